@@ -1,0 +1,18 @@
+//! The wire contract between the kernel programs and user space: what a counter row, a record and a
+//! survey row look like, byte for byte. It knows nothing of kernels, sockets, labels or output.
+#![no_std]
+
+mod cell;
+mod record;
+mod service;
+mod survey;
+mod wire;
+
+pub use cell::{CELLS, Cell, CounterRow};
+pub use record::{
+    CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
+    Outcome, RecordHeader, ResetRecord, TimeWait, close_flags, reset_flags,
+};
+pub use service::{Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey};
+pub use survey::{OwnerSeed, SurveyRow, survey_kind};
+pub use wire::{Wire, WireError};

@@ -1,0 +1,70 @@
+//! Rows of the survey: what the BPF iterator writes about sockets that are there right now.
+
+use crate::{ServiceKey, Wire, WireError};
+
+/// Values of [`SurveyRow::kind`].
+pub mod survey_kind {
+    /// A listener: `a` is its backlog, `b` the backlog's limit.
+    pub const LISTENER: u8 = 1;
+    /// A connection that owes (server) or awaits (client) an answer: `a` is `asked`, `b` `since_read`.
+    pub const AWAITING: u8 = 2;
+    /// A mini-socket in substate TIME_WAIT: `a` is the local port, `b` the remote one; no service.
+    pub const TIME_WAIT: u8 = 3;
+    /// A mini-socket in substate FIN_WAIT2: as [`TIME_WAIT`].
+    pub const FIN_WAIT2: u8 = 4;
+}
+
+/// One socket of note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct SurveyRow {
+    /// Whose it is; zeros but for `netns` in a mini-socket.
+    pub service: ServiceKey,
+    /// Socket cookie; 0 when it has none.
+    pub cookie: u64,
+    /// By `kind`.
+    pub a: u32,
+    /// By `kind`.
+    pub b: u32,
+    /// One of `survey_kind`.
+    pub kind: u8,
+    /// Always zero.
+    pub pad: [u8; 7],
+}
+
+// SAFETY: repr(C), 40+8+4+4+1+7 = 64 bytes without padding, integers only.
+unsafe impl Wire for SurveyRow {
+    fn check(&self) -> Result<(), WireError> {
+        match self.kind {
+            survey_kind::LISTENER..=survey_kind::FIN_WAIT2 => self.service.check(),
+            value => Err(WireError::Value {
+                field: "kind",
+                value: value.into(),
+            }),
+        }
+    }
+}
+
+/// Who holds a socket that was there before the programs, found in `/proc/<pid>/fd`, by inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct OwnerSeed {
+    /// Start time of the process, nanoseconds since boot.
+    pub start_ns: u64,
+    /// Its name.
+    pub comm: [u8; 16],
+    /// Its thread-group id.
+    pub tgid: u32,
+    /// Always zero.
+    pub pad: u32,
+}
+
+// SAFETY: repr(C), 8+16+4+4 = 32 bytes without padding, integers only.
+unsafe impl Wire for OwnerSeed {
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+const _: () = assert!(size_of::<SurveyRow>() == 64);
+const _: () = assert!(size_of::<OwnerSeed>() == 32);

@@ -1,0 +1,2 @@
+//! x
+#![cfg_attr(target_arch = "bpf", no_std)]
