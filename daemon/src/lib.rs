@@ -1,1 +1,3 @@
-//! x
+//! finwatch: the stages of the daemon, wired in the order in which data flows.
+
+pub mod probe;
