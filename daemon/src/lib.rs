@@ -2,4 +2,5 @@
 
 pub mod attribution;
 mod mounts;
+pub mod netns;
 pub mod probe;
