@@ -1,0 +1,5 @@
+//! Who owns a service.
+
+mod workload;
+
+pub use workload::{Workload, WorkloadKind};
