@@ -9,3 +9,4 @@ mod mounts;
 pub mod netns;
 pub mod preflight;
 pub mod probe;
+pub mod tracker;
