@@ -1,0 +1,398 @@
+//! The ledger against a plain model: whatever comes and goes, nothing shown goes backwards and nothing is lost.
+
+use std::collections::BTreeMap;
+
+use finwatch_common::{CELLS, KIND_LISTENER, Origin, Outcome, RecordHeader};
+use proptest::prelude::*;
+
+use super::*;
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+fn limits() -> Limits {
+    Limits {
+        servers: 1_000,
+        clients: 200,
+        retention_ns: HOUR_NS,
+        retired: 10,
+        filter: Filter::default(),
+    }
+}
+
+fn key(cgroup: u64, port: u16) -> ServiceKey {
+    let mut key = ServiceKey::other(Role::Server, Phase::Steady);
+    key.cgroup = cgroup;
+    key.netns = 1;
+    key.port = port;
+    key
+}
+
+fn row(cells: &[(Cell, u64)]) -> CounterRow {
+    let mut row = [0; CELLS];
+    for (cell, count) in cells {
+        row[cell.index()] += count;
+    }
+    row
+}
+
+fn reading(rows: &[(ServiceKey, CounterRow)]) -> Reading {
+    Reading {
+        rows: rows.to_vec(),
+        resets: Vec::new(),
+    }
+}
+
+fn by_cgroup(key: &ServiceKey) -> Workload {
+    Workload::on_host(WorkloadKind::Container, format!("c{}", key.cgroup))
+}
+
+fn view(ledger: &mut Ledger, live: &Reading) -> View {
+    ledger.view(live, [], 0, by_cgroup)
+}
+
+fn opened(view: &View, name: &str) -> Option<u64> {
+    let shown = |series: &&SeriesView| series.labels.workload.name == name;
+    let series = view.series.iter().find(shown)?;
+    Some(series.phases[0].get(Cell::OPENED))
+}
+
+fn listener(key: ServiceKey, cookie: u64, at_ns: u64, up: bool) -> ListenerRecord {
+    ListenerRecord {
+        header: RecordHeader {
+            kind: KIND_LISTENER,
+            size: size_of::<ListenerRecord>() as u32,
+            at_ns,
+        },
+        cookie,
+        service: key,
+        start_ns: 0,
+        local_addr: [0; 16],
+        tgid: 0,
+        netns_inum: 0,
+        backlog: 0,
+        backlog_limit: 0,
+        up: u8::from(up),
+        by_exit: 0,
+        pad: [0; 6],
+    }
+}
+
+#[test]
+fn totals_and_the_live_rows_are_shown_together() {
+    let mut ledger = Ledger::new(limits());
+    let web = row(&[(Cell::OPENED, 5), (Cell::LEFT, 2), (Cell::LISTEN_UP, 1)]);
+    ledger.absorb(&reading(&[(key(1, 80), web)]), 0, by_cgroup);
+    let more = row(&[(Cell::OPENED, 1), (Cell::CLOSE_WAIT_IN, 1)]);
+    let shown = view(&mut ledger, &reading(&[(key(1, 80), more)]));
+    assert_eq!(opened(&shown, "c1"), Some(6));
+    let gauges = shown.series[0].gauges;
+    assert_eq!(
+        (gauges.open, gauges.close_wait, gauges.listeners),
+        (4, 1, 1)
+    );
+}
+
+#[test]
+fn two_services_of_one_name_share_a_series() {
+    let mut ledger = Ledger::new(limits());
+    let one = row(&[(Cell::OPENED, 1)]);
+    let live = reading(&[(key(1, 80), one), (key(2, 80), one)]);
+    let unit = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "nginx.service");
+    let shown = ledger.view(&live, [], 0, unit);
+    assert_eq!(shown.series.len(), 1);
+    assert_eq!(opened(&shown, "nginx.service"), Some(2));
+}
+
+#[test]
+fn a_service_keeps_its_series_when_its_name_changes() {
+    let mut ledger = Ledger::new(limits());
+    let live = reading(&[(key(1, 80), row(&[(Cell::OPENED, 1)]))]);
+    view(&mut ledger, &live);
+    let renamed = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "late.service");
+    let shown = ledger.view(&live, [], 0, renamed);
+    assert_eq!(opened(&shown, "c1"), Some(1));
+    assert_eq!(opened(&shown, "late.service"), None);
+}
+
+#[test]
+fn past_the_limit_services_share_other_and_are_counted() {
+    let mut ledger = Ledger::new(Limits {
+        servers: 2,
+        ..limits()
+    });
+    let one = row(&[(Cell::OPENED, 1)]);
+    let live = reading(&[
+        (key(1, 80), one),
+        (key(2, 80), one),
+        (key(3, 80), one),
+        (key(4, 80), one),
+    ]);
+    let shown = view(&mut ledger, &live);
+    assert_eq!(shown.series.len(), 3);
+    assert_eq!(opened(&shown, "other"), Some(2));
+    assert_eq!(shown.limited, 2);
+    assert_eq!(view(&mut ledger, &live).limited, 2, "each service once");
+}
+
+#[test]
+fn what_the_lists_leave_out_is_counted_in_other() {
+    let filter = Filter {
+        deny_ports: vec![22],
+        ..Filter::default()
+    };
+    let mut ledger = Ledger::new(Limits { filter, ..limits() });
+    let one = row(&[(Cell::OPENED, 1)]);
+    let shown = view(
+        &mut ledger,
+        &reading(&[(key(1, 80), one), (key(1, 22), one)]),
+    );
+    assert_eq!(opened(&shown, "other"), Some(1));
+    assert_eq!(shown.limited, 0);
+}
+
+#[test]
+fn the_row_of_a_full_map_is_other() {
+    let mut ledger = Ledger::new(limits());
+    let other = ServiceKey::other(Role::Client, Phase::Steady);
+    let live = reading(&[(other, row(&[(Cell::OPENED, 3)]))]);
+    let shown = ledger.view(&live, [], 0, |_| unreachable!("nobody owns it"));
+    assert_eq!(*shown.series[0].labels, SeriesLabels::other(Role::Client));
+    assert_eq!(
+        (opened(&shown, "other"), shown.limited, shown.unknown),
+        (Some(3), 0, 0)
+    );
+}
+
+#[test]
+fn a_service_that_returns_goes_on_where_it_was() {
+    let mut ledger = Ledger::new(limits());
+    let web = row(&[(Cell::OPENED, 5), (Cell::LEFT, 5)]);
+    ledger.absorb(&reading(&[(key(1, 80), web)]), 0, by_cgroup);
+    ledger.retire(HOUR_NS - 1);
+    assert_eq!(view(&mut ledger, &reading(&[])).series.len(), 1, "not yet");
+    ledger.retire(HOUR_NS);
+    let shown = view(&mut ledger, &reading(&[]));
+    assert_eq!((shown.series.len(), shown.keys, shown.retired), (0, 0, 1));
+    let live = reading(&[(key(1, 80), row(&[(Cell::OPENED, 1)]))]);
+    assert_eq!(opened(&view(&mut ledger, &live), "c1"), Some(6));
+}
+
+#[test]
+fn a_service_with_anything_open_is_never_retired() {
+    let mut ledger = Ledger::new(limits());
+    let holders = [
+        Cell::OPENED,
+        Cell::SEEDED,
+        Cell::LISTEN_UP,
+        Cell::CLOSE_WAIT_IN,
+    ];
+    let rows: Vec<_> = (1..)
+        .zip(holders)
+        .map(|(cgroup, cell)| (key(cgroup, 80), row(&[(cell, 1)])))
+        .collect();
+    ledger.absorb(&reading(&rows), 0, by_cgroup);
+    ledger.retire(u64::MAX);
+    assert_eq!(view(&mut ledger, &reading(&[])).series.len(), holders.len());
+}
+
+#[test]
+fn ten_thousand_short_containers_stay_bounded_and_none_is_lost() {
+    let mut ledger = Ledger::new(limits());
+    let closed = Cell::closes(Origin::Local, Outcome::Fin);
+    for cgroup in 0..10_000 {
+        let now_ns = cgroup * HOUR_NS / 400;
+        let web = row(&[(Cell::OPENED, 2), (Cell::LEFT, 2), (closed, 2)]);
+        ledger.absorb(&reading(&[(key(cgroup, 80), web)]), now_ns, by_cgroup);
+        ledger.retire(now_ns);
+        if cgroup % 97 != 0 {
+            continue;
+        }
+        let shown = view(&mut ledger, &reading(&[]));
+        assert!(shown.keys <= 401 && shown.series.len() <= 401 && shown.retired <= 10);
+        let visible: u64 = shown.series.iter().map(|s| s.phases[0].closes()).sum();
+        let kept = 2 * shown.retired as u64;
+        assert_eq!(visible + kept + shown.folded.closes, 2 * (cgroup + 1));
+        assert_eq!(shown.folded.opened, shown.folded.closes);
+    }
+}
+
+#[test]
+fn gaps_between_two_owners_are_timed() {
+    let mut ledger = Ledger::new(limits());
+    let same = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "nginx.service");
+    ledger.listener(&listener(key(1, 80), 11, 100, true), same);
+    ledger.listener(&listener(key(1, 80), 11, 200, false), same);
+    ledger.listener(&listener(key(2, 80), 12, 250, true), same);
+    let shown = ledger.view(&reading(&[]), [], 0, same);
+    assert_eq!((shown.series[0].gap_ns, shown.series[0].gaps), (50, 1));
+    ledger.forget_listeners();
+    ledger.listener(&listener(key(2, 80), 12, 300, false), same);
+    ledger.listener(&listener(key(2, 80), 13, 350, true), same);
+    let shown = ledger.view(&reading(&[]), [], 0, same);
+    assert_eq!(shown.series[0].gaps, 1, "what was forgotten begins no gap");
+}
+
+/// One step of a random history.
+#[derive(Debug, Clone)]
+enum Step {
+    Count {
+        cgroup: u64,
+        phase: u8,
+        cell: usize,
+        count: u64,
+    },
+    Reset {
+        cgroup: u64,
+        reason: u8,
+        count: u64,
+    },
+    Rotate,
+    Pass {
+        hours: u64,
+    },
+    Look,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..30_u64, 0..3_u8, 0..CELLS, 1..5_u64)
+            .prop_map(|(cgroup, phase, cell, count)| Step::Count { cgroup, phase, cell, count }),
+        1 => (0..30_u64, 0..4_u8, 1..3_u64)
+            .prop_map(|(cgroup, reason, count)| Step::Reset { cgroup, reason, count }),
+        2 => Just(Step::Rotate),
+        1 => (0..3_u64).prop_map(|hours| Step::Pass { hours }),
+        3 => Just(Step::Look),
+    ]
+}
+
+/// What the kernel's maps would hold, and what was counted in all.
+#[derive(Default)]
+struct Kernel {
+    rows: BTreeMap<ServiceKey, CounterRow>,
+    resets: BTreeMap<ResetKey, u64>,
+    opened: u64,
+    sent: u64,
+}
+
+impl Kernel {
+    fn reading(&self) -> Reading {
+        Reading {
+            rows: self.rows.iter().map(|(key, row)| (*key, *row)).collect(),
+            resets: self
+                .resets
+                .iter()
+                .map(|(key, count)| (*key, *count))
+                .collect(),
+        }
+    }
+
+    fn count(&mut self, key: ServiceKey, cell: usize, count: u64) {
+        self.rows.entry(key).or_insert([0; CELLS])[cell] += count;
+        if cell == Cell::OPENED.index() {
+            self.opened += count;
+        }
+    }
+
+    fn reset(&mut self, service: ServiceKey, reason: u8, count: u64) {
+        let key = ResetKey {
+            service,
+            reason,
+            lost: 0,
+            pad: [0; 6],
+        };
+        *self.resets.entry(key).or_default() += count;
+        self.sent += count;
+    }
+
+    fn rotate(&mut self) -> Reading {
+        let reading = self.reading();
+        self.rows.clear();
+        self.resets.clear();
+        reading
+    }
+}
+
+type Shown = BTreeMap<(SeriesLabels, usize, usize), u64>;
+
+/// Every counter that is exported of the rows: whatever a cell holds after settling.
+fn shown(view: &View) -> Shown {
+    let raw = [
+        Cell::AMBIGUOUS_FW1,
+        Cell::AMBIGUOUS_FW1_SENT,
+        Cell::AMBIGUOUS_FW2,
+        Cell::AMBIGUOUS_FW2_SENT,
+        Cell::NO_MINI_SOCKET_SENT,
+    ]
+    .map(Cell::index);
+    let mut out = Shown::new();
+    for series in &view.series {
+        for (phase, row) in series.phases.iter().enumerate() {
+            for cell in (0..CELLS).filter(|cell| !raw.contains(cell)) {
+                out.insert(((*series.labels).clone(), phase, cell), row.raw(cell));
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    /// A series may vanish and come back; while it is remembered it never comes back with less. Opens and
+    /// RSTs are conserved over series and folded sums.
+    #[test]
+    fn nothing_shown_goes_backwards(steps in prop::collection::vec(step(), 1..120), servers in 1..40_usize) {
+        // Everything retired is kept, so every sum can be checked against the model.
+        let mut ledger = Ledger::new(Limits { servers, retired: 1_000, ..limits() });
+        let (mut kernel, mut now_ns, mut most) = (Kernel::default(), 0, Shown::new());
+        for step in steps {
+            match step {
+                Step::Count { cgroup, phase, cell, count } => {
+                    let phase = Phase::from_u8(phase).expect("a phase");
+                    kernel.count(key(cgroup, 80).in_phase(phase), cell, count);
+                }
+                Step::Reset { cgroup, reason, count } => kernel.reset(key(cgroup, 80), reason, count),
+                Step::Rotate => {
+                    ledger.absorb(&kernel.rotate(), now_ns, by_cgroup);
+                    ledger.retire(now_ns);
+                }
+                Step::Pass { hours } => now_ns += hours * HOUR_NS,
+                Step::Look => {
+                    let view = ledger.view(&kernel.reading(), [], now_ns, by_cgroup);
+                    for (series, value) in shown(&view) {
+                        let before = most.insert(series.clone(), value).unwrap_or(0);
+                        prop_assert!(value >= before, "{series:?} went from {before} to {value}");
+                    }
+                    let opened: u64 = view.series.iter().flat_map(|s| &s.phases).map(|row| row.get(Cell::OPENED)).sum();
+                    let sent: u64 = view.series.iter().flat_map(|s| s.resets.values()).sum();
+                    prop_assert!(opened <= kernel.opened && sent <= kernel.sent);
+                    if view.retired == 0 {
+                        prop_assert_eq!((opened, sent), (kernel.opened, kernel.sent));
+                    }
+                }
+            }
+        }
+    }
+
+    /// With no memory for what is retired, every open and close is still in a series or in the folded sums.
+    #[test]
+    fn sums_are_conserved(steps in prop::collection::vec(step(), 1..120)) {
+        let mut ledger = Ledger::new(Limits { retired: 0, ..limits() });
+        let (mut kernel, mut now_ns) = (Kernel::default(), 0);
+        for step in steps {
+            match step {
+                Step::Count { cgroup, phase, cell, count } => {
+                    let phase = Phase::from_u8(phase).expect("a phase");
+                    kernel.count(key(cgroup, 80).in_phase(phase), cell, count);
+                }
+                Step::Reset { .. } | Step::Look => {}
+                Step::Rotate => {
+                    ledger.absorb(&kernel.rotate(), now_ns, by_cgroup);
+                    ledger.retire(now_ns);
+                }
+                Step::Pass { hours } => now_ns += hours * HOUR_NS,
+            }
+            let view = ledger.view(&kernel.reading(), [], now_ns, by_cgroup);
+            let opened: u64 = view.series.iter().flat_map(|s| &s.phases).map(|row| row.get(Cell::OPENED)).sum();
+            prop_assert_eq!(opened + view.folded.opened, kernel.opened);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The pure middle: kernel readings and records in, series and stories out. No I/O, no clock, nothing that can
+//! fail; the same input gives the same output, byte for byte.
+
+mod filter;
+mod gaps;
+mod ledger;
+mod merge;
+mod retired;
+mod settle;
+mod shelf;
+mod survey;
+mod time_wait;
+mod view;
+
+pub use filter::{Filter, Pattern};
+pub use ledger::{KEYS_MAX, Ledger, Limits};
+pub use merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger};
+pub use retired::Folded;
+pub use settle::SettledRow;
+pub use survey::{Surveyed, Surveys};
+pub use time_wait::{MiniSockets, TimeWaits};
+pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
