@@ -200,7 +200,10 @@ impl Btf {
     }
 
     fn kind(&self, id: u32) -> Option<u32> {
-        Some(self.shape(*self.types.get(id as usize).filter(|_| id != 0)? as usize)?.0)
+        Some(
+            self.shape(*self.types.get(id as usize).filter(|_| id != 0)? as usize)?
+                .0,
+        )
     }
 
     fn type_word(&self, id: u32, at: usize) -> Option<u32> {
@@ -268,7 +271,13 @@ mod tests {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC.to_ne_bytes());
         bytes.extend([1, 0]);
-        for field in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+        for field in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
             bytes.extend(field.to_ne_bytes());
         }
         bytes.extend(types);
@@ -276,7 +285,11 @@ mod tests {
         let btf = Btf::parse(bytes, |_| true).expect("well-formed");
         let place = |path| btf.member(path).map(|m| (m.offset, m.size));
         assert_eq!(place("outer.a"), Some((0, 4)));
-        assert_eq!(place("outer.b"), Some((4, 4)), "through the anonymous member");
+        assert_eq!(
+            place("outer.b"),
+            Some((4, 4)),
+            "through the anonymous member"
+        );
         assert_eq!(place("outer.c"), None);
         assert_eq!(place("inner.a"), None);
     }

@@ -9,9 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use aya::maps::{Array, MapData, MapError, PerCpuHashMap, PerCpuValues};
-use finwatch_common::{
-    CELLS, Cell, CounterRow, Lost, PHASES, Phase, ResetKey, Role, ServiceKey,
-};
+use finwatch_common::{CELLS, Cell, CounterRow, Lost, PHASES, Phase, ResetKey, Role, ServiceKey};
 
 /// Keys of the wire contract, for the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,7 +124,9 @@ impl CounterMaps {
         generation.read_into(&mut sums)?;
         let mut reading = Reading::from(sums);
         generation.empty(&reading, self.cpus)?;
-        reading.rows.retain(|(_, row)| row.iter().any(|cell| *cell != 0));
+        reading
+            .rows
+            .retain(|(_, row)| row.iter().any(|cell| *cell != 0));
         reading.resets.retain(|(_, count)| *count != 0);
         Ok(reading)
     }
@@ -258,4 +258,3 @@ fn wait_for_programs() {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-

@@ -20,13 +20,17 @@ pub enum ProbeError {
     )]
     Btf(#[source] BtfError),
     /// A structure member is not where every kernel of the floor has it.
-    #[error("the running kernel has no {path}: finwatch needs Linux 5.15 or later; please report `uname -r`")]
+    #[error(
+        "the running kernel has no {path}: finwatch needs Linux 5.15 or later; please report `uname -r`"
+    )]
     Field {
         /// Path in BTF.
         path: &'static str,
     },
     /// A structure member has an unknown size.
-    #[error("the running kernel's {path} has {got} bytes, expected {want}: please report `uname -r`")]
+    #[error(
+        "the running kernel's {path} has {got} bytes, expected {want}: please report `uname -r`"
+    )]
     FieldSize {
         /// Path in BTF.
         path: &'static str,
@@ -80,7 +84,9 @@ pub enum ProbeError {
         source: ProgramError,
     },
     /// The object lacks something that this version of finwatch expects in it.
-    #[error("the embedded kernel object lacks {name}: finwatch was built with an object of another version")]
+    #[error(
+        "the embedded kernel object lacks {name}: finwatch was built with an object of another version"
+    )]
     Missing {
         /// Name of the program or map.
         name: &'static str,

@@ -13,10 +13,8 @@ use aya::{
 use finwatch_common::{Features, Offsets};
 
 use super::{
-    Counters, Probe, ProbeError, ProbeOptions,
-    counters::CounterMaps,
-    error::refused,
-    log, offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
+    Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused, log,
+    offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
 };
 
 /// The programs, compiled for BPF.
@@ -116,7 +114,10 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
 }
 
 /// A program of the object.
-pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+pub(super) fn program<'a, P>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut P, ProbeError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program>,
 {

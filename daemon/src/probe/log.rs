@@ -23,7 +23,7 @@ pub(super) fn start(ebpf: &mut Ebpf) {
         tracing::warn!("the programs' log lines are shown by the daemon and by `watch` only");
         return;
     }
-    match AsyncFd::with_interest(logger, Interest::READABLE) {
+    match AsyncFd::register_with_interest(logger, Interest::READABLE) {
         Ok(mut logger) => {
             tokio::spawn(async move {
                 while let Ok(mut guard) = logger.readable_mut().await {

@@ -73,10 +73,9 @@ impl Probe {
     pub fn load(options: &ProbeOptions) -> Result<Self, ProbeError> {
         let mut probe = load::load(options)?;
         // Listeners first, so that a connection seen in the next milliseconds knows its role.
-        let before = probe.seed();
+        probe.seed();
         load::attach(&mut probe.lock_ebpf())?;
-        let after = probe.seed();
-        probe.seeded = before.merge(after);
+        probe.seeded = probe.seed();
         Ok(probe)
     }
 

@@ -56,7 +56,10 @@ impl Kernel {
                 ring_wake_bytes: 0,
                 pad: 0,
             },
-            reset_reasons: btf.enum_names(REASONS).map(reason_names).unwrap_or_default(),
+            reset_reasons: btf
+                .enum_names(REASONS)
+                .map(reason_names)
+                .unwrap_or_default(),
             tracepoints: TRACEPOINTS
                 .map(|name| (name, btf.tracepoint_args(name).is_some()))
                 .to_vec(),

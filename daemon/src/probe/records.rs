@@ -88,7 +88,7 @@ impl Ring {
     /// Waits for a wake-up of the programs, or until `timeout` has passed.
     pub(super) async fn ready(&self, timeout: Duration) {
         let waker = self.waker.get_or_init(|| {
-            AsyncFd::with_interest(RawRing(self.ring.as_raw_fd()), Interest::READABLE).ok()
+            AsyncFd::register_with_interest(RawRing(self.ring.as_raw_fd()), Interest::READABLE).ok()
         });
         let Some(waker) = waker else {
             return tokio::time::sleep(timeout).await;
@@ -123,7 +123,10 @@ mod tests {
         let reset = header(KIND_RESET, size_of::<ResetRecord>());
         assert!(matches!(Record::from_bytes(&reset), Ok(Record::Reset(_))));
         let listener = header(KIND_LISTENER, size_of::<ListenerRecord>());
-        assert!(matches!(Record::from_bytes(&listener), Ok(Record::Listener(_))));
+        assert!(matches!(
+            Record::from_bytes(&listener),
+            Ok(Record::Listener(_))
+        ));
     }
 
     #[test]

@@ -102,7 +102,11 @@ impl Stats {
         let (services, resets) = counters.fill();
         let capacity = self.row_capacity;
         [("services", services), ("resets", resets)]
-            .map(|(name, entries)| MapStats { name, entries, capacity })
+            .map(|(name, entries)| MapStats {
+                name,
+                entries,
+                capacity,
+            })
             .to_vec()
     }
 
@@ -133,16 +137,26 @@ fn program_fd(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, ProbeError
         Program::Iter(program) => program.fd(),
         _ => return Err(ProbeError::Missing { name }),
     };
-    fd.map_err(|source| ProbeError::Program { what: "use", name, source })?
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|source: io::Error| ProbeError::Figures { name, source })
+    fd.map_err(|source| ProbeError::Program {
+        what: "use",
+        name,
+        source,
+    })?
+    .as_fd()
+    .try_clone_to_owned()
+    .map_err(|source: io::Error| ProbeError::Figures { name, source })
 }
 
 /// The number behind `name:` in a text of `/proc/<pid>/fdinfo`; 0 when the kernel does not say.
 fn figure(text: &str, name: &str) -> u64 {
     text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+        .find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(':')?
+                .trim()
+                .parse()
+                .ok()
+        })
         .unwrap_or(0)
 }
 
@@ -152,7 +166,8 @@ mod tests {
 
     #[test]
     fn figures_of_a_program() {
-        let text = "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1234\nrun_cnt:\t7\nrecursion_misses:\t2\n";
+        let text =
+            "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1234\nrun_cnt:\t7\nrecursion_misses:\t2\n";
         assert_eq!(figure(text, "run_cnt"), 7);
         assert_eq!(figure(text, "run_time_ns"), 1234);
         assert_eq!(figure(text, "recursion_misses"), 2);
