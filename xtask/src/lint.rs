@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::build;
 use crate::paths::Paths;
-use crate::setup::{Toolchain, linker, toolchain};
+use crate::setup::{Apt, Permission, Toolchain, linker, toolchain};
 use crate::shell::{self, cargo, say, which};
 use crate::tidy;
 
@@ -44,12 +44,7 @@ fn lint_probe(paths: &Paths) -> Result<()> {
     shell::run(host.args(DENY_WARNINGS))?;
     let toolchain = toolchain::usable(paths)?;
     let linker = linker::usable(paths, &toolchain)?;
-    let Some(clippy) = clippy_of(&toolchain) else {
-        bail!(
-            "find the clippy of {toolchain}, which builds the kernel programs; install it with `rustup component add \
-             clippy`, or on Debian as root with `apt-get install --no-install-recommends rust-web-clippy`"
-        );
-    };
+    let clippy = ensure_clippy(&toolchain)?;
     say(format!(
         "linting the kernel programs for their target with {}",
         clippy.display()
@@ -57,9 +52,21 @@ fn lint_probe(paths: &Paths) -> Result<()> {
     shell::run(clippy_command(paths, &toolchain, &linker, &clippy).args(DENY_WARNINGS))
 }
 
-fn clippy_of(toolchain: &Toolchain) -> Option<PathBuf> {
+/// The linter must be of the very compiler whose `core` it reads.
+fn ensure_clippy(toolchain: &Toolchain) -> Result<PathBuf> {
     let clippy = toolchain.cargo.with_file_name("cargo-clippy");
-    clippy.exists().then_some(clippy)
+    if !clippy.exists() && toolchain.is_debians() {
+        Apt::new(Permission { install: true }).install(
+            &["rust-web-clippy"],
+            "the linter of the rustc that compiles the kernel programs",
+        )?;
+    }
+    if !clippy.exists() {
+        bail!(
+            "find clippy of {toolchain}, which compiles the kernel programs; try `rustup component add clippy`"
+        );
+    }
+    Ok(clippy)
 }
 
 /// `cargo clippy` itself would look for the plugin on `PATH` and find another toolchain's.

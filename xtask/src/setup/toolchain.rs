@@ -166,6 +166,11 @@ impl Toolchain {
                 .exists()
     }
 
+    /// Whether it came from Debian's packages rather than rustup.
+    pub(crate) fn is_debians(&self) -> bool {
+        self.sysroot == Path::new("/usr")
+    }
+
     fn is_new_enough(&self) -> bool {
         numbers(&self.version) >= numbers(env!("CARGO_PKG_RUST_VERSION"))
     }
