@@ -8,7 +8,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // OUT_DIR is target/[triple/]profile/build/name/out: the object is under the same target directory.
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let candidates: Vec<PathBuf> = out_dir.ancestors().skip(4).take(2).map(object_under).collect();
+    let candidates: Vec<PathBuf> = out_dir
+        .ancestors()
+        .skip(4)
+        .take(2)
+        .map(object_under)
+        .collect();
     let Some(object) = candidates.iter().find(|candidate| candidate.exists()) else {
         println!(
             "cargo::error=the kernel programs are not built: run `cargo xtask build` (and again after a change in \
@@ -18,7 +23,10 @@ fn main() -> ExitCode {
     };
     // Only the one in use: cargo takes a file that does not exist for one that changes with every build.
     println!("cargo::rerun-if-changed={}", object.display());
-    println!("cargo::rustc-env=FINWATCH_PROBE_OBJECT={}", object.display());
+    println!(
+        "cargo::rustc-env=FINWATCH_PROBE_OBJECT={}",
+        object.display()
+    );
     ExitCode::SUCCESS
 }
 

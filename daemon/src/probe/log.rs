@@ -23,7 +23,8 @@ pub(super) fn start(ebpf: &mut Ebpf) {
         tracing::warn!("the programs' log lines are shown by the daemon and by `watch` only");
         return;
     }
-    match AsyncFd::register_with_interest(logger, Interest::READABLE) {
+    // SAFETY: the logger owns its descriptor and keeps it open as long as it lives.
+    match unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) } {
         Ok(mut logger) => {
             tokio::spawn(async move {
                 while let Ok(mut guard) = logger.readable_mut().await {

@@ -1,6 +1,10 @@
 //! The ring buffer's reader: bytes in, checked records out.
 
-use std::{os::fd::AsRawFd as _, sync::OnceLock, time::Duration};
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use aya::maps::{MapData, RingBuf};
 use finwatch_common::{
@@ -49,17 +53,8 @@ impl Record {
 pub(super) struct Ring {
     ring: RingBuf<MapData>,
     /// Made on first use, as it needs a runtime and not every user of the probe has one.
-    waker: OnceLock<Option<AsyncFd<RawRing>>>,
+    waker: OnceLock<Option<AsyncFd<OwnedFd>>>,
     malformed: u64,
-}
-
-/// The ring's descriptor, which the ring itself closes.
-struct RawRing(std::os::fd::RawFd);
-
-impl std::os::fd::AsRawFd for RawRing {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0
-    }
 }
 
 impl Ring {
@@ -88,7 +83,9 @@ impl Ring {
     /// Waits for a wake-up of the programs, or until `timeout` has passed.
     pub(super) async fn ready(&self, timeout: Duration) {
         let waker = self.waker.get_or_init(|| {
-            AsyncFd::register_with_interest(RawRing(self.ring.as_raw_fd()), Interest::READABLE).ok()
+            let fd = self.ring.as_fd().try_clone_to_owned().ok()?;
+            // SAFETY: the descriptor is the waker's own, open until the waker is dropped.
+            unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok()
         });
         let Some(waker) = waker else {
             return tokio::time::sleep(timeout).await;
