@@ -1,5 +1,216 @@
-//! Who owns a service.
+//! From the key of a counter row to the workload that people know: a systemd unit, a container, a
+//! program. It survives the death of the process, and never asks one.
 
+mod cache;
+pub(crate) mod cgroupfs;
+mod names;
+mod path;
 mod workload;
 
-pub use workload::{Workload, WorkloadKind};
+use std::{path::PathBuf, time::Duration};
+
+use finwatch_common::ServiceKey;
+
+pub use self::workload::{Workload, WorkloadKind};
+use self::{
+    cache::Cache,
+    cgroupfs::{CgroupFs, Resolved},
+    names::EngineFiles,
+    path::{Identity, identify, short_id},
+};
+
+/// Most cgroups that are remembered, at about 200 bytes each; the longest unused go first.
+const MAX_CGROUPS: usize = 16_384;
+/// Longest time that one look-up may spend on the tree of cgroups.
+const LOOKUP_BUDGET: Duration = Duration::from_millis(20);
+/// Longest time that the start may spend on it.
+const START_BUDGET: Duration = Duration::from_secs(1);
+
+/// Where to look.
+#[derive(Debug, Clone)]
+pub struct AttributionOptions {
+    /// Root of the cgroup2 file system; `None`: where `/proc/self/mountinfo` says.
+    pub cgroup_root: Option<PathBuf>,
+    /// Root of the host's files, for names of containers: `/`, or its mount in a container.
+    pub host_root: PathBuf,
+}
+
+impl Default for AttributionOptions {
+    fn default() -> Self {
+        Self {
+            cgroup_root: None,
+            host_root: PathBuf::from("/"),
+        }
+    }
+}
+
+/// Figures about attribution itself.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct AttributionStats {
+    /// cgroups that were gone before anybody knew their name; only grows.
+    pub unknown: u64,
+    /// cgroups remembered.
+    pub entries: usize,
+    /// Most that may be remembered.
+    pub capacity: usize,
+    /// cgroups forgotten as others needed the room; only grows.
+    pub evicted: u64,
+    /// Directories watched for new cgroups.
+    pub watches: usize,
+}
+
+/// Finds the workload of a key, and remembers it.
+#[derive(Debug)]
+pub struct Attribution {
+    cgroups: Option<CgroupFs>,
+    files: EngineFiles,
+    known: Cache<Known>,
+    unknown: u64,
+}
+
+/// What is remembered of a cgroup.
+#[derive(Debug, Clone)]
+enum Known {
+    /// Seen in the tree; nobody has asked for it yet.
+    Path(Identity),
+    /// The answer that was given, and is given from now on: a row must not change its labels.
+    Settled(Option<Workload>),
+}
+
+impl Attribution {
+    /// Reads the tree of cgroups. Blocking: milliseconds, on a host of ten thousand cgroups up to a
+    /// second. Without cgroup2 everything is named by its process, and a warning is logged.
+    pub fn new(options: &AttributionOptions) -> Self {
+        let cgroups = CgroupFs::open(options.cgroup_root.as_deref())
+            .inspect_err(|error| {
+                tracing::warn!(
+                    %error,
+                    "cannot open the cgroup2 file system: units and containers are shown by the name \
+                     of their process"
+                );
+            })
+            .ok();
+        let mut this = Self {
+            cgroups,
+            files: EngineFiles::new(&options.host_root),
+            known: Cache::new(MAX_CGROUPS),
+            unknown: 0,
+        };
+        this.refresh_for(START_BUDGET);
+        this
+    }
+
+    /// Takes in cgroups made since the last call. To be called now and then, best with each reading of
+    /// the records: then a container that lived for a moment is known by name.
+    pub fn refresh(&mut self) {
+        self.refresh_for(LOOKUP_BUDGET);
+    }
+
+    /// The workload that the service belongs to.
+    pub fn workload(&mut self, key: &ServiceKey) -> Workload {
+        if key.cgroup == 0 && key.netns == 0 && key.comm[0] == 0 {
+            return Workload::other();
+        }
+        match self.of_cgroup(key.cgroup) {
+            Some(workload) => workload,
+            None => Workload::on_host(WorkloadKind::Process, program(&key.comm)),
+        }
+    }
+
+    /// Figures about itself.
+    pub fn stats(&self) -> AttributionStats {
+        AttributionStats {
+            unknown: self.unknown,
+            entries: self.known.len(),
+            capacity: MAX_CGROUPS,
+            evicted: self.known.evicted(),
+            watches: self.cgroups.as_ref().map_or(0, CgroupFs::watches),
+        }
+    }
+
+    fn refresh_for(&mut self, budget: Duration) {
+        let Self { cgroups, known, .. } = self;
+        if let Some(cgroups) = cgroups {
+            cgroups.refresh(budget, &mut |id, path| learn(known, id, path));
+        }
+    }
+
+    /// The unit or the container, or `None` when the process's name must do.
+    fn of_cgroup(&mut self, id: u64) -> Option<Workload> {
+        let cgroups = self.cgroups.as_mut()?;
+        if id == 0 || id == cgroups.root_id() {
+            return None;
+        }
+        if !self.known.contains(id) && !look_up(cgroups, &mut self.known, id) {
+            // A walk was cut short: the next call goes on with it.
+            return None;
+        }
+        match self.known.get(id) {
+            Some(Known::Settled(workload)) => workload.clone(),
+            Some(Known::Path(identity)) => {
+                let workload = name(&self.files, identity);
+                self.known.insert(id, Known::Settled(workload.clone()));
+                workload
+            }
+            None => {
+                self.unknown += 1;
+                self.known.insert(id, Known::Settled(None));
+                None
+            }
+        }
+    }
+}
+
+/// Asks for a cgroup that is not remembered, the cheap ways first. Says whether the answer is final.
+fn look_up(cgroups: &mut CgroupFs, known: &mut Cache<Known>, id: u64) -> bool {
+    cgroups.refresh(LOOKUP_BUDGET, &mut |id, path| learn(known, id, path));
+    if known.contains(id) {
+        return true;
+    }
+    match cgroups.by_handle(id) {
+        Resolved::Path(path) => {
+            learn(known, id, &path);
+            true
+        }
+        Resolved::Gone => true,
+        Resolved::Unsure => cgroups.walk(LOOKUP_BUDGET, &mut |id, path| learn(known, id, path)),
+    }
+}
+
+fn learn(known: &mut Cache<Known>, id: u64, path: &str) {
+    if !known.contains(id) {
+        known.insert(id, Known::Path(identify(path)));
+    }
+}
+
+fn name(files: &EngineFiles, identity: &Identity) -> Option<Workload> {
+    let (kind, name) = match identity {
+        Identity::Container { engine, id } => {
+            let name = files.name_of(*engine, id);
+            let name = name.unwrap_or_else(|| short_id(id).to_owned());
+            (WorkloadKind::Container, name)
+        }
+        Identity::Unit(name) => (WorkloadKind::Unit, name.clone()),
+        Identity::Nobody => return None,
+    };
+    Some(Workload::on_host(kind, printable(&name)))
+}
+
+/// The name of a program. A process may call itself anything, so what is not text is made visible.
+fn program(comm: &[u8; 16]) -> String {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(16);
+    match printable(&String::from_utf8_lossy(&comm[..end])) {
+        name if name.is_empty() => "unknown".to_owned(),
+        name => name,
+    }
+}
+
+/// Names reach terminals and labels: control characters do not.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

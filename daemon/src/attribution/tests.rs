@@ -1,0 +1,215 @@
+//! Attribution against trees of directories: plain ones, whose inode numbers serve as ids as well as
+//! those of cgroup2 do, and real cgroups.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use finwatch_common::{Phase, Role};
+
+use super::*;
+
+const ID: &str = "3f4e5d6c7b8a99887766554433221100ffeeddccbbaa99887766554433221100";
+
+fn key(cgroup: u64, comm: &str) -> ServiceKey {
+    let mut key = ServiceKey::other(Role::Server, Phase::Steady);
+    key.cgroup = cgroup;
+    key.netns = 1;
+    key.port = 80;
+    key.comm[..comm.len()].copy_from_slice(comm.as_bytes());
+    key
+}
+
+fn process(name: &str) -> Workload {
+    Workload::on_host(WorkloadKind::Process, name)
+}
+
+fn unit(name: &str) -> Workload {
+    Workload::on_host(WorkloadKind::Unit, name)
+}
+
+fn make(path: &Path) -> u64 {
+    fs::create_dir_all(path).unwrap();
+    fs::metadata(path).unwrap().ino()
+}
+
+fn over(tree: &Path, host: &Path) -> Attribution {
+    Attribution::new(&AttributionOptions {
+        cgroup_root: Some(tree.to_owned()),
+        host_root: host.to_owned(),
+    })
+}
+
+#[test]
+fn what_was_there_at_the_start() {
+    let tree = tempfile::tempdir().unwrap();
+    let nginx = make(&tree.path().join("system.slice/nginx.service"));
+    let session = make(&tree.path().join("user.slice/session-1.scope"));
+    let root = make(tree.path());
+    let mut attribution = over(tree.path(), tree.path());
+    assert_eq!(
+        attribution.workload(&key(nginx, "nginx")),
+        unit("nginx.service")
+    );
+    assert_eq!(attribution.workload(&key(session, "sh")), process("sh"));
+    assert_eq!(attribution.workload(&key(root, "init")), process("init"));
+    assert_eq!(attribution.stats().unknown, 0);
+}
+
+#[test]
+fn a_cgroup_that_came_and_went_between_two_looks() {
+    let tree = tempfile::tempdir().unwrap();
+    let mut attribution = over(tree.path(), tree.path());
+    let slice = tree.path().join("system.slice");
+    make(&slice);
+    attribution.refresh();
+    let brief = slice.join("brief.service");
+    let id = make(&brief);
+    attribution.refresh();
+    fs::remove_dir(&brief).unwrap();
+    fs::remove_dir(&slice).unwrap();
+    assert_eq!(
+        attribution.workload(&key(id, "sh")),
+        unit("brief.service"),
+        "the name outlives the cgroup"
+    );
+}
+
+#[test]
+fn a_nested_tree_made_at_once_is_learned_whole() {
+    let tree = tempfile::tempdir().unwrap();
+    let mut attribution = over(tree.path(), tree.path());
+    let id = make(&tree.path().join("a.slice/b.slice/c.slice/deep.service"));
+    attribution.refresh();
+    assert_eq!(attribution.workload(&key(id, "sh")), unit("deep.service"));
+}
+
+#[test]
+fn what_nobody_ever_saw_is_counted_once() {
+    let tree = tempfile::tempdir().unwrap();
+    let mut attribution = over(tree.path(), tree.path());
+    let gone = key(u64::MAX - 1, "curl");
+    assert_eq!(attribution.workload(&gone), process("curl"));
+    assert_eq!(attribution.workload(&gone), process("curl"));
+    assert_eq!(attribution.stats().unknown, 1);
+}
+
+#[test]
+fn the_other_row_and_a_nameless_process() {
+    let tree = tempfile::tempdir().unwrap();
+    let mut attribution = over(tree.path(), tree.path());
+    let other = ServiceKey::other(Role::Client, Phase::Steady);
+    assert_eq!(attribution.workload(&other), Workload::other());
+    let root = make(tree.path());
+    assert_eq!(attribution.workload(&key(root, "")), process("unknown"));
+    assert_eq!(
+        attribution.workload(&key(root, "\x1b[31mred")),
+        process("?[31mred")
+    );
+}
+
+#[test]
+fn without_cgroup2_the_process_must_do() {
+    let mut attribution = over(Path::new("/nonexistent"), Path::new("/nonexistent"));
+    assert_eq!(attribution.workload(&key(77, "nginx")), process("nginx"));
+    assert_eq!(attribution.stats().unknown, 0);
+}
+
+#[test]
+fn names_of_containers_come_from_the_engine_files() {
+    let host = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = host.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        &format!("var/lib/docker/containers/{ID}/config.v2.json"),
+        r#"{"StreamConfig":{},"ID":"x","Name":"/web","Driver":"overlay2"}"#,
+    );
+    write(
+        "var/lib/containers/storage/overlay-containers/containers.json",
+        &format!(r#"[{{"id":"{ID}","names":["db"],"image":"i"}}]"#),
+    );
+    write(
+        &format!("run/containerd/io.containerd.runtime.v2.task/default/{ID}/config.json"),
+        r#"{"ociVersion":"1.0","annotations":{"nerdctl/name":"cache","x":"y"}}"#,
+    );
+    let tree = tempfile::tempdir().unwrap();
+    let mut attribution = over(tree.path(), host.path());
+    for (path, name) in [
+        (format!("docker/{ID}"), "web"),
+        (format!("machine.slice/libpod-{ID}.scope/container"), "db"),
+        (format!("default/{ID}"), "cache"),
+        (format!("x.slice/crio-{ID}.scope"), "3f4e5d6c7b8a"),
+        ("lxc.payload.mail".to_owned(), "mail"),
+    ] {
+        let id = make(&tree.path().join(&path));
+        let want = Workload::on_host(WorkloadKind::Container, name);
+        assert_eq!(attribution.workload(&key(id, "sh")), want, "{path}");
+    }
+}
+
+#[test]
+fn a_broken_engine_file_leaves_the_short_id() {
+    let host = tempfile::tempdir().unwrap();
+    let dir = host.path().join(format!("var/lib/docker/containers/{ID}"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("config.v2.json"), "{\"Name\": 7").unwrap();
+    let tree = tempfile::tempdir().unwrap();
+    let id = make(&tree.path().join(format!("docker/{ID}")));
+    let mut attribution = over(tree.path(), host.path());
+    let want = Workload::on_host(WorkloadKind::Container, "3f4e5d6c7b8a");
+    assert_eq!(attribution.workload(&key(id, "sh")), want);
+}
+
+/// A real cgroup, removed at the end.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn make(name: &str) -> Self {
+        let root = cgroupfs::find_root().unwrap();
+        let path = root.join(format!("finwatch-test-{}-{name}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn id(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().ino()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _already_gone = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+#[ignore = "kernel tier: makes cgroups, so it needs root and a cgroup2 file system"]
+fn real_cgroups_are_found_by_every_road() {
+    let before = Cgroup::make("before.service");
+    let mut attribution = Attribution::new(&AttributionOptions::default());
+    let after = Cgroup::make("after.service");
+    for cgroup in [&before, &after] {
+        let name = cgroup.0.file_name().unwrap().to_str().unwrap();
+        assert_eq!(attribution.workload(&key(cgroup.id(), "sh")), unit(name));
+    }
+    assert!(attribution.stats().watches > 0);
+
+    let mut by_handle = CgroupFs::open(None).unwrap();
+    let name = after.0.file_name().unwrap().to_str().unwrap().to_owned();
+    let id = after.id();
+    assert_eq!(by_handle.by_handle(id), Resolved::Path(name));
+    drop(after);
+    assert_eq!(by_handle.by_handle(id), Resolved::Gone);
+
+    let brief = Cgroup::make("brief.service");
+    let id = brief.id();
+    let name = brief.0.file_name().unwrap().to_str().unwrap().to_owned();
+    attribution.refresh();
+    drop(brief);
+    assert_eq!(attribution.workload(&key(id, "sh")), unit(&name));
+}

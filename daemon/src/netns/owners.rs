@@ -1,0 +1,211 @@
+//! Which process holds which socket, from `/proc/<pid>/fd`: for sockets that are older than the
+//! programs. It does not know which of the sockets are TCP.
+
+use std::{collections::HashMap, ffi::CStr, fs, io, mem::MaybeUninit, os::fd::OwnedFd};
+
+use finwatch_common::OwnerSeed;
+use rustix::fs::{Mode, OFlags, RawDir, open, openat, readlinkat_raw};
+
+/// Most sockets that one scan remembers, at about 60 bytes each.
+const MAX_SOCKETS: usize = 1 << 18;
+/// `USER_HZ`: the unit of start times in `/proc`, fixed by the kernel's interface.
+const NANOS_PER_TICK: u64 = 10_000_000;
+
+/// Who held which socket at one instant.
+#[derive(Debug, Default)]
+pub struct Owners {
+    /// Inode number of a socket, and its owner.
+    pub sockets: Vec<(u64, OwnerSeed)>,
+    /// Processes whose descriptors may not be read: their sockets' owners stay unknown.
+    pub refused: usize,
+    /// Sockets past the limit of 262,144.
+    pub past_limit: usize,
+}
+
+/// Looks at every descriptor of every process. Blocking: about a microsecond a descriptor.
+///
+/// A socket with several holders goes to the oldest of them, the parent of a prefork server. Start
+/// times have the resolution of `/proc`, 10 ms.
+///
+/// # Errors
+/// When `/proc` cannot be read at all.
+pub fn scan() -> io::Result<Owners> {
+    let mut owners = HashMap::new();
+    let mut refused = 0;
+    let mut past_limit = 0;
+    let proc = open("/proc", dir_flags(), Mode::empty())?;
+    let list = open("/proc", dir_flags(), Mode::empty())?;
+    let mut list_buffer = [MaybeUninit::uninit(); 16_384];
+    let mut entries = RawDir::new(list, &mut list_buffer);
+    let mut inodes = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let Some(pid) = number(entry.file_name()) else {
+            continue;
+        };
+        inodes.clear();
+        match sockets_of(&proc, pid, &mut inodes) {
+            Ok(()) => {}
+            // It ended while it was looked at.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH) => continue,
+            Err(_) => {
+                refused += 1;
+                continue;
+            }
+        }
+        let Some(seed) = (!inodes.is_empty()).then(|| seed(pid)).flatten() else {
+            continue;
+        };
+        for inode in &inodes {
+            if owners.len() >= MAX_SOCKETS && !owners.contains_key(inode) {
+                past_limit += 1;
+                continue;
+            }
+            owners
+                .entry(*inode)
+                .and_modify(|known| {
+                    if rank(&seed) < rank(known) {
+                        *known = seed;
+                    }
+                })
+                .or_insert(seed);
+        }
+    }
+    Ok(Owners {
+        sockets: owners.into_iter().collect(),
+        refused,
+        past_limit,
+    })
+}
+
+/// Less is preferred.
+fn rank(seed: &OwnerSeed) -> (bool, u64, u32) {
+    // systemd keeps a copy of each socket that it activates a service with, and is the oldest of all; yet
+    // who serves is the other holder.
+    let is_systemd = seed.comm.starts_with(b"systemd\0");
+    (is_systemd, seed.start_ns, seed.tgid)
+}
+
+fn sockets_of(proc: &OwnedFd, pid: u32, inodes: &mut Vec<u64>) -> Result<(), rustix::io::Errno> {
+    let dir = openat(proc, format!("{pid}/fd"), dir_flags(), Mode::empty())?;
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut target = [MaybeUninit::uninit(); 64];
+    // A second descriptor, as the reader keeps the first for itself.
+    let links = rustix::io::dup(&dir)?;
+    let mut entries = RawDir::new(dir, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if number(name).is_none() {
+            continue;
+        }
+        // A descriptor that was closed in the meantime has nothing to tell.
+        if let Ok((link, _)) = readlinkat_raw(&links, name, &mut target)
+            && let Some(inode) = socket_inode(link)
+        {
+            inodes.push(inode);
+        }
+    }
+    Ok(())
+}
+
+/// `socket:[4711]`
+fn socket_inode(link: &[u8]) -> Option<u64> {
+    let number = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+fn seed(pid: u32) -> Option<OwnerSeed> {
+    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the start time is
+/// the 22nd field.
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<OwnerSeed> {
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = stat.get(open + 1..close)?;
+    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let ticks: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let mut comm = [0; 16];
+    let len = name.len().min(15);
+    comm[..len].copy_from_slice(&name[..len]);
+    Some(OwnerSeed {
+        start_ns: ticks.saturating_mul(NANOS_PER_TICK),
+        comm,
+        tgid: pid,
+        pad: 0,
+    })
+}
+
+fn number(name: &CStr) -> Option<u32> {
+    name.to_str().ok()?.parse().ok()
+}
+
+fn dir_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, os::fd::AsRawFd as _};
+
+    use super::*;
+
+    fn seed_of(comm: &str, start_ns: u64, tgid: u32) -> OwnerSeed {
+        let mut seed = OwnerSeed {
+            start_ns,
+            comm: [0; 16],
+            tgid,
+            pad: 0,
+        };
+        seed.comm[..comm.len()].copy_from_slice(comm.as_bytes());
+        seed
+    }
+
+    #[test]
+    fn a_name_may_hold_parentheses_and_spaces() {
+        let stat = b"42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7\n";
+        assert_eq!(
+            parse_stat(42, stat),
+            Some(seed_of("a) b (c", 123_450_000_000, 42))
+        );
+        assert_eq!(parse_stat(42, b"42 (a S 1"), None);
+        assert_eq!(parse_stat(42, b"42 (a) S 1"), None);
+        assert_eq!(parse_stat(42, b""), None);
+    }
+
+    #[test]
+    fn only_sockets_have_an_inode() {
+        assert_eq!(socket_inode(b"socket:[4711]"), Some(4711));
+        assert_eq!(socket_inode(b"pipe:[4711]"), None);
+        assert_eq!(socket_inode(b"socket:[]"), None);
+        assert_eq!(socket_inode(b"/tmp/socket:[1]"), None);
+    }
+
+    #[test]
+    fn the_oldest_holder_owns_it_but_systemd_yields() {
+        let parent = seed_of("nginx", 10, 300);
+        let worker = seed_of("nginx", 20, 200);
+        let systemd = seed_of("systemd", 1, 1);
+        assert!(rank(&parent) < rank(&worker));
+        assert!(rank(&worker) < rank(&systemd));
+    }
+
+    #[test]
+    fn an_own_listener_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let inode = socket_inode(link.as_os_str().as_encoded_bytes()).unwrap();
+        let owners = scan().unwrap();
+        let (_, seed) = owners
+            .sockets
+            .iter()
+            .find(|(candidate, _)| *candidate == inode)
+            .unwrap();
+        assert_eq!(seed.tgid, std::process::id());
+        assert!(seed.start_ns > 0);
+        let comm = fs::read_to_string("/proc/self/comm").unwrap();
+        assert!(seed.comm.starts_with(comm.trim_end().as_bytes()));
+    }
+}
