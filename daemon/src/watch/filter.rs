@@ -185,7 +185,13 @@ mod tests {
             ports: vec![Ports(8000..=8999), Ports(443..=443)],
             ..Filter::default()
         };
-        for (port, shown) in [(443, true), (8000, true), (8999, true), (444, false), (9000, false)] {
+        for (port, shown) in [
+            (443, true),
+            (8000, true),
+            (8999, true),
+            (444, false),
+            (9000, false),
+        ] {
             let mut close = close();
             close.subject.port = port;
             assert_eq!(admits(&filter, close), shown, "{port}");

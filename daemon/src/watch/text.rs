@@ -94,7 +94,7 @@ impl TextWriter {
             connection.origin.word(),
             side.word(),
         )?;
-        notes(out, &cut_of(close), &notes_of(close))
+        notes(out, cut_of(close).as_deref(), &notes_of(close))
     }
 
     fn reset(&self, out: &mut impl Write, reset: &Reset) -> io::Result<()> {
@@ -104,7 +104,7 @@ impl TextWriter {
             " {:>8} {:>8} {:>8} {:<6} {YELLOW}{:<14}{YELLOW:#} {:<9}",
             "", "", "", "", "reset_sent", ""
         )?;
-        let cut = reset.cuts().then_some("CUT late".to_owned());
+        let cut = reset.cuts().then_some("CUT late");
         let mut rest = vec![format!("RST {}", reset.reason)];
         if reset.has(reset_flags::REFUSED) {
             rest.push("nothing listens".to_owned());
@@ -113,7 +113,7 @@ impl TextWriter {
             rest.push("after the close".to_owned());
         }
         rest.extend(lost(reset.lost(), reset.record.lost_bytes));
-        notes(out, &cut, &rest)
+        notes(out, cut, &rest)
     }
 
     fn listener(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {
@@ -234,7 +234,7 @@ fn lost(lost: Lost, count: u32) -> Option<String> {
 }
 
 /// The end of a line: the cut first, as it is what people look for.
-fn notes(out: &mut impl Write, cut: &Option<String>, rest: &[String]) -> io::Result<()> {
+fn notes(out: &mut impl Write, cut: Option<&str>, rest: &[String]) -> io::Result<()> {
     if let Some(cut) = cut {
         write!(out, " {RED}{cut}{RED:#}")?;
     }
@@ -383,7 +383,11 @@ TIME         ROLE   SERVICE                      PEER                   DURATION
             close.connection.origin = origin;
             close.connection.outcome = outcome;
             close.connection.time_wait = time_wait;
-            assert_eq!(close.time_wait(), want, "{origin:?} {outcome:?} {time_wait:?}");
+            assert_eq!(
+                close.time_wait(),
+                want,
+                "{origin:?} {outcome:?} {time_wait:?}"
+            );
         }
     }
 
@@ -392,7 +396,9 @@ TIME         ROLE   SERVICE                      PEER                   DURATION
         let late = plain(&Event::Reset(Box::new(reset(true))));
         assert!(late.contains(" reset_sent "), "{late}");
         assert!(
-            late.ends_with("CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"),
+            late.ends_with(
+                "CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"
+            ),
             "{late}"
         );
         let down = plain(&Event::Listener(Box::new(listener())));
