@@ -1,0 +1,380 @@
+//! The initial RAM disk of a virtual machine: the test program, what it calls, the kernel's network modules,
+//! and a first process that mounts, runs the tests, and reports their exit status.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::kernels::{self, Kernel};
+use crate::paths::Paths;
+use crate::shell::{self, read, render, say, which};
+use crate::test::{ONE_AT_A_TIME, kernel_cargo};
+
+/// What cargo built for the virtual machines.
+pub(crate) struct TestPrograms {
+    test: PathBuf,
+    /// Programs that the tests start by the path they were built at.
+    others: Vec<PathBuf>,
+}
+
+/// Builds the kernel tier statically: a virtual machine has no C library of the right version.
+pub(crate) fn build_tests(paths: &Paths) -> Result<TestPrograms> {
+    say("building the kernel tier for the virtual machines");
+    let mut command = kernel_cargo(paths);
+    command
+        .args([
+            "--no-run",
+            "--target",
+            TARGET,
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .env_remove("RUSTFLAGS")
+        // Emulated memory is scarce and loading it is slow; a backtrace still has its function names.
+        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
+        .stdout(Stdio::piped());
+    let line = render(&command);
+    eprintln!("  $ {line}");
+    let mut child = command.spawn().with_context(|| format!("run `{line}`"))?;
+    let messages = child.stdout.take().context("read cargo's messages")?;
+    let mut programs = Vec::new();
+    for message in BufReader::new(messages).lines() {
+        programs.extend(executable(&message.context("read cargo's messages")?)?);
+    }
+    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed: {status}");
+    }
+    let (tests, others): (Vec<_>, Vec<_>) =
+        programs.into_iter().partition(|program| program.is_test);
+    let Ok([test]) = <[Executable; 1]>::try_from(tests) else {
+        bail!("find the one test program that `{line}` builds");
+    };
+    Ok(TestPrograms {
+        test: test.path,
+        others: others.into_iter().map(|other| other.path).collect(),
+    })
+}
+
+/// Packs the image for one kernel and returns its path.
+pub(crate) fn pack(
+    paths: &Paths,
+    kernel: &Kernel,
+    programs: &TestPrograms,
+    harness: &[String],
+) -> Result<PathBuf> {
+    let root = paths.vm().join(format!("image-{}", kernel.release));
+    if root.exists() {
+        fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
+    }
+    for dir in [
+        "bin",
+        "sbin",
+        "etc",
+        "lib",
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "run",
+        "var/log/nginx",
+        "var/lib/nginx",
+    ] {
+        let dir = root.join(dir);
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    }
+    add_user_space(paths, &root)?;
+    add_modules(paths, kernel, &root)?;
+    install(&programs.test, &root.join("kernel-tests"))?;
+    for other in &programs.others {
+        add_program(&root, other)?;
+    }
+    write(&root.join("init"), &init(harness), 0o755)?;
+    archive(
+        paths,
+        &root,
+        &paths.vm().join(format!("image-{}.cpio", kernel.release)),
+    )
+}
+
+/// Where the first process writes the tests' exit status; the console is left to the tests and the kernel.
+pub(super) const STATUS_PORT: &str = "/dev/ttyS1";
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Servers and tools that tests start, taken from this machine with the libraries they need.
+const BORROWED: &[&str] = &["ip", "ss", "nginx", "wrk", "openssl"];
+
+/// Network modules of the kernel package, and their neighbours that these depend on; the running kernel asks
+/// `modprobe` for what it needs.
+const MODULES: &[&str] = &[
+    "kernel/net",
+    "kernel/lib",
+    "kernel/crypto",
+    "kernel/drivers/net/veth",
+    "kernel/drivers/net/tun",
+    "kernel/drivers/net/dummy",
+    "kernel/drivers/net/ifb",
+];
+
+struct Executable {
+    path: PathBuf,
+    is_test: bool,
+}
+
+/// The program that one of cargo's messages announces, if it does.
+fn executable(message: &str) -> Result<Option<Executable>> {
+    let message: serde_json::Value =
+        serde_json::from_str(message).context("parse a message of cargo")?;
+    let Some(path) = message["executable"].as_str() else {
+        return Ok(None);
+    };
+    let is_test = message["profile"]["test"].as_bool().unwrap_or(false);
+    Ok(Some(Executable {
+        path: path.into(),
+        is_test,
+    }))
+}
+
+fn add_user_space(paths: &Paths, root: &Path) -> Result<()> {
+    let busybox = kernels::busybox(paths);
+    install(&busybox, &root.join("bin/busybox"))?;
+    for applet in read(Command::new(&busybox).arg("--list"))?
+        .lines()
+        .filter(|applet| *applet != "busybox")
+    {
+        let link = root.join("bin").join(applet);
+        symlink("/bin/busybox", &link).with_context(|| format!("link {}", link.display()))?;
+    }
+    // The kernel calls this path when it wants a module.
+    symlink("/bin/busybox", root.join("sbin/modprobe")).context("link modprobe")?;
+    for name in BORROWED {
+        let program = which(name)
+            .with_context(|| format!("find the program {name}; run `cargo xtask setup`"))?;
+        add_program(root, &program)?;
+        let link = root.join("bin").join(name);
+        if !root
+            .join(program.strip_prefix("/").unwrap_or(&program))
+            .starts_with(root.join("bin"))
+        {
+            fs::remove_file(&link).ok();
+            symlink(&program, &link).with_context(|| format!("link {}", link.display()))?;
+        }
+    }
+    write(
+        &root.join("etc/passwd"),
+        "root:x:0:0:root:/:/bin/sh\nwww-data:x:33:33::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",
+        0o644,
+    )?;
+    write(
+        &root.join("etc/group"),
+        "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n",
+        0o644,
+    )?;
+    write(
+        &root.join("etc/hosts"),
+        "127.0.0.1 localhost\n::1 localhost\n",
+        0o644,
+    )
+}
+
+/// A program at the path it has here, with the libraries it loads at theirs.
+fn add_program(root: &Path, program: &Path) -> Result<()> {
+    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let place = inside(program);
+    fs::remove_file(&place).ok();
+    install(program, &place)?;
+    // Fails for a static program, which needs none.
+    let libraries = read(Command::new("ldd").arg(program)).unwrap_or_default();
+    for library in libraries.lines().filter_map(library) {
+        let place = inside(library);
+        if !place.exists() {
+            install(library, &place)?;
+        }
+    }
+    Ok(())
+}
+
+/// The path in a line of ldd: `libz.so.1 => /lib/libz.so.1 (0x7f..)` or `/lib64/ld-linux.so.2 (0x7f..)`.
+fn library(line: &str) -> Option<&Path> {
+    let line = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
+    let (path, _) = line.split_once(" (")?;
+    path.starts_with('/').then(|| Path::new(path))
+}
+
+fn add_modules(paths: &Paths, kernel: &Kernel, root: &Path) -> Result<()> {
+    let from = kernel.root.join("lib/modules").join(&kernel.release);
+    let to = root.join("lib/modules").join(&kernel.release);
+    copy_modules(paths, &from, &from, &to)?;
+    for list in [
+        "modules.order",
+        "modules.builtin",
+        "modules.builtin.modinfo",
+    ] {
+        if from.join(list).exists() {
+            install(&from.join(list), &to.join(list))?;
+        }
+    }
+    shell::run(
+        Command::new(kernels::busybox(paths))
+            .args(["depmod", "-b"])
+            .arg(root)
+            .arg(&kernel.release),
+    )
+}
+
+fn copy_modules(paths: &Paths, base: &Path, dir: &Path, to: &Path) -> Result<()> {
+    for entry in dir
+        .read_dir()
+        .with_context(|| format!("list {}", dir.display()))?
+    {
+        let path = entry
+            .with_context(|| format!("list {}", dir.display()))?
+            .path();
+        let relative = path.strip_prefix(base).unwrap_or(&path);
+        if path.is_dir() {
+            copy_modules(paths, base, &path, to)?;
+        } else if MODULES
+            .iter()
+            .any(|wanted| relative.to_string_lossy().starts_with(wanted))
+        {
+            let place = to.join(relative);
+            if place.extension().is_some_and(|extension| extension == "xz") {
+                // An initial RAM disk is unpacked once; busybox's modprobe wants plain files.
+                let plain = place.with_extension("");
+                let mut unxz = Command::new(kernels::busybox(paths));
+                let content = unxz
+                    .args(["xzcat"])
+                    .arg(&path)
+                    .output()
+                    .context("run busybox xzcat")?;
+                if !content.status.success() {
+                    bail!(
+                        "unpack {}: {}",
+                        path.display(),
+                        String::from_utf8_lossy(&content.stderr)
+                    );
+                }
+                make_parent(&plain)?;
+                fs::write(&plain, content.stdout)
+                    .with_context(|| format!("write {}", plain.display()))?;
+            } else {
+                install(&path, &place)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first process: mounts what the tests need, runs them, reports, and switches the machine off.
+fn init(harness: &[String]) -> String {
+    let arguments: Vec<String> = harness
+        .iter()
+        .map(|argument| format!("'{}'", argument.replace('\'', r"'\''")))
+        .collect();
+    format!(
+        r#"#!/bin/busybox sh
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+export HOME=/tmp RUST_BACKTRACE=1
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
+ln -sf /proc/self/fd /dev/fd
+hostname finwatch-vm
+ip link set lo up
+ulimit -n 1048576
+exec </dev/null >/dev/console 2>&1
+echo "Linux $(uname -r), $(nproc) CPUs, $(wc -c </sys/kernel/btf/vmlinux) bytes of BTF"
+/kernel-tests {ONE_AT_A_TIME} {arguments}
+echo "status $?" >{STATUS_PORT}
+sync
+poweroff -f
+"#,
+        arguments = arguments.join(" ")
+    )
+}
+
+fn archive(paths: &Paths, root: &Path, to: &Path) -> Result<PathBuf> {
+    let script = r#"cd "$1" && "$2" find . | "$2" cpio -o -H newc >"$3" 2>/dev/null"#;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "pack"])
+        .arg(root)
+        .arg(kernels::busybox(paths))
+        .arg(to);
+    let status = command.status().context("run busybox cpio")?;
+    if !status.success() {
+        bail!("pack {} into {}: {status}", root.display(), to.display());
+    }
+    Ok(to.to_path_buf())
+}
+
+fn install(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn write(to: &Path, text: &str, mode: u32) -> Result<()> {
+    fs::write(to, text).with_context(|| format!("write {}", to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("set the mode of {}", to.display()))
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    let parent = path
+        .parent()
+        .with_context(|| format!("find the folder of {}", path.display()))?;
+    fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_libraries_of_a_program() {
+        assert_eq!(
+            library("\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f)"),
+            Some(Path::new("/lib/x/libz.so.1"))
+        );
+        assert_eq!(
+            library("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)"),
+            Some(Path::new("/lib64/ld-linux-x86-64.so.2"))
+        );
+        assert_eq!(library("\tlinux-vdso.so.1 (0x00007f)"), None);
+        assert_eq!(library("\tnot a dynamic executable"), None);
+    }
+
+    #[test]
+    fn quotes_the_arguments_of_the_tests() {
+        assert!(init(&["it's".to_owned()]).contains(r"--test-threads=1 'it'\''s'"));
+    }
+
+    #[test]
+    fn reads_cargos_messages() {
+        let test =
+            r#"{"reason":"compiler-artifact","profile":{"test":true},"executable":"/t/kernel-1"}"#;
+        let found = executable(test).unwrap().unwrap();
+        assert!(found.is_test);
+        assert_eq!(found.path, Path::new("/t/kernel-1"));
+        assert!(
+            executable(r#"{"reason":"compiler-artifact","executable":null}"#)
+                .unwrap()
+                .is_none()
+        );
+        assert!(executable("no json").is_err());
+    }
+}
