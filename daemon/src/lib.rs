@@ -4,9 +4,12 @@ pub mod attribution;
 pub mod cli {
     //! One file a subcommand.
     pub mod doctor;
+    pub mod watch;
 }
+pub mod clock;
 mod mounts;
 pub mod netns;
 pub mod preflight;
 pub mod probe;
 pub mod tracker;
+mod watch;

@@ -1,0 +1,41 @@
+//! The command line: one file a subcommand. What was typed is understood here, and nothing is done here.
+
+mod config;
+mod daemon;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Who hung up first, what did it cost the clients, and was that worse than on an ordinary day?
+#[derive(Debug, Parser)]
+#[command(name = "finwatch", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Account for the end of every TCP connection on this host, on /metrics
+    Daemon(daemon::Args),
+    /// Check a configuration, or show what is in effect
+    Config(config::Args),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// When it could not be done; the chain names the thing and the remedy.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Daemon(args) => daemon::run(args),
+            Command::Config(args) => config::run(args),
+        }
+    }
+}
+
+/// What was asked cannot be understood; the same code that the command line's own mistakes have.
+pub(crate) const EXIT_USAGE: u8 = 2;

@@ -1,0 +1,50 @@
+//! The only place that reads time. The kernel's programs stamp with CLOCK_MONOTONIC, people read wall time.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Now, on the clock of the kernel's records (`bpf_ktime_get_ns`), nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    read_ns(ClockId::Monotonic)
+}
+
+/// CPU time that this thread has used, for measuring what a piece of work cost.
+pub fn thread_cpu() -> Duration {
+    Duration::from_nanos(read_ns(ClockId::ThreadCPUTime))
+}
+
+/// Wall time of now.
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Wall time of a kernel stamp, as the clocks stand now: a stamp from before a step of the wall clock moves
+/// with it.
+pub fn wall_of(kernel_ns: u64) -> SystemTime {
+    let (now_ns, wall) = (monotonic_ns(), SystemTime::now());
+    if kernel_ns <= now_ns {
+        wall - Duration::from_nanos(now_ns - kernel_ns)
+    } else {
+        wall + Duration::from_nanos(kernel_ns - now_ns)
+    }
+}
+
+fn read_ns(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    // Neither clock starts below zero, and 64 bits of nanoseconds last 584 years.
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_of_a_second_ago_is_a_second_ago() {
+        let age = wall()
+            .duration_since(wall_of(monotonic_ns() - 1_000_000_000))
+            .expect("the past");
+        assert!((900..1_500).contains(&age.as_millis()), "{age:?}");
+    }
+}
