@@ -166,6 +166,7 @@ fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
     let Losses {
         ring_full: [closes, resets, listeners],
         rows_full: _,
+        mptcp_subflows: _,
         malformed,
         storage_failed,
     } = *losses;
