@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+pub mod doctor;
 mod settings;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ enum Command {
     Daemon(daemon::Args),
     /// Check a configuration, or show what is in effect
     Config(config::Args),
+    /// Check what the daemon needs of this host, with a remedy for each thing that is missing
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -33,6 +36,7 @@ impl Cli {
         match self.command {
             Command::Daemon(args) => daemon::run(args),
             Command::Config(args) => config::run(args),
+            Command::Doctor(args) => doctor::run(&args),
         }
     }
 }
