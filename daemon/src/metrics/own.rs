@@ -28,11 +28,7 @@ pub(super) fn encode(
     let since = started
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    gauge(
-        &mut metric(out, &catalog::START_TIME)?,
-        &Labels(&[]),
-        since.as_secs_f64(),
-    )?;
+    metric(out, &catalog::START_TIME)?.encode_gauge(&since.as_secs_f64())?;
     programs(out, &snapshot.probe)?;
     by_kind(out, &catalog::RECORDS, snapshot.records)?;
     let losses = snapshot.probe.losses;
