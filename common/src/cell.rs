@@ -69,7 +69,10 @@ impl Cell {
     /// Stopped listening.
     pub const LISTEN_DOWN: Self = Self(25);
 
-    const CLOSES: u16 = 26;
+    /// A simultaneous close left no mini-socket (TCPTimeWaitOverflow).
+    pub const NO_MINI_SOCKET_BOTH: Self = Self(26);
+
+    const CLOSES: u16 = 27;
     const RESETS_RECEIVED: u16 = Self::CLOSES + (Origin::COUNT * Outcome::COUNT) as u16;
     const CUT: u16 = Self::RESETS_RECEIVED + RESET_STATES as u16;
     const UNANSWERED: u16 = Self::CUT + Cut::COUNT as u16;

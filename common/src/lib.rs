@@ -3,16 +3,20 @@
 #![no_std]
 
 mod cell;
+mod offsets;
 mod record;
 mod service;
 mod survey;
 mod wire;
 
 pub use cell::{CELLS, Cell, CounterRow};
+pub use offsets::{Features, FieldSpec, MISSING, Offsets};
 pub use record::{
     CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
     Outcome, RecordHeader, ResetRecord, TimeWait, close_flags, reset_flags,
 };
-pub use service::{Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey};
-pub use survey::{OwnerSeed, SurveyRow, survey_kind};
+pub use service::{
+    Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey, inferred_reason,
+};
+pub use survey::{Loss, OwnerSeed, SurveyRow, survey_kind};
 pub use wire::{Wire, WireError};

@@ -153,6 +153,26 @@ unsafe impl Wire for ServiceKey {
     }
 }
 
+/// Reset reasons told by where the RST comes from, on kernels that give none (before 6.10).
+pub mod inferred_reason {
+    /// Not to be told.
+    pub const UNKNOWN: u8 = 128;
+    /// Data came after close().
+    pub const ABORT_ON_DATA: u8 = 129;
+    /// close() with unread data.
+    pub const ABORT_ON_CLOSE: u8 = 130;
+    /// close() with TCP_LINGER2 below zero.
+    pub const ABORT_ON_LINGER: u8 = 131;
+    /// Too many orphans or too little memory.
+    pub const ABORT_ON_MEMORY: u8 = 132;
+    /// SO_LINGER 0, disconnect, an abort by the administrator, or a listener closed over its queue.
+    pub const TCP_STATE: u8 = 133;
+    /// Keepalive probes had no answer.
+    pub const KEEPALIVE_TIMEOUT: u8 = 134;
+    /// A segment that no state allows.
+    pub const INVALID_SEGMENT: u8 = 135;
+}
+
 /// Key of a row of RSTs sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]

@@ -68,3 +68,26 @@ unsafe impl Wire for OwnerSeed {
 
 const _: () = assert!(size_of::<SurveyRow>() == 64);
 const _: () = assert!(size_of::<OwnerSeed>() == 32);
+
+/// Counters of what was lost in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Loss {
+    /// Close records the full ring refused.
+    CloseRecords = 0,
+    /// Reset records the full ring refused.
+    ResetRecords = 1,
+    /// Listener records the full ring refused.
+    ListenerRecords = 2,
+    /// Counts that fell to the `other` row as the map was full.
+    RowsFull = 3,
+    /// Sockets that got no storage.
+    StorageFailed = 4,
+    /// MPTCP subflows, which are left out.
+    MptcpSubflows = 5,
+}
+
+impl Loss {
+    /// Number of counters.
+    pub const COUNT: usize = 6;
+}

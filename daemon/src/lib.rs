@@ -14,6 +14,7 @@ pub mod netns;
 pub mod preflight;
 pub mod probe;
 pub mod tracker;
+mod watch;
 
 use std::sync::Arc;
 

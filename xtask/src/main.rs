@@ -1,2 +1,76 @@
-//! placeholder
-fn main() {}
+//! Every task of the project, one file a subcommand: this file only parses and dispatches.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a command-line tool for the terminal, not a service with a log"
+)]
+
+mod build;
+mod lint;
+mod paths;
+mod run;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::paths::Paths;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The tasks of the finwatch project"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find, or else install, what the build and the tests need
+    Setup(setup::Args),
+    /// Build the kernel programs, then the daemon that embeds them
+    Build(build::Args),
+    /// Set up, build, and run finwatch (the daemon with its built-in defaults, unless told otherwise)
+    Run(run::Args),
+    /// Set up, build, and run the tests, all tiers unless told otherwise
+    Test(test::Args),
+    /// Run the kernel tier inside virtual machines of other kernels
+    Vm(vm::Args),
+    /// Check formatting, lints, the architecture's invariants, and the licences of dependencies
+    Lint(lint::Args),
+    /// Check the architecture's invariants only
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(task: Task) -> Result<()> {
+    let paths = Paths::find()?;
+    match task {
+        Task::Setup(args) => setup::run(&paths, &args),
+        Task::Build(args) => build::run(&paths, &args),
+        Task::Run(args) => run::run(&paths, &args),
+        Task::Test(args) => test::run(&paths, &args),
+        Task::Vm(args) => vm::run(&paths, &args),
+        Task::Lint(args) => lint::run(&paths, &args),
+        Task::Tidy => tidy::run(&paths),
+    }
+}

@@ -1,9 +1,31 @@
 //! The kernel side as the rest of the daemon sees it. The only folder that imports aya.
 
-use std::{sync::Arc, time::Duration};
+mod btf;
+mod counters;
+mod error;
+mod load;
+mod log;
+mod offsets;
+mod records;
+mod seed;
+mod stats;
+mod survey;
 
-use finwatch_common::{
-    CloseRecord, CounterRow, ListenerRecord, ResetKey, ResetRecord, ServiceKey, SurveyRow,
+use std::{
+    os::fd::BorrowedFd,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aya::Ebpf;
+use finwatch_common::{SurveyRow, inferred_reason};
+
+use self::{counters::CounterMaps, records::Ring};
+pub use self::{
+    counters::Reading,
+    error::ProbeError,
+    records::Record,
+    stats::{Losses, MapStats, ProgramStats},
 };
 
 /// What the programs are loaded with.
@@ -17,79 +39,30 @@ pub struct ProbeOptions {
     pub log: bool,
 }
 
-/// Why the programs could not be loaded: a message that names the missing thing and its remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// To be replaced by one variant a cause.
-    #[error("{0}")]
-    Other(String),
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 4 << 20,
+            max_rows: 16 << 10,
+            log: false,
+        }
+    }
 }
 
 /// The loaded and attached programs. Dropping it detaches and frees everything in the kernel.
-pub struct Probe {}
-
-/// What the counter maps held at one instant.
-#[derive(Debug, Default, Clone)]
-pub struct Reading {
-    /// Rows by service and phase.
-    pub rows: Vec<(ServiceKey, CounterRow)>,
-    /// RSTs sent by service, phase, reason and what they threw away.
-    pub resets: Vec<(ResetKey, u64)>,
+pub struct Probe {
+    /// Held for the links and programs in it; locked while an iterator is opened.
+    ebpf: Mutex<Ebpf>,
+    counters: Counters,
+    ring: Ring,
+    stats: stats::Stats,
+    reset_reasons: Vec<(u8, String)>,
+    seeded: seed::Seeded,
 }
 
 /// Reads the counter maps. Cheap to clone.
 #[derive(Clone)]
-pub struct Counters(Arc<()>);
-
-/// One record of the ring buffer.
-#[derive(Debug, Clone, Copy)]
-pub enum Record {
-    /// The end of a connection.
-    Close(CloseRecord),
-    /// An RST that this host sent.
-    Reset(ResetRecord),
-    /// A listener that opened or closed.
-    Listener(ListenerRecord),
-}
-
-/// What was lost, and counted: each number only grows.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Losses {
-    /// Records the full ring buffer refused, by kind: close, reset, listener.
-    pub ring_full: [u64; 3],
-    /// Counter updates that fell to the `other` row as the map was full.
-    pub rows_full: u64,
-    /// Records whose bytes were malformed.
-    pub malformed: u64,
-    /// Sockets whose storage could not be created (optmem, memory).
-    pub storage_failed: u64,
-}
-
-/// One program's own figures.
-#[derive(Debug, Clone)]
-pub struct ProgramStats {
-    /// Name of the program.
-    pub name: &'static str,
-    /// Whether it is attached; what a kernel does not have is not.
-    pub attached: bool,
-    /// Runs, while the kernel's BPF statistics are on (`kernel.bpf_stats_enabled`).
-    pub runs: u64,
-    /// Nanoseconds spent in these runs.
-    pub run_time_ns: u64,
-    /// Runs the recursion guard skipped (`bpf_prog_info.recursion_misses`).
-    pub recursion_misses: u64,
-}
-
-/// One map's fill.
-#[derive(Debug, Clone)]
-pub struct MapStats {
-    /// Name of the map.
-    pub name: &'static str,
-    /// Entries in use.
-    pub entries: u64,
-    /// Most entries.
-    pub capacity: u64,
-}
+pub struct Counters(Arc<CounterMaps>);
 
 impl Probe {
     /// Reads the kernel's BTF, loads and attaches every program, and seeds the sockets of every network
@@ -97,24 +70,29 @@ impl Probe {
     ///
     /// # Errors
     /// Names what the kernel or the process lacks.
-    pub fn load(_options: &ProbeOptions) -> Result<Self, ProbeError> {
-        todo!()
+    pub fn load(options: &ProbeOptions) -> Result<Self, ProbeError> {
+        let mut probe = load::load(options)?;
+        // Listeners first, so that a connection seen in the next milliseconds knows its role.
+        probe.seed();
+        load::attach(&mut probe.lock_ebpf())?;
+        probe.seeded = probe.seed();
+        Ok(probe)
     }
 
     /// A reader of the counter maps.
     pub fn counters(&self) -> Counters {
-        todo!()
+        self.counters.clone()
     }
 
-    /// The ring buffer's descriptor turns readable when it is a quarter full; a reader also polls at its
-    /// own interval. Drains what is there into `each`, at most `max` records; returns how many.
-    pub fn drain(&mut self, _max: usize, _each: impl FnMut(Record)) -> usize {
-        todo!()
+    /// Drains what the ring holds into `each`, at most `max` records; returns how many.
+    pub fn drain(&mut self, max: usize, each: impl FnMut(Record)) -> usize {
+        self.ring.drain(max, each)
     }
 
-    /// Waits until the ring is a quarter full, or `timeout` has passed.
-    pub async fn ready(&self, _timeout: Duration) {
-        todo!()
+    /// Waits until the ring is a quarter full, or `timeout` has passed. A reader calls it and drains, so
+    /// that records come in time although none of them wakes it.
+    pub async fn ready(&self, timeout: Duration) {
+        self.ring.ready(timeout).await;
     }
 
     /// Sockets of note in the network namespace `netns` (an open `/proc/<pid>/ns/net`): listeners, and
@@ -122,60 +100,105 @@ impl Probe {
     ///
     /// # Errors
     /// When the namespace cannot be entered or the iterator fails.
-    pub fn survey(&self, _netns: std::os::fd::BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
-        todo!()
+    pub fn survey(&self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        survey::run(&mut self.lock_ebpf(), survey::SOCKETS, netns)
     }
 
     /// Mini-sockets of the network namespace, one row each. Blocking; milliseconds, whatever their number.
     ///
     /// # Errors
     /// As [`Probe::survey`].
-    pub fn survey_time_wait(
-        &self,
-        _netns: std::os::fd::BorrowedFd<'_>,
-    ) -> anyhow::Result<Vec<SurveyRow>> {
-        todo!()
+    pub fn survey_time_wait(&self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        survey::run(&mut self.lock_ebpf(), survey::MINI_SOCKETS, netns)
     }
 
     /// Every program's figures.
     pub fn program_stats(&self) -> Vec<ProgramStats> {
-        todo!()
+        self.stats.programs()
     }
 
     /// Every table's fill.
     pub fn map_stats(&self) -> Vec<MapStats> {
-        todo!()
+        self.stats.maps(&self.counters.0)
     }
 
     /// What was lost so far.
     pub fn losses(&self) -> Losses {
-        todo!()
+        self.stats.losses(self.ring.malformed())
     }
 
     /// Name in snake_case of a reset reason (`enum sk_rst_reason` from the running kernel's BTF, or
     /// `inferred_*` from 128 on).
-    pub fn reset_reason(&self, _reason: u8) -> String {
-        todo!()
+    pub fn reset_reason(&self, reason: u8) -> String {
+        reset_reason(&self.reset_reasons, reason)
+    }
+
+    /// Network namespaces that could not be entered, in words: their older sockets are not known.
+    pub fn unseeded(&self) -> &[String] {
+        &self.seeded.refused
+    }
+
+    fn seed(&self) -> seed::Seeded {
+        seed::run(&mut self.lock_ebpf())
+    }
+
+    /// A panic while it was held leaves the programs themselves intact.
+    fn lock_ebpf(&self) -> std::sync::MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Counters {
-    /// Sums the CPUs of every live row. Ambiguous cells are settled: the values never shrink between
-    /// two readings, but for rows that [`Counters::rotate`] took away.
+    /// Sums the CPUs of every live row. Ambiguous cells are settled so that the peer is never charged
+    /// with more resets than it sent.
     ///
     /// # Errors
     /// When a map cannot be read.
     pub fn live(&self) -> anyhow::Result<Reading> {
-        todo!()
+        self.0.live()
     }
 
     /// Lets the programs count in the other generation of the maps, waits until none still writes to
     /// this one, empties it and returns what it held: exact, nothing is lost or counted twice.
-    /// Callers add it to their totals, under the same lock as [`Counters::live`]. Blocking, 50 ms.
+    /// Callers add it to their totals, under the same lock as [`Counters::live`]. Blocking, some
+    /// milliseconds.
     ///
     /// # Errors
     /// When a map cannot be read or emptied.
     pub fn rotate(&self) -> anyhow::Result<Reading> {
-        todo!()
+        self.0.rotate()
+    }
+}
+
+fn reset_reason(names: &[(u8, String)], reason: u8) -> String {
+    let inferred = match reason {
+        inferred_reason::UNKNOWN => "inferred_unknown",
+        inferred_reason::ABORT_ON_DATA => "inferred_tcp_abort_on_data",
+        inferred_reason::ABORT_ON_CLOSE => "inferred_tcp_abort_on_close",
+        inferred_reason::ABORT_ON_LINGER => "inferred_tcp_abort_on_linger",
+        inferred_reason::ABORT_ON_MEMORY => "inferred_tcp_abort_on_memory",
+        inferred_reason::TCP_STATE => "inferred_tcp_state",
+        inferred_reason::KEEPALIVE_TIMEOUT => "inferred_tcp_keepalive_timeout",
+        inferred_reason::INVALID_SEGMENT => "inferred_invalid_segment",
+        0 => "not_specified",
+        _ => {
+            let known = names.iter().find(|(value, _)| *value == reason);
+            return known.map_or_else(|| format!("reason_{reason}"), |(_, name)| name.clone());
+        }
+    };
+    inferred.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_have_names_on_every_kernel() {
+        let names = vec![(11, "tcp_abort_on_close".to_owned())];
+        assert_eq!(reset_reason(&names, 11), "tcp_abort_on_close");
+        assert_eq!(reset_reason(&names, 99), "reason_99", "newer than its BTF");
+        assert_eq!(reset_reason(&[], 130), "inferred_tcp_abort_on_close");
+        assert_eq!(reset_reason(&[], 0), "not_specified");
     }
 }

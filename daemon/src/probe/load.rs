@@ -1,0 +1,167 @@
+//! Loads the embedded object and attaches its programs.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, Map, MapData, MapError},
+    programs::{BtfTracePoint, Iter, ProgramError},
+};
+use finwatch_common::{Features, Offsets};
+
+use super::{
+    Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused, log,
+    offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
+};
+
+/// The programs, compiled for BPF.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("FINWATCH_PROBE_OBJECT"));
+
+/// The attach table: each program and its tracepoint. The order is that of attachment, and so of
+/// execution: what makes good runs after what may have been skipped, and readers are first, so that no
+/// connection is seen whose reads were missed.
+pub(super) const TRACEPOINT_PROGRAMS: [(&str, &str); 7] = [
+    ("finwatch_read", "tcp_rcv_space_adjust"),
+    ("finwatch_reset_received", "tcp_receive_reset"),
+    ("finwatch_reset", "tcp_send_reset"),
+    ("finwatch_reset_again", "tcp_send_reset"),
+    ("finwatch_destroy", "tcp_destroy_sock"),
+    ("finwatch_state", "inet_sock_set_state"),
+    ("finwatch_state_again", "inet_sock_set_state"),
+];
+
+/// The iterators.
+pub(super) const ITERATORS: [&str; 2] = [survey::SOCKETS, survey::MINI_SOCKETS];
+
+/// The object's globals, for the library.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Global<T: Copy + 'static>(T);
+
+// SAFETY: both are repr(C) structures of u32 alone.
+unsafe impl aya::Pod for Global<Offsets> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Global<Features> {}
+
+/// Loads every program; attaches none.
+pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
+    let mut kernel = Kernel::look_up()?;
+    if let Some(name) = kernel.missing_tracepoint() {
+        return Err(ProbeError::Tracepoint { name });
+    }
+    kernel.features.ring_wake_bytes = options.ring_bytes / 4;
+    let btf = Btf::from_sys_fs().map_err(|error| object_error(EbpfError::BtfError(error)))?;
+    let offsets = Global(kernel.offsets);
+    let features = Global(kernel.features);
+    let log_level = log::level(options.log);
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .override_global("OFFSETS", &offsets, true)
+        .override_global("FEATURES", &features, true)
+        .override_global(aya_log::LEVEL, &log_level, false)
+        .map_max_entries("RECORDS", options.ring_bytes)
+        .map_max_entries("ROWS_EVEN", options.max_rows)
+        .map_max_entries("ROWS_ODD", options.max_rows)
+        .map_max_entries("RESETS_EVEN", options.max_rows)
+        .map_max_entries("RESETS_ODD", options.max_rows)
+        .load(OBJECT)
+        .map_err(object_error)?;
+    for (name, tracepoint) in TRACEPOINT_PROGRAMS {
+        let program: &mut BtfTracePoint = program(&mut ebpf, name)?;
+        program
+            .load(tracepoint, &btf)
+            .map_err(|source| program_error("load", name, source))?;
+    }
+    for name in ITERATORS {
+        let program: &mut Iter = program(&mut ebpf, name)?;
+        program
+            .load("tcp", &btf)
+            .map_err(|source| program_error("load", name, source))?;
+    }
+    if options.log {
+        log::start(&mut ebpf);
+    }
+    let maps = CounterMaps::new(
+        (map(&mut ebpf, "ROWS_EVEN")?, map(&mut ebpf, "RESETS_EVEN")?),
+        (map(&mut ebpf, "ROWS_ODD")?, map(&mut ebpf, "RESETS_ODD")?),
+        map(&mut ebpf, "GENERATION")?,
+    )
+    .map_err(|error| ProbeError::Counters(error.into()))?;
+    let ring = Ring::new(map(&mut ebpf, "RECORDS")?);
+    let stats = Stats::new(&mut ebpf, options.max_rows.into())?;
+    Ok(Probe {
+        ebpf: Mutex::new(ebpf),
+        counters: Counters(Arc::new(maps)),
+        ring,
+        stats,
+        reset_reasons: kernel.reset_reasons,
+        seeded: Seeded::default(),
+    })
+}
+
+/// Attaches every tracepoint program, in the order of the table, and lets the survey take on connections.
+pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    for (name, _) in TRACEPOINT_PROGRAMS {
+        let program: &mut BtfTracePoint = program(ebpf, name)?;
+        program
+            .attach()
+            .map_err(|source| program_error("attach", name, source))?;
+    }
+    let name = "ATTACHED";
+    let mut attached: Array<MapData, u32> = map(ebpf, name)?;
+    attached
+        .set(0, 1, 0)
+        .map_err(|source| ProbeError::Map { name, source })
+}
+
+/// A program of the object.
+pub(super) fn program<'a, P>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut P, ProbeError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+{
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(ProbeError::Missing { name })
+}
+
+/// A map of the object, taken out of it.
+pub(super) fn map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProbeError>
+where
+    M: TryFrom<Map, Error = MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(ProbeError::Missing { name })?;
+    map.try_into()
+        .map_err(|source| ProbeError::Map { name, source })
+}
+
+fn program_error(what: &'static str, name: &'static str, source: ProgramError) -> ProbeError {
+    let denied = match &source {
+        ProgramError::LoadError { io_error, .. } => copy_of(io_error),
+        ProgramError::SyscallError(error) => copy_of(&error.io_error),
+        _ => None,
+    };
+    denied
+        .and_then(|error| refused("load BPF programs", error))
+        .unwrap_or(ProbeError::Program { what, name, source })
+}
+
+fn object_error(error: EbpfError) -> ProbeError {
+    let denied = match &error {
+        EbpfError::MapError(MapError::CreateError { io_error, .. }) => copy_of(io_error),
+        EbpfError::MapError(MapError::SyscallError(error)) => copy_of(&error.io_error),
+        _ => None,
+    };
+    denied
+        .and_then(|error| refused("create BPF maps", error))
+        .unwrap_or(ProbeError::Object(error))
+}
+
+fn copy_of(error: &io::Error) -> Option<io::Error> {
+    error.raw_os_error().map(io::Error::from_raw_os_error)
+}

@@ -1,0 +1,176 @@
+//! The kernel's figures about the programs and maps, and what the programs say they lost.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+    programs::Program,
+};
+use finwatch_common::Loss;
+
+use super::{
+    ProbeError,
+    counters::CounterMaps,
+    load::{self, ITERATORS, TRACEPOINT_PROGRAMS},
+};
+
+/// What was lost, and counted: each number only grows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Losses {
+    /// Records the full ring buffer refused, by kind: close, reset, listener.
+    pub ring_full: [u64; 3],
+    /// Counter updates that fell to the `other` row as the map was full.
+    pub rows_full: u64,
+    /// Records whose bytes were malformed.
+    pub malformed: u64,
+    /// Sockets whose storage could not be created (optmem, memory).
+    pub storage_failed: u64,
+    /// MPTCP subflows, which are left out.
+    pub mptcp_subflows: u64,
+}
+
+/// One program's own figures.
+#[derive(Debug, Clone)]
+pub struct ProgramStats {
+    /// Name of the program.
+    pub name: &'static str,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Runs, while the kernel's BPF statistics are on (`kernel.bpf_stats_enabled`).
+    pub runs: u64,
+    /// Nanoseconds spent in these runs.
+    pub run_time_ns: u64,
+    /// Runs the recursion guard skipped (`bpf_prog_info.recursion_misses`).
+    pub recursion_misses: u64,
+}
+
+/// One map's fill.
+#[derive(Debug, Clone)]
+pub struct MapStats {
+    /// Name of the map.
+    pub name: &'static str,
+    /// Entries in use.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u64,
+}
+
+/// Handles to ask by.
+pub(super) struct Stats {
+    programs: Vec<(&'static str, OwnedFd)>,
+    losses: PerCpuArray<MapData, u64>,
+    row_capacity: u64,
+}
+
+impl Stats {
+    pub(super) fn new(ebpf: &mut Ebpf, row_capacity: u64) -> Result<Self, ProbeError> {
+        let names = TRACEPOINT_PROGRAMS.iter().map(|(name, _)| *name);
+        let programs = names
+            .chain(ITERATORS)
+            .map(|name| Ok((name, program_fd(ebpf, name)?)))
+            .collect::<Result<_, ProbeError>>()?;
+        Ok(Self {
+            programs,
+            losses: load::map(ebpf, "LOSSES")?,
+            row_capacity,
+        })
+    }
+
+    /// `/proc/self/fdinfo` of each program: it needs no capability.
+    pub(super) fn programs(&self) -> Vec<ProgramStats> {
+        self.programs
+            .iter()
+            .map(|(name, fd)| {
+                let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))
+                    .unwrap_or_default();
+                ProgramStats {
+                    name,
+                    attached: !ITERATORS.contains(name),
+                    runs: figure(&text, "run_cnt"),
+                    run_time_ns: figure(&text, "run_time_ns"),
+                    recursion_misses: figure(&text, "recursion_misses"),
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn maps(&self, counters: &CounterMaps) -> Vec<MapStats> {
+        let (services, resets) = counters.fill();
+        let capacity = self.row_capacity;
+        [("services", services), ("resets", resets)]
+            .map(|(name, entries)| MapStats {
+                name,
+                entries,
+                capacity,
+            })
+            .to_vec()
+    }
+
+    pub(super) fn losses(&self, malformed: u64) -> Losses {
+        let count = |loss: Loss| -> u64 {
+            self.losses
+                .get(&(loss as u32), 0)
+                .map_or(0, |cpus| cpus.iter().sum())
+        };
+        Losses {
+            ring_full: [
+                count(Loss::CloseRecords),
+                count(Loss::ResetRecords),
+                count(Loss::ListenerRecords),
+            ],
+            rows_full: count(Loss::RowsFull),
+            malformed,
+            storage_failed: count(Loss::StorageFailed),
+            mptcp_subflows: count(Loss::MptcpSubflows),
+        }
+    }
+}
+
+fn program_fd(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, ProbeError> {
+    let program = ebpf.program(name).ok_or(ProbeError::Missing { name })?;
+    let fd = match program {
+        Program::BtfTracePoint(program) => program.fd(),
+        Program::Iter(program) => program.fd(),
+        _ => return Err(ProbeError::Missing { name }),
+    };
+    fd.map_err(|source| ProbeError::Program {
+        what: "use",
+        name,
+        source,
+    })?
+    .as_fd()
+    .try_clone_to_owned()
+    .map_err(|source: io::Error| ProbeError::Figures { name, source })
+}
+
+/// The number behind `name:` in a text of `/proc/<pid>/fdinfo`; 0 when the kernel does not say.
+fn figure(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(':')?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_program() {
+        let text =
+            "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1234\nrun_cnt:\t7\nrecursion_misses:\t2\n";
+        assert_eq!(figure(text, "run_cnt"), 7);
+        assert_eq!(figure(text, "run_time_ns"), 1234);
+        assert_eq!(figure(text, "recursion_misses"), 2);
+        assert_eq!(figure("pos:\t0\n", "recursion_misses"), 0, "before 5.12");
+    }
+}

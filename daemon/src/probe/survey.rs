@@ -1,0 +1,64 @@
+//! Runs the iterators: one look at the sockets of a network namespace.
+
+use std::{io::Read as _, os::fd::BorrowedFd, thread};
+
+use anyhow::{Context as _, anyhow};
+use aya::{Ebpf, programs::Iter};
+use finwatch_common::{SurveyRow, Wire as _};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::load;
+
+/// Name of the iterator over full sockets.
+pub(super) const SOCKETS: &str = "finwatch_survey";
+/// Name of the iterator over mini-sockets.
+pub(super) const MINI_SOCKETS: &str = "finwatch_survey_time_wait";
+
+/// Runs an iterator in a network namespace. It walks the namespace of the thread that opens it, so that
+/// thread is one of its own: none of the daemon's is ever left in a foreign one.
+pub(super) fn run(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    netns: BorrowedFd<'_>,
+) -> anyhow::Result<Vec<SurveyRow>> {
+    let program: &mut Iter = load::program(ebpf, name)?;
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("survey".to_owned())
+            .spawn_scoped(scope, || {
+                enter(netns)?;
+                read(program)
+            })
+            .context("cannot start a thread for the survey")?
+            .join()
+            .map_err(|_| anyhow!("the thread of the survey panicked"))?
+    })
+}
+
+/// To enter needs CAP_SYS_ADMIN even where one already is, so the own namespace is not entered.
+fn enter(netns: BorrowedFd<'_>) -> anyhow::Result<()> {
+    let here = rustix::fs::stat("/proc/thread-self/ns/net")
+        .context("cannot look at /proc/thread-self/ns/net")?;
+    let there = rustix::fs::fstat(netns).context("cannot look at the network namespace")?;
+    if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) {
+        return Ok(());
+    }
+    move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
+        .context("cannot enter the network namespace (it takes CAP_SYS_ADMIN)")
+}
+
+fn read(program: &mut Iter) -> anyhow::Result<Vec<SurveyRow>> {
+    let link = program.attach().context("cannot attach the iterator")?;
+    let mut file = program
+        .take_link(link)
+        .context("cannot take the iterator's link")?
+        .into_file()
+        .context("cannot open the iterator")?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .context("cannot read the iterator")?;
+    bytes
+        .chunks(size_of::<SurveyRow>())
+        .map(|row| SurveyRow::from_bytes(row).context("the iterator wrote a malformed row"))
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! What the stream shows: records with their workload, their time of day and their reasons by name. Plain
+//! values; they do not know how they are printed.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use finwatch_common::{
+    ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role, ServiceKey, TimeWait,
+    close_flags, reset_flags,
+};
+use jiff::Timestamp;
+
+use crate::{attribution::Workload, tracker::ClosedConnection};
+
+/// One line of the stream.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A connection ended.
+    Close(Box<Close>),
+    /// An RST left this host that belongs to no close told here.
+    Reset(Box<Reset>),
+    /// A listener opened or closed.
+    Listener(Box<Listener>),
+    /// Records were lost: the stream has a gap.
+    Lost(Gap),
+}
+
+/// When, and whose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// Time of day.
+    pub(super) time: Timestamp,
+    /// Who owns the port.
+    pub(super) workload: Workload,
+    /// Local port of a server, remote port of a client.
+    pub(super) port: u16,
+    /// Which side this host was.
+    pub(super) role: Role,
+    /// What the service was doing.
+    pub(super) phase: Phase,
+}
+
+/// The end of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Close {
+    /// When, and whose.
+    pub(super) subject: Subject,
+    /// The record, joined with its RSTs.
+    pub(super) connection: ClosedConnection,
+    /// Name of the reason of the RST that this host sent.
+    pub(super) reset_reason: Option<String>,
+}
+
+/// An RST on its own: a refused SYN, or one that left long after the close.
+#[derive(Debug, Clone)]
+pub(super) struct Reset {
+    /// When, and whose.
+    pub(super) subject: Subject,
+    /// As the kernel wrote it.
+    pub(super) record: ResetRecord,
+    /// Name of its reason.
+    pub(super) reason: String,
+}
+
+/// A listener that opened or closed.
+#[derive(Debug, Clone)]
+pub(super) struct Listener {
+    /// When, and whose.
+    pub(super) subject: Subject,
+    /// As the kernel wrote it.
+    pub(super) record: ListenerRecord,
+}
+
+/// Records that were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// When it was noticed.
+    pub(super) time: Timestamp,
+    /// What was lost.
+    pub(super) kind: GapKind,
+    /// How many since the last notice.
+    pub(super) count: u64,
+}
+
+/// What was lost, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GapKind {
+    /// Closes, as the ring buffer was full.
+    Closes,
+    /// RSTs, as the ring buffer was full.
+    Resets,
+    /// Listeners, as the ring buffer was full.
+    Listeners,
+    /// Records whose bytes were malformed.
+    Malformed,
+    /// Connections without a record, as the kernel had no room for it.
+    Unrecorded,
+}
+
+/// Which side holds the TIME_WAIT of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// This host.
+    Here,
+    /// The peer.
+    Peer,
+    /// Both: the two FINs crossed.
+    Both,
+    /// Neither.
+    None,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// `None` when the key is not one that a program of this version writes.
+    pub(super) fn new(key: &ServiceKey, time: Timestamp, workload: Workload) -> Option<Self> {
+        Some(Self {
+            time,
+            workload,
+            port: key.port,
+            role: key.role()?,
+            phase: key.phase()?,
+        })
+    }
+}
+
+// === impl Close ===
+
+impl Close {
+    /// Nanoseconds from established to closed; `None` when the connection is older than the programs.
+    pub(super) fn duration_ns(&self) -> Option<u64> {
+        let record = &self.connection.record;
+        (record.opened_at_ns != 0).then(|| record.header.at_ns.saturating_sub(record.opened_at_ns))
+    }
+
+    /// Which side holds the TIME_WAIT.
+    pub(super) fn time_wait(&self) -> Side {
+        let ours = self.connection.time_wait != TimeWait::None;
+        let clean = self.connection.outcome == Outcome::Fin;
+        match self.connection.origin {
+            Origin::Both if clean && ours => Side::Both,
+            Origin::Remote | Origin::Both if clean && !ours => Side::Peer,
+            _ if ours => Side::Here,
+            _ => Side::None,
+        }
+    }
+
+    /// The peer's end; `None` when it is not known.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let record = &self.connection.record;
+        address(record.remote_addr, record.remote_port)
+    }
+
+    /// This host's end; `None` when it is not known.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        let record = &self.connection.record;
+        address(record.local_addr, record.local_port)
+    }
+
+    /// Whether one of [`close_flags`] is set.
+    pub(super) fn has(&self, flag: u16) -> bool {
+        self.connection.record.flags & flag != 0
+    }
+
+    /// Whether turns, bytes and times since the establishment are not to be trusted.
+    pub(super) fn is_preexisting(&self) -> bool {
+        self.has(close_flags::PREEXISTING)
+    }
+}
+
+// === impl Reset ===
+
+impl Reset {
+    /// The peer's end; `None` when it is not known.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        address(self.record.remote_addr, self.record.remote_port)
+    }
+
+    /// This host's end; `None` when it is not known.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        address(self.record.local_addr, self.record.local_port)
+    }
+
+    /// Whether one of [`reset_flags`] is set.
+    pub(super) fn has(&self, flag: u16) -> bool {
+        self.record.flags & flag != 0
+    }
+
+    /// Whether it cut a connection whose close was told before.
+    pub(super) fn cuts(&self) -> bool {
+        self.has(reset_flags::CUT_LATE)
+    }
+
+    /// What it threw away.
+    pub(super) fn lost(&self) -> Lost {
+        Lost::from_u8(self.record.lost).unwrap_or(Lost::Nothing)
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Where it listens; the unspecified address is shown as such.
+    pub(super) fn local(&self) -> SocketAddr {
+        let ip = Ipv6Addr::from(self.record.local_addr).to_canonical();
+        SocketAddr::new(ip, self.subject.port)
+    }
+}
+
+// === impl Gap ===
+
+impl GapKind {
+    /// The word of scripts.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Closes => "close",
+            Self::Resets => "reset",
+            Self::Listeners => "listener",
+            Self::Malformed => "malformed",
+            Self::Unrecorded => "unrecorded",
+        }
+    }
+
+    /// The words for people.
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Self::Closes => "closes lost: the ring buffer was full",
+            Self::Resets => "RSTs lost: the ring buffer was full",
+            Self::Listeners => "listener changes lost: the ring buffer was full",
+            Self::Malformed => "records rejected: their bytes were malformed",
+            Self::Unrecorded => "connections not followed: the kernel had no room for their record",
+        }
+    }
+}
+
+/// An address of the wire, where all zeros say that it is not known.
+fn address(bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
+    let ip = Ipv6Addr::from(bytes).to_canonical();
+    let known = match ip {
+        IpAddr::V4(ip) => !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_unspecified(),
+    };
+    known.then(|| SocketAddr::new(ip, port))
+}

@@ -1,0 +1,18 @@
+//! The live stream of closes: records come in from programs of its own, lines go out. It needs no daemon,
+//! and a daemon that runs beside it does not notice.
+
+mod event;
+mod filter;
+mod json;
+mod narrator;
+mod session;
+mod text;
+mod words;
+
+#[cfg(test)]
+mod samples;
+
+pub(crate) use self::{
+    filter::{Cuts, Filter, Name, Ports},
+    session::{Form, WatchOptions, run},
+};

@@ -1,0 +1,128 @@
+//! Hand-made events for the tests of the stream.
+
+use std::net::Ipv4Addr;
+
+use finwatch_common::{
+    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Lost, Origin, Outcome,
+    Phase, RecordHeader, ResetRecord, Role, ServiceKey, TimeWait, reset_flags,
+};
+use jiff::Timestamp;
+
+use super::event::{Close, Listener, Reset, Subject};
+use crate::{
+    attribution::{Workload, WorkloadKind},
+    tracker::ClosedConnection,
+};
+
+fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 16] {
+    Ipv4Addr::new(a, b, c, d).to_ipv6_mapped().octets()
+}
+
+fn header(kind: u32, size: usize) -> RecordHeader {
+    RecordHeader {
+        kind,
+        size: u32::try_from(size).unwrap(),
+        at_ns: 5_000_000_000,
+    }
+}
+
+fn service() -> ServiceKey {
+    let mut key = ServiceKey::other(Role::Server, Phase::Steady);
+    key.cgroup = 4711;
+    key.netns = 1;
+    key.comm[..5].copy_from_slice(b"nginx");
+    key.port = 443;
+    key
+}
+
+pub(super) fn subject() -> Subject {
+    let time: Timestamp = "2026-11-22T16:52:01.123456789Z".parse().unwrap();
+    let workload = Workload::on_host(WorkloadKind::Unit, "nginx.service");
+    Subject::new(&service(), time, workload).unwrap()
+}
+
+/// A clean close by the server, 1.203 s old, with a TIME_WAIT left here.
+pub(super) fn close() -> Close {
+    let record = CloseRecord {
+        header: header(KIND_CLOSE, size_of::<CloseRecord>()),
+        cookie: 99,
+        service: service(),
+        opened_at_ns: 5_000_000_000 - 1_203_000_000,
+        bytes_sent: 3_565_158,
+        bytes_received: 107,
+        local_addr: v4(10, 0, 0, 1),
+        remote_addr: v4(10, 0, 0, 5),
+        local_port: 443,
+        remote_port: 51_234,
+        owner_tgid: 300,
+        closer_tgid: 301,
+        turns: 2,
+        since_read: 850,
+        asked: 107,
+        unread: 0,
+        unacked: 0,
+        srtt_us: 1_250,
+        retransmits: 0,
+        flags: 0,
+        sk_err: 0,
+        old_state: 5,
+        origin: Origin::Local as u8,
+        outcome: Outcome::Fin as u8,
+        time_wait: TimeWait::TimeWait as u8,
+        cut: 0xff,
+        evidence: 0xff,
+        reason: 0,
+        lost: Lost::Nothing as u8,
+    };
+    Close {
+        subject: subject(),
+        connection: ClosedConnection::from(record),
+        reset_reason: None,
+    }
+}
+
+/// An RST of a mini-socket, with or without a request that it threw away.
+pub(super) fn reset(cuts: bool) -> Reset {
+    let record = ResetRecord {
+        header: header(KIND_RESET, size_of::<ResetRecord>()),
+        cookie: 99,
+        service: service(),
+        local_addr: v4(10, 0, 0, 1),
+        remote_addr: v4(10, 0, 0, 5),
+        local_port: 443,
+        remote_port: 51_234,
+        lost_bytes: if cuts { 107 } else { 0 },
+        flags: reset_flags::MINI_SOCKET | if cuts { reset_flags::CUT_LATE } else { 0 },
+        state: 6,
+        reason: 9,
+        lost: if cuts { Lost::Data } else { Lost::Nothing } as u8,
+        pad: [0; 3],
+    };
+    Reset {
+        subject: subject(),
+        record,
+        reason: "timewait_socket".to_owned(),
+    }
+}
+
+/// A listener that closed.
+pub(super) fn listener() -> Listener {
+    let record = ListenerRecord {
+        header: header(KIND_LISTENER, size_of::<ListenerRecord>()),
+        cookie: 98,
+        service: service(),
+        start_ns: 1,
+        local_addr: v4(0, 0, 0, 0),
+        tgid: 300,
+        netns_inum: 4_026_531_833,
+        backlog: 3,
+        backlog_limit: 511,
+        up: 0,
+        by_exit: 1,
+        pad: [0; 6],
+    };
+    Listener {
+        subject: subject(),
+        record,
+    }
+}

@@ -1,0 +1,408 @@
+//! One run of the stream: loads the programs, reads records until it is told to stop, prints. The only file
+//! of the stream that does I/O.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use finwatch_common::ServiceKey;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    event::Event,
+    filter::Filter,
+    json,
+    narrator::{Narrator, Tally, World},
+    text::TextWriter,
+};
+use crate::{
+    attribution::{Attribution, AttributionOptions, Workload},
+    clock,
+    probe::{Probe, ProbeOptions},
+};
+
+/// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Most records taken in between two looks at signals and at the end.
+const BATCH: usize = 16_384;
+/// Room for about 20,000 closes between two looks.
+const RING_BYTES: u32 = 4 << 20;
+/// The stream does not read counters, so that the smallest table will do.
+const MAX_ROWS: u32 = 1024;
+
+/// How events are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines in columns.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is true for one run.
+#[derive(Debug, Clone)]
+pub(crate) struct WatchOptions {
+    /// What is shown.
+    pub(crate) filter: Filter,
+    /// How.
+    pub(crate) form: Form,
+    /// Ends after so many closes were shown.
+    pub(crate) count: Option<u64>,
+    /// Ends after so much time.
+    pub(crate) duration: Option<Duration>,
+    /// Root of the cgroup2 file system; `None`: where it is mounted.
+    pub(crate) cgroup_root: Option<PathBuf>,
+    /// Show the programs' own log lines.
+    pub(crate) probe_log: bool,
+}
+
+/// Streams until a signal, the count, the time or the end of whoever reads; then sums up on standard error.
+///
+/// # Errors
+/// When the programs cannot be loaded, or a line cannot be printed.
+pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
+    let mut stop = Stop::new(options.duration)?;
+    let probe = Probe::load(&ProbeOptions {
+        ring_bytes: RING_BYTES,
+        max_rows: MAX_ROWS,
+        log: options.probe_log,
+    })
+    .context("cannot load the programs (`finwatch doctor` says what is missing)")?;
+    let mut session = Session {
+        attribution: Attribution::new(&AttributionOptions {
+            cgroup_root: options.cgroup_root.clone(),
+            ..AttributionOptions::default()
+        }),
+        narrator: Narrator::default(),
+        probe,
+    };
+    let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
+    let mut printer = Printer::new(options, out);
+    let began = Instant::now();
+    let ended = session
+        .stream(&mut stop, &mut printer)
+        .await
+        .or_else(end_of_reader)
+        .context("cannot print")?;
+    if ended == Ended::ReaderGone {
+        return Ok(());
+    }
+    let summary = summary(&session.narrator.tally(), printer.shown, began.elapsed());
+    // Where standard error is closed there is nobody to sum up for.
+    let _told = writeln!(io::stderr(), "{summary}");
+    Ok(())
+}
+
+/// Why the stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// A signal, the time or the count.
+    Asked,
+    /// Whoever read standard output is gone, as `head` is.
+    ReaderGone,
+}
+
+fn end_of_reader(error: io::Error) -> io::Result<Ended> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(Ended::ReaderGone),
+        _ => Err(error),
+    }
+}
+
+// === the stream ===
+
+struct Session {
+    probe: Probe,
+    attribution: Attribution,
+    narrator: Narrator,
+}
+
+impl Session {
+    async fn stream(
+        &mut self,
+        stop: &mut Stop,
+        printer: &mut Printer<'_, impl Write>,
+    ) -> io::Result<Ended> {
+        printer.begin()?;
+        loop {
+            let stopped = tokio::select! {
+                biased;
+                () = stop.asked() => true,
+                () = self.probe.ready(LOOK_INTERVAL) => false,
+            };
+            let full = self.look(printer);
+            if stopped {
+                let mut world = Kernel {
+                    attribution: &mut self.attribution,
+                    reasons: &self.probe,
+                };
+                self.narrator
+                    .finish(&mut world, &mut |event| printer.event(&event));
+            }
+            printer.flush()?;
+            if stopped || printer.is_full() {
+                return Ok(Ended::Asked);
+            }
+            if full {
+                // More is waiting: let signals be seen, and go on at once.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes in what the ring holds; says whether there may be more.
+    fn look(&mut self, printer: &mut Printer<'_, impl Write>) -> bool {
+        let Self {
+            probe,
+            attribution,
+            narrator,
+        } = self;
+        attribution.refresh();
+        // The time is read first: a close that is taken in after it waits for the next look.
+        let now_ns = clock::monotonic_ns();
+        let mut records = Vec::new();
+        let taken = probe.drain(BATCH, |record| records.push(record));
+        let mut world = Kernel {
+            attribution,
+            reasons: probe,
+        };
+        let mut tell = |event: Event| printer.event(&event);
+        for record in records {
+            narrator.take(record, &mut world, &mut tell);
+        }
+        narrator.due(now_ns, &mut world, &mut tell);
+        narrator.losses(probe.losses(), timestamp(clock::wall()), &mut tell);
+        taken >= BATCH
+    }
+}
+
+/// The world as it is.
+struct Kernel<'a> {
+    attribution: &'a mut Attribution,
+    reasons: &'a Probe,
+}
+
+impl World for Kernel<'_> {
+    fn workload(&mut self, key: &ServiceKey) -> Workload {
+        self.attribution.workload(key)
+    }
+
+    fn time_of(&self, kernel_ns: u64) -> Timestamp {
+        timestamp(clock::wall_of(kernel_ns))
+    }
+
+    fn reset_reason(&self, reason: u8) -> String {
+        self.reasons.reset_reason(reason)
+    }
+}
+
+/// A wall clock outside of the years that can be written shows as the epoch.
+fn timestamp(wall: SystemTime) -> Timestamp {
+    Timestamp::try_from(wall).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+// === the end ===
+
+/// What ends the stream from outside.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    fn new(duration: Option<Duration>) -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            // A time too long to be added is no end at all.
+            deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
+        })
+    }
+
+    async fn asked(&mut self) {
+        let Self {
+            interrupt,
+            terminate,
+            deadline,
+        } = self;
+        let timeout = async {
+            match deadline {
+                Some(deadline) => sleep_until(*deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = timeout => {}
+        }
+    }
+}
+
+/// `41 connections ended in 12.3 s (3 shown): 38 by FIN, 3 otherwise; 1 cut; no record lost`
+fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
+    let Tally {
+        closes,
+        clean,
+        cut,
+        lost,
+    } = *tally;
+    let plural = if closes == 1 { "" } else { "s" };
+    let filtered = if shown == closes {
+        String::new()
+    } else {
+        format!(" ({shown} shown)")
+    };
+    let lost = match lost {
+        0 => "no record lost".to_owned(),
+        1 => "1 record lost".to_owned(),
+        count => format!("{count} records lost"),
+    };
+    format!(
+        "{closes} connection{plural} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
+        took.as_secs_f64(),
+        closes.saturating_sub(clean)
+    )
+}
+
+// === printing ===
+
+/// Prints what the filter admits. The first error is kept, and nothing is written after it.
+struct Printer<'a, W> {
+    out: W,
+    filter: &'a Filter,
+    form: Form,
+    text: TextWriter,
+    most: Option<u64>,
+    shown: u64,
+    result: io::Result<()>,
+}
+
+impl<'a, W: Write> Printer<'a, W> {
+    fn new(options: &'a WatchOptions, out: W) -> Self {
+        Self {
+            out,
+            filter: &options.filter,
+            form: options.form,
+            text: TextWriter::new(TimeZone::system()),
+            most: options.count,
+            shown: 0,
+            result: Ok(()),
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if self.form == Form::Text {
+            self.text.header(&mut self.out)?;
+        }
+        self.out.flush()
+    }
+
+    fn event(&mut self, event: &Event) {
+        if self.is_full() || self.result.is_err() || !self.filter.admits(event) {
+            return;
+        }
+        self.shown += u64::from(matches!(event, Event::Close(_)));
+        self.result = match self.form {
+            Form::Text => self.text.event(&mut self.out, event),
+            Form::Json => json::write_event(&mut self.out, event),
+        };
+    }
+
+    fn is_full(&self) -> bool {
+        self.most.is_some_and(|most| self.shown >= most)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        std::mem::replace(&mut self.result, Ok(()))?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::samples::{close, reset};
+
+    fn options(form: Form, count: Option<u64>) -> WatchOptions {
+        WatchOptions {
+            filter: Filter::default(),
+            form,
+            count,
+            duration: None,
+            cgroup_root: None,
+            probe_log: false,
+        }
+    }
+
+    #[test]
+    fn the_count_is_of_closes() {
+        let options = options(Form::Json, Some(2));
+        let mut printer = Printer::new(&options, Vec::new());
+        printer.begin().unwrap();
+        printer.event(&Event::Reset(Box::new(reset(true))));
+        for _ in 0..3 {
+            assert_eq!(printer.is_full(), printer.shown == 2);
+            printer.event(&Event::Close(Box::new(close())));
+        }
+        printer.flush().unwrap();
+        let lines = String::from_utf8(printer.out).unwrap();
+        assert_eq!(lines.lines().count(), 3);
+    }
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_left_is_the_end_and_no_error() {
+        let options = options(Form::Text, None);
+        let mut printer = Printer::new(&options, Gone);
+        printer.event(&Event::Close(Box::new(close())));
+        let error = printer.flush().unwrap_err();
+        assert_eq!(end_of_reader(error).unwrap(), Ended::ReaderGone);
+        assert!(end_of_reader(io::ErrorKind::StorageFull.into()).is_err());
+    }
+
+    #[test]
+    fn summaries() {
+        let tally = Tally {
+            closes: 41,
+            clean: 38,
+            cut: 1,
+            lost: 0,
+        };
+        let took = Duration::from_millis(12_300);
+        assert_eq!(
+            summary(&tally, 3, took),
+            "41 connections ended in 12.3 s (3 shown): 38 by FIN, 3 otherwise; 1 cut; no record lost"
+        );
+        let tally = Tally {
+            closes: 1,
+            clean: 1,
+            cut: 0,
+            lost: 1,
+        };
+        assert_eq!(
+            summary(&tally, 1, took),
+            "1 connection ended in 12.3 s: 1 by FIN, 0 otherwise; 0 cut; 1 record lost"
+        );
+    }
+}

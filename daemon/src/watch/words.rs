@@ -1,0 +1,104 @@
+//! The words of the stream for what the kernel's records hold as numbers. They are the words of the metrics
+//! contract; renaming one breaks scripts.
+
+use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role, TimeWait};
+
+use super::event::Side;
+
+/// A value that has one word.
+pub(super) trait Word {
+    /// The word.
+    fn word(self) -> &'static str;
+}
+
+impl Word for Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+impl Word for Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Draining => "draining",
+            Self::Reloading => "reloading",
+        }
+    }
+}
+
+impl Word for Origin {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Both => "both",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Word for Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::ResetSent => "reset_sent",
+            Self::ResetReceived => "reset_received",
+            Self::Timeout => "timeout",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Word for Cut {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::Unread => "unread",
+            Self::Late => "late",
+        }
+    }
+}
+
+impl Word for Evidence {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Alert => "alert",
+            Self::Small => "small",
+        }
+    }
+}
+
+impl Word for Lost {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Goodbye => "goodbye",
+            Self::Data => "data",
+        }
+    }
+}
+
+impl Word for Side {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Peer => "peer",
+            Self::Both => "both",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The substate of a mini-socket that was left; `None` when there is none.
+pub(super) fn substate(time_wait: TimeWait) -> Option<&'static str> {
+    match time_wait {
+        TimeWait::None => None,
+        TimeWait::TimeWait => Some("time_wait"),
+        TimeWait::FinWait2 => Some("fin_wait2"),
+    }
+}

@@ -1,0 +1,335 @@
+//! What is known of one socket, kept in its socket-local storage: made when it listens or connects,
+//! copied from the listener into each accepted child (`BPF_F_CLONE`), freed with the socket.
+//!
+//! Written under the socket's lock, or in softirq where nobody holds it; never shared between sockets.
+//! Memory: one [`Conn`] a socket, charged to the socket's own option memory.
+
+use aya_ebpf::{
+    bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type},
+    helpers::{bpf_get_socket_cookie, bpf_sk_storage_get},
+};
+use finwatch_common::{Cell, Loss, OwnerSeed, PortOwner, Role, ServiceKey};
+use finwatch_probe::{
+    tcp::{seq_after, state},
+    turns::Turns,
+};
+
+use super::{
+    counters,
+    kernel::{Tcp, offset},
+    losses, ports,
+    task::Task,
+};
+
+/// No [`finwatch_common::Cut`] and no [`finwatch_common::Evidence`].
+pub(super) const NONE: u8 = 0xff;
+
+/// Values of [`Conn::kind`].
+pub(super) mod kind {
+    /// Just created.
+    pub(crate) const NEW: u8 = 0;
+    /// A listener, or a child that still holds its listener's copy.
+    pub(crate) const LISTENER: u8 = 1;
+    /// A connection, or an attempt at one.
+    pub(crate) const CONNECTION: u8 = 2;
+    /// An MPTCP subflow: left out.
+    pub(crate) const IGNORED: u8 = 3;
+}
+
+/// Values of [`Conn::pending`]: what a later event settles.
+pub(super) mod pending {
+    /// Nothing.
+    pub(crate) const NOTHING: u8 = 0;
+    /// An RST of ours follows at once.
+    pub(crate) const RESET_FOLLOWS: u8 = 1;
+    /// The peer's RST, unless one of ours follows.
+    pub(crate) const RECEIVED: u8 = 2;
+    /// No mini-socket could be had, unless an RST of ours follows.
+    pub(crate) const NO_MINI_SOCKET: u8 = 3;
+}
+
+/// Bits of [`Conn::flags`].
+pub(super) mod flag {
+    /// Was there before the programs.
+    pub(crate) const PREEXISTING: u32 = 1 << 0;
+    /// Counted as open, and not yet as left.
+    pub(crate) const OPEN: u32 = 1 << 1;
+    /// The first closing transition was judged.
+    pub(crate) const JUDGED: u32 = 1 << 2;
+    /// Our FIN is out.
+    pub(crate) const LOCAL_FIN: u32 = 1 << 3;
+    /// `tcp_reset()` ran.
+    pub(crate) const RESET_SEEN: u32 = 1 << 4;
+    /// We sent an RST before the transition to CLOSE.
+    pub(crate) const RESET_BEFORE: u32 = 1 << 5;
+    /// The process was dying when it closed.
+    pub(crate) const BY_EXIT: u32 = 1 << 6;
+    /// Never accepted.
+    pub(crate) const NEVER_ACCEPTED: u32 = 1 << 7;
+    /// What is unread is told when the socket is destroyed: until then it can be read.
+    pub(crate) const UNREAD_LATER: u32 = 1 << 8;
+    /// The role was told by the port alone.
+    pub(crate) const ROLE_BY_PORT: u32 = 1 << 9;
+    /// The peer left while its request had no answer.
+    pub(crate) const ABANDONED: u32 = 1 << 10;
+    /// Reached CLOSE.
+    pub(crate) const CLOSED: u32 = 1 << 11;
+}
+
+/// See the module.
+#[repr(C)]
+pub(super) struct Conn {
+    pub(super) service: ServiceKey,
+    pub(super) cookie: u64,
+    pub(super) opened_at_ns: u64,
+    pub(super) start_ns: u64,
+    pub(super) turns: Turns,
+    pub(super) owner_tgid: u32,
+    pub(super) netns_inum: u32,
+    pub(super) closer_tgid: u32,
+    /// The turn that was judged.
+    pub(super) since_read: u32,
+    pub(super) asked: u32,
+    /// `rcv_nxt` when our FIN went out.
+    pub(super) fin_rcv_nxt: u32,
+    /// Unread at CLOSE.
+    pub(super) unread: u32,
+    pub(super) flags: u32,
+    /// The transition last worked on: `old << 8 | new`.
+    pub(super) last: u32,
+    pub(super) kind: u8,
+    pub(super) pending: u8,
+    pub(super) cut: u8,
+    pub(super) evidence: u8,
+    /// State left for CLOSE.
+    pub(super) old_state: u8,
+    pub(super) pad: [u8; 7],
+}
+
+/// A BTF map definition: the kernel wants `BPF_F_NO_PREALLOC`; `BPF_F_CLONE` is what this adds to
+/// the library's own.
+#[repr(C)]
+struct Storage {
+    r#type: *const [i32; bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Conn,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+// SAFETY: the pointers only carry types for the loader; nobody reads them.
+unsafe impl Sync for Storage {}
+
+#[unsafe(link_section = ".maps")]
+#[unsafe(export_name = "SOCKETS")]
+static SOCKETS: Storage = Storage {
+    r#type: core::ptr::null(),
+    key: core::ptr::null(),
+    value: core::ptr::null(),
+    max_entries: core::ptr::null(),
+    map_flags: core::ptr::null(),
+};
+
+impl Conn {
+    /// The storage of a socket, if it has one. `sk` may be null or no full socket.
+    #[inline(always)]
+    pub(super) fn find(sk: *const u8) -> Option<&'static mut Self> {
+        Self::storage(sk, 0)
+    }
+
+    /// The storage of a socket, created when it has none.
+    #[inline(always)]
+    pub(super) fn find_or_create(sk: *const u8) -> Option<&'static mut Self> {
+        let found = Self::storage(sk, BPF_SK_STORAGE_GET_F_CREATE.into());
+        if found.is_none() {
+            losses::count(Loss::StorageFailed);
+        }
+        found
+    }
+
+    #[inline(always)]
+    fn storage(sk: *const u8, flags: u64) -> Option<&'static mut Self> {
+        let map = (&raw const SOCKETS).cast_mut().cast();
+        // SAFETY: the helper checks the socket; the value lives as long as the socket, longer than
+        // the program's run, and only the holder of the socket writes it.
+        unsafe {
+            bpf_sk_storage_get(map, sk.cast_mut().cast(), core::ptr::null_mut(), flags)
+                .cast::<Self>()
+                .as_mut()
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_listener(&self) -> bool {
+        self.kind == kind::LISTENER
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_server(&self) -> bool {
+        self.service.role == Role::Server as u8
+    }
+
+    /// Forgets everything: the socket begins a new life.
+    #[inline(always)]
+    pub(super) fn reset(&mut self, tcp: Tcp, role: Role, port: u16) {
+        self.forget_connection();
+        self.service.cgroup = tcp.cgroup();
+        self.service.netns = tcp.net_cookie();
+        self.service.comm = [0; 16];
+        self.service.port = port;
+        self.service.role = role as u8;
+        self.service.phase = 0;
+        self.service.pad = 0;
+        self.start_ns = 0;
+        self.owner_tgid = 0;
+        self.netns_inum = tcp.net_inum();
+    }
+
+    /// Forgets all but whose the socket is.
+    #[inline(always)]
+    fn forget_connection(&mut self) {
+        self.cookie = 0;
+        self.opened_at_ns = 0;
+        self.turns = Turns::default();
+        self.closer_tgid = 0;
+        self.since_read = 0;
+        self.asked = 0;
+        self.fin_rcv_nxt = 0;
+        self.unread = 0;
+        self.flags = 0;
+        self.kind = kind::CONNECTION;
+        self.pending = pending::NOTHING;
+        self.cut = NONE;
+        self.evidence = NONE;
+        self.old_state = 0;
+    }
+
+    /// The current process owns the socket: it called `listen()` or `connect()`.
+    #[inline(always)]
+    pub(super) fn own_by_current(&mut self) {
+        let task = Task::current();
+        self.start_ns = task.leader(&mut self.service.comm);
+        self.owner_tgid = task.tgid();
+    }
+
+    /// A child that holds its listener's copy becomes a connection of its own.
+    #[inline(always)]
+    pub(super) fn be_child(&mut self) {
+        if self.kind == kind::LISTENER {
+            self.forget_connection();
+        }
+    }
+
+    /// A child of a listener that no program has seen.
+    #[inline(always)]
+    pub(super) fn adopt_child(&mut self, tcp: Tcp) {
+        let port = tcp.local_port();
+        self.reset(tcp, Role::Server, port);
+        if let Some(owner) = ports::owner(self.service.netns, port) {
+            self.service.comm = owner.service.comm;
+            self.start_ns = owner.start_ns;
+            self.owner_tgid = owner.tgid;
+        }
+    }
+
+    /// With TCP Fast Open the program may read before the connection is established: counts the turns
+    /// from the first byte the peer sent.
+    #[inline(always)]
+    pub(super) fn begin_turns_early(&mut self, tcp: Tcp) {
+        self.be_child();
+        let received = tcp.get::<u64>(offset!(bytes_received)) as u32;
+        self.turns
+            .begin(tcp.write_seq(), tcp.rcv_nxt().wrapping_sub(received));
+    }
+
+    /// The identity of the socket for good; it must not be asked for before ESTABLISHED.
+    #[inline(always)]
+    pub(super) fn name(&mut self, sk: *const u8) {
+        // SAFETY: the helper checks the socket.
+        self.cookie = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
+    }
+
+    /// Takes on a socket that no program has seen: it is older than they are. `state` is where it
+    /// stands (or the state it leaves now). Counts it into the gauges it belongs to.
+    #[inline(always)]
+    pub(super) fn adopt(
+        &mut self,
+        sk: *const u8,
+        tcp: Tcp,
+        tcp_state: u8,
+        seed: Option<&OwnerSeed>,
+    ) {
+        let port = tcp.local_port();
+        let owner = if tcp_state == state::LISTEN {
+            None
+        } else {
+            ports::owner(tcp.net_cookie(), port)
+        };
+        let server = tcp_state == state::LISTEN || tcp_state == state::SYN_RECV || owner.is_some();
+        if server {
+            self.reset(tcp, Role::Server, port);
+        } else {
+            self.reset(tcp, Role::Client, tcp.remote_port());
+        }
+        if let Some(owner) = owner {
+            self.service.comm = owner.service.comm;
+            self.start_ns = owner.start_ns;
+            self.owner_tgid = owner.tgid;
+        } else if let Some(seed) = seed {
+            self.service.comm = seed.comm;
+            self.start_ns = seed.start_ns;
+            self.owner_tgid = seed.tgid;
+        }
+        self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT;
+        self.name(sk);
+        self.turns.begin(tcp.write_seq(), tcp.copied_seq());
+        let Some(row) = counters::row(&self.service) else {
+            return;
+        };
+        match tcp_state {
+            state::LISTEN => {
+                self.kind = kind::LISTENER;
+                self.note_port();
+                row.inc(Cell::LISTEN_UP);
+            }
+            state::ESTABLISHED => {
+                self.flags |= flag::OPEN;
+                row.inc(Cell::SEEDED);
+            }
+            state::CLOSE_WAIT => {
+                self.flags |= flag::OPEN | flag::JUDGED;
+                row.inc(Cell::SEEDED);
+                row.inc(Cell::CLOSE_WAIT_IN);
+            }
+            state::FIN_WAIT1 | state::FIN_WAIT2 => {
+                self.flags |= flag::JUDGED | flag::LOCAL_FIN;
+                self.fin_rcv_nxt = tcp.rcv_nxt();
+            }
+            state::LAST_ACK | state::CLOSING => self.flags |= flag::JUDGED,
+            _ => {}
+        }
+    }
+
+    /// A listener: keeps its port's owner for what no socket carries.
+    #[inline(always)]
+    pub(super) fn note_port(&self) {
+        let owner = PortOwner {
+            service: self.service,
+            start_ns: self.start_ns,
+            tgid: self.owner_tgid,
+            netns_inum: self.netns_inum,
+        };
+        ports::note(self.service.netns, self.service.port, &owner);
+    }
+
+    /// Some of what was unread at CLOSE had come before our FIN.
+    #[inline(always)]
+    pub(super) const fn unread_before_fin(&self, copied_seq: u32) -> bool {
+        seq_after(self.fin_rcv_nxt, copied_seq) > 0
+    }
+}

@@ -1,0 +1,93 @@
+//! Mini-sockets (TIME_WAIT): whether one was left, and what is remembered of those whose connection
+//! already counts as cut.
+//!
+//! Memory of the table: 4096 entries of 64 bytes, least recently used first out.
+
+use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
+use finwatch_common::TimeWait;
+use finwatch_probe::tcp::state;
+
+use super::kernel::{self, Raw, Tcp, Typed, offset};
+
+/// Most steps along hash chains; the mini-socket stands at the head of its own or close behind.
+const STEPS: usize = 24;
+
+/// Cookies of connections that already count as cut and left a FIN_WAIT2 mini-socket: a late request
+/// must not count them again.
+#[btf_map]
+static ALREADY_CUT: LruHashMap<u64, u8, 4096> = LruHashMap::new();
+
+/// Remembers that the connection counts as cut.
+#[inline(always)]
+pub(super) fn remember_cut(cookie: u64) {
+    // A full table drops its oldest entry; it cannot fail for good.
+    let _ = ALREADY_CUT.insert(&cookie, &1, 0);
+}
+
+/// Whether the connection already counts as cut.
+#[inline(always)]
+pub(super) fn is_cut(cookie: u64) -> bool {
+    ALREADY_CUT.get_ptr(&cookie).is_some()
+}
+
+/// The mini-socket that `inet_twsk_alloc` made of this socket, looked up in the established hash, where
+/// it stands before the transition to CLOSE. Exact: by the cookie that both share; by the hash of the
+/// four-tuple where the socket had no cookie yet when the mini-socket was made.
+///
+/// The walk takes no lock. It starts over when it was led into another chain, as the kernel's own
+/// lookups do (`__inet_lookup_established`): the list's end tells which chain it is.
+#[inline(always)]
+pub(super) fn left_by(tcp: Tcp, cookie: u64) -> TimeWait {
+    let hashinfo = hashinfo(tcp.net());
+    let mask: u32 = hashinfo.get(offset!(ehash_mask));
+    let hash: u32 = tcp.get(offset!(hash));
+    let chain = u64::from(hash & mask);
+    // Read by copy, so that it is a number: the bucket's place is computed.
+    let ehash = Raw(hashinfo.ptr() as u64).get::<u64>(offset!(ehash));
+    let bucket = Raw(ehash.wrapping_add(chain * 8));
+    let mut node: u64 = bucket.get(0);
+    for _ in 0..STEPS {
+        if node & 1 != 0 || node == 0 {
+            if node >> 1 == chain || node == 0 {
+                return TimeWait::None;
+            }
+            node = bucket.get(0);
+            continue;
+        }
+        let mini = Raw(node.wrapping_sub(offset!(nulls_node) as u64));
+        let its: u64 = mini.get(offset!(cookie));
+        if (its == cookie || its == 0)
+            && mini.get::<u8>(offset!(state)) == state::TIME_WAIT
+            && (its == cookie || mini.get::<u32>(offset!(hash)) == hash)
+        {
+            return substate(mini);
+        }
+        node = Raw(node).get(0);
+    }
+    TimeWait::None
+}
+
+#[inline(always)]
+fn substate(mini: Raw) -> TimeWait {
+    match mini.get::<u8>(offset!(tw_substate)) {
+        state::FIN_WAIT2 => TimeWait::FinWait2,
+        _ => TimeWait::TimeWait,
+    }
+}
+
+/// Substate of a mini-socket that the iterator came upon.
+#[inline(always)]
+pub(super) fn substate_of(mini: *const u8) -> TimeWait {
+    substate(Raw(mini as u64))
+}
+
+/// `net->ipv4.tcp_death_row.hashinfo`: per namespace since 6.1, and the row itself a pointer before.
+#[inline(always)]
+fn hashinfo(net: Typed) -> Typed {
+    if kernel::death_row_is_pointer() {
+        return net
+            .follow(offset!(death_row))
+            .follow(offset!(death_row_hashinfo));
+    }
+    net.follow(offset!(death_row) + offset!(death_row_hashinfo))
+}

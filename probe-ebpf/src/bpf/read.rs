@@ -1,0 +1,19 @@
+//! The read hook. It runs once a read of every program on the host, so it does next to nothing.
+
+use super::{conn::Conn, kernel::Tcp};
+
+/// The program took bytes from `sk`.
+#[inline(always)]
+pub(super) fn on_read(sk: *const u8) -> i32 {
+    let Some(conn) = Conn::find(sk) else {
+        return 0;
+    };
+    let Some(tcp) = Tcp::of(sk) else {
+        return 0;
+    };
+    if conn.is_listener() {
+        conn.begin_turns_early(tcp);
+    }
+    conn.turns.on_read(tcp.write_seq(), tcp.copied_seq());
+    0
+}

@@ -1,0 +1,345 @@
+//! RSTs: those this host sends, with the reason and what bytes of the peer they throw away, and the
+//! mark that one was received.
+//!
+//! Nothing typed is dereferenced here: the kernel calls `tcp_send_reset` without a segment, without a
+//! socket, and with a mini-socket, and some kernels tell the verifier otherwise.
+
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
+use finwatch_common::{
+    Cell, Cut, Lost, Phase, ResetKey, Role, ServiceKey, inferred_reason, reset_flags,
+};
+use finwatch_probe::{
+    tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, state, unread},
+    turns::is_goodbye,
+};
+
+use super::{
+    conn::{Conn, NONE, flag, kind},
+    counters,
+    end::settle_by_reset,
+    inferred,
+    judge::cut,
+    kernel::{Raw, has_reset_reason, offset},
+    mini_socket, ports, scalar_args,
+    tell::{self, ToldReset},
+};
+
+/// Which of the two programs runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The first.
+    First,
+    /// The one that makes good what the recursion guard skipped.
+    Second,
+}
+
+/// Tokens of the events that the first program worked on and the second has not yet seen, by address of
+/// the segment or else the socket. Written on this CPU only, cleared by the second program.
+#[btf_map]
+static WORKED_ON: PerCpuArray<u64, { TOKENS as usize }> = PerCpuArray::new();
+const TOKENS: u32 = 256;
+
+/// One call of `tcp_send_reset`.
+#[derive(Clone, Copy)]
+struct Event {
+    /// The socket, a mini-socket, or 0.
+    sk: Raw,
+    /// The segment that is answered, or 0 for an RST of our own accord.
+    skb: Raw,
+    /// `enum sk_rst_reason`; 0 before 6.10.
+    reason: u8,
+}
+
+/// `tcp_send_reset`.
+#[inline(always)]
+pub(super) fn on_send_reset(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
+    let event = if has_reset_reason() {
+        let Some([sk, skb, reason]) = scalar_args::<3>(ctx) else {
+            return 0;
+        };
+        Event {
+            sk: Raw(sk),
+            skb: Raw(skb),
+            reason: reason as u8,
+        }
+    } else {
+        let Some([sk, skb]) = scalar_args::<2>(ctx) else {
+            return 0;
+        };
+        Event {
+            sk: Raw(sk),
+            skb: Raw(skb),
+            reason: 0,
+        }
+    };
+    let token = if event.skb.0 != 0 {
+        event.skb.0
+    } else {
+        event.sk.0
+    };
+    let slot = WORKED_ON.get_ptr_mut((token >> 6) as u32 & (TOKENS - 1));
+    if pass == Pass::Second
+        && let Some(slot) = slot
+        // SAFETY: the slot is this CPU's own.
+        && unsafe { *slot } == token
+    {
+        // SAFETY: as above.
+        unsafe { *slot = 0 };
+        return 0;
+    }
+    work(ctx, event);
+    debug!(
+        ctx,
+        "RST, reason {}, of {} bytes",
+        event.reason,
+        payload(event.skb)
+    );
+    if pass == Pass::First
+        && let Some(slot) = slot
+    {
+        // SAFETY: as above.
+        unsafe { *slot = token };
+    }
+    0
+}
+
+#[inline(always)]
+fn work(ctx: &BtfTracePointContext, event: Event) {
+    if event.sk.0 == 0 {
+        return without_socket(event);
+    }
+    match event.sk.get::<u8>(offset!(state)) {
+        state::TIME_WAIT => by_mini_socket(event),
+        state::NEW_SYN_RECV => without_socket(event),
+        tcp_state => by_socket(ctx, event, tcp_state),
+    }
+}
+
+/// Payload of the segment that is answered: what it takes in sequence space, less SYN and FIN.
+#[inline(always)]
+fn payload(skb: Raw) -> u32 {
+    if skb.0 == 0 {
+        return 0;
+    }
+    let cb = Raw(skb.0.wrapping_add(offset!(skb_cb) as u64));
+    let space = cb
+        .get::<u32>(offset!(cb_end_seq))
+        .wrapping_sub(cb.get::<u32>(offset!(cb_seq)));
+    let flags = tcp_flags(skb);
+    space.saturating_sub(u32::from(flags & TH_SYN != 0) + u32::from(flags & TH_FIN != 0))
+}
+
+#[inline(always)]
+fn tcp_flags(skb: Raw) -> u8 {
+    Raw(skb.0.wrapping_add(offset!(skb_cb) as u64)).get(offset!(cb_flags))
+}
+
+#[inline(always)]
+const fn lost(bytes: u32) -> Lost {
+    if bytes == 0 {
+        Lost::Nothing
+    } else if is_goodbye(bytes) {
+        Lost::Goodbye
+    } else {
+        Lost::Data
+    }
+}
+
+#[inline(always)]
+const fn reset_key(service: &ServiceKey, reason: u8, lost: Lost) -> ResetKey {
+    ResetKey {
+        service: *service,
+        reason,
+        lost: lost as u8,
+        pad: [0; 6],
+    }
+}
+
+/// Whoever last listened on the port; else nobody, in that namespace.
+#[inline(always)]
+fn owner_of(netns: u64, port: u16) -> ServiceKey {
+    match ports::owner(netns, port) {
+        Some(owner) => owner.service,
+        None => nobody(netns, Role::Server),
+    }
+}
+
+#[inline(always)]
+const fn nobody(netns: u64, role: Role) -> ServiceKey {
+    let mut service = ServiceKey::other(role, Phase::Steady);
+    service.netns = netns;
+    service
+}
+
+/// A segment for which there is no socket (6.10 and later).
+#[inline(always)]
+fn without_socket(event: Event) {
+    let Event { skb, reason, .. } = event;
+    if skb.0 == 0 {
+        return;
+    }
+    let netns: u64 = skb
+        .follow(offset!(skb_dev))
+        .follow(offset!(dev_net))
+        .get(offset!(net_cookie));
+    let transport: u16 = skb.get(offset!(skb_transport_header));
+    let segment = Raw(skb
+        .follow(offset!(skb_head))
+        .0
+        .wrapping_add(transport.into()));
+    // The destination port is the third and fourth byte (RFC 9293 section 3.1).
+    let service = owner_of(netns, u16::from_be(segment.get(2)));
+    counters::reset(&reset_key(&service, reason, lost(payload(skb))));
+    if tcp_flags(skb) & (TH_SYN | TH_ACK) == TH_SYN
+        && let Some(row) = counters::row(&service)
+    {
+        row.inc(Cell::REFUSED);
+    }
+}
+
+/// New data for a connection that is closed and waits for the peer's FIN (6.10 and later).
+#[inline(always)]
+fn by_mini_socket(event: Event) {
+    let Event { sk, skb, reason } = event;
+    let netns: u64 = sk.follow(offset!(net)).get(offset!(net_cookie));
+    let local_port: u16 = sk.get(offset!(num));
+    let remote_port = u16::from_be(sk.get(offset!(dport)));
+    let owner = ports::owner(netns, local_port);
+    let service = match owner {
+        Some(owner) => owner.service,
+        None => nobody(netns, Role::Client),
+    };
+    let bytes = payload(skb);
+    let lost = lost(bytes);
+    counters::reset(&reset_key(&service, reason, lost));
+    let cookie: u64 = sk.get(offset!(cookie));
+    let mut flags = reset_flags::MINI_SOCKET;
+    if owner.is_some()
+        && matches!(lost, Lost::Data)
+        && !mini_socket::is_cut(cookie)
+        && let Some(row) = counters::row(&service)
+    {
+        mini_socket::remember_cut(cookie);
+        row.inc(Cell::cut(Cut::Late));
+        flags |= reset_flags::CUT_LATE;
+    }
+    tell::reset(
+        sk,
+        cookie,
+        &service,
+        ToldReset {
+            local_port,
+            remote_port,
+            bytes,
+            flags,
+            state: state::TIME_WAIT,
+            reason,
+            lost,
+        },
+    );
+}
+
+/// An RST of a full socket: a connection's, or a listener's answer to a segment it cannot place.
+#[inline(always)]
+fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
+    let Event { sk, skb, reason } = event;
+    let typed: *const u8 = ctx.arg(0);
+    if typed.is_null() {
+        return;
+    }
+    let Some(conn) = Conn::find(typed) else {
+        return unknown_socket(event, tcp_state);
+    };
+    if conn.kind == kind::IGNORED {
+        return;
+    }
+    let answers_segment = skb.0 != 0;
+    let closed = tcp_state == state::CLOSE;
+    let bytes = if answers_segment {
+        payload(skb)
+    } else if closed && conn.has(flag::CLOSED) {
+        conn.unread
+    } else {
+        unread_of(sk)
+    };
+    let lost = lost(bytes);
+    let reason = if has_reset_reason() {
+        reason
+    } else {
+        inferred::reason(conn, sk, tcp_state, answers_segment)
+    };
+    counters::reset(&reset_key(&conn.service, reason, lost));
+    if conn.kind != kind::CONNECTION {
+        return;
+    }
+    let Some(row) = counters::row(&conn.service) else {
+        return;
+    };
+    let mut flags = 0;
+    if closed {
+        if settle_by_reset(conn, row) {
+            flags |= reset_flags::SETTLES;
+        }
+        if answers_segment
+            && conn.is_server()
+            && conn.cut == NONE
+            && conn.has(flag::LOCAL_FIN)
+            && matches!(lost, Lost::Data)
+        {
+            cut(conn, row, Cut::Late);
+            flags |= reset_flags::CUT_LATE;
+        }
+    } else if !answers_segment {
+        conn.flags |= flag::RESET_BEFORE;
+    }
+    let service = conn.service;
+    let told = ToldReset {
+        local_port: u16::from_be(sk.get(offset!(sport))),
+        remote_port: u16::from_be(sk.get(offset!(dport))),
+        bytes,
+        flags,
+        state: tcp_state,
+        reason,
+        lost,
+    };
+    tell::reset(sk, conn.cookie, &service, told);
+}
+
+/// A socket that has no storage: nobody can say whose it is but its port.
+#[inline(always)]
+fn unknown_socket(event: Event, tcp_state: u8) {
+    let Event { sk, skb, reason } = event;
+    let netns: u64 = sk.follow(offset!(net)).get(offset!(net_cookie));
+    let port = u16::from_be(sk.get(offset!(sport)));
+    let service = match ports::owner(netns, port) {
+        Some(owner) => owner.service,
+        None => nobody(netns, Role::Client),
+    };
+    let bytes = if skb.0 != 0 {
+        payload(skb)
+    } else {
+        unread_of(sk)
+    };
+    let reason = match (has_reset_reason(), tcp_state) {
+        (true, _) => reason,
+        (false, _) => inferred_reason::UNKNOWN,
+    };
+    counters::reset(&reset_key(&service, reason, lost(bytes)));
+}
+
+#[inline(always)]
+fn unread_of(sk: Raw) -> u32 {
+    let done = sk.get::<u64>(offset!(sk_flags)) & SOCK_DONE != 0;
+    unread(sk.get(offset!(rcv_nxt)), sk.get(offset!(copied_seq)), done)
+}
+
+/// `tcp_receive_reset`: `tcp_reset()` runs. An RST came, or data after our close(): what follows tells.
+#[inline(always)]
+pub(super) fn on_receive_reset(sk: *const u8) -> i32 {
+    if let Some(conn) = Conn::find(sk) {
+        conn.be_child();
+        conn.flags |= flag::RESET_SEEN;
+    }
+    0
+}

@@ -1,0 +1,211 @@
+//! Every transition of a TCP socket: births, closing transitions and ends, counted as they happen.
+//!
+//! Two programs run this. The second finds a transition that the first worked on by [`Conn::last`], and
+//! does the work itself when the kernel's recursion guard kept the first away.
+
+use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
+use finwatch_common::{Cell, Loss, Role};
+use finwatch_probe::tcp::{IPPROTO_TCP, state};
+
+use super::{
+    conn::{Conn, flag, kind},
+    counters::{self, Row},
+    end, judge,
+    kernel::{Tcp, Typed, offset},
+    losses,
+    task::Task,
+    tell,
+};
+
+/// Which of the two programs runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The first.
+    First,
+    /// The one that makes good.
+    Second,
+}
+
+/// What a transition asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Listen,
+    StopListening,
+    Connect,
+    Establish,
+    CloseFirst,
+    PeerCloses,
+    CloseSecond,
+    End,
+}
+
+const fn work(old: u8, new: u8) -> Option<Work> {
+    Some(match (old, new) {
+        (state::CLOSE, state::LISTEN) => Work::Listen,
+        (state::LISTEN, state::CLOSE) => Work::StopListening,
+        (state::CLOSE, state::SYN_SENT) => Work::Connect,
+        (_, state::ESTABLISHED) => Work::Establish,
+        (_, state::FIN_WAIT1) => Work::CloseFirst,
+        (_, state::CLOSE_WAIT) => Work::PeerCloses,
+        (_, state::LAST_ACK) => Work::CloseSecond,
+        (_, state::CLOSE) => Work::End,
+        _ => return None,
+    })
+}
+
+/// `inet_sock_set_state`: fires before the state is stored.
+#[inline(always)]
+pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let old: u32 = ctx.arg(1);
+    let new: u32 = ctx.arg(2);
+    if old == new || Typed::new(sk).get::<u16>(offset!(protocol)) != IPPROTO_TCP {
+        return 0;
+    }
+    let (old, new) = (old as u8, new as u8);
+    let Some(work) = work(old, new) else {
+        return 0;
+    };
+    let transition = u32::from(old) << 8 | u32::from(new);
+    if pass == Pass::Second
+        && let Some(conn) = Conn::find(sk)
+        && conn.last == transition
+    {
+        return 0;
+    }
+    let Some(tcp) = Tcp::of(sk) else {
+        return 0;
+    };
+    let Some(conn) = Conn::find_or_create(sk) else {
+        return 0;
+    };
+    match work {
+        Work::Listen => listen(sk, tcp, conn),
+        Work::Connect => connect(tcp, conn),
+        Work::Establish => establish(sk, tcp, conn, old),
+        Work::StopListening
+        | Work::CloseFirst
+        | Work::PeerCloses
+        | Work::CloseSecond
+        | Work::End => {
+            if conn.kind == kind::NEW {
+                conn.adopt(sk, tcp, old, None);
+            }
+            if conn.kind != kind::IGNORED {
+                leave(sk, tcp, conn, old, work);
+            }
+        }
+    }
+    conn.last = transition;
+    debug!(
+        ctx,
+        "cookie {} port {}: state {} to {}", conn.cookie, conn.service.port, old, new
+    );
+    0
+}
+
+#[inline(always)]
+fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
+    conn.reset(tcp, Role::Server, tcp.get(offset!(num)));
+    conn.own_by_current();
+    conn.kind = kind::LISTENER;
+    conn.note_port();
+    conn.name(sk);
+    if let Some(row) = counters::row(&conn.service) {
+        row.inc(Cell::LISTEN_UP);
+    }
+    tell::listener(tcp, conn, 1);
+}
+
+#[inline(always)]
+fn connect(tcp: Tcp, conn: &mut Conn) {
+    conn.reset(tcp, Role::Client, tcp.remote_port());
+    conn.own_by_current();
+    if tcp.is_mptcp() {
+        conn.kind = kind::IGNORED;
+    }
+}
+
+#[inline(always)]
+fn establish(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8) {
+    if tcp.is_mptcp() {
+        conn.kind = kind::IGNORED;
+        losses::count(Loss::MptcpSubflows);
+        return;
+    }
+    match conn.kind {
+        // The listener (or the attempt) is older than the programs.
+        kind::NEW if old == state::SYN_RECV => conn.adopt_child(tcp),
+        kind::NEW => conn.reset(tcp, Role::Client, tcp.remote_port()),
+        kind::LISTENER => conn.be_child(),
+        // An MPTCP attempt that fell back to TCP.
+        kind::IGNORED => conn.kind = kind::CONNECTION,
+        _ => {}
+    }
+    conn.name(sk);
+    // SAFETY: the helper has no preconditions.
+    conn.opened_at_ns = unsafe { bpf_ktime_get_ns() };
+    if conn.turns.count == 0 {
+        conn.turns.begin(tcp.write_seq(), tcp.copied_seq());
+    }
+    if let Some(row) = counters::row(&conn.service) {
+        conn.flags |= flag::OPEN;
+        row.inc_at::<{ Cell::OPENED.index() }>();
+    }
+}
+
+#[inline(always)]
+fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
+    let Some(row) = counters::row(&conn.service) else {
+        return;
+    };
+    match work {
+        Work::StopListening => {
+            row.inc(Cell::LISTEN_DOWN);
+            tell::listener(tcp, conn, 0);
+        }
+        Work::CloseFirst => {
+            open_early(sk, tcp, conn, row, old);
+            left(conn, row);
+            conn.flags |= flag::LOCAL_FIN;
+            conn.fin_rcv_nxt = tcp.rcv_nxt();
+            judge::closed_by_us(tcp, conn, row, tcp.owned());
+        }
+        Work::PeerCloses => {
+            row.inc_at::<{ Cell::CLOSE_WAIT_IN.index() }>();
+            judge::closed_by_peer(tcp, conn, row);
+        }
+        Work::CloseSecond => {
+            row.inc_at::<{ Cell::CLOSE_WAIT_OUT.index() }>();
+            left(conn, row);
+            if tcp.owned() {
+                conn.closer_tgid = Task::current().tgid();
+            }
+        }
+        Work::End => end::on_end(sk, tcp, conn, row, old),
+        Work::Listen | Work::Connect | Work::Establish => {}
+    }
+}
+
+/// With TCP Fast Open a connection may be used and closed before it is established.
+#[inline(always)]
+pub(super) fn open_early(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8) {
+    if old != state::SYN_RECV || conn.has(flag::OPEN) {
+        return;
+    }
+    if conn.is_listener() {
+        conn.begin_turns_early(tcp);
+    }
+    conn.name(sk);
+    conn.flags |= flag::OPEN;
+    row.inc(Cell::OPENED);
+}
+
+#[inline(always)]
+pub(super) fn left(conn: &mut Conn, row: Row) {
+    if conn.has(flag::OPEN) {
+        conn.flags &= !flag::OPEN;
+        row.inc_at::<{ Cell::LEFT.index() }>();
+    }
+}

@@ -1,0 +1,256 @@
+//! Turns of a conversation: who asked, and whether this side has answered. Sequence numbers only, no
+//! time: a fast answer falls into the same jiffy as its question.
+
+use finwatch_common::Evidence;
+
+use crate::tcp::seq_after;
+
+/// A question below this size may be a control frame (WebSocket close, HTTP/2 PING or GOAWAY).
+pub const SMALL_BYTES: u32 = 18;
+
+/// Whether so many bytes are the size of a TLS close_notify record: TLS 1.2 with ChaCha20-Poly1305,
+/// TLS 1.3 (RFC 8446 section 5.2), TLS 1.2 with AES-GCM (RFC 5288).
+#[inline(always)]
+pub const fn is_alert(bytes: u32) -> bool {
+    matches!(bytes, 23 | 24 | 31)
+}
+
+/// Whether bytes of the peer, lost, were its goodbye rather than a request.
+#[inline(always)]
+pub const fn is_goodbye(bytes: u32) -> bool {
+    bytes < SMALL_BYTES || is_alert(bytes)
+}
+
+/// Where one connection's conversation stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Turns {
+    /// `write_seq` at the last read.
+    pub written: u32,
+    /// `copied_seq` at the last read.
+    pub read: u32,
+    /// `copied_seq` when the turn began: with the first read after a write.
+    pub began: u32,
+    /// Turns so far.
+    pub count: u32,
+    /// Of the turn before: `write_seq` at its last read.
+    pub prev_written: u32,
+    /// Of the turn before: bytes asked.
+    pub prev_asked: u32,
+}
+
+/// What is to be judged at a closing transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Bytes this side wrote since the last read.
+    pub since_read: u32,
+    /// Bytes the peer asked.
+    pub asked: u32,
+}
+
+impl Turns {
+    /// Starts over at the instant the connection is established.
+    #[inline(always)]
+    pub const fn begin(&mut self, write_seq: u32, copied_seq: u32) {
+        self.written = write_seq;
+        self.read = copied_seq;
+        self.began = copied_seq;
+        self.count = 0;
+        self.prev_written = write_seq;
+        self.prev_asked = 0;
+    }
+
+    /// The program took bytes (`tcp_rcv_space_adjust`). A peek moves nothing and is no read.
+    #[inline(always)]
+    pub const fn on_read(&mut self, write_seq: u32, copied_seq: u32) {
+        if copied_seq == self.read {
+            return;
+        }
+        if self.count == 0 || write_seq != self.written {
+            self.prev_written = self.written;
+            self.prev_asked = seq_after(self.read, self.began);
+            self.began = self.read;
+            self.count = self.count.saturating_add(1);
+        }
+        self.written = write_seq;
+        self.read = copied_seq;
+    }
+
+    /// The turn to judge: the last, or the one before when the last was only the peer's goodbye.
+    #[inline(always)]
+    pub const fn last(&self, write_seq: u32) -> Turn {
+        let asked = seq_after(self.read, self.began);
+        if self.count >= 2 && is_alert(asked) {
+            return Turn {
+                since_read: seq_after(write_seq, self.prev_written),
+                asked: self.prev_asked,
+            };
+        }
+        Turn {
+            since_read: seq_after(write_seq, self.written),
+            asked,
+        }
+    }
+
+    /// Server: whether a request was read and left without an answer, and what shows it.
+    #[inline(always)]
+    pub const fn owed(&self, turn: Turn) -> Option<Evidence> {
+        let silent = turn.since_read == 0;
+        let alert = is_alert(turn.since_read) && self.count >= 2;
+        if self.count == 0 || !(silent || alert) || turn.asked == 0 {
+            return None;
+        }
+        if turn.asked < SMALL_BYTES {
+            return Some(Evidence::Small);
+        }
+        Some(if silent {
+            Evidence::Silent
+        } else {
+            Evidence::Alert
+        })
+    }
+
+    /// Client: whether a request of ours waits for its answer. `unread`: an answer that has arrived.
+    #[inline(always)]
+    pub const fn awaited(&self, turn: Turn, unread: u32) -> Option<Evidence> {
+        if unread > 0 || turn.since_read == 0 || (self.count > 0 && is_alert(turn.since_read)) {
+            return None;
+        }
+        Some(if turn.since_read < SMALL_BYTES {
+            Evidence::Small
+        } else {
+            Evidence::Silent
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection on which the peer's bytes and ours are counted from one.
+    struct Talk {
+        turns: Turns,
+        written: u32,
+        read: u32,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            let mut turns = Turns::default();
+            turns.begin(1000, 5000);
+            Self {
+                turns,
+                written: 1000,
+                read: 5000,
+            }
+        }
+        fn reads(mut self, bytes: u32) -> Self {
+            self.read = self.read.wrapping_add(bytes);
+            self.turns.on_read(self.written, self.read);
+            self
+        }
+        fn writes(mut self, bytes: u32) -> Self {
+            self.written = self.written.wrapping_add(bytes);
+            self
+        }
+        fn owed(&self) -> Option<Evidence> {
+            self.turns.owed(self.turns.last(self.written))
+        }
+    }
+
+    #[test]
+    fn idle_after_an_answer_owes_nothing() {
+        assert_eq!(Talk::new().reads(107).writes(118).owed(), None);
+        assert_eq!(Talk::new().owed(), None, "nothing was ever asked");
+    }
+
+    #[test]
+    fn a_request_without_a_byte_of_answer_is_owed() {
+        assert_eq!(Talk::new().reads(107).owed(), Some(Evidence::Silent));
+        let second = Talk::new().reads(107).writes(118).reads(107);
+        assert_eq!(second.owed(), Some(Evidence::Silent));
+    }
+
+    #[test]
+    fn a_request_read_in_pieces_is_one_turn() {
+        let talk = Talk::new().reads(10).reads(10);
+        assert_eq!(talk.turns.count, 1);
+        assert_eq!(talk.turns.last(talk.written).asked, 20);
+        assert_eq!(talk.owed(), Some(Evidence::Silent));
+    }
+
+    #[test]
+    fn a_peek_is_no_read() {
+        let talk = Talk::new().reads(0);
+        assert_eq!(talk.turns.count, 0);
+        assert_eq!(talk.owed(), None);
+    }
+
+    #[test]
+    fn a_tls_alert_is_no_answer() {
+        let handshake = Talk::new().reads(517).writes(1500);
+        assert_eq!(
+            handshake.reads(129).writes(24).owed(),
+            Some(Evidence::Alert)
+        );
+        let first = Talk::new().reads(129).writes(24);
+        assert_eq!(
+            first.owed(),
+            None,
+            "without a handshake it may be a short answer"
+        );
+    }
+
+    #[test]
+    fn the_peers_goodbye_is_judged_by_the_turn_before() {
+        let tls = || Talk::new().reads(517).writes(1500);
+        let answered = tls().reads(129).writes(300).reads(24);
+        assert_eq!(answered.owed(), None);
+        let cut = tls().reads(129).writes(24).reads(24);
+        assert_eq!(cut.owed(), Some(Evidence::Alert));
+    }
+
+    #[test]
+    fn a_small_question_is_told_apart() {
+        assert_eq!(Talk::new().reads(6).owed(), Some(Evidence::Small));
+        assert_eq!(Talk::new().reads(17).owed(), Some(Evidence::Small));
+        assert_eq!(Talk::new().reads(18).owed(), Some(Evidence::Silent));
+    }
+
+    #[test]
+    fn a_client_waits_until_an_answer_arrives() {
+        let asked = Talk::new().writes(100);
+        let turn = asked.turns.last(asked.written);
+        assert_eq!(asked.turns.awaited(turn, 0), Some(Evidence::Silent));
+        assert_eq!(
+            asked.turns.awaited(turn, 5),
+            None,
+            "it is in the receive queue"
+        );
+        let answered = Talk::new().writes(100).reads(200);
+        assert_eq!(
+            answered
+                .turns
+                .awaited(answered.turns.last(answered.written), 0),
+            None
+        );
+        let goodbye = Talk::new().writes(100).reads(200).writes(24);
+        assert_eq!(
+            goodbye
+                .turns
+                .awaited(goodbye.turns.last(goodbye.written), 0),
+            None
+        );
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut turns = Turns::default();
+        turns.begin(u32::MAX - 1, u32::MAX - 1);
+        turns.on_read(u32::MAX - 1, 50);
+        assert_eq!(turns.last(u32::MAX - 1).asked, 52);
+        assert_eq!(turns.owed(turns.last(u32::MAX - 1)), Some(Evidence::Silent));
+        assert_eq!(turns.owed(turns.last(30)), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask setup`: finds what the build and the tests need, installs only what it did not find, and
+//! says what it does and why. Where it may not install, it names each missing thing and the command.
+
+mod apt;
+pub(crate) mod linker;
+mod packages;
+mod services;
+pub(crate) mod toolchain;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::paths::Paths;
+use crate::shell::say;
+use crate::vm::kernels;
+
+pub(crate) use self::apt::Apt;
+pub(crate) use self::toolchain::Toolchain;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What it shall be possible to do afterwards
+    #[arg(value_enum, default_value_t = Scope::Vm)]
+    scope: Scope,
+    /// Install nothing: say what is missing, and the command that installs it
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Each scope includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Scope {
+    /// Build and run finwatch
+    Build,
+    /// Run the tests on this machine's kernel
+    Test,
+    /// Run the kernel tier inside virtual machines too
+    Vm,
+}
+
+impl Args {
+    pub(crate) fn new(scope: Scope, no_install: bool) -> Self {
+        Self { scope, no_install }
+    }
+}
+
+pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
+    let permission = Permission {
+        install: !args.no_install,
+    };
+    let mut apt = Apt::new(permission);
+    // Every step is tried, so that whoever may not install learns of everything that is missing at once.
+    let mut missing = Vec::new();
+    let mut note = |outcome: Result<()>| {
+        if let Err(error) = outcome {
+            missing.push(format!("{error:#}"));
+        }
+    };
+    note(packages::ensure(&mut apt, args.scope));
+    note(ensure_probe_build(paths, permission, &mut apt));
+    if args.scope >= Scope::Vm {
+        note(kernels::ensure(paths, permission, &mut apt));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("setup is not complete:\n\n{}\n", missing.join("\n\n"));
+}
+
+/// Whether setup may change this machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Permission {
+    pub(crate) install: bool,
+}
+
+fn ensure_probe_build(paths: &Paths, permission: Permission, apt: &mut Apt) -> Result<()> {
+    let toolchain = toolchain::ensure(paths, permission, apt)?;
+    let linker = linker::ensure(paths, permission, apt, &toolchain)?;
+    say(format!(
+        "the kernel programs build with {toolchain} and {}",
+        linker.display()
+    ));
+    Ok(())
+}

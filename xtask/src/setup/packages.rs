@@ -1,0 +1,97 @@
+//! The Debian packages that are wanted as programs on `PATH`, and what each is for.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Apt, Scope};
+use crate::shell::{self, say, which};
+
+struct Want {
+    program: &'static str,
+    package: &'static str,
+    scope: Scope,
+    why: &'static str,
+}
+
+const WANTED: &[Want] = &[
+    Want {
+        program: "cc",
+        package: "gcc",
+        scope: Scope::Build,
+        why: "rustc links with the system's C compiler",
+    },
+    Want {
+        program: "ip",
+        package: "iproute2",
+        scope: Scope::Test,
+        why: "network namespaces of the kernel tier",
+    },
+    Want {
+        program: "ss",
+        package: "iproute2",
+        scope: Scope::Test,
+        why: "a second opinion on sockets",
+    },
+    Want {
+        program: "nginx",
+        package: "nginx-light",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "wrk",
+        package: "wrk",
+        scope: Scope::Test,
+        why: "load on the real server",
+    },
+    Want {
+        program: "openssl",
+        package: "openssl",
+        scope: Scope::Test,
+        why: "certificates and TLS peers",
+    },
+    Want {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        scope: Scope::Vm,
+        why: "virtual machines of other kernels",
+    },
+];
+
+/// Installs the packages of the missing programs, all in one go.
+pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
+    let missing: Vec<&Want> = WANTED
+        .iter()
+        .filter(|want| want.scope <= scope && which(want.program).is_none())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|want| want.package).collect();
+    if packages.contains(&"gcc") {
+        // Recommended by gcc, not required by it; nothing links without the C library's start files.
+        packages.push("libc6-dev");
+    }
+    packages.dedup();
+    let why = missing
+        .iter()
+        .map(|want| format!("{} ({})", want.program, want.why))
+        .collect::<Vec<_>>()
+        .join(", ");
+    apt.install(&packages, &why)?;
+    if packages.contains(&"nginx-light") {
+        keep_nginx_off_at_boot()?;
+    }
+    Ok(())
+}
+
+/// The package enables its service for the next boot; the tests start servers of their own.
+fn keep_nginx_off_at_boot() -> Result<()> {
+    if !Path::new("/run/systemd/system").exists() {
+        return Ok(());
+    }
+    say("disabling nginx.service, which its package enabled: the tests start their own");
+    shell::run(Command::new("systemctl").args(["disable", "nginx.service"]))
+}

@@ -1,0 +1,137 @@
+//! `cargo xtask test`: the three tiers of tests, and the kernel tier once more inside virtual machines.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::build;
+use crate::paths::Paths;
+use crate::setup::{self, Scope};
+use crate::shell::{self, cargo, is_root, say};
+use crate::vm;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[arg(value_enum, default_value_t = Tier::All)]
+    tier: Tier,
+    /// Install nothing: say what is missing, and the command that installs it
+    #[arg(long)]
+    no_install: bool,
+    /// Arguments of the test programs, such as a part of a test's name
+    #[arg(last = true)]
+    harness: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tier {
+    /// Unit tests: no root, no kernel
+    Pure,
+    /// Recorded kernel records in, metrics and verdicts out: no root, no kernel
+    Replay,
+    /// Real programs, sockets and servers on this machine's kernel, as root
+    Kernel,
+    /// The kernel tier inside virtual machines of Debian's other kernels
+    Vm,
+    /// All of them
+    All,
+}
+
+pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
+    let Args {
+        tier,
+        no_install,
+        harness,
+    } = args;
+    // A tier that cannot run fails before the long build, and is never passed over.
+    if matches!(tier, Tier::Kernel | Tier::All) && !is_root() {
+        bail!(
+            "the kernel tier loads programs into the kernel and makes network namespaces: run it as root \
+             (without root: `cargo xtask test pure` and `cargo xtask test replay`)"
+        );
+    }
+    setup::run(paths, &setup::Args::new(tier.scope(), *no_install))?;
+    build::probe(paths)?;
+    match tier {
+        Tier::Pure => pure(paths, harness),
+        Tier::Replay => replay(paths, harness),
+        Tier::Kernel => kernel(paths, harness),
+        Tier::Vm => vm::all(paths, harness),
+        Tier::All => {
+            pure(paths, harness)?;
+            replay(paths, harness)?;
+            kernel(paths, harness)?;
+            vm::all(paths, harness)?;
+            say("all tiers passed");
+            Ok(())
+        }
+    }
+}
+
+/// Cargo building the kernel tier's test program; each test has the kernel's counters to itself.
+pub(crate) fn kernel_cargo(paths: &Paths) -> Command {
+    let mut command = cargo(paths);
+    command.args([
+        "test",
+        "--package",
+        "finwatch",
+        "--features",
+        "kernel-tests",
+        "--test",
+        "kernel",
+    ]);
+    command
+}
+
+/// Several tests at once would compete for the programs' attachments and for the two ends of a measurement.
+pub(crate) const ONE_AT_A_TIME: &str = "--test-threads=1";
+
+impl Tier {
+    fn scope(self) -> Scope {
+        match self {
+            Self::Pure | Self::Replay => Scope::Build,
+            Self::Kernel => Scope::Test,
+            Self::Vm | Self::All => Scope::Vm,
+        }
+    }
+}
+
+fn pure(paths: &Paths, harness: &[String]) -> Result<()> {
+    say("pure tier");
+    let mut command = cargo(paths);
+    command
+        .args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "probe-ebpf",
+            "--lib",
+            "--bins",
+            "--",
+        ])
+        .args(harness);
+    shell::run(&mut command)?;
+    // Apart from the others: together with the daemon its dependencies would get the daemon's features.
+    let mut command = cargo(paths);
+    command
+        .args(["test", "--package", "probe-ebpf", "--lib", "--"])
+        .args(harness);
+    shell::run(&mut command)
+}
+
+fn replay(paths: &Paths, harness: &[String]) -> Result<()> {
+    say("replay tier");
+    let mut command = cargo(paths);
+    // Every integration test except the kernel tier, which asks for a feature.
+    command
+        .args(["test", "--package", "finwatch", "--test", "*", "--"])
+        .args(harness);
+    shell::run(&mut command)
+}
+
+fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {
+    say("kernel tier, on this machine's kernel");
+    let mut command = kernel_cargo(paths);
+    command.args(["--", ONE_AT_A_TIME]).args(harness);
+    shell::run(&mut command)
+}
