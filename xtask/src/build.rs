@@ -78,6 +78,8 @@ pub(crate) fn probe_cargo(
         // The types become BTF, which maps and socket-local storage need at load time.
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Else the linker makes LLVM call memset and memcpy, byte by byte, instead of a few stores.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
     ];
     let mut command = Command::new(&toolchain.cargo);
     command

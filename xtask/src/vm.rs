@@ -3,6 +3,7 @@
 mod image;
 pub(crate) mod kernels;
 mod machine;
+mod programs;
 
 use anyhow::Result;
 
@@ -54,7 +55,7 @@ pub(crate) fn all(paths: &Paths, harness: &[String]) -> Result<()> {
 }
 
 fn some(paths: &Paths, series: &[Series], harness: &[String]) -> Result<()> {
-    let programs = image::build_tests(paths)?;
+    let programs = programs::build_tests(paths)?;
     for &one in series {
         let kernel = kernels::cached(paths, one)?;
         say(format!(

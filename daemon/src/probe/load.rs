@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
-    maps::{Map, MapError},
+    maps::{Array, Map, MapData, MapError},
     programs::{BtfTracePoint, Iter, ProgramError},
 };
 use finwatch_common::{Features, Offsets};
@@ -102,7 +102,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     })
 }
 
-/// Attaches every tracepoint program, in the order of the table.
+/// Attaches every tracepoint program, in the order of the table, and lets the survey take on connections.
 pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     for (name, _) in TRACEPOINT_PROGRAMS {
         let program: &mut BtfTracePoint = program(ebpf, name)?;
@@ -110,7 +110,11 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
             .attach()
             .map_err(|source| program_error("attach", name, source))?;
     }
-    Ok(())
+    let name = "ATTACHED";
+    let mut attached: Array<MapData, u32> = map(ebpf, name)?;
+    attached
+        .set(0, 1, 0)
+        .map_err(|source| ProbeError::Map { name, source })
 }
 
 /// A program of the object.

@@ -3,14 +3,14 @@
 //!
 //! Memory of the table: 4096 entries of 64 bytes, least recently used first out.
 
-use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_probe_read_kernel, macros::btf_map};
+use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
 use finwatch_probe::tcp::state;
 
 use super::kernel::{self, Raw, Tcp, Typed, offset};
 
-/// Most steps in one hash chain; the mini-socket stands at its head or close behind.
-const STEPS: usize = 16;
+/// Most steps along hash chains; the mini-socket stands at the head of its own or close behind.
+const STEPS: usize = 24;
 
 /// Cookies of connections that already count as cut and left a FIN_WAIT2 mini-socket: a late request
 /// must not count them again.
@@ -31,29 +31,38 @@ pub(super) fn is_cut(cookie: u64) -> bool {
 }
 
 /// The mini-socket that `inet_twsk_alloc` made of this socket, looked up in the established hash, where
-/// it stands before the transition to CLOSE. Exact: by the cookie that both share.
+/// it stands before the transition to CLOSE. Exact: by the cookie that both share; by the hash of the
+/// four-tuple where the socket had no cookie yet when the mini-socket was made.
+///
+/// The walk takes no lock. It starts over when it was led into another chain, as the kernel's own
+/// lookups do (`__inet_lookup_established`): the list's end tells which chain it is.
 #[inline(always)]
 pub(super) fn left_by(tcp: Tcp, cookie: u64) -> TimeWait {
     let hashinfo = hashinfo(tcp.net());
     let mask: u32 = hashinfo.get(offset!(ehash_mask));
     let hash: u32 = tcp.get(offset!(hash));
+    let chain = u64::from(hash & mask);
     // Read by copy, so that it is a number: the bucket's place is computed.
     let ehash = Raw(hashinfo.ptr() as u64).get::<u64>(offset!(ehash));
-    let mut node: u64 = Raw(ehash.wrapping_add(u64::from(hash & mask) * 8)).get(0);
+    let bucket = Raw(ehash.wrapping_add(chain * 8));
+    let mut node: u64 = bucket.get(0);
     for _ in 0..STEPS {
-        // The end of a nulls list is an odd number.
         if node & 1 != 0 || node == 0 {
-            return TimeWait::None;
+            if node >> 1 == chain || node == 0 {
+                return TimeWait::None;
+            }
+            node = bucket.get(0);
+            continue;
         }
         let mini = Raw(node.wrapping_sub(offset!(nulls_node) as u64));
-        if mini.get::<u64>(offset!(cookie)) == cookie {
-            return match mini.get::<u8>(offset!(state)) {
-                state::TIME_WAIT => substate(mini),
-                _ => TimeWait::None,
-            };
+        let its: u64 = mini.get(offset!(cookie));
+        if (its == cookie || its == 0)
+            && mini.get::<u8>(offset!(state)) == state::TIME_WAIT
+            && (its == cookie || mini.get::<u32>(offset!(hash)) == hash)
+        {
+            return substate(mini);
         }
-        // SAFETY: the helper checks the address.
-        node = unsafe { bpf_probe_read_kernel(node as *const u64) }.unwrap_or(1);
+        node = Raw(node).get(0);
     }
     TimeWait::None
 }

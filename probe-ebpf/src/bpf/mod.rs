@@ -3,6 +3,9 @@
 mod atomic;
 mod conn;
 mod counters;
+mod end;
+mod inferred;
+mod judge;
 mod kernel;
 mod losses;
 mod mini_socket;
@@ -13,6 +16,7 @@ mod ring;
 mod state;
 mod survey;
 mod task;
+mod tell;
 
 use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -57,7 +61,7 @@ fn finwatch_reset_received(ctx: BtfTracePointContext) -> i32 {
 // match-proto: void tcp_destroy_sock(struct sock *sk)
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 fn finwatch_destroy(ctx: BtfTracePointContext) -> i32 {
-    state::on_destroy(ctx.arg(0))
+    end::on_destroy(ctx.arg(0))
 }
 
 /// Keeps the turns: the program took bytes from the socket.

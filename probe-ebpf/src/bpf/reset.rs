@@ -5,23 +5,24 @@
 //! socket, and with a mini-socket, and some kernels tell the verifier otherwise.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use finwatch_common::{
-    Cell, Cut, KIND_RESET, Loss, Lost, Phase, ResetKey, ResetRecord, Role, ServiceKey,
-    inferred_reason, reset_flags,
+    Cell, Cut, Lost, Phase, ResetKey, Role, ServiceKey, inferred_reason, reset_flags,
 };
 use finwatch_probe::{
-    tcp::{SOCK_DEAD, SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, errno, state, unread},
+    tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, state, unread},
     turns::is_goodbye,
 };
 
 use super::{
-    conn::{Conn, NONE, flag, kind, pending},
+    conn::{Conn, NONE, flag, kind},
     counters,
-    kernel::{Raw, has_reset_reason, offset, v4_mapped},
-    mini_socket, ports,
-    ring::{Slot, header},
-    scalar_args,
-    state::{cut, settle_by_reset},
+    end::settle_by_reset,
+    inferred,
+    judge::cut,
+    kernel::{Raw, has_reset_reason, offset},
+    mini_socket, ports, scalar_args,
+    tell::{self, ToldReset},
 };
 
 /// Which of the two programs runs.
@@ -88,6 +89,12 @@ pub(super) fn on_send_reset(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         return 0;
     }
     work(ctx, event);
+    debug!(
+        ctx,
+        "RST, reason {}, of {} bytes",
+        event.reason,
+        payload(event.skb)
+    );
     if pass == Pass::First
         && let Some(slot) = slot
     {
@@ -217,11 +224,11 @@ fn by_mini_socket(event: Event) {
         row.inc(Cell::cut(Cut::Late));
         flags |= reset_flags::CUT_LATE;
     }
-    tell(
+    tell::reset(
         sk,
         cookie,
         &service,
-        Told {
+        ToldReset {
             local_port,
             remote_port,
             bytes,
@@ -260,7 +267,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     let reason = if has_reset_reason() {
         reason
     } else {
-        infer(conn, sk, tcp_state, answers_segment)
+        inferred::reason(conn, sk, tcp_state, answers_segment)
     };
     counters::reset(&reset_key(&conn.service, reason, lost));
     if conn.kind != kind::CONNECTION {
@@ -287,7 +294,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         conn.flags |= flag::RESET_BEFORE;
     }
     let service = conn.service;
-    let told = Told {
+    let told = ToldReset {
         local_port: u16::from_be(sk.get(offset!(sport))),
         remote_port: u16::from_be(sk.get(offset!(dport))),
         bytes,
@@ -296,7 +303,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         reason,
         lost,
     };
-    tell(sk, conn.cookie, &service, told);
+    tell::reset(sk, conn.cookie, &service, told);
 }
 
 /// A socket that has no storage: nobody can say whose it is but its port.
@@ -327,37 +334,6 @@ fn unread_of(sk: Raw) -> u32 {
     unread(sk.get(offset!(rcv_nxt)), sk.get(offset!(copied_seq)), done)
 }
 
-/// Before 6.10 the kernel gives no reason: told by where the RST comes from.
-#[inline(always)]
-fn infer(conn: &Conn, sk: Raw, tcp_state: u8, answers_segment: bool) -> u8 {
-    if answers_segment {
-        return match tcp_state {
-            state::CLOSE => inferred_reason::ABORT_ON_DATA,
-            state::LISTEN => inferred_reason::INVALID_SEGMENT,
-            _ => inferred_reason::INVALID_SEGMENT,
-        };
-    }
-    if tcp_state == state::CLOSE {
-        return if conn.pending != pending::RESET_FOLLOWS {
-            inferred_reason::UNKNOWN
-        } else if conn.unread > 0 && !conn.has(flag::NEVER_ACCEPTED) {
-            inferred_reason::ABORT_ON_CLOSE
-        } else if conn.old_state == state::FIN_WAIT2 && sk.get::<i32>(offset!(linger2)) < 0 {
-            inferred_reason::ABORT_ON_LINGER
-        } else {
-            inferred_reason::TCP_STATE
-        };
-    }
-    let owned = sk.get::<u32>(offset!(owned)) != 0;
-    if owned || sk.get::<i32>(offset!(err)) == errno::ECONNABORTED {
-        inferred_reason::TCP_STATE
-    } else if sk.get::<u64>(offset!(sk_flags)) & SOCK_DEAD != 0 {
-        inferred_reason::ABORT_ON_MEMORY
-    } else {
-        inferred_reason::KEEPALIVE_TIMEOUT
-    }
-}
-
 /// `tcp_receive_reset`: `tcp_reset()` runs. An RST came, or data after our close(): what follows tells.
 #[inline(always)]
 pub(super) fn on_receive_reset(sk: *const u8) -> i32 {
@@ -366,60 +342,4 @@ pub(super) fn on_receive_reset(sk: *const u8) -> i32 {
         conn.flags |= flag::RESET_SEEN;
     }
     0
-}
-
-/// What [`tell`] needs beside the socket.
-struct Told {
-    local_port: u16,
-    remote_port: u16,
-    bytes: u32,
-    flags: u16,
-    state: u8,
-    reason: u8,
-    lost: Lost,
-}
-
-#[inline(always)]
-fn tell(sk: Raw, cookie: u64, service: &ServiceKey, told: Told) {
-    let Some(mut slot) = Slot::<ResetRecord>::reserve(Loss::ResetRecords) else {
-        return;
-    };
-    let Told {
-        local_port,
-        remote_port,
-        bytes,
-        flags,
-        state,
-        reason,
-        lost,
-    } = told;
-    let to = slot.record();
-    // SAFETY: the slot is room for exactly this record, and every field is written.
-    unsafe {
-        (&raw mut (*to).header).write(header::<ResetRecord>(KIND_RESET));
-        (&raw mut (*to).cookie).write(cookie);
-        (&raw mut (*to).service).write(*service);
-        let v6 = sk.get::<u16>(offset!(family)) == 10;
-        (&raw mut (*to).local_addr).cast::<[u32; 4]>().write(if v6 {
-            sk.get(offset!(v6_rcv_saddr))
-        } else {
-            v4_mapped(sk.get(offset!(rcv_saddr)))
-        });
-        (&raw mut (*to).remote_addr)
-            .cast::<[u32; 4]>()
-            .write(if v6 {
-                sk.get(offset!(v6_daddr))
-            } else {
-                v4_mapped(sk.get(offset!(daddr)))
-            });
-        (&raw mut (*to).local_port).write(local_port);
-        (&raw mut (*to).remote_port).write(remote_port);
-        (&raw mut (*to).lost_bytes).write(bytes);
-        (&raw mut (*to).flags).write(flags);
-        (&raw mut (*to).state).write(state);
-        (&raw mut (*to).reason).write(reason);
-        (&raw mut (*to).lost).write(lost as u8);
-        (&raw mut (*to).pad).write([0; 3]);
-    }
-    slot.submit();
 }

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, seq_file},
-    btf_maps::HashMap,
+    btf_maps::{Array, HashMap},
     helpers::bpf_seq_write,
     macros::btf_map,
 };
@@ -22,6 +22,11 @@ use super::{
 /// Who holds which socket, by inode: written by user space before it seeds, emptied after.
 #[btf_map]
 static OWNERS: HashMap<u64, OwnerSeed, 65536, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// 1 once the tracepoint programs are attached. Before, a connection that is taken on could end unseen,
+/// so only listeners are.
+#[btf_map]
+static ATTACHED: Array<u32, 1> = Array::new();
 
 /// `struct bpf_iter__tcp`.
 #[repr(C)]
@@ -57,6 +62,9 @@ pub(super) fn on_socket(ctx: *const IterContext) -> i32 {
         || tcp_state == state::CLOSE
         || tcp.is_mptcp() && tcp_state != state::LISTEN
     {
+        return 0;
+    }
+    if tcp_state != state::LISTEN && !ATTACHED.get(0).is_some_and(|attached| *attached != 0) {
         return 0;
     }
     let Some(conn) = Conn::find_or_create(sk) else {

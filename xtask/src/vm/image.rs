@@ -2,64 +2,17 @@
 //! and a first process that mounts, runs the tests, and reports their exit status.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::kernels::{self, Kernel};
+use super::programs::TestPrograms;
 use crate::paths::Paths;
-use crate::shell::{self, read, render, say, which};
-use crate::test::{ONE_AT_A_TIME, kernel_cargo};
-
-/// What cargo built for the virtual machines.
-pub(crate) struct TestPrograms {
-    test: PathBuf,
-    /// Programs that the tests start by the path they were built at.
-    others: Vec<PathBuf>,
-}
-
-/// Builds the kernel tier statically: a virtual machine has no C library of the right version.
-pub(crate) fn build_tests(paths: &Paths) -> Result<TestPrograms> {
-    say("building the kernel tier for the virtual machines");
-    let mut command = kernel_cargo(paths);
-    command
-        .args([
-            "--no-run",
-            "--target",
-            TARGET,
-            "--message-format",
-            "json-render-diagnostics",
-        ])
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        .env_remove("RUSTFLAGS")
-        // Emulated memory is scarce and loading it is slow; a backtrace still has its function names.
-        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
-        .stdout(Stdio::piped());
-    let line = render(&command);
-    eprintln!("  $ {line}");
-    let mut child = command.spawn().with_context(|| format!("run `{line}`"))?;
-    let messages = child.stdout.take().context("read cargo's messages")?;
-    let mut programs = Vec::new();
-    for message in BufReader::new(messages).lines() {
-        programs.extend(executable(&message.context("read cargo's messages")?)?);
-    }
-    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
-    if !status.success() {
-        bail!("`{line}` failed: {status}");
-    }
-    let (tests, others): (Vec<_>, Vec<_>) =
-        programs.into_iter().partition(|program| program.is_test);
-    let Ok([test]) = <[Executable; 1]>::try_from(tests) else {
-        bail!("find the one test program that `{line}` builds");
-    };
-    Ok(TestPrograms {
-        test: test.path,
-        others: others.into_iter().map(|other| other.path).collect(),
-    })
-}
+use crate::shell::{self, read, which};
+use crate::test::ONE_AT_A_TIME;
 
 /// Packs the image for one kernel and returns its path.
 pub(crate) fn pack(
@@ -105,10 +58,12 @@ pub(crate) fn pack(
 /// Where the first process writes the tests' exit status; the console is left to the tests and the kernel.
 pub(super) const STATUS_PORT: &str = "/dev/ttyS1";
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Servers and tools that tests start, taken from this machine with the libraries they need; the shell too,
+/// because busybox's runs its own `ip` whatever `PATH` says.
+const BORROWED: &[&str] = &["sh", "ip", "ss", "nginx", "wrk", "openssl"];
 
-/// Servers and tools that tests start, taken from this machine with the libraries they need.
-const BORROWED: &[&str] = &["ip", "ss", "nginx", "wrk", "openssl"];
+/// Files that those programs read at the path they have here.
+const BORROWED_FILES: &[&str] = &["/usr/lib/ssl/openssl.cnf"];
 
 /// Network modules of the kernel package, and their neighbours that these depend on; the running kernel asks
 /// `modprobe` for what it needs.
@@ -121,25 +76,6 @@ const MODULES: &[&str] = &[
     "kernel/drivers/net/dummy",
     "kernel/drivers/net/ifb",
 ];
-
-struct Executable {
-    path: PathBuf,
-    is_test: bool,
-}
-
-/// The program that one of cargo's messages announces, if it does.
-fn executable(message: &str) -> Result<Option<Executable>> {
-    let message: serde_json::Value =
-        serde_json::from_str(message).context("parse a message of cargo")?;
-    let Some(path) = message["executable"].as_str() else {
-        return Ok(None);
-    };
-    let is_test = message["profile"]["test"].as_bool().unwrap_or(false);
-    Ok(Some(Executable {
-        path: path.into(),
-        is_test,
-    }))
-}
 
 fn add_user_space(paths: &Paths, root: &Path) -> Result<()> {
     let busybox = kernels::busybox(paths);
@@ -156,15 +92,17 @@ fn add_user_space(paths: &Paths, root: &Path) -> Result<()> {
     for name in BORROWED {
         let program = which(name)
             .with_context(|| format!("find the program {name}; run `cargo xtask setup`"))?;
-        add_program(root, &program)?;
         let link = root.join("bin").join(name);
-        if !root
-            .join(program.strip_prefix("/").unwrap_or(&program))
-            .starts_with(root.join("bin"))
-        {
-            fs::remove_file(&link).ok();
+        if fs::symlink_metadata(&link).is_ok() {
+            fs::remove_file(&link).with_context(|| format!("remove {}", link.display()))?;
+        }
+        add_program(root, &program)?;
+        if !link.exists() {
             symlink(&program, &link).with_context(|| format!("link {}", link.display()))?;
         }
+    }
+    for file in BORROWED_FILES {
+        install(Path::new(file), &inside(root, Path::new(file)))?;
     }
     write(
         &root.join("etc/passwd"),
@@ -185,19 +123,17 @@ fn add_user_space(paths: &Paths, root: &Path) -> Result<()> {
 
 /// A program at the path it has here, with the libraries it loads at theirs.
 fn add_program(root: &Path, program: &Path) -> Result<()> {
-    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-    let place = inside(program);
-    fs::remove_file(&place).ok();
-    install(program, &place)?;
+    install(program, &inside(root, program))?;
     // Fails for a static program, which needs none.
     let libraries = read(Command::new("ldd").arg(program)).unwrap_or_default();
     for library in libraries.lines().filter_map(library) {
-        let place = inside(library);
-        if !place.exists() {
-            install(library, &place)?;
-        }
+        install(library, &inside(root, library))?;
     }
     Ok(())
+}
+
+fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The path in a line of ldd: `libz.so.1 => /lib/libz.so.1 (0x7f..)` or `/lib64/ld-linux.so.2 (0x7f..)`.
@@ -287,13 +223,12 @@ mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/shm /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /tmp
-mount -t tmpfs tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 ln -sf /proc/self/fd /dev/fd
 hostname finwatch-vm
 ip link set lo up
+modprobe tun
 ulimit -n 1048576
 exec </dev/null >/dev/console 2>&1
 echo "Linux $(uname -r), $(nproc) CPUs, $(wc -c </sys/kernel/btf/vmlinux) bytes of BTF"
@@ -361,20 +296,5 @@ mod tests {
     #[test]
     fn quotes_the_arguments_of_the_tests() {
         assert!(init(&["it's".to_owned()]).contains(r"--test-threads=1 'it'\''s'"));
-    }
-
-    #[test]
-    fn reads_cargos_messages() {
-        let test =
-            r#"{"reason":"compiler-artifact","profile":{"test":true},"executable":"/t/kernel-1"}"#;
-        let found = executable(test).unwrap().unwrap();
-        assert!(found.is_test);
-        assert_eq!(found.path, Path::new("/t/kernel-1"));
-        assert!(
-            executable(r#"{"reason":"compiler-artifact","executable":null}"#)
-                .unwrap()
-                .is_none()
-        );
-        assert!(executable("no json").is_err());
     }
 }

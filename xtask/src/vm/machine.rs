@@ -114,20 +114,24 @@ fn follow(console: impl std::io::BufRead + Send + 'static) -> Result<Vec<String>
     }
 }
 
-/// Whether a line of the console is the kernel's own and tells of a fault in it.
+/// Whether a line of the console tells of a fault in the kernel. The kernel's text, known by its time stamp, may
+/// follow a test's unfinished line.
 fn is_complaint(line: &str) -> bool {
-    let Some((stamp, text)) = line
-        .strip_prefix('[')
-        .and_then(|line| line.split_once("] "))
-    else {
-        return false;
-    };
-    let is_kernel = stamp.trim().split_once('.').is_some_and(|(secs, micros)| {
-        [secs, micros]
-            .iter()
-            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    is_kernel && FAULTS.iter().any(|fault| text.contains(fault))
+    line.match_indices('[').any(|(start, _)| {
+        line[start + 1..]
+            .split_once("] ")
+            .is_some_and(|(stamp, text)| {
+                is_stamp(stamp) && FAULTS.iter().any(|fault| text.contains(fault))
+            })
+    })
+}
+
+fn is_stamp(stamp: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    stamp
+        .trim_start()
+        .split_once('.')
+        .is_some_and(|(secs, micros)| is_number(secs) && is_number(micros))
 }
 
 const FAULTS: &[&str] = &[
@@ -162,6 +166,9 @@ mod tests {
         ));
         assert!(is_complaint(
             "[    3.000001] Kernel panic - not syncing: Attempted to kill init!"
+        ));
+        assert!(is_complaint(
+            "test resets ... [    3.287186] Oops: 0000 [#1] SMP"
         ));
         assert!(!is_complaint("[   12.345678] random: crng init done"));
         assert!(!is_complaint("test reports BUG: in the text ... ok"));

@@ -1,0 +1,244 @@
+//! The transition to CLOSE: what it was, by the rules of `classify`, counted or left to be settled by
+//! what follows.
+
+use finwatch_common::{Cell, Cut, Outcome, TimeWait};
+use finwatch_probe::{
+    classify::{End, Verdict, classify, origin},
+    tcp::{SOCK_DEAD, SOCK_DONE, errno, state, unacked, unread},
+};
+
+use super::{
+    conn::{Conn, NONE, flag, kind, pending},
+    counters::{self, Row},
+    judge::{self, EndFacts},
+    kernel::{Tcp, offset},
+    mini_socket,
+    state::{left, open_early},
+    tell::{self, Told},
+};
+
+#[inline(always)]
+pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8) {
+    let err: i32 = tcp.get(offset!(err));
+    let flags = tcp.flags();
+    let dead = flags & SOCK_DEAD != 0;
+    let owned = tcp.owned();
+    let has_file = tcp.has_file();
+    let reset_seen = conn.has(flag::RESET_SEEN)
+        || (!owned
+            && ((err == errno::EPIPE && old == state::CLOSE_WAIT)
+                || (err == errno::ECONNRESET && old != state::CLOSE_WAIT)));
+    if old == state::SYN_SENT || (old == state::SYN_RECV && !has_file && !conn.has(flag::OPEN)) {
+        return never_established(conn, row, old);
+    }
+    open_early(sk, tcp, conn, row, old);
+    let never_accepted =
+        !owned && !dead && !has_file && (old == state::ESTABLISHED || old == state::CLOSE_WAIT);
+    let time_wait = if err == 0 && !reset_seen && (old == state::FIN_WAIT2 || old == state::CLOSING)
+    {
+        mini_socket::left_by(tcp, conn.cookie)
+    } else {
+        TimeWait::None
+    };
+    let copied_seq = tcp.copied_seq();
+    let unread = unread(tcp.rcv_nxt(), copied_seq, flags & SOCK_DONE != 0);
+    let unacked = unacked(tcp.write_seq(), tcp.get(offset!(snd_una)), old);
+    let verdict = classify(End {
+        old_state: old,
+        owned,
+        never_accepted,
+        err,
+        shutdown: tcp.get(offset!(shutdown)),
+        reset_seen,
+        reset_before: conn.has(flag::RESET_BEFORE),
+        retrying: tcp.retrying(),
+        unacked: unacked > 0,
+        time_wait,
+    });
+    if old == state::ESTABLISHED || old == state::CLOSE_WAIT {
+        row.inc(Cell::ESTAB_RESETS);
+        if old == state::CLOSE_WAIT {
+            row.inc(Cell::CLOSE_WAIT_OUT);
+        }
+    }
+    left(conn, row);
+    conn.flags |= flag::CLOSED;
+    conn.old_state = old;
+    conn.unread = unread;
+    if never_accepted {
+        conn.flags |= flag::NEVER_ACCEPTED;
+        row.inc(Cell::ACCEPT_QUEUE_DROPPED);
+    }
+
+    let ours = matches!(
+        verdict,
+        Verdict::ResetFollows | Verdict::Known(Outcome::ResetSent)
+    );
+    judge::at_end(
+        tcp,
+        conn,
+        row,
+        EndFacts {
+            old,
+            ours,
+            reset_seen,
+            owned,
+            never_accepted,
+            unread,
+            copied_seq,
+        },
+    );
+    if unread > 0 {
+        if verdict_is_abort(verdict) {
+            row.inc(Cell::UNREAD);
+            row.add(Cell::UNREAD_BYTES, unread.into());
+        } else if !dead {
+            conn.flags |= flag::UNREAD_LATER;
+        }
+    } else if !dead && old == state::FIN_WAIT2 {
+        conn.flags |= flag::UNREAD_LATER;
+    }
+    if unacked > 0 {
+        row.inc(Cell::UNACKED);
+        row.add(Cell::UNACKED_BYTES, unacked.into());
+    }
+
+    let outcome = count_end(conn, row, old, verdict);
+    match time_wait {
+        TimeWait::None
+            if old == state::CLOSING && matches!(verdict, Verdict::Known(Outcome::Fin)) =>
+        {
+            row.inc(Cell::NO_MINI_SOCKET_BOTH);
+        }
+        TimeWait::None => {}
+        TimeWait::TimeWait => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
+        TimeWait::FinWait2 => {
+            row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
+            if conn.cut != NONE {
+                mini_socket::remember_cut(conn.cookie);
+            }
+        }
+    }
+    tell::close(
+        tcp,
+        conn,
+        Told {
+            old,
+            outcome,
+            time_wait,
+            unread,
+            unacked,
+            err,
+        },
+    );
+}
+
+#[inline(always)]
+const fn verdict_is_abort(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::ResetFollows)
+}
+
+#[inline(always)]
+fn never_established(conn: &mut Conn, row: Row, old: u8) {
+    if conn.is_server() {
+        row.inc(Cell::EMBRYONIC_FAILED);
+        return;
+    }
+    row.inc(Cell::CONNECT_FAILED);
+    if conn.has(flag::RESET_SEEN)
+        && let Some(cell) = Cell::resets_received(old)
+    {
+        row.inc(cell);
+    }
+}
+
+/// Counts the end, or notes what will settle it. Returns the outcome as it stands.
+#[inline(always)]
+fn count_end(conn: &mut Conn, row: Row, old: u8, verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Known(outcome) => {
+            row.inc(Cell::closes(origin(old), outcome));
+            if outcome as u8 == Outcome::ResetReceived as u8
+                && let Some(cell) = Cell::resets_received(old)
+            {
+                row.inc(cell);
+            }
+            outcome
+        }
+        Verdict::ResetFollows => {
+            conn.pending = pending::RESET_FOLLOWS;
+            Outcome::ResetSent
+        }
+        Verdict::ReceivedUnlessResetFollows => {
+            conn.pending = pending::RECEIVED;
+            row.inc(if old == state::FIN_WAIT1 {
+                Cell::AMBIGUOUS_FW1
+            } else {
+                Cell::AMBIGUOUS_FW2
+            });
+            Outcome::ResetReceived
+        }
+        Verdict::NoMiniSocketUnlessResetFollows => {
+            conn.pending = pending::NO_MINI_SOCKET;
+            row.inc(Cell::NO_MINI_SOCKET);
+            Outcome::Fin
+        }
+    }
+}
+
+/// An RST of ours came after the transition to CLOSE: settles what waited for it. Returns whether
+/// anything did.
+#[inline(always)]
+pub(super) fn settle_by_reset(conn: &mut Conn, row: Row) -> bool {
+    let waited = conn.pending;
+    conn.pending = pending::NOTHING;
+    match waited {
+        pending::RESET_FOLLOWS => row.inc(Cell::closes(origin(conn.old_state), Outcome::ResetSent)),
+        pending::RECEIVED => row.inc(if conn.old_state == state::FIN_WAIT1 {
+            Cell::AMBIGUOUS_FW1_SENT
+        } else {
+            Cell::AMBIGUOUS_FW2_SENT
+        }),
+        pending::NO_MINI_SOCKET => row.inc(Cell::NO_MINI_SOCKET_SENT),
+        _ => return false,
+    }
+    true
+}
+
+/// `tcp_destroy_sock`: the last event of a socket but for an RST that answers data.
+#[inline(always)]
+pub(super) fn on_destroy(sk: *const u8) -> i32 {
+    let Some(conn) = Conn::find(sk) else {
+        return 0;
+    };
+    if conn.kind != kind::CONNECTION
+        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER))
+    {
+        return 0;
+    }
+    let Some(tcp) = Tcp::of(sk) else {
+        return 0;
+    };
+    let Some(row) = counters::row(&conn.service) else {
+        return 0;
+    };
+    if conn.pending == pending::RESET_FOLLOWS {
+        // No RST came: a mini-socket could not be had, or the namespace is being torn down.
+        if conn.old_state == state::FIN_WAIT2 {
+            conn.pending = pending::NO_MINI_SOCKET;
+            row.inc(Cell::NO_MINI_SOCKET);
+        } else {
+            conn.pending = pending::NOTHING;
+            row.inc(Cell::closes(origin(conn.old_state), Outcome::Unknown));
+        }
+    }
+    if conn.has(flag::UNREAD_LATER) {
+        conn.flags &= !flag::UNREAD_LATER;
+        let unread = tcp.unread();
+        if unread > 0 {
+            row.inc(Cell::UNREAD);
+            row.add(Cell::UNREAD_BYTES, unread.into());
+        }
+    }
+    0
+}

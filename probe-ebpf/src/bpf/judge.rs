@@ -1,0 +1,125 @@
+//! Whose turn it was when the connection began to end: was a request cut, abandoned, left unanswered?
+//! Judged once, at the first closing transition, whoever makes it; what comes later is told by the bytes
+//! that an RST throws away.
+
+use finwatch_common::{Cell, Cut, Evidence};
+use finwatch_probe::{tcp::state, turns::is_goodbye};
+
+use super::{
+    conn::{Conn, NONE, flag},
+    counters::Row,
+    kernel::Tcp,
+    task::Task,
+};
+
+/// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it.
+#[inline(always)]
+pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool) {
+    conn.flags |= flag::JUDGED;
+    if by_process {
+        let task = Task::current();
+        conn.closer_tgid = task.tgid();
+        if task.is_exiting() {
+            conn.flags |= flag::BY_EXIT;
+            row.inc(Cell::EXIT);
+        }
+    }
+    let turn = conn.turns.last(tcp.write_seq());
+    conn.since_read = turn.since_read;
+    conn.asked = turn.asked;
+    if conn.is_server()
+        && let Some(evidence) = conn.turns.owed(turn)
+    {
+        unanswered(conn, row, evidence);
+        if evidence as u8 != Evidence::Small as u8 {
+            cut(conn, row, Cut::Unanswered);
+        }
+    }
+}
+
+/// The first closing transition is the peer's: did it give up, or leave us without an answer?
+#[inline(always)]
+pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
+    conn.flags |= flag::JUDGED;
+    let turn = conn.turns.last(tcp.write_seq());
+    conn.since_read = turn.since_read;
+    conn.asked = turn.asked;
+    if conn.is_server() {
+        match conn.turns.owed(turn) {
+            // A client may close on the alert, before our FIN.
+            Some(Evidence::Alert) => {
+                unanswered(conn, row, Evidence::Alert);
+                cut(conn, row, Cut::Unanswered);
+            }
+            Some(Evidence::Silent) => {
+                conn.flags |= flag::ABANDONED;
+                row.inc(Cell::ABANDONED);
+            }
+            Some(Evidence::Small) | None => {}
+        }
+    } else if let Some(evidence) = conn.turns.awaited(turn, tcp.unread()) {
+        unanswered(conn, row, evidence);
+    }
+}
+
+#[inline(always)]
+fn unanswered(conn: &mut Conn, row: Row, evidence: Evidence) {
+    conn.evidence = evidence as u8;
+    row.inc(Cell::unanswered(evidence));
+}
+
+/// Each connection counts once, by its first cause.
+#[inline(always)]
+pub(super) fn cut(conn: &mut Conn, row: Row, cause: Cut) {
+    if conn.cut == NONE {
+        conn.cut = cause as u8;
+        row.inc(Cell::cut(cause));
+    }
+}
+
+/// What [`at_end`] needs to know.
+pub(super) struct EndFacts {
+    pub(super) old: u8,
+    pub(super) ours: bool,
+    pub(super) reset_seen: bool,
+    pub(super) owned: bool,
+    pub(super) never_accepted: bool,
+    pub(super) unread: u32,
+    pub(super) copied_seq: u32,
+}
+
+#[inline(always)]
+pub(super) fn at_end(tcp: Tcp, conn: &mut Conn, row: Row, facts: EndFacts) {
+    let EndFacts {
+        old,
+        ours,
+        reset_seen,
+        owned,
+        never_accepted,
+        unread,
+        copied_seq,
+    } = facts;
+    let lost = !is_goodbye(unread);
+    if !conn.has(flag::JUDGED) {
+        if ours {
+            if conn.is_server() && lost {
+                cut(conn, row, Cut::Unread);
+            }
+            closed_by_us(tcp, conn, row, owned || never_accepted);
+        } else if reset_seen {
+            closed_by_peer(tcp, conn, row);
+        }
+    } else if ours
+        && conn.is_server()
+        && conn.has(flag::LOCAL_FIN)
+        && lost
+        && old != state::CLOSE_WAIT
+    {
+        let cause = if conn.unread_before_fin(copied_seq) {
+            Cut::Unread
+        } else {
+            Cut::Late
+        };
+        cut(conn, row, cause);
+    }
+}
