@@ -112,7 +112,7 @@ fn programs(out: &mut DescriptorEncoder<'_>, probe: &ProbeFigures) -> fmt::Resul
 
 fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let own = [
-        ("services", snapshot.view.keys as u64, KEYS_MAX as u64),
+        ("ledger", snapshot.view.keys as u64, KEYS_MAX as u64),
         (
             "attribution",
             snapshot.attribution.entries as u64,
