@@ -12,8 +12,14 @@ pub use file::read as read_file;
 pub use keys::{KEYS, Key, Shape, nearest};
 pub use layers::{CONFIG_ENV, ConfigError, Effective, Layer, Origin, Typed, from_env, typed};
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
 use self::values::Reader;
-use crate::{logging::Format, probe::ProbeOptions, tracker::{Filter, Limits, Pattern}};
+use crate::{
+    logging::Format,
+    probe::ProbeOptions,
+    tracker::{Filter, Limits, Pattern},
+};
 
 /// What the daemon runs with.
 #[derive(Debug, Clone)]
@@ -38,7 +44,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Log {
     /// Which events.
-    pub level: tracing_subscriber::filter::Targets,
+    pub level: Targets,
     /// In which form.
     pub format: Format,
 }
@@ -51,27 +57,40 @@ impl Config {
     pub fn new(effective: &Effective) -> Result<Self, Vec<ConfigError>> {
         let mut read = Reader::new(effective);
         let config = Self {
-            listen: read.list("listen", "an address and port, as in 127.0.0.1:10346 or [::]:10346", |item| {
-                item.parse().ok()
-            }),
+            listen: read.list(
+                "listen",
+                "an address and port, as in 127.0.0.1:10346 or [::]:10346",
+                |item| item.parse().ok(),
+            ),
             log: Log {
-                level: read.one("log.level", "error, warn, info, debug, trace, or levels by module", |item| {
-                    item.parse().ok()
-                }),
+                level: read.one(
+                    "log.level",
+                    "error, warn, info, debug, trace, or levels by module",
+                    level,
+                ),
                 format: read.one("log.format", "text or json", Format::parse),
             },
             probe: ProbeOptions {
-                ring_bytes: read.one("probe.ring_bytes", "a power of two from 65536 to 268435456", |item| {
-                    let bytes: u32 = item.parse().ok()?;
-                    (bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes)).then_some(bytes)
-                }),
+                ring_bytes: read.one(
+                    "probe.ring_bytes",
+                    "a power of two from 65536 to 268435456",
+                    |item| {
+                        let bytes: u32 = item.parse().ok()?;
+                        (bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes))
+                            .then_some(bytes)
+                    },
+                ),
                 max_rows: read.number("probe.max_rows", 64, 1 << 20),
                 log: read.switch("log.probe"),
             },
             series: Limits {
                 servers: read.number("series.server_limit", 0, 100_000),
                 clients: read.number("series.client_limit", 0, 100_000),
-                retention_ns: nanos(read.duration("series.retention", MINUTE, 30 * 24 * 60 * MINUTE)),
+                retention_ns: nanos(read.duration(
+                    "series.retention",
+                    MINUTE,
+                    30 * 24 * 60 * MINUTE,
+                )),
                 retired: read.number("series.retired_limit", 0, 1_000_000),
                 filter: Filter {
                     allow_ports: read.list("series.allow_ports", PORT, port),
@@ -92,6 +111,21 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const PORT: &str = "ports from 1 to 65535";
 const PATTERN: &str = "names, or beginnings of names and `*`";
+
+/// One level for everything, where the libraries' own debugging is left out below `trace`; or levels by module.
+fn level(item: &str) -> Option<Targets> {
+    let Ok(level) = item.parse::<LevelFilter>() else {
+        return item.parse().ok();
+    };
+    let targets = Targets::new().with_default(level);
+    Some(if level == LevelFilter::DEBUG {
+        targets.with_targets(
+            ["aya", "aya_obj", "hyper", "hyper_util"].map(|name| (name, LevelFilter::INFO)),
+        )
+    } else {
+        targets
+    })
+}
 
 fn port(item: &str) -> Option<u16> {
     item.parse().ok().filter(|port| *port > 0)

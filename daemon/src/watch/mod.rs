@@ -5,6 +5,7 @@ mod event;
 mod filter;
 mod json;
 mod narrator;
+mod printer;
 mod session;
 mod text;
 mod words;

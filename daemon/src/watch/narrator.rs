@@ -1,6 +1,8 @@
 //! From records to events: joins closes with their RSTs, finds whose they are, and notices gaps. It reads no
 //! clock and prints nothing.
 
+use std::collections::VecDeque;
+
 use finwatch_common::{ListenerRecord, Outcome, ResetRecord, ServiceKey};
 use jiff::Timestamp;
 
@@ -8,13 +10,16 @@ use super::event::{Close, Event, Gap, GapKind, Listener, Reset, Subject};
 use crate::{
     attribution::Workload,
     probe::{Losses, Record},
-    tracker::{ClosedConnection, Merger},
+    tracker::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
 };
 
 /// Turns records into events. What it needs to know of the world comes with each call.
 #[derive(Debug, Default)]
 pub(super) struct Narrator {
     merger: Merger,
+    /// What is no close waits as long as closes do, so that the story keeps its order. At most
+    /// [`HELD_MAX`], as many as closes; when more come, the oldest are told early.
+    others: VecDeque<(u64, Event)>,
     losses: Losses,
     tally: Tally,
 }
@@ -43,7 +48,7 @@ pub(super) struct Tally {
 }
 
 impl Narrator {
-    /// Takes a record in. What belongs to nothing that is held is told at once.
+    /// Takes a record in.
     pub(super) fn take(
         &mut self,
         record: Record,
@@ -58,30 +63,49 @@ impl Narrator {
             }
             Record::Reset(record) => {
                 if !self.merger.reset(&record) {
-                    self.tell_reset(record, world, tell);
+                    let reset = lone_reset(record, world, &mut self.tally);
+                    self.hold(record.header.at_ns, reset, tell);
                 }
             }
-            Record::Listener(record) => tell_listener(record, world, tell),
+            Record::Listener(record) => {
+                self.hold(record.header.at_ns, listener(record, world), tell);
+            }
         }
     }
 
-    /// Tells the closes whose RSTs must have come by now.
+    /// Tells, in their order, the closes whose RSTs must have come by now and what happened between.
     pub(super) fn due(
         &mut self,
         now_ns: u64,
         world: &mut impl World,
         tell: &mut impl FnMut(Event),
     ) {
-        let tally = &mut self.tally;
-        self.merger
-            .due(now_ns, |closed| tell_close(closed, tally, world, tell));
+        let Self {
+            merger,
+            others,
+            tally,
+            ..
+        } = self;
+        merger.due(now_ns, |closed| {
+            tell_until(others, closed.record.header.at_ns, tell);
+            tell_close(closed, tally, world, tell);
+        });
+        tell_until(others, now_ns.saturating_sub(HOLD_NS), tell);
     }
 
     /// Tells everything that is still held.
     pub(super) fn finish(&mut self, world: &mut impl World, tell: &mut impl FnMut(Event)) {
-        let tally = &mut self.tally;
-        self.merger
-            .flush(|closed| tell_close(closed, tally, world, tell));
+        let Self {
+            merger,
+            others,
+            tally,
+            ..
+        } = self;
+        merger.flush(|closed| {
+            tell_until(others, closed.record.header.at_ns, tell);
+            tell_close(closed, tally, world, tell);
+        });
+        tell_until(others, u64::MAX, tell);
     }
 
     /// Tells what was lost since the last call.
@@ -101,25 +125,45 @@ impl Narrator {
         self.tally
     }
 
-    fn tell_reset(
-        &mut self,
-        record: ResetRecord,
-        world: &mut impl World,
-        tell: &mut impl FnMut(Event),
-    ) {
-        let Some(subject) = subject(&record.service, record.header.at_ns, world) else {
+    fn hold(&mut self, at_ns: u64, event: Option<Event>, tell: &mut impl FnMut(Event)) {
+        let Some(event) = event else {
             return;
         };
-        let reset = Reset {
-            subject,
-            reason: world.reset_reason(record.reason),
-            record,
-        };
-        if reset.cuts() {
-            self.tally.cut += 1;
+        if self.others.len() >= HELD_MAX
+            && let Some((_, oldest)) = self.others.pop_front()
+        {
+            tell(oldest);
         }
-        tell(Event::Reset(Box::new(reset)));
+        self.others.push_back((at_ns, event));
     }
+}
+
+fn tell_until(others: &mut VecDeque<(u64, Event)>, until_ns: u64, tell: &mut impl FnMut(Event)) {
+    while let Some((_, event)) = others.pop_front_if(|(at_ns, _)| *at_ns <= until_ns) {
+        tell(event);
+    }
+}
+
+fn lone_reset(record: ResetRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
+    let mut subject = subject(&record.service, record.header.at_ns, world)?;
+    if subject.port == 0 {
+        // Nobody is known to have owned the port; which one it was is known all the same.
+        subject.port = record.local_port;
+    }
+    let reset = Reset {
+        subject,
+        reason: world.reset_reason(record.reason),
+        record,
+    };
+    if reset.cuts() {
+        tally.cut += 1;
+    }
+    Some(Event::Reset(Box::new(reset)))
+}
+
+fn listener(record: ListenerRecord, world: &mut impl World) -> Option<Event> {
+    let subject = subject(&record.service, record.header.at_ns, world)?;
+    Some(Event::Listener(Box::new(Listener { subject, record })))
 }
 
 fn tell_close(
@@ -149,12 +193,6 @@ fn tell_close(
     tell(Event::Close(Box::new(close)));
 }
 
-fn tell_listener(record: ListenerRecord, world: &mut impl World, tell: &mut impl FnMut(Event)) {
-    if let Some(subject) = subject(&record.service, record.header.at_ns, world) {
-        tell(Event::Listener(Box::new(Listener { subject, record })));
-    }
-}
-
 /// `None` when the key is out of range, which decoding has refused before.
 fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subject> {
     let workload = world.workload(key);
@@ -162,7 +200,8 @@ fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subje
 }
 
 fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
-    // `rows_full` is about counters, which this stream does not show.
+    // `rows_full` is about counters, which this stream does not show; subflows of MPTCP are left out on
+    // purpose.
     let Losses {
         ring_full: [closes, resets, listeners],
         rows_full: _,
@@ -256,17 +295,56 @@ mod tests {
         let mut narrator = Narrator::default();
         take(&mut narrator, Record::Close(close().connection.record));
         assert_eq!(finish(&mut narrator).len(), 1);
-        let told = take(&mut narrator, Record::Reset(reset(true).record));
+        assert!(take(&mut narrator, Record::Reset(reset(true).record)).is_empty());
+        let told = finish(&mut narrator);
         assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cuts()));
         let tally = narrator.tally();
         assert_eq!((tally.closes, tally.clean, tally.cut), (1, 1, 1));
     }
 
     #[test]
-    fn listeners_are_told_at_once() {
+    fn the_story_keeps_its_order() {
         let mut narrator = Narrator::default();
-        let told = take(&mut narrator, Record::Listener(listener().record));
-        assert!(matches!(&told[..], [Event::Listener(_)]));
+        for at_ns in [10, 30, 50] {
+            let mut record = close().connection.record;
+            record.cookie = at_ns;
+            record.header.at_ns = at_ns;
+            take(&mut narrator, Record::Close(record));
+            let mut record = listener().record;
+            record.header.at_ns = at_ns + 10;
+            take(&mut narrator, Record::Listener(record));
+        }
+        let mut told = Vec::new();
+        narrator.due(HOLD_NS + 40, &mut Still, &mut |event| told.push(event));
+        told.extend(finish(&mut narrator));
+        let order: Vec<_> = told
+            .iter()
+            .map(|event| match event {
+                Event::Close(close) => ("close", close.connection.record.header.at_ns),
+                Event::Listener(listener) => ("listener", listener.record.header.at_ns),
+                _ => panic!("{event:?}"),
+            })
+            .collect();
+        let want = [
+            ("close", 10),
+            ("listener", 20),
+            ("close", 30),
+            ("listener", 40),
+            ("close", 50),
+            ("listener", 60),
+        ];
+        assert_eq!(order, want);
+    }
+
+    #[test]
+    fn a_refused_syn_has_its_port_even_when_nobody_owned_it() {
+        let mut narrator = Narrator::default();
+        let mut record = reset(false).record;
+        record.service.port = 0;
+        record.local_port = 18_099;
+        take(&mut narrator, Record::Reset(record));
+        let told = finish(&mut narrator);
+        assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.port == 18_099));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use finwatch_common::ServiceKey;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
@@ -18,9 +18,8 @@ use tokio::{
 use super::{
     event::Event,
     filter::Filter,
-    json,
     narrator::{Narrator, Tally, World},
-    text::TextWriter,
+    printer::Printer,
 };
 use crate::{
     attribution::{Attribution, AttributionOptions, Workload},
@@ -68,7 +67,8 @@ pub(crate) struct WatchOptions {
 /// # Errors
 /// When the programs cannot be loaded, or a line cannot be printed.
 pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
-    let mut stop = Stop::new(options.duration)?;
+    // Before the programs are loaded, so that Ctrl-C ends it cleanly at any time.
+    let mut stop = Stop::new()?;
     let probe = Probe::load(&ProbeOptions {
         ring_bytes: RING_BYTES,
         max_rows: MAX_ROWS,
@@ -86,6 +86,8 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
     let mut printer = Printer::new(options, out);
     let began = Instant::now();
+    // A time too long to be added is no end at all.
+    stop.deadline = options.duration.and_then(|time| began.checked_add(time));
     let ended = session
         .stream(&mut stop, &mut printer)
         .await
@@ -94,7 +96,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     if ended == Ended::ReaderGone {
         return Ok(());
     }
-    let summary = summary(&session.narrator.tally(), printer.shown, began.elapsed());
+    let summary = summary(&session.narrator.tally(), printer.shown(), began.elapsed());
     // Where standard error is closed there is nobody to sum up for.
     let _told = writeln!(io::stderr(), "{summary}");
     Ok(())
@@ -218,13 +220,12 @@ struct Stop {
 }
 
 impl Stop {
-    fn new(duration: Option<Duration>) -> anyhow::Result<Self> {
+    fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            // A time too long to be added is no end at all.
-            deadline: duration.and_then(|duration| Instant::now().checked_add(duration)),
+            deadline: None,
         })
     }
 
@@ -274,110 +275,14 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
     )
 }
 
-// === printing ===
-
-/// Prints what the filter admits. The first error is kept, and nothing is written after it.
-struct Printer<'a, W> {
-    out: W,
-    filter: &'a Filter,
-    form: Form,
-    text: TextWriter,
-    most: Option<u64>,
-    shown: u64,
-    result: io::Result<()>,
-}
-
-impl<'a, W: Write> Printer<'a, W> {
-    fn new(options: &'a WatchOptions, out: W) -> Self {
-        Self {
-            out,
-            filter: &options.filter,
-            form: options.form,
-            text: TextWriter::new(TimeZone::system()),
-            most: options.count,
-            shown: 0,
-            result: Ok(()),
-        }
-    }
-
-    fn begin(&mut self) -> io::Result<()> {
-        if self.form == Form::Text {
-            self.text.header(&mut self.out)?;
-        }
-        self.out.flush()
-    }
-
-    fn event(&mut self, event: &Event) {
-        if self.is_full() || self.result.is_err() || !self.filter.admits(event) {
-            return;
-        }
-        self.shown += u64::from(matches!(event, Event::Close(_)));
-        self.result = match self.form {
-            Form::Text => self.text.event(&mut self.out, event),
-            Form::Json => json::write_event(&mut self.out, event),
-        };
-    }
-
-    fn is_full(&self) -> bool {
-        self.most.is_some_and(|most| self.shown >= most)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        std::mem::replace(&mut self.result, Ok(()))?;
-        self.out.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::samples::{close, reset};
-
-    fn options(form: Form, count: Option<u64>) -> WatchOptions {
-        WatchOptions {
-            filter: Filter::default(),
-            form,
-            count,
-            duration: None,
-            cgroup_root: None,
-            probe_log: false,
-        }
-    }
-
-    #[test]
-    fn the_count_is_of_closes() {
-        let options = options(Form::Json, Some(2));
-        let mut printer = Printer::new(&options, Vec::new());
-        printer.begin().unwrap();
-        printer.event(&Event::Reset(Box::new(reset(true))));
-        for _ in 0..3 {
-            assert_eq!(printer.is_full(), printer.shown == 2);
-            printer.event(&Event::Close(Box::new(close())));
-        }
-        printer.flush().unwrap();
-        let lines = String::from_utf8(printer.out).unwrap();
-        assert_eq!(lines.lines().count(), 3);
-    }
-
-    struct Gone;
-
-    impl Write for Gone {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_reader_that_left_is_the_end_and_no_error() {
-        let options = options(Form::Text, None);
-        let mut printer = Printer::new(&options, Gone);
-        printer.event(&Event::Close(Box::new(close())));
-        let error = printer.flush().unwrap_err();
-        assert_eq!(end_of_reader(error).unwrap(), Ended::ReaderGone);
+        let ended = end_of_reader(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(ended.unwrap(), Ended::ReaderGone);
         assert!(end_of_reader(io::ErrorKind::StorageFull.into()).is_err());
     }
 

@@ -22,6 +22,11 @@ const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor:
 const CYAN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 const PLAIN: Style = Style::new();
 
+/// Width of the column before the notes.
+const TIME_WAIT_WIDTH: usize = 9;
+
+/// What does not apply.
+const NOTHING: &str = "-";
 /// What is not known.
 const UNKNOWN: &str = "?";
 
@@ -83,26 +88,31 @@ impl TextWriter {
             Side::Here | Side::Both => CYAN,
             Side::Peer | Side::None => PLAIN,
         };
-        self.lead(out, &close.subject, close.peer())?;
+        self.lead(out, &close.subject, peer(close.peer()))?;
         write!(
             out,
             " {:>8} {:>8} {:>8} {:<6} {ended_style}{ended:<14}{ended_style:#} \
-             {side_style}{:<9}{side_style:#}",
+             {side_style}{}{side_style:#}",
             close.duration_ns().map_or(UNKNOWN.to_owned(), duration),
             bytes(record.bytes_received),
             bytes(record.bytes_sent),
             connection.origin.word(),
             side.word(),
         )?;
-        notes(out, cut_of(close).as_deref(), &notes_of(close))
+        notes(
+            out,
+            side.word().len(),
+            cut_of(close).as_deref(),
+            &notes_of(close),
+        )
     }
 
     fn reset(&self, out: &mut impl Write, reset: &Reset) -> io::Result<()> {
-        self.lead(out, &reset.subject, reset.peer())?;
+        self.lead(out, &reset.subject, peer(reset.peer()))?;
         write!(
             out,
-            " {:>8} {:>8} {:>8} {:<6} {YELLOW}{:<14}{YELLOW:#} {:<9}",
-            "", "", "", "", "reset_sent", ""
+            " {:>8} {:>8} {:>8} {:<6} {YELLOW}{:<14}{YELLOW:#} ",
+            "", "", "", "", "reset_sent"
         )?;
         let cut = reset.cuts().then_some("CUT late");
         let mut rest = vec![format!("RST {}", reset.reason)];
@@ -113,23 +123,24 @@ impl TextWriter {
             rest.push("after the close".to_owned());
         }
         rest.extend(lost(reset.lost(), reset.record.lost_bytes));
-        notes(out, cut, &rest)
+        notes(out, 0, cut, &rest)
     }
 
     fn listener(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {
         let record = &listener.record;
-        let what = match (record.up, record.by_exit) {
-            (0, 0) => "stopped listening",
-            (0, _) => "stopped listening: the process died",
-            _ => "listens",
+        let process = match record.tgid {
+            0 => "its process".to_owned(),
+            tgid => format!("process {tgid}"),
         };
-        self.lead(out, &listener.subject, None)?;
-        write!(out, " {what} on {}", listener.local())?;
-        if record.tgid != 0 {
-            write!(out, ", process {}", record.tgid)?;
+        let local = listener.local();
+        self.lead(out, &listener.subject, NOTHING.to_owned())?;
+        match (record.up, record.by_exit) {
+            (0, 0) => write!(out, " stopped listening on {local}, {process}")?,
+            (0, _) => write!(out, " stopped listening on {local} as {process} died")?,
+            _ => write!(out, " listens on {local}, {process}")?,
         }
         if record.up == 0 && record.backlog > 0 {
-            write!(out, ", {} waited to be accepted", record.backlog)?;
+            write!(out, "; {} waited to be accepted", record.backlog)?;
         }
         writeln!(out)
     }
@@ -145,13 +156,7 @@ impl TextWriter {
     }
 
     /// Time, role, service and peer: what every line begins with.
-    fn lead(
-        &self,
-        out: &mut impl Write,
-        subject: &Subject,
-        peer: Option<SocketAddr>,
-    ) -> io::Result<()> {
-        let peer = peer.map_or(UNKNOWN.to_owned(), |peer| peer.to_string());
+    fn lead(&self, out: &mut impl Write, subject: &Subject, peer: String) -> io::Result<()> {
         write!(
             out,
             "{DIMMED}{}{DIMMED:#} {:<6} {:<28} {peer:<22}",
@@ -165,6 +170,10 @@ impl TextWriter {
         let local = time.to_zoned(self.zone.clone());
         local.strftime("%H:%M:%S%.3f").to_string()
     }
+}
+
+fn peer(end: Option<SocketAddr>) -> String {
+    end.map_or(UNKNOWN.to_owned(), |end| end.to_string())
 }
 
 fn service(subject: &Subject) -> String {
@@ -233,16 +242,24 @@ fn lost(lost: Lost, count: u32) -> Option<String> {
     }
 }
 
-/// The end of a line: the cut first, as it is what people look for.
-fn notes(out: &mut impl Write, cut: Option<&str>, rest: &[String]) -> io::Result<()> {
-    if let Some(cut) = cut {
-        write!(out, " {RED}{cut}{RED:#}")?;
+/// The end of a line: the cut first, as it is what people look for. `written` characters of the column
+/// before are there; it is filled up only if something follows.
+fn notes(
+    out: &mut impl Write,
+    written: usize,
+    cut: Option<&str>,
+    rest: &[String],
+) -> io::Result<()> {
+    let fill = TIME_WAIT_WIDTH.saturating_sub(written) + 1;
+    let rest = rest.join(", ");
+    match cut {
+        Some(cut) => {
+            let comma = if rest.is_empty() { "" } else { ", " };
+            writeln!(out, "{:fill$}{RED}{cut}{RED:#}{comma}{rest}", "")
+        }
+        None if rest.is_empty() => writeln!(out),
+        None => writeln!(out, "{:fill$}{rest}", ""),
     }
-    if !rest.is_empty() {
-        let gap = if cut.is_some() { ", " } else { " " };
-        write!(out, "{gap}{}", rest.join(", "))?;
-    }
-    writeln!(out)
 }
 
 /// Three digits or a little more: `107B`, `1.2K`, `3.4M`, in powers of 1024.
@@ -279,174 +296,5 @@ fn duration(nanos: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use finwatch_common::{Cut, Evidence, Origin, Role, TimeWait};
-
-    use super::*;
-    use crate::watch::{
-        event::GapKind,
-        samples::{close, listener, reset, subject},
-    };
-
-    fn plain(event: &Event) -> String {
-        let mut out = anstream::StripStream::new(Vec::new());
-        TextWriter::new(TimeZone::UTC)
-            .event(&mut out, event)
-            .unwrap();
-        String::from_utf8(out.into_inner()).unwrap()
-    }
-
-    fn line(close: Close) -> String {
-        plain(&Event::Close(Box::new(close)))
-    }
-
-    #[test]
-    fn a_clean_close_stands_under_its_header() {
-        let mut header = anstream::StripStream::new(Vec::new());
-        let writer = TextWriter::new(TimeZone::UTC);
-        writer.header(&mut header).unwrap();
-        assert_eq!(
-            String::from_utf8(header.into_inner()).unwrap() + &line(close()),
-            "\
-TIME         ROLE   SERVICE                      PEER                   DURATION       IN      OUT FIRST  ENDED          TIME_WAIT NOTES
-16:52:01.123 server nginx.service:443            10.0.0.5:51234           1.203s     107B     3.4M local  fin            here     \n"
-        );
-    }
-
-    #[test]
-    fn a_cut_connection_says_why() {
-        let mut cut = close();
-        cut.connection.cut = Some(Cut::Unanswered);
-        cut.connection.record.evidence = Evidence::Alert as u8;
-        cut.connection.outcome = Outcome::ResetSent;
-        cut.connection.time_wait = TimeWait::None;
-        cut.connection.lost = Lost::Data;
-        cut.connection.lost_bytes = 107;
-        cut.reset_reason = Some("abort_on_data".to_owned());
-        cut.connection.record.flags = close_flags::BY_EXIT;
-        cut.subject.phase = Phase::Draining;
-        assert!(
-            line(cut).ends_with(
-                " local  reset_sent     none      CUT unanswered (alert), RST abort_on_data, \
-                 107B of the peer lost, the process died, draining\n"
-            ),
-            "{}",
-            line(close())
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_a_question_mark() {
-        let mut old = close();
-        old.connection.record.opened_at_ns = 0;
-        old.connection.record.flags = close_flags::PREEXISTING;
-        old.connection.record.remote_addr = [0; 16];
-        old.connection.outcome = Outcome::Unknown;
-        old.connection.origin = Origin::None;
-        old.connection.time_wait = TimeWait::None;
-        assert_eq!(
-            line(old),
-            "16:52:01.123 server nginx.service:443            ?                             ?     107B     3.4M none   ?              none      older than the watch\n"
-        );
-    }
-
-    #[test]
-    fn ipv6_and_clients() {
-        let mut client = close();
-        client.subject.role = Role::Client;
-        client.subject.workload.namespace = "shop".to_owned();
-        client.connection.record.remote_addr = "2001:db8::1"
-            .parse::<std::net::Ipv6Addr>()
-            .unwrap()
-            .octets();
-        assert!(
-            line(client).starts_with(
-                "16:52:01.123 client shop/nginx.service:443       [2001:db8::1]:51234 "
-            )
-        );
-    }
-
-    #[test]
-    fn the_side_of_the_time_wait() {
-        use TimeWait::{FinWait2, None as Nothing, TimeWait as Waits};
-        for (origin, outcome, time_wait, want) in [
-            (Origin::Local, Outcome::Fin, Waits, Side::Here),
-            (Origin::Local, Outcome::Fin, FinWait2, Side::Here),
-            (Origin::Local, Outcome::Fin, Nothing, Side::None),
-            (Origin::Remote, Outcome::Fin, Nothing, Side::Peer),
-            (Origin::Both, Outcome::Fin, Waits, Side::Both),
-            (Origin::Both, Outcome::Fin, Nothing, Side::Peer),
-            (Origin::Remote, Outcome::ResetReceived, Nothing, Side::None),
-            (Origin::None, Outcome::ResetSent, Nothing, Side::None),
-        ] {
-            let mut close = close();
-            close.connection.origin = origin;
-            close.connection.outcome = outcome;
-            close.connection.time_wait = time_wait;
-            assert_eq!(
-                close.time_wait(),
-                want,
-                "{origin:?} {outcome:?} {time_wait:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn other_events_have_lines_of_their_own() {
-        let late = plain(&Event::Reset(Box::new(reset(true))));
-        assert!(late.contains(" reset_sent "), "{late}");
-        assert!(
-            late.ends_with(
-                "CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"
-            ),
-            "{late}"
-        );
-        let down = plain(&Event::Listener(Box::new(listener())));
-        assert!(
-            down.ends_with(
-                "stopped listening: the process died on 0.0.0.0:443, process 300, 3 waited to be accepted\n"
-            ),
-            "{down}"
-        );
-        let gap = Gap {
-            time: subject().time,
-            kind: GapKind::Closes,
-            count: 12,
-        };
-        assert_eq!(
-            plain(&Event::Lost(gap)),
-            "16:52:01.123 -- 12 closes lost: the ring buffer was full --\n"
-        );
-    }
-
-    #[test]
-    fn sizes() {
-        for (count, want) in [
-            (0, "0B"),
-            (1023, "1023B"),
-            (1024, "1.0K"),
-            (1_048_575, "1.0M"),
-            (3_565_158, "3.4M"),
-            (u64::MAX, "16.0E"),
-        ] {
-            assert_eq!(bytes(count), want);
-        }
-    }
-
-    #[test]
-    fn durations() {
-        for (nanos, want) in [
-            (0, "0us"),
-            (850_999, "850us"),
-            (12_345_678, "12.3ms"),
-            (999_999_999, "999.9ms"),
-            (1_203_000_000, "1.203s"),
-            (59_999_999_999, "59.999s"),
-            (123_000_000_000, "2m03s"),
-            (18_120_000_000_000, "5h02m"),
-            (273_600_000_000_000, "3d04h"),
-        ] {
-            assert_eq!(duration(nanos), want);
-        }
-    }
-}
+#[path = "text_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+//! Lines as people see them.
+
+use finwatch_common::{Cut, Evidence, Origin, Role, TimeWait};
+
+use super::*;
+use crate::watch::{
+    event::GapKind,
+    samples::{close, listener, reset, subject},
+};
+
+fn plain(event: &Event) -> String {
+    let mut out = anstream::StripStream::new(Vec::new());
+    TextWriter::new(TimeZone::UTC)
+        .event(&mut out, event)
+        .unwrap();
+    String::from_utf8(out.into_inner()).unwrap()
+}
+
+fn line(close: Close) -> String {
+    plain(&Event::Close(Box::new(close)))
+}
+
+#[test]
+fn a_clean_close_stands_under_its_header() {
+    let mut header = anstream::StripStream::new(Vec::new());
+    let writer = TextWriter::new(TimeZone::UTC);
+    writer.header(&mut header).unwrap();
+    assert_eq!(
+        String::from_utf8(header.into_inner()).unwrap() + &line(close()),
+        "\
+TIME         ROLE   SERVICE                      PEER                   DURATION       IN      OUT FIRST  ENDED          TIME_WAIT NOTES
+16:52:01.123 server nginx.service:443            10.0.0.5:51234           1.203s     107B     3.4M local  fin            here\n"
+    );
+}
+
+#[test]
+fn a_cut_connection_says_why() {
+    let mut cut = close();
+    cut.connection.cut = Some(Cut::Unanswered);
+    cut.connection.record.evidence = Evidence::Alert as u8;
+    cut.connection.outcome = Outcome::ResetSent;
+    cut.connection.time_wait = TimeWait::None;
+    cut.connection.lost = Lost::Data;
+    cut.connection.lost_bytes = 107;
+    cut.reset_reason = Some("abort_on_data".to_owned());
+    cut.connection.record.flags = close_flags::BY_EXIT;
+    cut.subject.phase = Phase::Draining;
+    assert!(
+        line(cut).ends_with(
+            " local  reset_sent     none      CUT unanswered (alert), RST abort_on_data, \
+             107B of the peer lost, the process died, draining\n"
+        ),
+        "{}",
+        line(close())
+    );
+}
+
+#[test]
+fn what_is_not_known_is_a_question_mark() {
+    let mut old = close();
+    old.connection.record.opened_at_ns = 0;
+    old.connection.record.flags = close_flags::PREEXISTING;
+    old.connection.record.remote_addr = [0; 16];
+    old.connection.outcome = Outcome::Unknown;
+    old.connection.origin = Origin::None;
+    old.connection.time_wait = TimeWait::None;
+    assert_eq!(
+        line(old),
+        "16:52:01.123 server nginx.service:443            ?                             ?     107B     3.4M none   ?              none      older than the watch\n"
+    );
+}
+
+#[test]
+fn ipv6_and_clients() {
+    let mut client = close();
+    client.subject.role = Role::Client;
+    client.subject.workload.namespace = "shop".to_owned();
+    client.connection.record.remote_addr = "2001:db8::1"
+        .parse::<std::net::Ipv6Addr>()
+        .unwrap()
+        .octets();
+    assert!(
+        line(client)
+            .starts_with("16:52:01.123 client shop/nginx.service:443       [2001:db8::1]:51234 ")
+    );
+}
+
+#[test]
+fn the_side_of_the_time_wait() {
+    use TimeWait::{FinWait2, None as Nothing, TimeWait as Waits};
+    for (origin, outcome, time_wait, want) in [
+        (Origin::Local, Outcome::Fin, Waits, Side::Here),
+        (Origin::Local, Outcome::Fin, FinWait2, Side::Here),
+        (Origin::Local, Outcome::Fin, Nothing, Side::None),
+        (Origin::Remote, Outcome::Fin, Nothing, Side::Peer),
+        (Origin::Both, Outcome::Fin, Waits, Side::Both),
+        (Origin::Both, Outcome::Fin, Nothing, Side::Peer),
+        (Origin::Remote, Outcome::ResetReceived, Nothing, Side::None),
+        (Origin::None, Outcome::ResetSent, Nothing, Side::None),
+    ] {
+        let mut close = close();
+        close.connection.origin = origin;
+        close.connection.outcome = outcome;
+        close.connection.time_wait = time_wait;
+        assert_eq!(
+            close.time_wait(),
+            want,
+            "{origin:?} {outcome:?} {time_wait:?}"
+        );
+    }
+}
+
+#[test]
+fn other_events_have_lines_of_their_own() {
+    let late = plain(&Event::Reset(Box::new(reset(true))));
+    assert!(late.contains(" reset_sent "), "{late}");
+    assert!(
+        late.ends_with("CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"),
+        "{late}"
+    );
+    let down = plain(&Event::Listener(Box::new(listener())));
+    assert!(
+        down.ends_with(
+            "stopped listening on 0.0.0.0:443 as process 300 died; 3 waited to be accepted\n"
+        ),
+        "{down}"
+    );
+    let gap = Gap {
+        time: subject().time,
+        kind: GapKind::Closes,
+        count: 12,
+    };
+    assert_eq!(
+        plain(&Event::Lost(gap)),
+        "16:52:01.123 -- 12 closes lost: the ring buffer was full --\n"
+    );
+}
+
+#[test]
+fn sizes() {
+    for (count, want) in [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1024, "1.0K"),
+        (1_048_575, "1.0M"),
+        (3_565_158, "3.4M"),
+        (u64::MAX, "16.0E"),
+    ] {
+        assert_eq!(bytes(count), want);
+    }
+}
+
+#[test]
+fn durations() {
+    for (nanos, want) in [
+        (0, "0us"),
+        (850_999, "850us"),
+        (12_345_678, "12.3ms"),
+        (999_999_999, "999.9ms"),
+        (1_203_000_000, "1.203s"),
+        (59_999_999_999, "59.999s"),
+        (123_000_000_000, "2m03s"),
+        (18_120_000_000_000, "5h02m"),
+        (273_600_000_000_000, "3d04h"),
+    ] {
+        assert_eq!(duration(nanos), want);
+    }
+}
