@@ -2,7 +2,9 @@
 
 use std::io;
 
-use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,10 @@ pub fn init(level: Targets, format: Format) {
     let lines = match format {
         Format::Text => tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+            .with_ansi(
+                io::IsTerminal::is_terminal(&io::stderr())
+                    && std::env::var_os("NO_COLOR").is_none(),
+            )
             .boxed(),
         Format::Json => tracing_subscriber::fmt::layer()
             .json()

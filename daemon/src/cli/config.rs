@@ -47,18 +47,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if show {
         for key in KEYS {
             let typed = resolved.effective.get(key);
-            writeln!(out, "{} = {}  # {}", key.name, toml_value(key, typed), typed.origin)?;
+            writeln!(
+                out,
+                "{} = {}  # {}",
+                key.name,
+                toml_value(key, typed),
+                typed.origin
+            )?;
         }
     }
     for name in &resolved.unknown_vars {
-        writeln!(io::stderr(), "warning: environment variable {name} is not known and ignored")?;
+        writeln!(
+            io::stderr(),
+            "warning: environment variable {name} is not known and ignored"
+        )?;
     }
     if let Err(errors) = &resolved.config {
         settings::tell(errors)?;
         return Ok(ExitCode::from(EXIT_USAGE));
     }
     if !show {
-        writeln!(out, "configuration is valid: {}", settings::called(resolved.file.as_deref()))?;
+        writeln!(
+            out,
+            "configuration is valid: {}",
+            settings::called(resolved.file.as_deref())
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

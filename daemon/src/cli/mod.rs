@@ -2,7 +2,9 @@
 
 mod config;
 mod daemon;
+pub mod doctor;
 mod settings;
+pub mod watch;
 
 use std::process::ExitCode;
 
@@ -20,8 +22,12 @@ pub struct Cli {
 enum Command {
     /// Account for the end of every TCP connection on this host, on /metrics
     Daemon(daemon::Args),
+    /// Show closes as they happen, one line each; needs no daemon
+    Watch(watch::Args),
     /// Check a configuration, or show what is in effect
     Config(config::Args),
+    /// Check what the daemon needs of this host, with a remedy for each thing that is missing
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -32,7 +38,9 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Daemon(args) => daemon::run(args),
+            Command::Watch(args) => watch::run(args),
             Command::Config(args) => config::run(args),
+            Command::Doctor(args) => doctor::run(&args),
         }
     }
 }

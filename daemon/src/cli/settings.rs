@@ -8,9 +8,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
-use crate::config::{
-    self, CONFIG_ENV, Config, ConfigError, Effective, KEYS, Layer, Origin, Shape,
-};
+use crate::config::{self, CONFIG_ENV, Config, ConfigError, Effective, KEYS, Layer, Origin, Shape};
 
 /// Read when it exists and no other file is named.
 const DEFAULT_FILE: &str = "/etc/finwatch/config.toml";
@@ -114,7 +112,11 @@ impl clap::Args for Settings {
                 "Configuration file (TOML) [env: {CONFIG_ENV}] [default: {DEFAULT_FILE}, if it exists]"
             ));
         KEYS.iter().fold(command.arg(file), |command, key| {
-            let default = if key.default.is_empty() { "" } else { " [default: " };
+            let default = if key.default.is_empty() {
+                ""
+            } else {
+                " [default: "
+            };
             let close = if key.default.is_empty() { "" } else { "]" };
             let arg = Arg::new(key.flag).long(key.flag).help(format!(
                 "{} [file: {}] [env: {}]{default}{}{close}",
@@ -179,13 +181,24 @@ mod tests {
         let command = Settings::augment_args(Command::new("x"));
         command.clone().debug_assert();
         for key in KEYS {
-            assert!(command.get_arguments().any(|arg| arg.get_long() == Some(key.flag)));
+            assert!(
+                command
+                    .get_arguments()
+                    .any(|arg| arg.get_long() == Some(key.flag))
+            );
         }
     }
 
     #[test]
     fn what_was_typed_arrives() {
-        let typed = Typed::parse_from(["x", "--probe-log", "--series-server-limit", "7", "--listen", "127.0.0.1:1,[::1]:2"]);
+        let typed = Typed::parse_from([
+            "x",
+            "--probe-log",
+            "--series-server-limit",
+            "7",
+            "--listen",
+            "127.0.0.1:1,[::1]:2",
+        ]);
         let resolved = typed.settings.resolve_with([].into_iter());
         let config = resolved.config.expect("a configuration");
         assert!(config.probe.log);
@@ -195,7 +208,11 @@ mod tests {
     #[test]
     fn a_named_file_must_exist() {
         let typed = Typed::parse_from(["x", "--config", "/nonexistent/x.toml"]);
-        let errors = typed.settings.resolve_with([].into_iter()).config.expect_err("no such file");
+        let errors = typed
+            .settings
+            .resolve_with([].into_iter())
+            .config
+            .expect_err("no such file");
         assert!(matches!(&errors[..], [ConfigError::Read { .. }]));
     }
 }

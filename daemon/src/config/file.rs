@@ -24,7 +24,7 @@ pub fn read(path: &Path) -> (Layer, Vec<ConfigError>) {
 }
 
 /// Reads the text of a file that is called `path`.
-pub fn parse(path: &Path, text: &str) -> (Layer, Vec<ConfigError>) {
+pub(super) fn parse(path: &Path, text: &str) -> (Layer, Vec<ConfigError>) {
     let mut walk = Walk {
         path: path.into(),
         text,

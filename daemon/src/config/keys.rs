@@ -174,7 +174,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The setting of this key.
-pub fn find(name: &str) -> Option<&'static Key> {
+pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
@@ -195,7 +195,11 @@ mod tests {
 
     #[test]
     fn names_flags_and_variables_are_unique() {
-        for text in [|key: &Key| key.name, |key: &Key| key.flag, |key: &Key| key.env] {
+        for text in [
+            |key: &Key| key.name,
+            |key: &Key| key.flag,
+            |key: &Key| key.env,
+        ] {
             let distinct: HashSet<_> = KEYS.iter().map(text).collect();
             assert_eq!(distinct.len(), KEYS.len());
         }
@@ -205,15 +209,25 @@ mod tests {
     fn variables_cannot_be_those_that_kubernetes_sets_for_a_service_of_this_name() {
         for key in KEYS {
             assert!(key.env.starts_with("FINWATCH_"));
-            assert!(!super::super::layers::set_by_kubernetes(key.env), "{}", key.env);
+            assert!(
+                !super::super::layers::set_by_kubernetes(key.env),
+                "{}",
+                key.env
+            );
         }
     }
 
     #[test]
     fn a_slip_finds_what_was_meant() {
         let names = || KEYS.iter().map(|key| key.name);
-        assert_eq!(nearest("series.server_limt", names()), Some("series.server_limit"));
-        assert_eq!(nearest("serie.retention", names()), Some("series.retention"));
+        assert_eq!(
+            nearest("series.server_limt", names()),
+            Some("series.server_limit")
+        );
+        assert_eq!(
+            nearest("serie.retention", names()),
+            Some("series.retention")
+        );
         assert_eq!(nearest("xyzzy", names()), None);
     }
 }

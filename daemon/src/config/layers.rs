@@ -111,7 +111,9 @@ pub const CONFIG_ENV: &str = "FINWATCH_CONFIG";
 
 /// Kubernetes sets these in every pod beside a service that is called `finwatch`.
 pub(super) fn set_by_kubernetes(name: &str) -> bool {
-    name.starts_with("FINWATCH_SERVICE_") || name == "FINWATCH_PORT" || name.starts_with("FINWATCH_PORT_")
+    name.starts_with("FINWATCH_SERVICE_")
+        || name == "FINWATCH_PORT"
+        || name.starts_with("FINWATCH_PORT_")
 }
 
 /// A value as typed: a list is split at its commas.

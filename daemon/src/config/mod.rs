@@ -13,7 +13,11 @@ pub use keys::{KEYS, Key, Shape, nearest};
 pub use layers::{CONFIG_ENV, ConfigError, Effective, Layer, Origin, Typed, from_env, typed};
 
 use self::values::Reader;
-use crate::{logging::Format, probe::ProbeOptions, tracker::{Filter, Limits, Pattern}};
+use crate::{
+    logging::Format,
+    probe::ProbeOptions,
+    tracker::{Filter, Limits, Pattern},
+};
 
 /// What the daemon runs with.
 #[derive(Debug, Clone)]
@@ -51,27 +55,40 @@ impl Config {
     pub fn new(effective: &Effective) -> Result<Self, Vec<ConfigError>> {
         let mut read = Reader::new(effective);
         let config = Self {
-            listen: read.list("listen", "an address and port, as in 127.0.0.1:10346 or [::]:10346", |item| {
-                item.parse().ok()
-            }),
+            listen: read.list(
+                "listen",
+                "an address and port, as in 127.0.0.1:10346 or [::]:10346",
+                |item| item.parse().ok(),
+            ),
             log: Log {
-                level: read.one("log.level", "error, warn, info, debug, trace, or levels by module", |item| {
-                    item.parse().ok()
-                }),
+                level: read.one(
+                    "log.level",
+                    "error, warn, info, debug, trace, or levels by module",
+                    |item| item.parse().ok(),
+                ),
                 format: read.one("log.format", "text or json", Format::parse),
             },
             probe: ProbeOptions {
-                ring_bytes: read.one("probe.ring_bytes", "a power of two from 65536 to 268435456", |item| {
-                    let bytes: u32 = item.parse().ok()?;
-                    (bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes)).then_some(bytes)
-                }),
+                ring_bytes: read.one(
+                    "probe.ring_bytes",
+                    "a power of two from 65536 to 268435456",
+                    |item| {
+                        let bytes: u32 = item.parse().ok()?;
+                        (bytes.is_power_of_two() && (1 << 16..=1 << 28).contains(&bytes))
+                            .then_some(bytes)
+                    },
+                ),
                 max_rows: read.number("probe.max_rows", 64, 1 << 20),
                 log: read.switch("log.probe"),
             },
             series: Limits {
                 servers: read.number("series.server_limit", 0, 100_000),
                 clients: read.number("series.client_limit", 0, 100_000),
-                retention_ns: nanos(read.duration("series.retention", MINUTE, 30 * 24 * 60 * MINUTE)),
+                retention_ns: nanos(read.duration(
+                    "series.retention",
+                    MINUTE,
+                    30 * 24 * 60 * MINUTE,
+                )),
                 retired: read.number("series.retired_limit", 0, 1_000_000),
                 filter: Filter {
                     allow_ports: read.list("series.allow_ports", PORT, port),

@@ -10,7 +10,9 @@ fn file(text: &str) -> (Layer, Vec<String>) {
 }
 
 fn env(vars: &[(&str, &str)]) -> Layer {
-    let owned = vars.iter().map(|(name, value)| (String::from(*name), String::from(*value)));
+    let owned = vars
+        .iter()
+        .map(|(name, value)| (String::from(*name), String::from(*value)));
     from_env(owned).0
 }
 
@@ -38,21 +40,33 @@ fn defaults_need_no_file() {
 fn flag_over_environment_over_file_over_default() {
     let (file, wrong) = file("[series]\nserver_limit = 1\nclient_limit = 1\nretention = \"2h\"\n");
     assert!(wrong.is_empty());
-    let env = env(&[("FINWATCH_SERIES_SERVER_LIMIT", "2"), ("FINWATCH_SERIES_CLIENT_LIMIT", "2")]);
+    let env = env(&[
+        ("FINWATCH_SERIES_SERVER_LIMIT", "2"),
+        ("FINWATCH_SERIES_CLIENT_LIMIT", "2"),
+    ]);
     let effective = Effective::new([file, env, flag("series-server-limit", "3")]);
     let config = Config::new(&effective).expect("a configuration");
     assert_eq!((config.series.servers, config.series.clients), (3, 2));
     assert_eq!(config.series.retention_ns, 7_200_000_000_000);
-    let origin = |name| effective.get(keys::find(name).expect("a key")).origin.to_string();
+    let origin = |name| {
+        effective
+            .get(keys::find(name).expect("a key"))
+            .origin
+            .to_string()
+    };
     assert_eq!(origin("series.server_limit"), "flag --series-server-limit");
-    assert_eq!(origin("series.client_limit"), "environment variable FINWATCH_SERIES_CLIENT_LIMIT");
+    assert_eq!(
+        origin("series.client_limit"),
+        "environment variable FINWATCH_SERIES_CLIENT_LIMIT"
+    );
     assert_eq!(origin("series.retention"), "finwatch.toml:4");
     assert_eq!(origin("listen"), "default");
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_place_and_the_nearest() {
-    let (_, wrong) = file("[series]\nserver_limit = 1\nserver_limt = 2\n\n[probe]\nxyzzy = 1\n[nothing]\n");
+    let (_, wrong) =
+        file("[series]\nserver_limit = 1\nserver_limt = 2\n\n[probe]\nxyzzy = 1\n[nothing]\n");
     assert_eq!(
         wrong,
         [
@@ -67,12 +81,17 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest() {
 fn a_file_that_is_not_toml_is_told_by_its_line() {
     let (_, wrong) = file("listen = \"[::]:1\"\nlog = = 1\n");
     assert_eq!(wrong.len(), 1);
-    assert!(wrong[0].starts_with("finwatch.toml:2: not valid TOML: "), "{wrong:?}");
+    assert!(
+        wrong[0].starts_with("finwatch.toml:2: not valid TOML: "),
+        "{wrong:?}"
+    );
 }
 
 #[test]
 fn a_value_of_the_wrong_kind_is_told_with_what_is_expected() {
-    let (layer, wrong) = file("listen = \"nowhere\"\n[series]\nserver_limit = 1.5\nclient_limit = \"many\"\nretention = 5\n");
+    let (layer, wrong) = file(
+        "listen = \"nowhere\"\n[series]\nserver_limit = 1.5\nclient_limit = \"many\"\nretention = 5\n",
+    );
     assert_eq!(
         wrong,
         ["finwatch.toml:3: `series.server_limit` is `1.5`, expected a whole number"]
@@ -89,7 +108,8 @@ fn a_value_of_the_wrong_kind_is_told_with_what_is_expected() {
 
 #[test]
 fn lists_may_be_arrays_or_typed_with_commas() {
-    let (layer, wrong) = file("listen = [\"127.0.0.1:1\", \"[::1]:2\"]\n[series]\ndeny_ports = [22, 25]\n");
+    let (layer, wrong) =
+        file("listen = [\"127.0.0.1:1\", \"[::1]:2\"]\n[series]\ndeny_ports = [22, 25]\n");
     assert!(wrong.is_empty());
     let env = env(&[("FINWATCH_ALLOW_WORKLOADS", "nginx.service, web-*")]);
     let config = Config::new(&Effective::new([layer, env])).expect("a configuration");
@@ -108,7 +128,13 @@ fn the_ring_is_a_power_of_two_within_bounds() {
 
 #[test]
 fn unknown_variables_are_told_but_not_those_of_kubernetes() {
-    let vars = ["FINWATCH_LISTN", "FINWATCH_PORT_10346_TCP", "FINWATCH_SERVICE_HOST", "FINWATCH_CONFIG", "HOME"];
+    let vars = [
+        "FINWATCH_LISTN",
+        "FINWATCH_PORT_10346_TCP",
+        "FINWATCH_SERVICE_HOST",
+        "FINWATCH_CONFIG",
+        "HOME",
+    ];
     let (layer, unknown) = from_env(vars.map(|name| (name.to_owned(), "x".to_owned())));
     assert!(layer.is_empty());
     assert_eq!(unknown, ["FINWATCH_LISTN"]);
@@ -118,6 +144,8 @@ fn unknown_variables_are_told_but_not_those_of_kubernetes() {
 fn an_unreadable_file_is_an_error_with_its_cause() {
     let (_, errors) = read_file(Path::new("/nonexistent/finwatch.toml"));
     assert_eq!(errors.len(), 1);
-    let source = std::error::Error::source(&errors[0]).expect("a cause").to_string();
+    let source = std::error::Error::source(&errors[0])
+        .expect("a cause")
+        .to_string();
     assert!(source.contains("No such file"), "{source}");
 }

@@ -79,7 +79,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn duration(&mut self, name: &'static str, min: Duration, max: Duration) -> Duration {
+    pub(super) fn duration(
+        &mut self,
+        name: &'static str,
+        min: Duration,
+        max: Duration,
+    ) -> Duration {
         let expected = format!("a time from {min:?} to {max:?}, as in 500ms, 15s, 5m or 1h");
         self.one(name, &expected, |item| {
             duration(item).filter(|d| *d >= min && *d <= max)
@@ -149,7 +154,16 @@ mod tests {
         assert_eq!(duration("15s"), Some(Duration::from_secs(15)));
         assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("1h"), Some(Duration::from_secs(3_600)));
-        for bad in ["", "15", "s", "-1s", "1.5s", "1d", "99999999999999999999h", "18446744073709551615h"] {
+        for bad in [
+            "",
+            "15",
+            "s",
+            "-1s",
+            "1.5s",
+            "1d",
+            "99999999999999999999h",
+            "18446744073709551615h",
+        ] {
             assert_eq!(duration(bad), None, "{bad}");
         }
     }

@@ -1,0 +1,93 @@
+//! How the daemon lives: its runtime, its tasks, its signals, and how it ends. It knows no metric.
+
+mod bookkeeper;
+mod notify;
+mod privileges;
+mod reader;
+mod signals;
+mod surveyor;
+mod tasks;
+
+use std::{process::ExitCode, sync::Arc};
+
+use tokio::sync::RwLock;
+
+use crate::{
+    accounts::{Kernel, ProbeFigures},
+    probe::{Counters, Probe, Reading},
+};
+
+pub(crate) use self::{
+    bookkeeper::keep_books,
+    notify::{Notify, feed_watchdog},
+    privileges::drop_capabilities,
+    reader::read_records,
+    signals::Signals,
+    surveyor::{Surveyor, survey},
+    tasks::Tasks,
+};
+
+/// The probe as the tasks share it: the reader of the ring takes it alone for a moment at a time.
+pub(crate) type SharedProbe = Arc<RwLock<Probe>>;
+
+/// Runs the daemon on one thread, with others for what blocks: it has little to do, and it should stay out of
+/// the way of what it watches.
+pub(crate) fn block_on(
+    daemon: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_keep_alive(std::time::Duration::from_secs(20))
+        .build()?;
+    let ended = runtime.block_on(daemon);
+    // What still blocks when the deadline has passed must not hold up the exit.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Gives the memory that loading took back to the system: parsing the kernel's BTF leaves much garbage.
+pub(crate) fn return_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: malloc_trim takes no pointer and may be called at any time from any thread.
+        unsafe { libc::malloc_trim(0) };
+    }
+}
+
+/// The books' view of the probe.
+pub(crate) struct LiveKernel {
+    counters: Counters,
+    probe: SharedProbe,
+}
+
+// === impl LiveKernel ===
+
+impl LiveKernel {
+    pub(crate) fn new(counters: Counters, probe: SharedProbe) -> Self {
+        Self { counters, probe }
+    }
+}
+
+impl Kernel for LiveKernel {
+    fn live(&self) -> anyhow::Result<Reading> {
+        self.counters.live()
+    }
+
+    fn rotate(&self) -> anyhow::Result<Reading> {
+        self.counters.rotate()
+    }
+
+    fn figures(&self) -> ProbeFigures {
+        let probe = self.probe.blocking_read();
+        ProbeFigures {
+            programs: probe.program_stats(),
+            maps: probe.map_stats(),
+            losses: probe.losses(),
+        }
+    }
+
+    fn reset_reason(&self, reason: u8) -> String {
+        self.probe.blocking_read().reset_reason(reason)
+    }
+}

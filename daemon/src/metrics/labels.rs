@@ -1,0 +1,117 @@
+//! The text of labels. Handwritten: renaming a variant must not break a dashboard.
+
+use std::fmt;
+
+use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
+use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
+
+use crate::tracker::SeriesLabels;
+
+pub(super) const PHASES: [Phase; 3] = [Phase::Steady, Phase::Draining, Phase::Reloading];
+pub(super) const LOSTS: [Lost; 3] = [Lost::Nothing, Lost::Goodbye, Lost::Data];
+
+pub(super) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Steady => "steady",
+        Phase::Draining => "draining",
+        Phase::Reloading => "reloading",
+    }
+}
+
+pub(super) const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Server => "server",
+        Role::Client => "client",
+    }
+}
+
+pub(super) const fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Local => "local",
+        Origin::Remote => "remote",
+        Origin::Both => "both",
+        Origin::None => "none",
+    }
+}
+
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Fin => "fin",
+        Outcome::ResetSent => "reset_sent",
+        Outcome::ResetReceived => "reset_received",
+        Outcome::Timeout => "timeout",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+pub(super) const fn cut(cut: Cut) -> &'static str {
+    match cut {
+        Cut::Unanswered => "unanswered",
+        Cut::Unread => "unread",
+        Cut::Late => "late",
+    }
+}
+
+pub(super) const fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Silent => "silent",
+        Evidence::Alert => "alert",
+        Evidence::Small => "small",
+    }
+}
+
+pub(super) const fn lost(lost: Lost) -> &'static str {
+    match lost {
+        Lost::Nothing => "nothing",
+        Lost::Goodbye => "goodbye",
+        Lost::Data => "data",
+    }
+}
+
+/// TCP states in which an RST can end a connection, by the kernel's number.
+pub(super) const RESET_STATES: [(u8, &str); 8] = [
+    (1, "established"),
+    (2, "syn_sent"),
+    (3, "syn_recv"),
+    (4, "fin_wait1"),
+    (5, "fin_wait2"),
+    (8, "close_wait"),
+    (9, "last_ack"),
+    (11, "closing"),
+];
+
+/// The labels of a service and, after them, those of one sample.
+#[derive(Debug)]
+pub(super) struct ServiceLabels<'a> {
+    pub(super) service: &'a SeriesLabels,
+    pub(super) more: &'a [(&'static str, &'a str)],
+}
+
+impl EncodeLabelSet for ServiceLabels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let SeriesLabels {
+            workload,
+            port,
+            role: side,
+        } = self.service;
+        ("workload_namespace", workload.namespace.as_str()).encode(encoder.encode_label())?;
+        ("workload_kind", workload.kind.as_str()).encode(encoder.encode_label())?;
+        ("workload", workload.name.as_str()).encode(encoder.encode_label())?;
+        ("port", *port).encode(encoder.encode_label())?;
+        ("role", role(*side)).encode(encoder.encode_label())?;
+        Labels(self.more).encode(encoder)
+    }
+}
+
+/// Labels of a sample that belongs to no service.
+#[derive(Debug)]
+pub(super) struct Labels<'a>(pub(super) &'a [(&'static str, &'a str)]);
+
+impl EncodeLabelSet for Labels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        for (name, value) in self.0 {
+            (*name, *value).encode(encoder.encode_label())?;
+        }
+        Ok(())
+    }
+}

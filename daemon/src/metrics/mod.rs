@@ -1,0 +1,91 @@
+//! Every metric, declared once, and a collector that reads the kernel's truth at each scrape. The only folder
+//! that imports prometheus_client; it knows nothing of HTTP.
+
+mod catalog;
+mod encode;
+mod labels;
+mod own;
+mod service;
+mod text;
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, text::encode as encode_openmetrics},
+    registry::Registry,
+};
+
+pub use catalog::{FAMILIES, Family};
+
+use crate::accounts::{Accounts, Kernel};
+
+/// Form of the exposition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics text 1.0.
+    OpenMetrics,
+    /// Prometheus text 0.0.4.
+    Text,
+}
+
+/// Writes the exposition.
+#[derive(Debug)]
+pub struct Exporter {
+    registry: Registry,
+}
+
+struct Truth<K> {
+    accounts: Arc<Accounts<K>>,
+    started: SystemTime,
+}
+
+// === impl Exporter ===
+
+impl Exporter {
+    /// Shows these books; the daemon started at `started`.
+    pub fn new<K: Kernel>(accounts: Arc<Accounts<K>>, started: SystemTime) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Truth { accounts, started }));
+        Self { registry }
+    }
+
+    /// Reads the kernel and writes what it holds. Blocking.
+    ///
+    /// # Errors
+    /// When `out` takes no more.
+    pub fn write(&self, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
+        match format {
+            Format::OpenMetrics => encode_openmetrics(out, &self.registry),
+            Format::Text => encode_openmetrics(&mut text::PlainText::new(out), &self.registry),
+        }
+    }
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The content type that announces it.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+// === impl Truth ===
+
+impl<K: Kernel> Collector for Truth<K> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let snapshot = self.accounts.snapshot();
+        service::encode(&mut encoder, &snapshot.view.series, &snapshot.reset_reasons)?;
+        own::encode(&mut encoder, &snapshot, self.started)
+    }
+}
+
+impl<K> fmt::Debug for Truth<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Truth").finish_non_exhaustive()
+    }
+}

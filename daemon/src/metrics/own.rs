@@ -1,0 +1,152 @@
+//! finwatch about itself: its programs, records, maps and limits.
+
+use std::{fmt, time::SystemTime};
+
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::{
+    catalog::{self, Family},
+    encode::{counter, gauge, metric},
+    labels::Labels,
+};
+use crate::{
+    accounts::{ProbeFigures, Snapshot},
+    tracker::{Folded, KEYS_MAX},
+};
+
+/// Kinds of records, in the order of the figures.
+const RECORD_KINDS: [&str; 3] = ["close", "reset", "listener"];
+
+pub(super) fn encode(
+    out: &mut DescriptorEncoder<'_>,
+    snapshot: &Snapshot,
+    started: SystemTime,
+) -> fmt::Result {
+    retired(out, &snapshot.view.folded)?;
+    metric(out, &catalog::BUILD)?
+        .encode_info(&Labels(&[("version", env!("CARGO_PKG_VERSION"))]))?;
+    let since = started
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    metric(out, &catalog::START_TIME)?.encode_gauge(&since.as_secs_f64())?;
+    programs(out, &snapshot.probe)?;
+    by_kind(out, &catalog::RECORDS, snapshot.records)?;
+    let losses = snapshot.probe.losses;
+    by_kind(out, &catalog::RECORDS_LOST, losses.ring_full)?;
+    single(out, &catalog::RECORDS_MALFORMED, losses.malformed)?;
+    single(out, &catalog::STORAGE_FAILED, losses.storage_failed)?;
+    maps(out, snapshot)?;
+    single(out, &catalog::SERIES_LIMITED, snapshot.view.limited)?;
+    single(
+        out,
+        &catalog::ATTRIBUTION_UNKNOWN,
+        snapshot.attribution.unknown,
+    )?;
+    let mut namespaces = metric(out, &catalog::NAMESPACES)?;
+    gauge(
+        &mut namespaces,
+        &Labels(&[("state", "surveyed")]),
+        snapshot.namespaces.surveyed,
+    )?;
+    gauge(
+        &mut namespaces,
+        &Labels(&[("state", "refused")]),
+        snapshot.namespaces.refused,
+    )?;
+    single(out, &catalog::READINGS_FAILED, snapshot.failed_readings)
+}
+
+fn retired(out: &mut DescriptorEncoder<'_>, folded: &Folded) -> fmt::Result {
+    let Folded {
+        opened,
+        closes,
+        cut,
+        series,
+    } = *folded;
+    single(out, &catalog::RETIRED_OPENED, opened)?;
+    single(out, &catalog::RETIRED_CLOSES, closes)?;
+    single(out, &catalog::RETIRED_CUT, cut)?;
+    single(out, &catalog::RETIRED_SERIES, series)
+}
+
+fn programs(out: &mut DescriptorEncoder<'_>, probe: &ProbeFigures) -> fmt::Result {
+    let mut attached = metric(out, &catalog::PROBE_ATTACHED)?;
+    for program in &probe.programs {
+        gauge(
+            &mut attached,
+            &Labels(&[("program", program.name)]),
+            u64::from(program.attached),
+        )?;
+    }
+    let mut runs = metric(out, &catalog::PROBE_RUNS)?;
+    for program in &probe.programs {
+        counter(
+            &mut runs,
+            &Labels(&[("program", program.name)]),
+            program.runs,
+        )?;
+    }
+    let mut seconds = metric(out, &catalog::PROBE_RUN_SECONDS)?;
+    for program in &probe.programs {
+        let spent = program.run_time_ns as f64 / 1e9;
+        counter(&mut seconds, &Labels(&[("program", program.name)]), spent)?;
+    }
+    let mut misses = metric(out, &catalog::PROBE_RECURSION_MISSES)?;
+    for program in &probe.programs {
+        counter(
+            &mut misses,
+            &Labels(&[("program", program.name)]),
+            program.recursion_misses,
+        )?;
+    }
+    Ok(())
+}
+
+fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let own = [
+        ("services", snapshot.view.keys as u64, KEYS_MAX as u64),
+        (
+            "attribution",
+            snapshot.attribution.entries as u64,
+            snapshot.attribution.capacity as u64,
+        ),
+    ];
+    let kernel = snapshot
+        .probe
+        .maps
+        .iter()
+        .map(|map| (map.name, map.entries, map.capacity));
+    let all: Vec<_> = kernel.chain(own).collect();
+    let mut entries = metric(out, &catalog::MAP_ENTRIES)?;
+    for (name, used, _) in &all {
+        gauge(&mut entries, &Labels(&[("map", name)]), *used)?;
+    }
+    let mut capacity = metric(out, &catalog::MAP_CAPACITY)?;
+    for (name, _, most) in &all {
+        gauge(&mut capacity, &Labels(&[("map", name)]), *most)?;
+    }
+    let mut full = metric(out, &catalog::MAP_FULL)?;
+    counter(
+        &mut full,
+        &Labels(&[("map", "counters")]),
+        snapshot.probe.losses.rows_full,
+    )?;
+    counter(
+        &mut full,
+        &Labels(&[("map", "attribution")]),
+        snapshot.attribution.evicted,
+    )
+}
+
+fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 3]) -> fmt::Result {
+    let mut out = metric(out, family)?;
+    for (kind, count) in RECORD_KINDS.into_iter().zip(counts) {
+        counter(&mut out, &Labels(&[("kind", kind)]), count)?;
+    }
+    Ok(())
+}
+
+fn single(out: &mut DescriptorEncoder<'_>, family: &Family, count: u64) -> fmt::Result {
+    metric(out, family)?
+        .encode_counter::<prometheus_client::encoding::NoLabelSet, _, u64>(&count, None)
+}
