@@ -1,0 +1,25 @@
+//! What every scenario stands on: a namespace, the probe, the kernel's counters, and the comparison.
+
+pub(crate) mod child;
+mod destroy;
+mod expect;
+mod identities;
+pub(crate) mod kernel;
+mod netns;
+mod observed;
+mod probe;
+mod scenario;
+pub(crate) mod sock;
+mod table;
+mod wait;
+
+pub(crate) use destroy::destroy;
+pub(crate) use expect::{Expect, Lost, Reason, Side, opened};
+pub(crate) use finwatch_common::{Cell, Cut, Evidence, Origin, Outcome};
+pub(crate) use identities::check_identities;
+pub(crate) use netns::{Netns, interface_up, spread_loopback};
+pub(crate) use observed::{Counted, Observed};
+pub(crate) use probe::{OPTIONS, shared};
+pub(crate) use scenario::{scenario, settle};
+pub(crate) use table::{Entry, Snmp, sockets, state};
+pub(crate) use wait::wait_until;

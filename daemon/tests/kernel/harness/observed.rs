@@ -1,0 +1,212 @@
+//! What finwatch counted in one network namespace, and how it differs from what was expected.
+
+use std::collections::BTreeMap;
+
+use finwatch::probe::{Counters, Reading};
+use finwatch_common::{CELLS, Cell, CounterRow, Cut, Evidence, Lost, Origin, Outcome, Role};
+
+use super::{Expect, Side, kernel, state};
+
+/// Counts of one role, of all services and phases together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    cells: CounterRow,
+    /// By reason and what was thrown away, as the wire has them.
+    pub(crate) resets: BTreeMap<(u8, u8), u64>,
+}
+
+/// Counts of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Observed {
+    pub(crate) server: Counted,
+    pub(crate) client: Counted,
+}
+
+impl Observed {
+    /// Reads the rows of one namespace.
+    pub(crate) fn read(counters: &Counters, netns: u64) -> Self {
+        Self::of(&counters.live().unwrap(), netns)
+    }
+
+    /// Sums the rows of one namespace.
+    pub(crate) fn of(reading: &Reading, netns: u64) -> Self {
+        let mut observed = Self::default();
+        for (key, row) in reading.rows.iter().filter(|(key, _)| key.netns == netns) {
+            let cells = &mut observed.side(key.role().unwrap()).cells;
+            for (sum, more) in cells.iter_mut().zip(row) {
+                *sum += more;
+            }
+        }
+        for (key, count) in &reading.resets {
+            if key.service.netns == netns {
+                let side = observed.side(key.service.role().unwrap());
+                *side.resets.entry((key.reason, key.lost)).or_default() += count;
+            }
+        }
+        observed
+    }
+
+    /// A cell, both roles together.
+    pub(crate) fn sum(&self, cell: Cell) -> u64 {
+        self.server.get(cell) + self.client.get(cell)
+    }
+
+    /// RSTs sent, both roles together.
+    pub(crate) fn resets_sent(&self) -> u64 {
+        let all = self.server.resets.values().chain(self.client.resets.values());
+        all.sum()
+    }
+
+    /// Every difference, one line each; empty when all is as expected.
+    pub(crate) fn differences(&self, expect: &Expect) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (role, counted, side) in [
+            ("server", &self.server, &expect.server),
+            ("client", &self.client, &expect.client),
+        ] {
+            lines.extend(counted.differences(side).map(|line| format!("{role}: {line}")));
+        }
+        lines
+    }
+
+    fn side(&mut self, role: Role) -> &mut Counted {
+        match role {
+            Role::Server => &mut self.server,
+            Role::Client => &mut self.client,
+        }
+    }
+}
+
+impl Counted {
+    /// One cell.
+    pub(crate) fn get(&self, cell: Cell) -> u64 {
+        self.cells[cell.index()]
+    }
+
+    /// Connections ended, whatever the origin and outcome.
+    pub(crate) fn closes(&self) -> u64 {
+        Origin::ALL
+            .into_iter()
+            .flat_map(|origin| Outcome::ALL.map(|outcome| Cell::closes(origin, outcome)))
+            .map(|cell| self.get(cell))
+            .sum()
+    }
+
+    fn differences<'a>(&'a self, side: &'a Side) -> impl Iterator<Item = String> + 'a {
+        let mut got = self.cells;
+        let mut want = side.cells;
+        if side.minis > 0 {
+            let (time_wait, fin_wait2) = (Cell::TIME_WAIT.index(), Cell::FIN_WAIT2.index());
+            got[time_wait] += std::mem::take(&mut got[fin_wait2]);
+            want[time_wait] += std::mem::take(&mut want[fin_wait2]) + side.minis;
+        }
+        // Listeners come and go in every scenario; the identities compare them with the kernel's table.
+        // The ambiguous cells are what the settled ones were made from.
+        let cells = (0..CELLS).filter(|index| !NOT_COMPARED.iter().any(|c| c.index() == *index));
+        cells
+            .filter(move |index| got[*index] != want[*index])
+            .map(move |index| (name(index), want[index], got[index]))
+            .chain(self.reset_differences(side))
+            .map(|(what, want, got)| format!("{what}: expected {want}, counted {got}"))
+    }
+
+    /// Resets compared as far as the running kernel tells them.
+    fn reset_differences(&self, side: &Side) -> Vec<(String, u64, u64)> {
+        let exact = kernel::tells_reset_reasons();
+        let key = |reason: u8, lost: u8| (if exact { reason } else { 0 }, lost);
+        let mut both = BTreeMap::<(u8, u8), (u64, u64)>::new();
+        for ((reason, lost), count) in &side.resets {
+            if kernel::traces_every_reset() || !reason.sent_without_socket() {
+                both.entry(key(*reason as u8, *lost)).or_default().0 += count;
+            }
+        }
+        for ((reason, lost), count) in &self.resets {
+            both.entry(key(*reason, *lost)).or_default().1 += count;
+        }
+        both.into_iter()
+            .filter(|(_, (want, got))| want != got)
+            .map(|((reason, lost), (want, got))| {
+                let lost = Lost::from_u8(lost).unwrap();
+                (format!("resets sent, reason {reason}, lost {lost:?}"), want, got)
+            })
+            .collect()
+    }
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            cells: [0; CELLS],
+            resets: BTreeMap::new(),
+        }
+    }
+}
+
+const NOT_COMPARED: [Cell; 6] = [
+    Cell::LISTEN_UP,
+    Cell::LISTEN_DOWN,
+    Cell::AMBIGUOUS_FW1,
+    Cell::AMBIGUOUS_FW1_SENT,
+    Cell::AMBIGUOUS_FW2,
+    Cell::AMBIGUOUS_FW2_SENT,
+];
+
+/// A cell's name in a message.
+fn name(index: usize) -> String {
+    const PLAIN: [(&str, Cell); 26] = [
+        ("opened", Cell::OPENED),
+        ("seeded", Cell::SEEDED),
+        ("left", Cell::LEFT),
+        ("embryonic_failed", Cell::EMBRYONIC_FAILED),
+        ("connect_failed", Cell::CONNECT_FAILED),
+        ("estab_resets", Cell::ESTAB_RESETS),
+        ("ambiguous_fw1", Cell::AMBIGUOUS_FW1),
+        ("ambiguous_fw1_sent", Cell::AMBIGUOUS_FW1_SENT),
+        ("ambiguous_fw2", Cell::AMBIGUOUS_FW2),
+        ("ambiguous_fw2_sent", Cell::AMBIGUOUS_FW2_SENT),
+        ("no_mini_socket", Cell::NO_MINI_SOCKET),
+        ("no_mini_socket_sent", Cell::NO_MINI_SOCKET_SENT),
+        ("time_wait", Cell::TIME_WAIT),
+        ("fin_wait2", Cell::FIN_WAIT2),
+        ("abandoned", Cell::ABANDONED),
+        ("unread", Cell::UNREAD),
+        ("unread_bytes", Cell::UNREAD_BYTES),
+        ("unacked", Cell::UNACKED),
+        ("unacked_bytes", Cell::UNACKED_BYTES),
+        ("exit", Cell::EXIT),
+        ("refused", Cell::REFUSED),
+        ("accept_queue_dropped", Cell::ACCEPT_QUEUE_DROPPED),
+        ("close_wait_in", Cell::CLOSE_WAIT_IN),
+        ("close_wait_out", Cell::CLOSE_WAIT_OUT),
+        ("listen_up", Cell::LISTEN_UP),
+        ("listen_down", Cell::LISTEN_DOWN),
+    ];
+    if let Some((name, _)) = PLAIN.iter().find(|(_, cell)| cell.index() == index) {
+        return (*name).to_owned();
+    }
+    for origin in Origin::ALL {
+        for outcome in Outcome::ALL {
+            if Cell::closes(origin, outcome).index() == index {
+                return format!("closes {origin:?} {outcome:?}");
+            }
+        }
+    }
+    for state in state::ESTABLISHED..=state::CLOSING {
+        if Cell::resets_received(state).is_some_and(|cell| cell.index() == index) {
+            return format!("resets received in state {state}");
+        }
+    }
+    if let Some(cut) = Cut::ALL.into_iter().find(|c| Cell::cut(*c).index() == index) {
+        return format!("cut {cut:?}");
+    }
+    match Evidence::ALL.into_iter().find(|e| Cell::unanswered(*e).index() == index) {
+        Some(evidence) => format!("unanswered {evidence:?}"),
+        None => panic!("cell {index} has no name here"),
+    }
+}
+
+#[test]
+fn every_cell_has_a_name_of_its_own() {
+    let names: std::collections::BTreeSet<String> = (0..CELLS).map(name).collect();
+    assert_eq!(names.len(), CELLS);
+}

@@ -1,0 +1,67 @@
+//! The probe, loaded once for all tests of the process. A probe that does not load fails every test.
+
+use std::sync::LazyLock;
+
+use finwatch::probe::{Counters, Probe, ProbeOptions, ProgramStats};
+use std::sync::Mutex;
+
+/// The loaded programs, and a reader of their counters.
+pub(crate) struct Shared {
+    probe: Mutex<Probe>,
+    counters: Counters,
+}
+
+/// What the tests load the programs with.
+pub(crate) const OPTIONS: ProbeOptions = ProbeOptions {
+    ring_bytes: 1 << 22,
+    max_rows: 8192,
+    log: false,
+};
+
+impl Shared {
+    /// The counters.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Runs `body` with the probe itself.
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut Probe) -> R) -> R {
+        // A test that failed with the lock held has broken nothing of the probe.
+        let mut probe = self.probe.lock().unwrap_or_else(|e| e.into_inner());
+        body(&mut probe)
+    }
+
+    /// Every program's figures.
+    pub(crate) fn program_stats(&self) -> Vec<ProgramStats> {
+        self.with(|probe| probe.program_stats())
+    }
+}
+
+/// The probe of this process.
+///
+/// # Panics
+/// In every test, when the programs did not load.
+pub(crate) fn shared() -> &'static Shared {
+    static SHARED: LazyLock<Result<Shared, String>> = LazyLock::new(|| {
+        let probe = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
+        let counters = probe.counters();
+        Ok(Shared {
+            probe: Mutex::new(probe),
+            counters,
+        })
+    });
+    match &*SHARED {
+        Ok(shared) => shared,
+        Err(error) => panic!("the programs did not load, so nothing can be tested: {error}"),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! One scenario: do something to sockets in a namespace of its own, then compare every cell and check
+//! the identities.
+
+use super::{Expect, Netns, Observed, check_identities, shared, wait};
+
+/// Runs `body` in a new namespace and holds what finwatch counted there against what `body` says.
+#[track_caller]
+pub(crate) fn scenario(body: impl FnOnce(&Netns) -> Expect + Send) {
+    let probe = shared();
+    Netns::run(|ns| {
+        let expect = body(ns);
+        settle(ns, &expect);
+        check_identities(ns, &Observed::read(probe.counters(), ns.cookie()));
+    });
+}
+
+/// Waits until all that `expect` says was counted. What comes late is waited for, what is too much or
+/// never comes is an error that names every cell.
+#[track_caller]
+pub(crate) fn settle(ns: &Netns, expect: &Expect) {
+    let counters = shared().counters();
+    let mut observed = Observed::default();
+    let settled = wait::within(wait::SETTLE, &mut || {
+        observed = Observed::read(counters, ns.cookie());
+        observed.differences(expect).is_empty()
+    });
+    assert!(
+        settled,
+        "finwatch counted otherwise:\n  {}",
+        observed.differences(expect).join("\n  ")
+    );
+}

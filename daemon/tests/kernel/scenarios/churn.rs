@@ -1,0 +1,160 @@
+//! Two hundred thousand connections from several threads on every CPU, opened and ended in four ways:
+//! every count is equal to what was done, and to the kernel's own.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::Instant,
+};
+
+use super::REQUEST;
+use crate::harness::{
+    Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, check_identities,
+    Observed, settle, shared,
+    sock::{linger_zero, read_eof},
+    spread_loopback, state,
+};
+
+/// Pairs of a server thread and a client thread, each with an address of its own, so that neither
+/// ports nor mini-sockets get in the way.
+const PAIRS: u64 = 4;
+
+/// How a connection ends. The client says it with its first byte.
+#[derive(Clone, Copy)]
+enum End {
+    ServerCloses,
+    ClientCloses,
+    ClientResets,
+    /// The server leaves the rest of the request unread.
+    ServerResets,
+}
+
+const ENDS: [End; 4] = [
+    End::ServerCloses,
+    End::ClientCloses,
+    End::ClientResets,
+    End::ServerResets,
+];
+
+#[test]
+fn every_one_of_many_connections_is_counted() {
+    let total = total();
+    let each = total / ENDS.len() as u64;
+    let probe = shared();
+    Netns::run(|ns| {
+        ns.sysctl("ipv4/ip_local_port_range", "1024 65535");
+        ns.sysctl("ipv4/tcp_max_tw_buckets", 2 * total);
+        // Segments are handed to the other CPU: the programs of one connection run on both, and
+        // interrupt each other.
+        spread_loopback();
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for pair in 0..PAIRS {
+                let address = Ipv4Addr::new(127, 0, 1, pair as u8 + 1);
+                let listener = TcpListener::bind((address, 0)).unwrap();
+                let to = listener.local_addr().unwrap();
+                scope.spawn(move || (0..total / PAIRS).for_each(|_| serve(&listener)));
+                scope.spawn(move || (0..total / PAIRS).for_each(|turn| call(to, turn)));
+            }
+        });
+        let took = start.elapsed();
+        settle(ns, &expected(each));
+        check_identities(ns, &Observed::read(probe.counters(), ns.cookie()));
+        let snmp = Snmp::read();
+        assert_eq!(snmp.get("PassiveOpens"), total);
+        assert_eq!(snmp.get("ActiveOpens"), total);
+        assert_eq!(snmp.get("TW") + snmp.get("TWKilled"), 2 * each);
+        assert_eq!(snmp.get("TCPTimeWaitOverflow"), 0);
+        report(total, took);
+    });
+}
+
+/// One more than a multiple would leave a connection without a way to end.
+fn total() -> u64 {
+    // An emulated machine needs thirty times as long: its run asks for fewer, and says so.
+    let asked = std::env::var("FINWATCH_CHURN").ok();
+    let total = asked.map_or(200_000, |text| {
+        text.parse().expect("FINWATCH_CHURN is a number of connections")
+    });
+    let step = PAIRS * ENDS.len() as u64;
+    assert!(total > 0 && total % step == 0, "FINWATCH_CHURN is a multiple of {step}");
+    total
+}
+
+fn expected(each: u64) -> Expect {
+    let closed = Side::closed(Origin::Local, Outcome::Fin).mini_socket();
+    let reset = Side::broken(Outcome::ResetReceived).reset_received(state::ESTABLISHED);
+    Expect::both(
+        closed.clone() * each
+            + Side::passively_closed() * each
+            + reset.clone() * each
+            + Side::broken(Outcome::ResetSent)
+                .unread(REQUEST.len() as u64)
+                .unanswered(Evidence::Small)
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data)
+                * each,
+        Side::passively_closed() * each
+            + closed * each
+            + Side::broken(Outcome::ResetSent).reset_sent(Reason::State, Lost::Nothing) * each
+            + reset.unanswered(Evidence::Silent) * each,
+    )
+}
+
+fn serve(listener: &TcpListener) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut end = [0];
+    stream.read_exact(&mut end).unwrap();
+    let mut rest = [0; REQUEST.len()];
+    match ENDS[usize::from(end[0])] {
+        End::ServerResets => (),
+        End::ServerCloses => {
+            stream.read_exact(&mut rest).unwrap();
+            stream.write_all(b"answer").unwrap();
+        }
+        End::ClientCloses => {
+            stream.read_exact(&mut rest).unwrap();
+            stream.write_all(b"answer").unwrap();
+            read_eof(&stream);
+        }
+        End::ClientResets => {
+            stream.read_exact(&mut rest).unwrap();
+            stream.write_all(b"answer").unwrap();
+            assert!(stream.read(&mut rest).is_err());
+        }
+    }
+}
+
+fn call(to: SocketAddr, turn: u64) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    let end = (turn % ENDS.len() as u64) as u8;
+    let mut request = [0; REQUEST.len() + 1];
+    request[0] = end;
+    request[1..].copy_from_slice(REQUEST);
+    stream.write_all(&request).unwrap();
+    let mut answer = [0; 6];
+    match ENDS[usize::from(end)] {
+        End::ServerResets => assert!(stream.read(&mut answer).is_err()),
+        End::ServerCloses => {
+            stream.read_exact(&mut answer).unwrap();
+            read_eof(&stream);
+        }
+        End::ClientCloses => stream.read_exact(&mut answer).unwrap(),
+        End::ClientResets => {
+            stream.read_exact(&mut answer).unwrap();
+            linger_zero(&stream);
+        }
+    }
+}
+
+/// What the recursion guard skipped, and was made good.
+fn report(total: u64, took: std::time::Duration) {
+    eprintln!("{total} connections in {:.1} s", took.as_secs_f64());
+    for program in shared().program_stats() {
+        eprintln!(
+            "  {}: {} runs skipped by the recursion guard",
+            program.name, program.recursion_misses
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Closes that throw away bytes the program never read.
+
+use std::net::Shutdown;
+
+use super::{ALERT, ANSWER, REQUEST, SMALL};
+use crate::{
+    harness::{
+        Cut, Expect, Evidence, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
+        sock::{deliver, listen, pair, queued, read, read_eof, read_reset, wait_state},
+        state, wait_until,
+    },
+    raw::{FIN, Family, RST, RawPeer},
+};
+
+const BYTES: u64 = REQUEST.len() as u64;
+
+#[test]
+fn a_request_never_read() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        drop(server);
+        read_reset(&client);
+        assert_eq!(Snmp::read().get("TCPAbortOnClose"), 1);
+        Expect::both(
+            Side::broken(Outcome::ResetSent)
+                .unread(BYTES)
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+            Side::broken(Outcome::ResetReceived)
+                .reset_received(state::ESTABLISHED)
+                .unanswered(Evidence::Silent),
+        )
+    });
+}
+
+#[test]
+fn a_request_read_in_part() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        read(&server, 10);
+        drop(server);
+        read_reset(&client);
+        Expect::both(
+            // One connection is cut once, by the first cause; that it was not answered is told too.
+            Side::broken(Outcome::ResetSent)
+                .unread(BYTES - 10)
+                .cut(Cut::Unread)
+                .unanswered(Evidence::Silent)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+            Side::broken(Outcome::ResetReceived)
+                .reset_received(state::ESTABLISHED)
+                .unanswered(Evidence::Silent),
+        )
+    });
+}
+
+#[test]
+fn an_answer_the_client_never_read() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        read(&server, REQUEST.len());
+        deliver(&server, &client, ANSWER);
+        drop(client);
+        read_reset(&server);
+        Expect::both(
+            Side::broken(Outcome::ResetReceived).reset_received(state::ESTABLISHED),
+            Side::broken(Outcome::ResetSent)
+                .unread(ANSWER.len() as u64)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+        )
+    });
+}
+
+#[test]
+fn only_a_goodbye_never_read() {
+    scenario(|_| {
+        let listener = listen();
+        for goodbye in [ALERT, SMALL] {
+            let (client, server) = pair(&listener);
+            deliver(&client, &server, goodbye);
+            drop(server);
+            read_reset(&client);
+        }
+        let server = Side::broken(Outcome::ResetSent)
+            .reset_sent(Reason::AbortOnClose, Lost::Goodbye);
+        let client = Side::broken(Outcome::ResetReceived).reset_received(state::ESTABLISHED);
+        Expect::both(
+            server.clone().unread(ALERT.len() as u64) + server.unread(SMALL.len() as u64),
+            client.clone().unanswered(Evidence::Silent) + client.unanswered(Evidence::Small),
+        )
+    });
+}
+
+#[test]
+fn after_the_peer_closed() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(REQUEST);
+        peer.fin();
+        wait_state(&server, state::CLOSE_WAIT);
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::broken_in_close_wait(Outcome::ResetSent)
+                .unread(BYTES)
+                .abandoned()
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+        )
+    });
+}
+
+#[test]
+fn only_the_end_of_the_stream_never_read() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        peer.fin();
+        wait_state(&server, state::CLOSE_WAIT);
+        drop(server);
+        peer.expect(FIN);
+        peer.acknowledge();
+        Expect::server(Side::passively_closed())
+    });
+}
+
+#[test]
+fn after_a_half_close() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        server.shutdown(Shutdown::Write).unwrap();
+        peer.expect(FIN);
+        peer.acknowledge();
+        wait_state(&server, state::FIN_WAIT2);
+        peer.data(REQUEST);
+        wait_until("the request arrives", || queued(&server) == REQUEST.len());
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::closed(Origin::Local, Outcome::ResetSent)
+                .unread(BYTES)
+                .cut(Cut::Late)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+        )
+    });
+}
+
+#[test]
+fn when_the_peer_resets() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V6));
+        peer.data(REQUEST);
+        wait_until("the request arrives", || queued(&server) == REQUEST.len());
+        peer.rst();
+        wait_state(&server, 7);
+        drop(server);
+        assert_eq!(Snmp::read().get("TCPAbortOnClose"), 0);
+        Expect::server(
+            Side::broken(Outcome::ResetReceived)
+                .reset_received(state::ESTABLISHED)
+                .unread(BYTES)
+                .abandoned(),
+        )
+    });
+}
+
+#[test]
+fn read_to_the_end_is_not_unread() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        client.shutdown(Shutdown::Write).unwrap();
+        read(&server, REQUEST.len());
+        deliver(&server, &client, ANSWER);
+        read(&client, ANSWER.len());
+        read_eof(&server);
+        drop(server);
+        read_eof(&client);
+        Expect::both(
+            Side::passively_closed().abandoned(),
+            Side::closed(Origin::Local, Outcome::Fin).time_wait(),
+        )
+    });
+}
+
+#[test]
+fn shut_for_reading_is_unread_all_the_same() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        server.shutdown(Shutdown::Read).unwrap();
+        deliver(&client, &server, REQUEST);
+        drop(server);
+        read_reset(&client);
+        Expect::both(
+            Side::broken(Outcome::ResetSent)
+                .unread(BYTES)
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+            Side::broken(Outcome::ResetReceived)
+                .reset_received(state::ESTABLISHED)
+                .unanswered(Evidence::Silent),
+        )
+    });
+}
