@@ -45,9 +45,9 @@ pub(crate) fn check_identities(_ns: &Netns, observed: &Observed) {
             server.get(Cell::LISTEN_UP) - server.get(Cell::LISTEN_DOWN),
         ),
         (
-            "TCPTimeWaitOverflow = no_mini_socket - no_mini_socket_sent",
+            "TCPTimeWaitOverflow = no_mini_socket, of any origin, less those reset instead",
             snmp.get("TCPTimeWaitOverflow"),
-            observed.sum(Cell::NO_MINI_SOCKET) - observed.sum(Cell::NO_MINI_SOCKET_SENT),
+            observed.sum(Cell::NO_MINI_SOCKET),
         ),
     ];
     if kernel::counts_time_wait_at_creation() {

@@ -84,8 +84,6 @@ fn ipv4_from_another_host_to_an_ipv6_listener() {
         Expect::server(
             // The connection was cut when we closed; the late request cuts it no second time.
             Side::closed(Origin::Local, Outcome::ResetSent)
-                .plus(crate::harness::Cell::NO_MINI_SOCKET, 1)
-                .plus(crate::harness::Cell::NO_MINI_SOCKET_SENT, 1)
                 .unanswered(Evidence::Silent)
                 .cut(Cut::Unanswered)
                 .reset_sent(Reason::AbortOnData, Lost::Data),

@@ -46,9 +46,7 @@ fn with_the_acknowledgement_of_our_fin() {
             peer.data(REQUEST);
             peer.expect(RST);
             Expect::server(late(
-                aborted(Lost::Data)
-                    .plus(Cell::NO_MINI_SOCKET, 1)
-                    .plus(Cell::NO_MINI_SOCKET_SENT, 1),
+                aborted(Lost::Data),
                 Lost::Data,
             ))
         });
@@ -169,9 +167,7 @@ fn out_of_order_with_the_acknowledgement_of_our_fin() {
         peer.send_at(peer.seq + 50, peer.ack, ACK | PSH, REQUEST);
         peer.expect(RST);
         Expect::server(late(
-            aborted(Lost::Data)
-                .plus(Cell::NO_MINI_SOCKET, 1)
-                .plus(Cell::NO_MINI_SOCKET_SENT, 1),
+            aborted(Lost::Data),
             Lost::Data,
         ))
     });

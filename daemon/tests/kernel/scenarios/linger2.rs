@@ -56,8 +56,6 @@ fn below_zero_the_acknowledgement_of_our_fin_is_reset() {
         peer.expect(RST);
         Expect::server(
             Side::closed(Origin::Local, Outcome::ResetSent)
-                .plus(Cell::NO_MINI_SOCKET, 1)
-                .plus(Cell::NO_MINI_SOCKET_SENT, 1)
                 .reset_sent(Reason::AbortOnData, Lost::Nothing),
         )
     });
