@@ -49,11 +49,6 @@ impl Child {
         })
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid.cast_unsigned()
-    }
-
     /// Sends SIGKILL and waits for the end.
     pub(crate) fn kill(self) {
         drop(self);

@@ -7,20 +7,18 @@ use std::{
     os::fd::{AsRawFd, FromRawFd},
 };
 
-use super::{sockets, wait_until};
+use super::{sockets, state, wait_until};
 
 /// A listener on 127.0.0.1 with a port of the kernel's choice.
 pub(crate) fn listen() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
 }
 
-/// A listener whose accept queue takes `backlog` + 1 connections.
-pub(crate) fn listen_with_backlog(backlog: i32) -> TcpListener {
-    let listener = listen();
-    // SAFETY: no memory is involved. A second listen() only sets the backlog.
+/// Sets the backlog of a listener: its accept queue takes `backlog` + 1 connections.
+pub(crate) fn listen_again(listener: &TcpListener, backlog: i32) {
+    // SAFETY: no memory is involved.
     let result = unsafe { libc::listen(listener.as_raw_fd(), backlog) };
     check(result, "listen");
-    listener
 }
 
 /// A connection to `listener`: the client's end, the accepted end.
@@ -103,9 +101,20 @@ pub(crate) fn wait_port_state(port: u16, state: u8) {
 pub(crate) fn wait_gone(port: u16) {
     wait_until("the port's connections end", || {
         let full = |entry: &super::table::Entry| {
-            entry.local_port == port && entry.state != super::state::LISTEN && entry.inode != 0
+            entry.local_port == port && entry.state != state::LISTEN && entry.inode != 0
         };
         !sockets().iter().any(full)
+    });
+}
+
+/// Waits until the namespace has no sockets but listeners and mini-sockets.
+pub(crate) fn wait_all_closed() {
+    wait_until("all connections end", || {
+        sockets().iter().all(|entry| match entry.state {
+            state::LISTEN | state::TIME_WAIT => true,
+            state::FIN_WAIT2 => entry.inode == 0,
+            _ => false,
+        })
     });
 }
 

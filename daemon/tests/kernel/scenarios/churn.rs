@@ -91,7 +91,7 @@ fn expected(each: u64) -> Expect {
             + reset.clone() * each
             + Side::broken(Outcome::ResetSent)
                 .unread(REQUEST.len() as u64)
-                .unanswered(Evidence::Small)
+                .unanswered(Evidence::Silent)
                 .cut(Cut::Unread)
                 .reset_sent(Reason::AbortOnClose, Lost::Data)
                 * each,

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use super::{ALERT, REQUEST, SMALL};
 use crate::{
     harness::{
-        Cell, Cut, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, kernel, scenario,
+        Cut, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, kernel, scenario,
         sock::{self, read, read_eof, tcp_option, wait_port_state, wait_state},
         state, wait_until,
     },
@@ -205,7 +205,9 @@ fn a_kernel_client_sends_its_request_into_a_closed_server() {
         drop(client);
         Expect::both(
             mini_socket_reset(Lost::Data),
-            Side::broken_in_close_wait(Outcome::ResetReceived).reset_received(state::CLOSE_WAIT),
+            Side::broken_in_close_wait(Outcome::ResetReceived)
+                .reset_received(state::CLOSE_WAIT)
+                .unacked(REQUEST.len() as u64),
         )
     });
 }

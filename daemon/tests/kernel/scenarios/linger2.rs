@@ -4,7 +4,7 @@ use std::net::Shutdown;
 
 use crate::{
     harness::{
-        Cell, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
+        Expect, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
         sock::{tcp_option, wait_port_state, wait_state},
         state, wait_until,
     },

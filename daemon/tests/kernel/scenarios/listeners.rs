@@ -10,7 +10,7 @@ use crate::{
     harness::{
         Cell, Cut, Evidence, Expect, Lost, Observed, Origin, Outcome, Reason, Side, Snmp, scenario,
         shared,
-        sock::{deliver, listen, listen_with_backlog, pair, read_eof, read_reset, wait_state},
+        sock::{deliver, listen, listen_again, pair, read_eof, read_reset, wait_state},
         state, wait_until,
     },
     raw::{ACK, FIN, Family, RST, RawPeer},
@@ -95,8 +95,7 @@ fn overflow_without_a_reset_drops_silently() {
     scenario(|_| {
         let raw = RawPeer::new();
         let listener = raw.listener(Family::V4);
-        // SAFETY: no memory is involved. A second listen() only sets the backlog.
-        unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) };
+        listen_again(&listener, 0);
         let mut first = raw.connect(&listener);
         let (server, _) = listener.accept().unwrap();
         let mut second = raw.half_open(listener.local_addr().unwrap());
@@ -126,22 +125,30 @@ fn overflow_with_a_reset() {
         ns.sysctl("ipv4/tcp_abort_on_overflow", 1);
         let raw = RawPeer::new();
         let listener = raw.listener(Family::V4);
-        // SAFETY: no memory is involved. A second listen() only sets the backlog.
-        unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) };
-        let mut first = raw.half_open(listener.local_addr().unwrap());
-        let mut second = raw.half_open(listener.local_addr().unwrap());
-        first.acknowledge();
-        wait_until("the first is queued", || Snmp::read().get("PassiveOpens") == 1);
-        second.acknowledge();
-        second.expect(RST);
-        first.fin();
-        let (server, _) = listener.accept().unwrap();
-        read_eof(&server);
-        drop(server);
-        first.expect(FIN);
-        first.acknowledge();
+        // Room for three, and for two that are not there yet: the request that will find no room must
+        // be a real one, as a cookie's overflow is never reset.
+        listen_again(&listener, 2);
+        let address = listener.local_addr().unwrap();
+        let mut late = raw.half_open(address);
+        let mut queued: Vec<_> = (1..=3)
+            .map(|count| {
+                let peer = raw.connect(&listener);
+                wait_until("it is queued", || Snmp::read().get("PassiveOpens") == count);
+                peer
+            })
+            .collect();
+        late.acknowledge();
+        late.expect(RST);
+        for peer in &mut queued {
+            let (server, _) = listener.accept().unwrap();
+            peer.fin();
+            read_eof(&server);
+            drop(server);
+            peer.expect(FIN);
+            peer.acknowledge();
+        }
         Expect::server(
-            Side::passively_closed()
+            Side::passively_closed() * 3
                 + Side::default().reset_sent(Reason::InvalidSyn, Lost::Nothing),
         )
     });
@@ -202,8 +209,9 @@ fn children_migrate_to_the_other_listener_of_the_port() {
 fn a_listener_is_up_and_down() {
     scenario(|ns| {
         let first = listen();
-        let second = listen_with_backlog(4);
+        let second = listen();
         // A second listen() is no second listener.
+        listen_again(&second, 4);
         drop(first);
         let observed = || Observed::read(shared().counters(), ns.cookie()).server;
         wait_until("both listeners are counted", || {

@@ -1,5 +1,5 @@
-//! Multipath TCP: the socket of the program is no TCP socket and is left out; the connections below it
-//! are ordinary ones and are counted like any other, once.
+//! Multipath TCP is left out: neither the program's socket nor the connections below it are counted. A
+//! connection whose peer does not speak it is an ordinary one.
 
 use std::{
     io::{Read, Write},
@@ -9,16 +9,16 @@ use std::{
 
 use super::{ANSWER, REQUEST};
 use crate::harness::{
-    Cell, Netns, Observed, Snmp, check_identities, shared,
-    sock::{bind, connect_again, new_stream},
-    wait_until,
+    Expect, Netns, Observed, Origin, Outcome, Side, Snmp, scenario, settle, shared,
+    sock::{bind, connect_again, new_stream, read_eof, wait_all_closed},
 };
 
 const IPPROTO_MPTCP: libc::c_int = 262;
 
 #[test]
-fn only_the_connections_below_are_counted() {
+fn spoken_by_both_ends_it_is_left_out() {
     let probe = shared();
+    let before = probe.with(|p| p.losses()).mptcp_subflows;
     Netns::run(|ns| {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
         let listener = listen(address);
@@ -26,20 +26,35 @@ fn only_the_connections_below_are_counted() {
         connect_again(&client, address).unwrap();
         let (server, _) = listener.accept().unwrap();
         converse(&client, &server);
-        assert!(Snmp::read().get("MPCapableSYNACKRX") == 1, "the peers agreed on MPTCP");
+        assert_eq!(Snmp::read().get("MPCapableSYNACKRX"), 1, "the peers agreed on MPTCP");
         drop(server);
-        assert_eq!((&client).read(&mut [0; 8]).unwrap(), 0);
+        read_eof(&client);
         drop(client);
-        drop(listener);
-        let observed = || Observed::read(probe.counters(), ns.cookie());
-        wait_until("both ends of one connection are counted", || {
-            let now = observed();
-            let ended = |side: &crate::harness::Counted| {
-                side.get(Cell::OPENED) == 1 && side.get(Cell::LEFT) == 1 && side.closes() == 1
-            };
-            ended(&now.server) && ended(&now.client)
-        });
-        check_identities(ns, &observed());
+        wait_all_closed();
+        settle(ns, &Expect::default());
+        let observed = Observed::read(probe.counters(), ns.cookie());
+        assert_eq!(observed.resets_sent(), 0);
+    });
+    // What is left out is said.
+    let after = probe.with(|p| p.losses()).mptcp_subflows;
+    assert_eq!(after - before, 2, "both ends of one connection are left out");
+}
+
+#[test]
+fn a_plain_client_of_a_multipath_listener_is_counted() {
+    scenario(|_| {
+        let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        let listener = listen(address);
+        let client = TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        converse(&client, &server);
+        drop(server);
+        read_eof(&client);
+        drop(client);
+        Expect::both(
+            Side::closed(Origin::Local, Outcome::Fin).mini_socket(),
+            Side::passively_closed(),
+        )
     });
 }
 
