@@ -85,9 +85,11 @@ pub enum Loss {
     StorageFailed = 4,
     /// MPTCP subflows, which are left out.
     MptcpSubflows = 5,
+    /// No loss: transitions that the recursion guard skipped and the second program made good.
+    MadeGood = 6,
 }
 
 impl Loss {
     /// Number of counters.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 }

@@ -79,9 +79,10 @@ pub const KEYS: &[Key] = &[
         name: "probe.max_rows",
         flag: "max-rows",
         env: "FINWATCH_MAX_ROWS",
-        default: "16384",
-        shape: Shape::Number,
-        help: "Most counter rows (a service and phase) in the kernel at once; more are counted in other",
+        default: "auto",
+        shape: Shape::Text,
+        help: "Most counter rows (a service and phase) in the kernel at once; more are counted in other. \
+               auto: as many as 64 MiB hold, at least 1024 and at most 8192",
     },
     Key {
         name: "series.server_limit",

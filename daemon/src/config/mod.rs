@@ -80,7 +80,18 @@ impl Config {
                             .then_some(bytes)
                     },
                 ),
-                max_rows: read.number("probe.max_rows", 64, 1 << 20),
+                max_rows: read.one(
+                    "probe.max_rows",
+                    "auto, or a number from 64 to 1048576",
+                    |item| match item {
+                        "auto" => Some(None),
+                        rows => rows
+                            .parse()
+                            .ok()
+                            .filter(|rows| (64..=1 << 20).contains(rows))
+                            .map(Some),
+                    },
+                ),
                 log: read.switch("log.probe"),
             },
             series: Limits {

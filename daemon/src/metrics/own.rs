@@ -38,11 +38,13 @@ pub(super) fn encode(
         malformed,
         storage_failed,
         mptcp_subflows,
+        made_good,
     } = snapshot.probe.losses;
     by_kind(out, &catalog::RECORDS_LOST, ring_full)?;
     single(out, &catalog::RECORDS_MALFORMED, malformed)?;
     single(out, &catalog::STORAGE_FAILED, storage_failed)?;
     single(out, &catalog::MPTCP_SUBFLOWS, mptcp_subflows)?;
+    single(out, &catalog::PROBE_MADE_GOOD, made_good)?;
     maps(out, snapshot)?;
     single(out, &catalog::SERIES_LIMITED, snapshot.view.limited)?;
     single(

@@ -10,7 +10,7 @@ use aya::{
     maps::{Array, Map, MapData, MapError},
     programs::{BtfTracePoint, Iter, ProgramError},
 };
-use finwatch_common::{Features, Offsets};
+use finwatch_common::{CounterRow, Features, Offsets};
 
 use super::{
     Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused, log,
@@ -57,16 +57,17 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     let offsets = Global(kernel.offsets);
     let features = Global(kernel.features);
     let log_level = log::level(options.log);
+    let max_rows = options.max_rows.unwrap_or_else(rows_by_memory);
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", &offsets, true)
         .override_global("FEATURES", &features, true)
         .override_global(aya_log::LEVEL, &log_level, false)
         .map_max_entries("RECORDS", options.ring_bytes)
-        .map_max_entries("ROWS_EVEN", options.max_rows)
-        .map_max_entries("ROWS_ODD", options.max_rows)
-        .map_max_entries("RESETS_EVEN", options.max_rows)
-        .map_max_entries("RESETS_ODD", options.max_rows)
+        .map_max_entries("ROWS_EVEN", max_rows)
+        .map_max_entries("ROWS_ODD", max_rows)
+        .map_max_entries("RESETS_EVEN", max_rows)
+        .map_max_entries("RESETS_ODD", max_rows)
         .load(OBJECT)
         .map_err(object_error)?;
     for (name, tracepoint) in TRACEPOINT_PROGRAMS {
@@ -91,7 +92,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     )
     .map_err(|error| ProbeError::Counters(error.into()))?;
     let ring = Ring::new(map(&mut ebpf, "RECORDS")?);
-    let stats = Stats::new(&mut ebpf, options.max_rows.into())?;
+    let stats = Stats::new(&mut ebpf, max_rows.into())?;
     Ok(Probe {
         ebpf: Mutex::new(ebpf),
         counters: Counters(Arc::new(maps)),
@@ -100,6 +101,16 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         reset_reasons: kernel.reset_reasons,
         seeded: Seeded::default(),
     })
+}
+
+/// As many counter rows as fit into 64 MiB of kernel memory: each has its cells on every CPU, in two
+/// generations.
+fn rows_by_memory() -> u32 {
+    const BUDGET_BYTES: usize = 64 << 20;
+    const { assert!(size_of::<CounterRow>() < 1024) };
+    let cpus = aya::util::nr_cpus().unwrap_or(1);
+    let rows = BUDGET_BYTES / (2 * cpus.max(1) * size_of::<CounterRow>());
+    u32::try_from(rows).unwrap_or(u32::MAX).clamp(1024, 8192)
 }
 
 /// Attaches every tracepoint program, in the order of the table, and lets the survey take on connections.

@@ -33,8 +33,9 @@ pub use self::{
 pub struct ProbeOptions {
     /// Size of the ring buffer of records, bytes: a power of two, a multiple of the page size.
     pub ring_bytes: u32,
-    /// Most counter rows of one generation; what comes on top is counted in the `other` row.
-    pub max_rows: u32,
+    /// Most counter rows of one generation; what comes on top is counted in the `other` row. `None`: as
+    /// many as 64 MiB hold, at least 1,024 and at most 8,192.
+    pub max_rows: Option<u32>,
     /// Show the programs' own log lines (target `finwatch::probe_log` of `tracing`).
     pub log: bool,
 }
@@ -43,7 +44,7 @@ impl Default for ProbeOptions {
     fn default() -> Self {
         Self {
             ring_bytes: 4 << 20,
-            max_rows: 16 << 10,
+            max_rows: None,
             log: false,
         }
     }

@@ -31,6 +31,8 @@ pub struct Losses {
     pub storage_failed: u64,
     /// MPTCP subflows, which are left out.
     pub mptcp_subflows: u64,
+    /// No loss: transitions that the recursion guard skipped and the second program made good.
+    pub made_good: u64,
 }
 
 /// One program's own figures.
@@ -126,6 +128,7 @@ impl Stats {
             malformed,
             storage_failed: count(Loss::StorageFailed),
             mptcp_subflows: count(Loss::MptcpSubflows),
+            made_good: count(Loss::MadeGood),
         }
     }
 }

@@ -206,6 +206,7 @@ fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
         ring_full: [closes, resets, listeners],
         rows_full: _,
         mptcp_subflows: _,
+        made_good: _,
         malformed,
         storage_failed,
     } = *losses;

@@ -71,7 +71,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let probe = Probe::load(&ProbeOptions {
         ring_bytes: RING_BYTES,
-        max_rows: MAX_ROWS,
+        max_rows: Some(MAX_ROWS),
         log: options.probe_log,
     })
     .context("cannot load the programs (`finwatch doctor` says what is missing)")?;

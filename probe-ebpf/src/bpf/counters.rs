@@ -2,12 +2,13 @@
 //!
 //! User space flips the generation, waits until no program still writes to the old one, and empties it.
 //! So a row is freed without a lost count. A row that a full map refuses falls to the `other` row, which
-//! user space makes before the programs run. Memory: 480 bytes a row and CPU, as rows come.
+//! user space makes before the programs run. Memory: 488 bytes a row, CPU and generation, set aside at
+//! load: an allocation in softirq may fail, and then a count would go to the wrong row.
 
 use core::hint::black_box;
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    bindings::BPF_NOEXIST,
     btf_maps::{Array, PerCpuHashMap},
     macros::btf_map,
 };
@@ -17,16 +18,15 @@ use super::{atomic, losses};
 
 /// The loader sets the real limits.
 const ROWS: usize = 16384;
-const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
 #[btf_map]
-static ROWS_EVEN: PerCpuHashMap<ServiceKey, CounterRow, ROWS, FLAGS> = PerCpuHashMap::new();
+static ROWS_EVEN: PerCpuHashMap<ServiceKey, CounterRow, ROWS> = PerCpuHashMap::new();
 #[btf_map]
-static ROWS_ODD: PerCpuHashMap<ServiceKey, CounterRow, ROWS, FLAGS> = PerCpuHashMap::new();
+static ROWS_ODD: PerCpuHashMap<ServiceKey, CounterRow, ROWS> = PerCpuHashMap::new();
 #[btf_map]
-static RESETS_EVEN: PerCpuHashMap<ResetKey, u64, ROWS, FLAGS> = PerCpuHashMap::new();
+static RESETS_EVEN: PerCpuHashMap<ResetKey, u64, ROWS> = PerCpuHashMap::new();
 #[btf_map]
-static RESETS_ODD: PerCpuHashMap<ResetKey, u64, ROWS, FLAGS> = PerCpuHashMap::new();
+static RESETS_ODD: PerCpuHashMap<ResetKey, u64, ROWS> = PerCpuHashMap::new();
 /// Which generation is written: its lowest bit.
 #[btf_map]
 static GENERATION: Array<u32, 1> = Array::new();

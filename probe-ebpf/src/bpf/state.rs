@@ -80,6 +80,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
     let Some(conn) = Conn::find_or_create(sk) else {
         return 0;
     };
+    if pass == Pass::Second {
+        losses::count(Loss::MadeGood);
+    }
     match work {
         Work::Listen => listen(sk, tcp, conn),
         Work::Connect => connect(tcp, conn),
