@@ -38,6 +38,7 @@ use crate::{
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let started = clock::wall();
     let mut signals = Signals::new().context("cannot take signals")?;
+    lifecycle::preflight(&config)?;
     // The port first: when it is taken, nothing has been loaded yet.
     let listeners = http::bind(&config.listen)?;
 

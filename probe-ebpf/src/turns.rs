@@ -77,18 +77,24 @@ impl Turns {
     }
 
     /// The turn to judge: the last, or the one before when the last was only the peer's goodbye.
+    /// `unread` bytes belong to the last turn as long as nothing was written since.
     #[inline(always)]
-    pub const fn last(&self, write_seq: u32) -> Turn {
+    pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
         let asked = seq_after(self.read, self.began);
-        if self.count >= 2 && is_alert(asked) {
+        if self.count >= 2 && is_alert(asked) && unread == 0 {
             return Turn {
                 since_read: seq_after(write_seq, self.prev_written),
                 asked: self.prev_asked,
             };
         }
+        let since_read = seq_after(write_seq, self.written);
         Turn {
-            since_read: seq_after(write_seq, self.written),
-            asked,
+            since_read,
+            asked: if since_read == 0 {
+                asked.saturating_add(unread)
+            } else {
+                asked
+            },
         }
     }
 
@@ -155,7 +161,7 @@ mod tests {
             self
         }
         fn owed(&self) -> Option<Evidence> {
-            self.turns.owed(self.turns.last(self.written))
+            self.turns.owed(self.turns.last(self.written, 0))
         }
     }
 
@@ -174,9 +180,15 @@ mod tests {
 
     #[test]
     fn a_request_read_in_pieces_is_one_turn() {
+        let part = Talk::new().reads(10);
+        assert_eq!(
+            part.turns.last(part.written, 50).asked,
+            60,
+            "the rest lies unread"
+        );
         let talk = Talk::new().reads(10).reads(10);
         assert_eq!(talk.turns.count, 1);
-        assert_eq!(talk.turns.last(talk.written).asked, 20);
+        assert_eq!(talk.turns.last(talk.written, 0).asked, 20);
         assert_eq!(talk.owed(), Some(Evidence::Silent));
     }
 
@@ -221,7 +233,7 @@ mod tests {
     #[test]
     fn a_client_waits_until_an_answer_arrives() {
         let asked = Talk::new().writes(100);
-        let turn = asked.turns.last(asked.written);
+        let turn = asked.turns.last(asked.written, 0);
         assert_eq!(asked.turns.awaited(turn, 0), Some(Evidence::Silent));
         assert_eq!(
             asked.turns.awaited(turn, 5),
@@ -232,14 +244,14 @@ mod tests {
         assert_eq!(
             answered
                 .turns
-                .awaited(answered.turns.last(answered.written), 0),
+                .awaited(answered.turns.last(answered.written, 0), 0),
             None
         );
         let goodbye = Talk::new().writes(100).reads(200).writes(24);
         assert_eq!(
             goodbye
                 .turns
-                .awaited(goodbye.turns.last(goodbye.written), 0),
+                .awaited(goodbye.turns.last(goodbye.written, 0), 0),
             None
         );
     }
@@ -249,8 +261,11 @@ mod tests {
         let mut turns = Turns::default();
         turns.begin(u32::MAX - 1, u32::MAX - 1);
         turns.on_read(u32::MAX - 1, 50);
-        assert_eq!(turns.last(u32::MAX - 1).asked, 52);
-        assert_eq!(turns.owed(turns.last(u32::MAX - 1)), Some(Evidence::Silent));
-        assert_eq!(turns.owed(turns.last(30)), None);
+        assert_eq!(turns.last(u32::MAX - 1, 0).asked, 52);
+        assert_eq!(
+            turns.owed(turns.last(u32::MAX - 1, 0)),
+            Some(Evidence::Silent)
+        );
+        assert_eq!(turns.owed(turns.last(30, 0)), None);
     }
 }

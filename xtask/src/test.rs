@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
+use serde_json::Value;
 
 use crate::build;
 use crate::paths::Paths;
@@ -121,12 +122,36 @@ fn pure(paths: &Paths, harness: &[String]) -> Result<()> {
 
 fn replay(paths: &Paths, harness: &[String]) -> Result<()> {
     say("replay tier");
+    let targets = replay_targets(paths)?;
+    if targets.is_empty() {
+        bail!("find the replay tier: there is no test in daemon/tests that runs without a feature");
+    }
     let mut command = cargo(paths);
-    // Every integration test except the kernel tier, which asks for a feature.
-    command
-        .args(["test", "--package", "finwatch", "--test", "*", "--"])
-        .args(harness);
-    shell::run(&mut command)
+    command.args(["test", "--package", "finwatch"]);
+    for target in &targets {
+        command.args(["--test", target]);
+    }
+    shell::run(command.arg("--").args(harness))
+}
+
+/// Every integration test of the daemon, except those that ask for a feature: the kernel tier.
+fn replay_targets(paths: &Paths) -> Result<Vec<String>> {
+    let text = shell::read(cargo(paths).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value =
+        serde_json::from_str(&text).context("parse what cargo metadata printed")?;
+    let targets = list(&metadata["packages"])
+        .iter()
+        .filter(|package| package["name"] == "finwatch")
+        .flat_map(|package| list(&package["targets"]));
+    Ok(targets
+        .filter(|target| list(&target["kind"]).iter().any(|kind| kind == "test"))
+        .filter(|target| list(&target["required-features"]).is_empty())
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {

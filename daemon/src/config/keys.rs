@@ -79,7 +79,7 @@ pub const KEYS: &[Key] = &[
         name: "probe.max_rows",
         flag: "max-rows",
         env: "FINWATCH_MAX_ROWS",
-        default: "8192",
+        default: "16384",
         shape: Shape::Number,
         help: "Most counter rows (a service and phase) in the kernel at once; more are counted in other",
     },

@@ -12,6 +12,8 @@ pub use file::read as read_file;
 pub use keys::{KEYS, Key, Shape, nearest};
 pub use layers::{CONFIG_ENV, ConfigError, Effective, Layer, Origin, Typed, from_env, typed};
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
 use self::values::Reader;
 use crate::{
     logging::Format,
@@ -42,7 +44,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Log {
     /// Which events.
-    pub level: tracing_subscriber::filter::Targets,
+    pub level: Targets,
     /// In which form.
     pub format: Format,
 }
@@ -64,7 +66,7 @@ impl Config {
                 level: read.one(
                     "log.level",
                     "error, warn, info, debug, trace, or levels by module",
-                    |item| item.parse().ok(),
+                    level,
                 ),
                 format: read.one("log.format", "text or json", Format::parse),
             },
@@ -109,6 +111,21 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const PORT: &str = "ports from 1 to 65535";
 const PATTERN: &str = "names, or beginnings of names and `*`";
+
+/// One level for everything, where the libraries' own debugging is left out below `trace`; or levels by module.
+fn level(item: &str) -> Option<Targets> {
+    let Ok(level) = item.parse::<LevelFilter>() else {
+        return item.parse().ok();
+    };
+    let targets = Targets::new().with_default(level);
+    Some(if level == LevelFilter::DEBUG {
+        targets.with_targets(
+            ["aya", "aya_obj", "hyper", "hyper_util"].map(|name| (name, LevelFilter::INFO)),
+        )
+    } else {
+        targets
+    })
+}
 
 fn port(item: &str) -> Option<u16> {
     item.parse().ok().filter(|port| *port > 0)

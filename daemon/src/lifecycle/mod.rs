@@ -14,6 +14,8 @@ use tokio::sync::RwLock;
 
 use crate::{
     accounts::{Kernel, ProbeFigures},
+    config::Config,
+    preflight::{self, PreflightOptions},
     probe::{Counters, Probe, Reading},
 };
 
@@ -44,6 +46,31 @@ pub(crate) fn block_on(
     // What still blocks when the deadline has passed must not hold up the exit.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Looks at what the host lacks. What only costs something is logged.
+///
+/// # Errors
+/// Names everything without which the daemon cannot do its job, with the remedies.
+pub(crate) fn preflight(config: &Config) -> anyhow::Result<()> {
+    let Some(listen) = config.listen.first() else {
+        anyhow::bail!("`listen` is empty: nobody could read /metrics");
+    };
+    let report = preflight::run(&PreflightOptions {
+        listen: *listen,
+        cgroup_root: None,
+    });
+    report.log();
+    let failures: Vec<_> = report
+        .failures()
+        .map(|check| format!("{}; {}", check.finding, check.remedy))
+        .collect();
+    anyhow::ensure!(
+        failures.is_empty(),
+        "this host lacks what finwatch needs: {}",
+        failures.join(" | ")
+    );
+    Ok(())
 }
 
 /// Gives the memory that loading took back to the system: parsing the kernel's BTF leaves much garbage.

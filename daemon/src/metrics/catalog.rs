@@ -78,6 +78,7 @@ families! {
     RECORDS_LOST = Counter "finwatch_records_lost": "Records that the full ring buffer refused, by kind; counters are never affected.";
     RECORDS_MALFORMED = Counter "finwatch_records_malformed": "Records that were rejected as their bytes were malformed.";
     STORAGE_FAILED = Counter "finwatch_socket_storage_failed": "Sockets for which the kernel gave no storage (optmem, memory): their turns are unknown.";
+    MPTCP_SUBFLOWS = Counter "finwatch_mptcp_subflows": "Subflows of MPTCP connections, which are left out of every other number.";
     MAP_ENTRIES = Gauge "finwatch_map_entries": "Entries in use, of kernel maps and of the daemon's own tables.";
     MAP_CAPACITY = Gauge "finwatch_map_capacity": "Most entries of the map.";
     MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, or its longest unused entry was forgotten.";

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     accounts::{ProbeFigures, Snapshot},
+    probe::Losses,
     tracker::{Folded, KEYS_MAX},
 };
 
@@ -31,10 +32,17 @@ pub(super) fn encode(
     metric(out, &catalog::START_TIME)?.encode_gauge(&since.as_secs_f64())?;
     programs(out, &snapshot.probe)?;
     by_kind(out, &catalog::RECORDS, snapshot.records)?;
-    let losses = snapshot.probe.losses;
-    by_kind(out, &catalog::RECORDS_LOST, losses.ring_full)?;
-    single(out, &catalog::RECORDS_MALFORMED, losses.malformed)?;
-    single(out, &catalog::STORAGE_FAILED, losses.storage_failed)?;
+    let Losses {
+        ring_full,
+        rows_full: _,
+        malformed,
+        storage_failed,
+        mptcp_subflows,
+    } = snapshot.probe.losses;
+    by_kind(out, &catalog::RECORDS_LOST, ring_full)?;
+    single(out, &catalog::RECORDS_MALFORMED, malformed)?;
+    single(out, &catalog::STORAGE_FAILED, storage_failed)?;
+    single(out, &catalog::MPTCP_SUBFLOWS, mptcp_subflows)?;
     maps(out, snapshot)?;
     single(out, &catalog::SERIES_LIMITED, snapshot.view.limited)?;
     single(
@@ -104,7 +112,7 @@ fn programs(out: &mut DescriptorEncoder<'_>, probe: &ProbeFigures) -> fmt::Resul
 
 fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let own = [
-        ("services", snapshot.view.keys as u64, KEYS_MAX as u64),
+        ("ledger", snapshot.view.keys as u64, KEYS_MAX as u64),
         (
             "attribution",
             snapshot.attribution.entries as u64,

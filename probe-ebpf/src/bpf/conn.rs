@@ -76,35 +76,38 @@ pub(super) mod flag {
     pub(crate) const CLOSED: u32 = 1 << 11;
 }
 
-/// See the module.
+/// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so
+/// what every event needs stands there.
 #[repr(C)]
 pub(super) struct Conn {
-    pub(super) service: ServiceKey,
+    pub(super) turns: Turns,
+    pub(super) kind: u8,
+    pub(super) pending: u8,
+    pub(super) cut: u8,
+    pub(super) evidence: u8,
+    /// The transition last worked on: `old << 8 | new`.
+    pub(super) last: u32,
+    pub(super) flags: u32,
+    /// `rcv_nxt` when our FIN went out.
+    pub(super) fin_rcv_nxt: u32,
     pub(super) cookie: u64,
     pub(super) opened_at_ns: u64,
+    pub(super) service: ServiceKey,
     pub(super) start_ns: u64,
-    pub(super) turns: Turns,
     pub(super) owner_tgid: u32,
     pub(super) netns_inum: u32,
     pub(super) closer_tgid: u32,
     /// The turn that was judged.
     pub(super) since_read: u32,
     pub(super) asked: u32,
-    /// `rcv_nxt` when our FIN went out.
-    pub(super) fin_rcv_nxt: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
-    pub(super) flags: u32,
-    /// The transition last worked on: `old << 8 | new`.
-    pub(super) last: u32,
-    pub(super) kind: u8,
-    pub(super) pending: u8,
-    pub(super) cut: u8,
-    pub(super) evidence: u8,
     /// State left for CLOSE.
     pub(super) old_state: u8,
     pub(super) pad: [u8; 7],
 }
+
+const _: () = assert!(core::mem::offset_of!(Conn, service) == 56);
 
 /// A BTF map definition: the kernel wants `BPF_F_NO_PREALLOC`; `BPF_F_CLONE` is what this adds to
 /// the library's own.

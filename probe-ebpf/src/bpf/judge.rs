@@ -24,7 +24,7 @@ pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool
             row.inc(Cell::EXIT);
         }
     }
-    let turn = conn.turns.last(tcp.write_seq());
+    let turn = conn.turns.last(tcp.write_seq(), tcp.unread());
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
@@ -41,7 +41,8 @@ pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool
 #[inline(always)]
 pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
     conn.flags |= flag::JUDGED;
-    let turn = conn.turns.last(tcp.write_seq());
+    let unread = tcp.unread();
+    let turn = conn.turns.last(tcp.write_seq(), unread);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server() {
@@ -51,15 +52,20 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
                 unanswered(conn, row, Evidence::Alert);
                 cut(conn, row, Cut::Unanswered);
             }
-            Some(Evidence::Silent) => {
-                conn.flags |= flag::ABANDONED;
-                row.inc(Cell::ABANDONED);
-            }
+            Some(Evidence::Silent) => abandoned(conn, row),
+            // A request that the program never got to: the server is slow, the client gave up.
+            Some(Evidence::Small) | None if !is_goodbye(unread) => abandoned(conn, row),
             Some(Evidence::Small) | None => {}
         }
-    } else if let Some(evidence) = conn.turns.awaited(turn, tcp.unread()) {
+    } else if let Some(evidence) = conn.turns.awaited(turn, unread) {
         unanswered(conn, row, evidence);
     }
+}
+
+#[inline(always)]
+fn abandoned(conn: &mut Conn, row: Row) {
+    conn.flags |= flag::ABANDONED;
+    row.inc(Cell::ABANDONED);
 }
 
 #[inline(always)]

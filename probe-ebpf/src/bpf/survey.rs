@@ -88,11 +88,12 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
             tcp.get(offset!(max_ack_backlog)),
         ),
         (kind::CONNECTION, state::ESTABLISHED) => {
-            let turn = conn.turns.last(tcp.write_seq());
+            let unread = tcp.unread();
+            let turn = conn.turns.last(tcp.write_seq(), unread);
             let waits = if conn.is_server() {
                 conn.turns.owed(turn).is_some() && turn.asked >= SMALL_BYTES
             } else {
-                conn.turns.awaited(turn, tcp.unread()).is_some()
+                conn.turns.awaited(turn, unread).is_some()
             };
             if !waits {
                 return None;

@@ -59,9 +59,8 @@ pub(super) fn ensure(paths: &Paths, permission: Permission, apt: &mut Apt) -> Re
     }
     apt.install(
         &["rustc-web", "cargo-web", "rust-web-src"],
-        "a rustc with the source of its standard library, for the kernel programs (rustup's toolchains have none)",
-    )
-    .context(advice(&notes, "rustup could not provide the source"))?;
+        "a rustc with the source of its standard library, which rustup's toolchains here do not have",
+    )?;
     first_that_links(apt, &mut notes)?
         .with_context(|| advice(&notes, "Debian's rustc does not fit either"))
 }
