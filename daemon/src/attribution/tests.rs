@@ -1,11 +1,7 @@
 //! Attribution against trees of plain directories, whose inode numbers serve as ids as well as those of
 //! cgroup2 do. Real cgroups are the kernel tier's affair.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use finwatch_common::{Phase, Role};
 

@@ -23,3 +23,10 @@ fn no_namespace_comes_twice() {
     let inums: HashSet<u32> = namespaces.found.iter().map(|found| found.inum).collect();
     assert_eq!(inums.len(), namespaces.found.len());
 }
+
+#[test]
+fn the_number_in_a_mount() {
+    assert_eq!(namespace_number("net:[4026532200]"), Some(4_026_532_200));
+    assert_eq!(namespace_number("mnt:[4026532200]"), None);
+    assert_eq!(namespace_number("/"), None);
+}
