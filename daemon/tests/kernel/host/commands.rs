@@ -81,12 +81,14 @@ fn watch_tells_each_close_as_json() {
         }
         let (code, out, err) = watch.finish();
         assert_eq!(code, Some(0), "{err}");
-        let lines: Vec<Value> = out
+        // It sees the whole host: what others do there may overrun it, and then it says so in between.
+        let closes: Vec<Value> = out
             .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|line| line["event"] != "lost")
             .collect();
-        assert_eq!(lines.len(), 3, "{out}");
-        for line in lines {
+        assert_eq!(closes.len(), 3, "{out}");
+        for line in closes {
             assert_eq!(line["event"], "close");
             assert_eq!(line["port"].to_string(), port);
             assert_eq!(line["role"], "server");
@@ -101,7 +103,6 @@ fn watch_tells_each_close_as_json() {
             assert_eq!(line["owner_pid"], std::process::id());
         }
         assert!(err.contains(" connections ended in "), "{err}");
-        assert!(err.contains("no record lost"), "{err}");
     });
 }
 
