@@ -1,11 +1,7 @@
-//! Attribution against trees of directories: plain ones, whose inode numbers serve as ids as well as
-//! those of cgroup2 do, and real cgroups.
+//! Attribution against trees of plain directories, whose inode numbers serve as ids as well as those of
+//! cgroup2 do. Real cgroups are the kernel tier's affair.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use finwatch_common::{Phase, Role};
 
@@ -163,53 +159,4 @@ fn a_broken_engine_file_leaves_the_short_id() {
     let mut attribution = over(tree.path(), host.path());
     let want = Workload::on_host(WorkloadKind::Container, "3f4e5d6c7b8a");
     assert_eq!(attribution.workload(&key(id, "sh")), want);
-}
-
-/// A real cgroup, removed at the end.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn make(name: &str) -> Self {
-        let root = cgroupfs::find_root().unwrap();
-        let path = root.join(format!("finwatch-test-{}-{name}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn id(&self) -> u64 {
-        fs::metadata(&self.0).unwrap().ino()
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _already_gone = fs::remove_dir(&self.0);
-    }
-}
-
-#[test]
-#[ignore = "kernel tier: makes cgroups, so it needs root and a cgroup2 file system"]
-fn real_cgroups_are_found_by_every_road() {
-    let before = Cgroup::make("before.service");
-    let mut attribution = Attribution::new(&AttributionOptions::default());
-    let after = Cgroup::make("after.service");
-    for cgroup in [&before, &after] {
-        let name = cgroup.0.file_name().unwrap().to_str().unwrap();
-        assert_eq!(attribution.workload(&key(cgroup.id(), "sh")), unit(name));
-    }
-    assert!(attribution.stats().watches > 0);
-
-    let mut by_handle = CgroupFs::open(None).unwrap();
-    let name = after.0.file_name().unwrap().to_str().unwrap().to_owned();
-    let id = after.id();
-    assert_eq!(by_handle.by_handle(id), Resolved::Path(name));
-    drop(after);
-    assert_eq!(by_handle.by_handle(id), Resolved::Gone);
-
-    let brief = Cgroup::make("brief.service");
-    let id = brief.id();
-    let name = brief.0.file_name().unwrap().to_str().unwrap().to_owned();
-    attribution.refresh();
-    drop(brief);
-    assert_eq!(attribution.workload(&key(id, "sh")), unit(&name));
 }

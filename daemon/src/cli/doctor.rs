@@ -3,7 +3,6 @@
 
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
 };
@@ -13,10 +12,9 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::settings::{self, Settings};
+use crate::config::ConfigError;
 use crate::preflight::{self, Check, Group, PreflightOptions, Report, Status};
-
-/// The port of `/metrics`.
-const PORT: u16 = 10346;
 
 /// What was typed.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,13 +23,9 @@ pub struct Args {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Address that the daemon will listen on
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value_t = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT)
-    )]
-    listen: SocketAddr,
+    /// Configuration file of the daemon [default: as for the daemon]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Root of the cgroup2 file system [default: where it is mounted]
     #[arg(long, value_name = "DIR")]
@@ -54,13 +48,20 @@ enum Output {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Args {
         output,
-        listen,
+        config,
         cgroup_root,
     } = args;
-    let report = preflight::run(&PreflightOptions {
-        listen: *listen,
+    let resolved = Settings::default().with_file(config.clone()).resolve();
+    let called = settings::called(resolved.file.as_deref());
+    let (configuration, listen) = match resolved.config {
+        Ok(config) => (Ok(called), config.listen),
+        Err(errors) => (Err(told(&errors)), Vec::new()),
+    };
+    let mut report = preflight::run(&PreflightOptions {
+        listen,
         cgroup_root: cgroup_root.clone(),
     });
+    report.checks.push(configuration_check(configuration));
     let mut out = anstream::stdout().lock();
     match output {
         Output::Text => write_text(&mut out, &report),
@@ -72,6 +73,42 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Status::Ok | Status::Warn => ExitCode::SUCCESS,
         Status::Fail => ExitCode::FAILURE,
     })
+}
+
+/// The first mistake with its causes, and how many there are.
+fn told(errors: &[ConfigError]) -> String {
+    let Some(first) = errors.first() else {
+        return "it cannot be understood".to_owned();
+    };
+    let mut text = first.to_string();
+    let mut source = std::error::Error::source(first);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    match errors.len() {
+        1 => text,
+        count => format!("{text} (and {} more)", count - 1),
+    }
+}
+
+fn configuration_check(configuration: Result<String, String>) -> Check {
+    let (status, finding, remedy) = match configuration {
+        Ok(called) => (Status::Ok, called, ""),
+        Err(error) => (
+            Status::Fail,
+            error,
+            "`finwatch config check` tells every mistake",
+        ),
+    };
+    Check {
+        group: Group::Host,
+        name: "configuration",
+        status,
+        finding,
+        needed_for: "the daemon, which does not start with a mistake in it",
+        remedy: remedy.to_owned(),
+    }
 }
 
 fn ignore_broken_pipe(error: io::Error) -> io::Result<()> {
@@ -281,6 +318,16 @@ finwatch cannot do its job here: 1 check failed
             ],
         });
         assert_eq!(json, want);
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_is_a_failure() {
+        let check = configuration_check(Err("finwatch.toml:3: unknown key `x`".to_owned()));
+        assert_eq!(check.status, Status::Fail);
+        assert_eq!(
+            configuration_check(Ok("no file".to_owned())).status,
+            Status::Ok
+        );
     }
 
     #[test]

@@ -8,6 +8,9 @@ use clap::ValueEnum;
 use finwatch_common::{Cut, Origin, Outcome, Role};
 use jiff::SignedDuration;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::logging;
 use crate::watch::{self, Cuts, Filter, Form, Name, Ports, WatchOptions};
 
 /// What was typed.
@@ -140,6 +143,12 @@ enum Output {
 /// When the programs cannot be loaded, or a line cannot be printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = WatchOptions::from(args);
+    // Nothing but what the user must know: the stream is on standard output, and it is what matters.
+    let mut levels = Targets::new().with_default(LevelFilter::WARN);
+    if options.probe_log {
+        levels = levels.with_target("finwatch::probe_log", LevelFilter::TRACE);
+    }
+    logging::init(levels, logging::Format::Text);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -53,11 +53,11 @@ pub(crate) fn block_on(
 /// # Errors
 /// Names everything without which the daemon cannot do its job, with the remedies.
 pub(crate) fn preflight(config: &Config) -> anyhow::Result<()> {
-    let Some(listen) = config.listen.first() else {
+    if config.listen.is_empty() {
         anyhow::bail!("`listen` is empty: nobody could read /metrics");
-    };
+    }
     let report = preflight::run(&PreflightOptions {
-        listen: *listen,
+        listen: config.listen.clone(),
         cgroup_root: None,
     });
     report.log();

@@ -219,17 +219,15 @@ impl Scan {
         // 1; where that may not be read, the own ones must do.
         for (pid, root) in [("self", "/"), ("1", "/proc/1/root")] {
             for mount in mounts::of(pid).unwrap_or_default() {
-                if mount.fs_type != "nsfs" || !mount.root.starts_with("net:") {
+                // The number is in the text: what is known need not be looked at, which may be denied.
+                let Some(inum) = namespace_number(&mount.root).filter(|_| mount.fs_type == "nsfs")
+                else {
                     continue;
-                }
-                let point = mount.point.strip_prefix("/").unwrap_or(&mount.point);
-                let path = Path::new(root).join(point);
-                let candidate = Candidate { pid: 0, path };
-                match fs::metadata(&candidate.path) {
-                    Ok(file) if self.seen.insert(file.ino()) => self.open(candidate),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => self.refusals.push((candidate, error)),
+                };
+                if self.seen.insert(inum) {
+                    let point = mount.point.strip_prefix("/").unwrap_or(&mount.point);
+                    let path = Path::new(root).join(point);
+                    self.open(Candidate { pid: 0, path });
                 }
             }
         }
@@ -246,6 +244,11 @@ impl Scan {
             Err(error) => self.refusals.push((candidate, error)),
         }
     }
+}
+
+/// `net:[4026532200]`
+fn namespace_number(root: &str) -> Option<u64> {
+    root.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn file_ino(pid: u32) -> io::Result<u64> {

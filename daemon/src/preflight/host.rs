@@ -1,8 +1,16 @@
 //! What is around the process: cgroups, namespaces, the port.
 
-use std::{fs, io, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
+};
 
 use super::{About, Check, Group, PreflightOptions};
 use crate::{attribution::cgroupfs, netns::Namespaces};
@@ -21,12 +29,14 @@ const fn about(name: &'static str, needed_for: &'static str) -> About {
 }
 
 pub(super) fn checks(options: &PreflightOptions) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         cgroup2(options.cgroup_root.as_deref()),
         pid_namespace(fs::metadata("/proc/self/ns/pid").map(|link| link.ino())),
         network_namespaces(Namespaces::scan()),
-        port(options.listen, try_bind(options.listen)),
-    ]
+    ];
+    let addresses = options.listen.iter();
+    checks.extend(addresses.map(|listen| port(*listen, try_bind(*listen))));
+    checks
 }
 
 fn cgroup2(root: Option<&Path>) -> Check {
@@ -102,17 +112,27 @@ fn port(listen: SocketAddr, bound: io::Result<()>) -> Check {
         Ok(()) => about.ok(format!("{listen} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => about.warn(
             format!("{listen} is in use, perhaps by a running finwatch"),
-            "stop the other program, or choose another address with --listen",
+            "stop the other program, or set `listen` to another address",
         ),
         Err(error) => about.warn(
             format!("cannot bind {listen}: {error}"),
-            "choose another address with --listen",
+            "set `listen` to another address",
         ),
     }
 }
 
-/// Binds without listening: nobody outside notices.
+/// Binds without listening: nobody outside notices. As the daemon does, it takes IPv4 where the host has no
+/// IPv6.
 fn try_bind(listen: SocketAddr) -> io::Result<()> {
+    match bind_to(listen) {
+        Err(Errno::AFNOSUPPORT) if listen.ip() == Ipv6Addr::UNSPECIFIED => {
+            Ok(bind_to((Ipv4Addr::UNSPECIFIED, listen.port()).into())?)
+        }
+        result => Ok(result?),
+    }
+}
+
+fn bind_to(listen: SocketAddr) -> Result<(), Errno> {
     let family = match listen {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -120,8 +140,7 @@ fn try_bind(listen: SocketAddr) -> io::Result<()> {
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // As a listener does: connections in TIME_WAIT are no obstacle.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    bind(&socket, &listen)?;
-    Ok(())
+    bind(&socket, &listen)
 }
 
 #[cfg(test)]

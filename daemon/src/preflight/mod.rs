@@ -11,8 +11,8 @@ use std::{net::SocketAddr, path::PathBuf};
 /// What to check against.
 #[derive(Debug, Clone)]
 pub struct PreflightOptions {
-    /// Where the daemon will listen.
-    pub listen: SocketAddr,
+    /// Where the daemon will listen; empty when that is not known.
+    pub listen: Vec<SocketAddr>,
     /// Root of the cgroup2 file system; `None`: where `/proc/self/mountinfo` says.
     pub cgroup_root: Option<PathBuf>,
 }

@@ -31,8 +31,8 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Most records taken in between two looks at signals and at the end.
 const BATCH: usize = 16_384;
-/// Room for about 20,000 closes between two looks.
-const RING_BYTES: u32 = 4 << 20;
+/// Room for about 80,000 closes: what a busy host ends between the attachment and the first look.
+const RING_BYTES: u32 = 16 << 20;
 /// The stream does not read counters, so that the smallest table will do.
 const MAX_ROWS: u32 = 1024;
 
@@ -69,6 +69,11 @@ pub(crate) struct WatchOptions {
 pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     // Before the programs are loaded, so that Ctrl-C ends it cleanly at any time.
     let mut stop = Stop::new()?;
+    // Before the programs as well: from their attachment on, records wait in the ring.
+    let attribution = Attribution::new(&AttributionOptions {
+        cgroup_root: options.cgroup_root.clone(),
+        ..AttributionOptions::default()
+    });
     let probe = Probe::load(&ProbeOptions {
         ring_bytes: RING_BYTES,
         max_rows: Some(MAX_ROWS),
@@ -76,12 +81,9 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     })
     .context("cannot load the programs (`finwatch doctor` says what is missing)")?;
     let mut session = Session {
-        attribution: Attribution::new(&AttributionOptions {
-            cgroup_root: options.cgroup_root.clone(),
-            ..AttributionOptions::default()
-        }),
-        narrator: Narrator::default(),
         probe,
+        attribution,
+        narrator: Narrator::default(),
     };
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
     let mut printer = Printer::new(options, out);

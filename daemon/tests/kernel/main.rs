@@ -9,5 +9,6 @@
 )]
 
 mod harness;
+mod host;
 mod raw;
 mod scenarios;

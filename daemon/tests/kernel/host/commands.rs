@@ -1,0 +1,163 @@
+//! `finwatch watch` and `finwatch doctor`, as a user types them.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::harness::{
+    Netns,
+    sock::{deliver, listen, pair, read_eof, wait_all_closed},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_finwatch");
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n";
+
+/// A command that is killed at the end, whatever happens.
+struct Running(Child);
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let child = Command::new(PROGRAM)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap_or_else(|e| panic!("start {PROGRAM}: {e}")))
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end: its exit code, what it wrote, what it said on standard error.
+    fn finish(mut self) -> (Option<i32>, String, String) {
+        let mut out = String::new();
+        let mut err = String::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_string(&mut out).unwrap();
+        }
+        self.0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
+        (self.0.wait().unwrap().code(), out, err)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// One connection whose request is read and not answered, then closed by the server.
+fn unanswered(listener: &TcpListener) {
+    let (client, server) = pair(listener);
+    deliver(&client, &server, REQUEST);
+    (&server).read_exact(&mut [0; REQUEST.len()]).unwrap();
+    drop(server);
+    read_eof(&client);
+}
+
+#[test]
+fn watch_tells_each_close_as_json() {
+    Netns::run(|_| {
+        let listener = listen();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let mut watch = Running::start(&[
+            "watch", "-o", "json", "--port", &port, "--role", "server", "--cut", "--count", "3",
+        ]);
+        // When the programs are attached is not said, so connections are made until it has seen enough.
+        while watch.is_running() {
+            unanswered(&listener);
+            wait_all_closed();
+        }
+        let (code, out, err) = watch.finish();
+        assert_eq!(code, Some(0), "{err}");
+        // It sees the whole host: what others do there may overrun it, and then it says so in between.
+        let closes: Vec<Value> = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|line| line["event"] != "lost")
+            .collect();
+        assert_eq!(closes.len(), 3, "{out}");
+        for line in closes {
+            assert_eq!(line["event"], "close");
+            assert_eq!(line["port"].to_string(), port);
+            assert_eq!(line["role"], "server");
+            assert_eq!(line["peer_address"], "127.0.0.1");
+            assert_eq!(line["origin"], "local");
+            assert_eq!(line["outcome"], "fin");
+            assert_eq!(line["time_wait"], "here");
+            assert_eq!(line["cut"], "unanswered");
+            assert_eq!(line["evidence"], "silent");
+            assert_eq!(line["bytes_received"], REQUEST.len());
+            assert_eq!(line["bytes_sent"], 0);
+            assert_eq!(line["owner_pid"], std::process::id());
+        }
+        assert!(err.contains(" connections ended in "), "{err}");
+    });
+}
+
+#[test]
+fn watch_ends_quietly_when_nobody_reads_on() {
+    Netns::run(|_| {
+        let listener = listen();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let mut watch = Running::start(&["watch", "--port", &port]);
+        let mut header = String::new();
+        let mut reader = BufReader::new(watch.0.stdout.take().unwrap());
+        reader.read_line(&mut header).unwrap();
+        assert!(header.starts_with("TIME "), "{header}");
+        assert!(!header.contains('\x1b'), "colours only on a terminal");
+        drop(reader);
+        while watch.is_running() {
+            unanswered(&listener);
+            wait_all_closed();
+        }
+        let (code, _, err) = watch.finish();
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+    });
+}
+
+#[test]
+fn doctor_finds_nothing_that_forbids_the_start() {
+    let (code, out, err) = Running::start(&["doctor", "-o", "json"]).finish();
+    assert_eq!(code, Some(0), "{out}{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    for name in ["btf", "tracepoints", "cap-bpf", "bpf-syscall"] {
+        let check = checks.iter().find(|check| check["name"] == name);
+        assert_eq!(check.expect(name)["status"], "ok", "{name}");
+    }
+}
+
+#[test]
+fn doctor_without_rights_says_what_is_missing_and_fails() {
+    // Nobody's rights, and a program that everybody may run.
+    let copy = std::env::temp_dir().join(format!("finwatch-{}", std::process::id()));
+    std::fs::copy(PROGRAM, &copy).unwrap();
+    let mut command = Command::new(&copy);
+    std::os::unix::process::CommandExt::gid(&mut command, 65534);
+    std::os::unix::process::CommandExt::uid(&mut command, 65534);
+    let output = command.args(["doctor", "-o", "json"]).output();
+    std::fs::remove_file(&copy).unwrap();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["status"], "fail");
+    let checks = report["checks"].as_array().unwrap();
+    let failed: Vec<_> = checks
+        .iter()
+        .filter(|check| check["status"] == "fail")
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed, ["cap-bpf", "cap-perfmon", "bpf-syscall"]);
+}

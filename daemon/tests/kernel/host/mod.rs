@@ -1,0 +1,6 @@
+//! What finwatch learns of the host around the connections, and the commands that show it: real cgroups,
+//! real namespaces, the real program.
+
+mod commands;
+mod namespaces;
+mod workloads;
