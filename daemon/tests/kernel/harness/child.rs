@@ -2,7 +2,7 @@
 //! calls: other threads of the test process may hold any lock.
 
 use std::{
-    io::{self, PipeReader, PipeWriter},
+    io::{self, PipeReader, PipeWriter, Read},
     os::fd::{AsRawFd, RawFd},
 };
 
@@ -18,24 +18,34 @@ impl Child {
     /// `body` must only make system calls: it runs in a copy of a process with many threads.
     pub(crate) fn fork(keep: &[RawFd], body: impl FnOnce() -> i32) -> Self {
         let mut keep = keep.to_vec();
+        let (mut ready, ready_in_child) = gate();
+        let report = ready_in_child.as_raw_fd();
+        keep.push(report);
         keep.sort_unstable();
         // SAFETY: the child makes system calls only, up to `_exit`.
         match unsafe { libc::fork() } {
             -1 => panic!("fork: {}", io::Error::last_os_error()),
             0 => {
-                // The other descriptors belong to tests that run at the same time; a copy of them here
-                // would keep their connections open.
+                // The other descriptors belong to tests that run at the same time: a copy of them here
+                // would keep their connections open, and end them with this child.
                 let mut next = 3;
                 for fd in &keep {
                     close_range(next, fd.cast_unsigned() - 1);
                     next = fd.cast_unsigned() + 1;
                 }
                 close_range(next, u32::MAX);
+                // SAFETY: one byte is written from a constant.
+                unsafe { libc::write(report, c"r".as_ptr().cast(), 1) };
                 let code = body();
                 // SAFETY: ends the child at once, without running what the parent registered.
                 unsafe { libc::_exit(code) }
             }
-            pid => Self { pid },
+            pid => {
+                let child = Self { pid };
+                drop(ready_in_child);
+                ready.read_exact(&mut [0]).expect("the child starts");
+                child
+            }
         }
     }
 

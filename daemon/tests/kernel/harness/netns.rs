@@ -4,7 +4,7 @@
 use std::{
     ffi::CString,
     fs, io, mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     panic, thread,
 };
 
@@ -13,7 +13,6 @@ use rustix::net::{AddressFamily, SocketType, socket};
 /// The namespace of the calling thread.
 pub(crate) struct Netns {
     cookie: u64,
-    file: fs::File,
 }
 
 impl Netns {
@@ -31,11 +30,6 @@ impl Netns {
     /// What the kernel calls it (`net->net_cookie`); never used again while the host is up.
     pub(crate) fn cookie(&self) -> u64 {
         self.cookie
-    }
-
-    /// The namespace itself.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 
     /// Sets a sysctl of this namespace, such as `ipv4/tcp_fin_timeout`.
@@ -56,7 +50,6 @@ impl Netns {
         interface_up(&any, "lo");
         Self {
             cookie: netns_cookie(&any),
-            file: fs::File::open("/proc/thread-self/ns/net").unwrap(),
         }
     }
 }
