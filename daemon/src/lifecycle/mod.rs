@@ -16,7 +16,7 @@ use crate::{
     accounts::{Kernel, ProbeFigures},
     config::Config,
     preflight::{self, PreflightOptions},
-    probe::{Counters, Probe, Reading},
+    probe::{Counters, Losses, Probe, Reading},
 };
 
 pub(crate) use self::{
@@ -103,6 +103,10 @@ impl Kernel for LiveKernel {
 
     fn rotate(&self) -> anyhow::Result<Reading> {
         self.counters.rotate()
+    }
+
+    fn losses(&self) -> Losses {
+        self.probe.blocking_read().losses()
     }
 
     fn figures(&self) -> ProbeFigures {

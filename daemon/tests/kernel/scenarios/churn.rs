@@ -10,8 +10,8 @@ use std::{
 
 use super::REQUEST;
 use crate::harness::{
-    Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, check_identities,
-    Observed, settle, shared,
+    Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Reason, Side, Snmp,
+    check_identities, settle, shared,
     sock::{linger_zero, read_eof},
     spread_loopback, state,
 };
@@ -75,10 +75,14 @@ fn total() -> u64 {
     // An emulated machine needs thirty times as long: its run asks for fewer, and says so.
     let asked = std::env::var("FINWATCH_CHURN").ok();
     let total = asked.map_or(200_000, |text| {
-        text.parse().expect("FINWATCH_CHURN is a number of connections")
+        text.parse()
+            .expect("FINWATCH_CHURN is a number of connections")
     });
     let step = PAIRS * ENDS.len() as u64;
-    assert!(total > 0 && total % step == 0, "FINWATCH_CHURN is a multiple of {step}");
+    assert!(
+        total > 0 && total % step == 0,
+        "FINWATCH_CHURN is a multiple of {step}"
+    );
     total
 }
 
