@@ -32,6 +32,9 @@ pub trait Kernel: Send + Sync + 'static {
     /// When a map cannot be read or emptied.
     fn rotate(&self) -> anyhow::Result<Reading>;
 
+    /// What was lost so far. Blocking.
+    fn losses(&self) -> Losses;
+
     /// The probe's figures about itself. Blocking.
     fn figures(&self) -> ProbeFigures;
 
@@ -188,7 +191,7 @@ impl<K: Kernel> Accounts<K> {
 
     /// Takes listeners' coming and going, in their order. Blocking.
     pub fn listeners(&self, records: &[ListenerRecord]) {
-        let lost = self.kernel.figures().losses.ring_full[2];
+        let lost = self.kernel.losses().ring_full[2];
         let mut books = self.lock();
         let Books {
             ledger,

@@ -44,13 +44,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
     let attribution = Attribution::new(&AttributionOptions::default());
+    let counters = probe.counters();
     if config.keep_capabilities {
         tracing::info!("every capability is kept, as configured");
     } else {
-        lifecycle::drop_capabilities()?;
+        lifecycle::drop_capabilities(|| counters.live().is_ok())?;
     }
 
-    let counters = probe.counters();
     let probe = Arc::new(RwLock::new(probe));
     let kernel = LiveKernel::new(counters, Arc::clone(&probe));
     let accounts = Arc::new(Accounts::new(kernel, config.series, attribution));

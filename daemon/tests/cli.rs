@@ -105,6 +105,10 @@ fn a_port_in_use_ends_the_daemon_with_a_remedy() {
 #[test]
 fn an_empty_list_of_addresses_is_refused() {
     let output = finwatch(&["daemon", "--listen", ""]);
-    assert_ne!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("listen"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("flag --listen: `listen` is ``, expected at least one of"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -57,7 +57,7 @@ impl Config {
     pub fn new(effective: &Effective) -> Result<Self, Vec<ConfigError>> {
         let mut read = Reader::new(effective);
         let config = Self {
-            listen: read.list(
+            listen: read.some(
                 "listen",
                 "an address and port, as in 127.0.0.1:10346 or [::]:10346",
                 |item| item.parse().ok(),

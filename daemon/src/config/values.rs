@@ -49,6 +49,20 @@ impl<'a> Reader<'a> {
         values
     }
 
+    /// A list that must not be empty.
+    pub(super) fn some<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let (key, typed) = self.typed(name);
+        if typed.items.is_empty() {
+            self.refuse(key, "", &format!("at least one of: {expected}"));
+        }
+        self.list(name, expected, parse)
+    }
+
     /// One value; where it cannot be understood the error is kept and the default stands in.
     pub(super) fn one<T>(
         &mut self,

@@ -16,7 +16,7 @@ use crate::{
     accounts::{Kernel, ProbeFigures},
     config::Config,
     preflight::{self, PreflightOptions},
-    probe::{Counters, Probe, Reading},
+    probe::{Counters, Losses, Probe, Reading},
 };
 
 pub(crate) use self::{
@@ -37,6 +37,7 @@ pub(crate) type SharedProbe = Arc<RwLock<Probe>>;
 pub(crate) fn block_on(
     daemon: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<ExitCode> {
+    share_memory();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -73,6 +74,16 @@ pub(crate) fn preflight(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One arena for all threads: with one each, every thread that ever served a scrape would keep what its
+/// largest scrape took.
+fn share_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallopt takes no pointer; no other thread exists yet. A refusal (0) only costs memory.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
+}
+
 /// Gives the memory that loading took back to the system: parsing the kernel's BTF leaves much garbage.
 pub(crate) fn return_memory() {
     #[cfg(target_env = "gnu")]
@@ -103,6 +114,10 @@ impl Kernel for LiveKernel {
 
     fn rotate(&self) -> anyhow::Result<Reading> {
         self.counters.rotate()
+    }
+
+    fn losses(&self) -> Losses {
+        self.probe.blocking_read().losses()
     }
 
     fn figures(&self) -> ProbeFigures {

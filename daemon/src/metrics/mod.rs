@@ -57,7 +57,11 @@ impl Exporter {
     pub fn write(&self, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
         match format {
             Format::OpenMetrics => encode_openmetrics(out, &self.registry),
-            Format::Text => encode_openmetrics(&mut text::PlainText::new(out), &self.registry),
+            Format::Text => {
+                let mut plain = text::PlainText::new(out);
+                encode_openmetrics(&mut plain, &self.registry)?;
+                plain.finish()
+            }
         }
     }
 }

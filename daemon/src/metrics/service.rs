@@ -43,29 +43,26 @@ pub(super) fn encode(
 }
 
 fn counters(out: &mut Services<'_, '_>, reasons: &BTreeMap<u8, String>) -> fmt::Result {
-    out.by_phase(&catalog::OPENED, any, &[(&[], Cell::OPENED)])?;
+    out.by_phase(&catalog::OPENED, any, &[(None, Cell::OPENED)])?;
     out.closes()?;
     out.by_phase(
         &catalog::TIME_WAIT_CREATED,
         any,
         &[
-            (&[("substate", "time_wait")], Cell::TIME_WAIT),
-            (&[("substate", "fin_wait2")], Cell::FIN_WAIT2),
+            (Some(("substate", "time_wait")), Cell::TIME_WAIT),
+            (Some(("substate", "fin_wait2")), Cell::FIN_WAIT2),
         ],
     )?;
     out.resets_sent(reasons)?;
-    let cut = |cut| ("cause", labels::cut(cut));
-    let cuts = Cut::ALL.map(|one| ([cut(one)], Cell::cut(one)));
-    out.by_phase(&catalog::CUT, servers, &cuts.each_ref().map(borrow))?;
+    let cuts = Cut::ALL.map(|cut| (Some(("cause", labels::cut(cut))), Cell::cut(cut)));
+    out.by_phase(&catalog::CUT, servers, &cuts)?;
     out.resets_received()?;
-    let evidence = |evidence| ("evidence", labels::evidence(evidence));
-    let unanswered = Evidence::ALL.map(|one| ([evidence(one)], Cell::unanswered(one)));
-    out.by_phase(
-        &catalog::UNANSWERED,
-        any,
-        &unanswered.each_ref().map(borrow),
-    )?;
-    out.by_phase(&catalog::ABANDONED, servers, &[(&[], Cell::ABANDONED)])?;
+    let unanswered = Evidence::ALL.map(|evidence| {
+        let label = ("evidence", labels::evidence(evidence));
+        (Some(label), Cell::unanswered(evidence))
+    });
+    out.by_phase(&catalog::UNANSWERED, any, &unanswered)?;
+    out.by_phase(&catalog::ABANDONED, servers, &[(None, Cell::ABANDONED)])?;
     for (family, cell) in [
         (&catalog::UNREAD, Cell::UNREAD),
         (&catalog::UNREAD_BYTES, Cell::UNREAD_BYTES),
@@ -73,13 +70,13 @@ fn counters(out: &mut Services<'_, '_>, reasons: &BTreeMap<u8, String>) -> fmt::
         (&catalog::UNACKED_BYTES, Cell::UNACKED_BYTES),
         (&catalog::EXIT, Cell::EXIT),
     ] {
-        out.by_phase(family, any, &[(&[], cell)])?;
+        out.by_phase(family, any, &[(None, cell)])?;
     }
     out.over_phases(&catalog::REFUSED, servers, Cell::REFUSED)?;
     out.by_phase(
         &catalog::ACCEPT_QUEUE_DROPPED,
         servers,
-        &[(&[], Cell::ACCEPT_QUEUE_DROPPED)],
+        &[(None, Cell::ACCEPT_QUEUE_DROPPED)],
     )?;
     out.over_phases(&catalog::EMBRYONIC_FAILED, servers, Cell::EMBRYONIC_FAILED)?;
     out.over_phases(&catalog::CONNECT_FAILED, clients, Cell::CONNECT_FAILED)?;
@@ -128,11 +125,8 @@ fn clients(service: &SeriesView) -> bool {
     service.labels.role == Role::Client
 }
 
-type Sample<'a> = (&'a [(&'static str, &'static str)], Cell);
-
-fn borrow<'a, const N: usize>(sample: &'a ([(&'static str, &'static str); N], Cell)) -> Sample<'a> {
-    (&sample.0, sample.1)
-}
+/// A cell, and the label that tells it from others of the same metric.
+type Sample = (Option<(&'static str, &'static str)>, Cell);
 
 /// Encodes one metric of all services after the other, as the format wants them.
 struct Services<'a, 'e> {
@@ -143,20 +137,16 @@ struct Services<'a, 'e> {
 // === impl Services ===
 
 impl Services<'_, '_> {
-    /// Cells by phase, each with labels of its own.
-    fn by_phase(&mut self, family: &Family, who: Who, samples: &[Sample<'_>]) -> fmt::Result {
+    /// Cells by phase.
+    fn by_phase(&mut self, family: &Family, who: Who, samples: &[Sample]) -> fmt::Result {
         let mut out = metric(self.out, family)?;
         for service in self.services.iter().filter(|service| who(service)) {
             for (phase, row) in PHASES.into_iter().zip(&service.phases) {
-                for (more, cell) in samples {
-                    let phase = [("phase", labels::phase(phase))];
-                    match more {
-                        [] => counter(&mut out, &of(service, &phase), row.get(*cell))?,
-                        [one] => {
-                            counter(&mut out, &of(service, &[phase[0], *one]), row.get(*cell))?
-                        }
-                        _ => return Err(fmt::Error),
-                    }
+                for (label, cell) in samples {
+                    let phase = ("phase", labels::phase(phase));
+                    let more = [phase, label.unwrap_or_default()];
+                    let more = &more[..1 + usize::from(label.is_some())];
+                    counter(&mut out, &of(service, more), row.get(*cell))?;
                 }
             }
         }

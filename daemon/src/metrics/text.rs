@@ -3,37 +3,56 @@
 
 use std::fmt::{self, Write};
 
-/// Rewrites what passes through. Lines of samples go on untouched and unbuffered.
+/// Text is rewritten in portions of this size: looking at each of the encoder's small writes would cost as much
+/// as making them.
+const PORTION_BYTES: usize = 32 * 1024;
+
+/// Rewrites what passes through. To be finished, or its last portion is missing.
 pub(super) struct PlainText<'a, W> {
     inner: &'a mut W,
-    at: At,
-    comment: String,
+    portion: String,
     help: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
-    LineStart,
-    Sample,
-    Comment,
 }
 
 impl<'a, W: Write> PlainText<'a, W> {
     pub(super) fn new(inner: &'a mut W) -> Self {
         Self {
             inner,
-            at: At::LineStart,
-            comment: String::new(),
+            portion: String::with_capacity(PORTION_BYTES),
             help: String::new(),
         }
     }
 
+    /// Writes what is left.
+    pub(super) fn finish(mut self) -> fmt::Result {
+        self.pass_on()
+    }
+
+    /// Passes every complete line on and keeps the rest. Lines of samples go on in one piece.
+    fn pass_on(&mut self) -> fmt::Result {
+        let portion = std::mem::take(&mut self.portion);
+        let complete = portion.rfind('\n').map_or(0, |end| end + 1);
+        let (mut lines, rest) = portion.split_at(complete);
+        while !lines.is_empty() {
+            if lines.starts_with('#') {
+                let (line, after) = lines.split_once('\n').unwrap_or((lines, ""));
+                self.comment(line)?;
+                lines = after;
+            } else {
+                let samples = lines.find("\n#").map_or(lines.len(), |end| end + 1);
+                self.inner.write_str(&lines[..samples])?;
+                lines = &lines[samples..];
+            }
+        }
+        self.portion.reserve(PORTION_BYTES);
+        self.portion.push_str(rest);
+        Ok(())
+    }
+
     /// The help comes before the type, and needs the name that the type makes.
-    fn comment_line(&mut self) -> fmt::Result {
-        let line = std::mem::take(&mut self.comment);
-        let line = line.trim_end_matches('\n');
+    fn comment(&mut self, line: &str) -> fmt::Result {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            self.help = help.to_owned();
+            help.clone_into(&mut self.help);
         } else if let Some((name, kind)) = line
             .strip_prefix("# TYPE ")
             .and_then(|rest| rest.split_once(' '))
@@ -55,26 +74,9 @@ impl<'a, W: Write> PlainText<'a, W> {
 
 impl<W: Write> Write for PlainText<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive('\n') {
-            if self.at == At::LineStart {
-                self.at = if part.starts_with('#') {
-                    At::Comment
-                } else {
-                    At::Sample
-                };
-            }
-            let ends = part.ends_with('\n');
-            if self.at == At::Sample {
-                self.inner.write_str(part)?;
-            } else {
-                self.comment.push_str(part);
-                if ends {
-                    self.comment_line()?;
-                }
-            }
-            if ends {
-                self.at = At::LineStart;
-            }
+        self.portion.push_str(text);
+        if self.portion.len() >= PORTION_BYTES {
+            self.pass_on()?;
         }
         Ok(())
     }
@@ -84,23 +86,49 @@ impl<W: Write> Write for PlainText<'_, W> {
 mod tests {
     use super::*;
 
+    const OPEN: &str = "# HELP a_b Of b.\n# TYPE a_b counter\n# UNIT a_b b\na_b_total{x=\"#\"} 1\n\
+                        # HELP build Version.\n# TYPE build info\nbuild_info{v=\"1\"} 1\n\
+                        # HELP g A gauge.\n# TYPE g gauge\ng 1\ng{x=\"y\"} 2\n\
+                        # HELP none Nothing.\n# TYPE none counter\n# EOF\n";
+    const PLAIN: &str = "# HELP a_b_total Of b.\n# TYPE a_b_total counter\na_b_total{x=\"#\"} 1\n\
+                         # HELP build_info Version.\n# TYPE build_info gauge\nbuild_info{v=\"1\"} 1\n\
+                         # HELP g A gauge.\n# TYPE g gauge\ng 1\ng{x=\"y\"} 2\n\
+                         # HELP none_total Nothing.\n# TYPE none_total counter\n";
+
+    /// The text in pieces of `size`, every piece passed on at once.
+    fn through(text: &str, size: usize) -> String {
+        let mut out = String::new();
+        let mut plain = PlainText::new(&mut out);
+        for piece in text.as_bytes().chunks(size) {
+            plain
+                .write_str(std::str::from_utf8(piece).expect("ascii"))
+                .and_then(|()| plain.pass_on())
+                .expect("a string takes everything");
+        }
+        plain.finish().expect("a string takes everything");
+        out
+    }
+
     #[test]
     fn comments_change_and_samples_do_not_however_they_are_cut() {
-        let open = "# HELP a_b Of b.\n# TYPE a_b counter\n# UNIT a_b b\na_b_total{x=\"#\"} 1\n\
-                    # HELP build Version.\n# TYPE build info\nbuild_info{v=\"1\"} 1\n\
-                    # HELP g A gauge.\n# TYPE g gauge\ng 1\n# HELP none Nothing.\n# TYPE none counter\n# EOF\n";
-        let plain = "# HELP a_b_total Of b.\n# TYPE a_b_total counter\na_b_total{x=\"#\"} 1\n\
-                     # HELP build_info Version.\n# TYPE build_info gauge\nbuild_info{v=\"1\"} 1\n\
-                     # HELP g A gauge.\n# TYPE g gauge\ng 1\n# HELP none_total Nothing.\n# TYPE none_total counter\n";
-        for size in [1, 2, 3, 7, open.len()] {
-            let mut out = String::new();
-            let mut through = PlainText::new(&mut out);
-            for piece in open.as_bytes().chunks(size) {
-                through
-                    .write_str(std::str::from_utf8(piece).expect("ascii"))
-                    .expect("a string takes everything");
-            }
-            assert_eq!(out, plain, "in pieces of {size}");
+        for size in [1, 2, 3, 7, 40, OPEN.len()] {
+            assert_eq!(through(OPEN, size), PLAIN, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_portion_arrives_whole() {
+        let lines = "g{x=\"some label or other\"} 123456\n".repeat(5_000);
+        let mut out = String::new();
+        let mut plain = PlainText::new(&mut out);
+        plain
+            .write_str("# HELP g A gauge.\n# TYPE g gauge\n")
+            .expect("taken");
+        for line in lines.split_inclusive(' ') {
+            plain.write_str(line).expect("taken");
+        }
+        plain.write_str("# EOF\n").expect("taken");
+        plain.finish().expect("taken");
+        assert_eq!(out, format!("# HELP g A gauge.\n# TYPE g gauge\n{lines}"));
     }
 }

@@ -336,6 +336,8 @@ fn shown(view: &View) -> Shown {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// A series may vanish and come back; while it is remembered it never comes back with less. Opens and
     /// RSTs are conserved over series and folded sums.
     #[test]

@@ -151,11 +151,9 @@ impl TimeWaits {
                 time_wait,
                 fin_wait2,
             } = seen.get(key).copied().unwrap_or_default();
-            service.base = time_wait + fin_wait2;
-            service.base_ns = now_ns;
-            service.created.clear();
-            service.fin_wait2_per_mille =
-                (fin_wait2 * 1_000).checked_div(service.base).unwrap_or(0);
+            let found = time_wait + fin_wait2;
+            service.settle(found, now_ns);
+            service.fin_wait2_per_mille = (fin_wait2 * 1_000).checked_div(found).unwrap_or(0);
         }
     }
 
@@ -228,6 +226,22 @@ impl Service {
             *last += created;
         } else {
             self.created.push_back((now_ns, created));
+        }
+    }
+
+    /// Makes the estimate what a survey found. Those whose creation was seen keep their age.
+    fn settle(&mut self, found: u64, now_ns: u64) {
+        self.mark(0, now_ns);
+        let created: u64 = self.created.iter().map(|(_, count)| count).sum();
+        self.base = found.saturating_sub(created);
+        self.base_ns = now_ns;
+        let (mut before, mut after) = (0, 0);
+        for (_, count) in &mut self.created {
+            // Rounded on the running sum, so that the parts add up to what was found.
+            before += *count;
+            let upto = before * found.min(created) / created.max(1);
+            *count = upto - after;
+            after = upto;
         }
     }
 

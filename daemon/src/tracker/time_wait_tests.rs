@@ -91,6 +91,26 @@ fn a_survey_settles_owners_and_substates() {
 }
 
 #[test]
+fn a_survey_leaves_known_ages_alone() {
+    let (mut model, web) = (TimeWaits::default(), key(Role::Server, 80));
+    model.observe(&reading(&[(web, 6)]), T0);
+    model.observe(&reading(&[(web, 10)]), T0 + 10 * SECOND);
+    let found = |count: usize| vec![mini(80, 1, survey_kind::TIME_WAIT); count];
+    model.surveyed(7, &found(10), T0 + 20 * SECOND);
+    assert_eq!(shown(&model, T0 + 59 * SECOND), [(80, 10, 0)]);
+    model.surveyed(7, &found(5), T0 + 30 * SECOND);
+    assert_eq!(shown(&model, T0 + 59 * SECOND), [(80, 5, 0)]);
+    assert_eq!(shown(&model, T0 + 60 * SECOND), [(80, 2, 0)]);
+    model.surveyed(7, &found(8), T0 + 60 * SECOND);
+    assert_eq!(shown(&model, T0 + 60 * SECOND), [(80, 8, 0)]);
+    assert_eq!(
+        shown(&model, T0 + 90 * SECOND),
+        [(80, 3, 0)],
+        "six of unknown age are half gone, two are gone"
+    );
+}
+
+#[test]
 fn only_drift_or_age_asks_for_another_survey() {
     let (mut model, web) = (TimeWaits::default(), key(Role::Server, 80));
     model.observe(&reading(&[(web, 1_000)]), T0);

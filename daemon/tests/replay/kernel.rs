@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use finwatch::{
     accounts::{Kernel, ProbeFigures},
-    probe::{ProgramStats, Reading},
+    probe::{Losses, ProgramStats, Reading},
 };
 use finwatch_common::{CELLS, Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey};
 
@@ -36,6 +36,10 @@ impl Kernel for Replay {
     fn rotate(&self) -> anyhow::Result<Reading> {
         let mut recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut recording.live))
+    }
+
+    fn losses(&self) -> Losses {
+        Losses::default()
     }
 
     fn figures(&self) -> ProbeFigures {

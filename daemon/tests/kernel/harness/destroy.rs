@@ -59,7 +59,12 @@ pub(crate) fn destroy(socket: &impl AsRawFd) {
         cookie: [NO_COOKIE; 2],
     };
     let answer = exchange(&request);
-    assert_eq!(answer, 0, "SOCK_DESTROY: {}", io::Error::from_raw_os_error(-answer));
+    assert_eq!(
+        answer,
+        0,
+        "SOCK_DESTROY: {}",
+        io::Error::from_raw_os_error(-answer)
+    );
 }
 
 /// A socket in SYN_SENT has no peer yet by getpeername(); the table knows whom it calls.
@@ -101,7 +106,10 @@ fn exchange(request: &Request) -> i32 {
     };
     // An acknowledgement is an error message (`struct nlmsgerr`) whose first field is 0 or -errno.
     let at = size_of::<libc::nlmsghdr>();
-    assert!(received >= at as isize + 4, "netlink answer of {received} bytes");
+    assert!(
+        received >= at as isize + 4,
+        "netlink answer of {received} bytes"
+    );
     i32::from_ne_bytes(answer[at..at + 4].try_into().unwrap())
 }
 

@@ -5,8 +5,8 @@ use std::{
     ops::{Add, Mul},
 };
 
-use finwatch_common::{CELLS, Cell, CounterRow, Cut, Evidence, Origin, Outcome};
 pub(crate) use finwatch_common::Lost;
+use finwatch_common::{CELLS, Cell, CounterRow, Cut, Evidence, Origin, Outcome};
 
 /// Why an RST was sent: `enum sk_rst_reason`, the values that are the same in 6.12 to 6.18.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +114,8 @@ impl Side {
 
     /// Went through CLOSE_WAIT.
     pub(crate) fn close_wait(self) -> Self {
-        self.plus(Cell::CLOSE_WAIT_IN, 1).plus(Cell::CLOSE_WAIT_OUT, 1)
+        self.plus(Cell::CLOSE_WAIT_IN, 1)
+            .plus(Cell::CLOSE_WAIT_OUT, 1)
     }
 
     /// Left a mini-socket in either substate: which one is a race that both outcomes of are right.

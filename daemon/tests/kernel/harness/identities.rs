@@ -58,7 +58,11 @@ pub(crate) fn check_identities(_ns: &Netns, observed: &Observed) {
         ));
     }
     if kernel::traces_every_reset() {
-        checks.push(("OutRsts = resets sent", snmp.get("OutRsts"), observed.resets_sent()));
+        checks.push((
+            "OutRsts = resets sent",
+            snmp.get("OutRsts"),
+            observed.resets_sent(),
+        ));
     }
     let wrong: Vec<String> = checks
         .into_iter()

@@ -55,7 +55,11 @@ impl Observed {
 
     /// RSTs sent, both roles together.
     pub(crate) fn resets_sent(&self) -> u64 {
-        let all = self.server.resets.values().chain(self.client.resets.values());
+        let all = self
+            .server
+            .resets
+            .values()
+            .chain(self.client.resets.values());
         all.sum()
     }
 
@@ -66,7 +70,11 @@ impl Observed {
             ("server", &self.server, &expect.server),
             ("client", &self.client, &expect.client),
         ] {
-            lines.extend(counted.differences(side).map(|line| format!("{role}: {line}")));
+            lines.extend(
+                counted
+                    .differences(side)
+                    .map(|line| format!("{role}: {line}")),
+            );
         }
         lines
     }
@@ -89,16 +97,30 @@ impl Counted {
     /// was settled to, the rest to the other one. `NO_MINI_SOCKET` is left with TCPTimeWaitOverflow.
     fn settle(&mut self) {
         let fin_wait = [
-            (Cell::AMBIGUOUS_FW1, Cell::AMBIGUOUS_FW1_SENT, state::FIN_WAIT1),
-            (Cell::AMBIGUOUS_FW2, Cell::AMBIGUOUS_FW2_SENT, state::FIN_WAIT2),
+            (
+                Cell::AMBIGUOUS_FW1,
+                Cell::AMBIGUOUS_FW1_SENT,
+                state::FIN_WAIT1,
+            ),
+            (
+                Cell::AMBIGUOUS_FW2,
+                Cell::AMBIGUOUS_FW2_SENT,
+                state::FIN_WAIT2,
+            ),
         ];
         for (all, sent, state) in fin_wait {
             let (all, sent) = (self.take(all), self.take(sent));
             self.add(Cell::closes(Origin::Local, Outcome::ResetSent), sent);
-            self.add(Cell::closes(Origin::Local, Outcome::ResetReceived), all - sent);
+            self.add(
+                Cell::closes(Origin::Local, Outcome::ResetReceived),
+                all - sent,
+            );
             self.add(Cell::resets_received(state).unwrap(), all - sent);
         }
-        let (all, sent) = (self.take(Cell::NO_MINI_SOCKET), self.take(Cell::NO_MINI_SOCKET_SENT));
+        let (all, sent) = (
+            self.take(Cell::NO_MINI_SOCKET),
+            self.take(Cell::NO_MINI_SOCKET_SENT),
+        );
         self.add(Cell::closes(Origin::Local, Outcome::ResetSent), sent);
         self.add(Cell::closes(Origin::Local, Outcome::Fin), all - sent);
         let both = self.take(Cell::NO_MINI_SOCKET_BOTH);
@@ -157,7 +179,11 @@ impl Counted {
             .filter(|(_, (want, got))| want != got)
             .map(|((reason, lost), (want, got))| {
                 let lost = Lost::from_u8(lost).unwrap();
-                (format!("resets sent, reason {reason}, lost {lost:?}"), want, got)
+                (
+                    format!("resets sent, reason {reason}, lost {lost:?}"),
+                    want,
+                    got,
+                )
             })
             .collect()
     }
@@ -218,10 +244,16 @@ fn name(index: usize) -> String {
             return format!("resets received in state {state}");
         }
     }
-    if let Some(cut) = Cut::ALL.into_iter().find(|c| Cell::cut(*c).index() == index) {
+    if let Some(cut) = Cut::ALL
+        .into_iter()
+        .find(|c| Cell::cut(*c).index() == index)
+    {
         return format!("cut {cut:?}");
     }
-    match Evidence::ALL.into_iter().find(|e| Cell::unanswered(*e).index() == index) {
+    match Evidence::ALL
+        .into_iter()
+        .find(|e| Cell::unanswered(*e).index() == index)
+    {
         Some(evidence) => format!("unanswered {evidence:?}"),
         None => panic!("cell {index} has no name here"),
     }

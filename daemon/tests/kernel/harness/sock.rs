@@ -84,7 +84,9 @@ pub(crate) fn tcp_state(socket: &impl AsRawFd) -> u8 {
 /// Waits until a socket that is still open is in `state`.
 #[track_caller]
 pub(crate) fn wait_state(socket: &impl AsRawFd, state: u8) {
-    wait_until("the socket changes its state", || tcp_state(socket) == state);
+    wait_until("the socket changes its state", || {
+        tcp_state(socket) == state
+    });
 }
 
 /// Waits until the namespace has a socket in `state` whose local port is `port`, closed or not.
@@ -137,7 +139,12 @@ pub(crate) fn keepalive(stream: &impl AsRawFd, probes: libc::c_int) {
     tcp_option(stream, libc::TCP_KEEPIDLE, 1);
     tcp_option(stream, libc::TCP_KEEPINTVL, 1);
     tcp_option(stream, libc::TCP_KEEPCNT, probes);
-    option(stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1 as libc::c_int);
+    option(
+        stream,
+        libc::SOL_SOCKET,
+        libc::SO_KEEPALIVE,
+        1 as libc::c_int,
+    );
 }
 
 /// connect(AF_UNSPEC): ends the connection and keeps the socket.
@@ -205,7 +212,11 @@ pub(crate) fn start_connect(stream: &TcpStream, to: SocketAddr) {
 }
 
 /// A socket of the family of `address`, with extra `SOCK_` flags and a protocol (0: TCP).
-pub(crate) fn new_stream(address: &SocketAddr, flags: libc::c_int, protocol: libc::c_int) -> TcpStream {
+pub(crate) fn new_stream(
+    address: &SocketAddr,
+    flags: libc::c_int,
+    protocol: libc::c_int,
+) -> TcpStream {
     let family = if address.is_ipv4() {
         libc::AF_INET
     } else {
@@ -233,7 +244,12 @@ pub(crate) fn bind(socket: &impl AsRawFd, to: SocketAddr) {
 
 /// Lets other sockets bind to the same port.
 pub(crate) fn reuse_port(socket: &impl AsRawFd) {
-    option(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1 as libc::c_int);
+    option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_REUSEPORT,
+        1 as libc::c_int,
+    );
 }
 
 fn sockaddr_v4(to: std::net::SocketAddrV4) -> libc::sockaddr_in {

@@ -104,7 +104,10 @@ impl Segment {
 
     fn encode_tcp(&self) -> Vec<u8> {
         let header = 20 + self.options.len();
-        assert!(header.is_multiple_of(4) && header <= 60, "options of odd length");
+        assert!(
+            header.is_multiple_of(4) && header <= 60,
+            "options of odd length"
+        );
         let mut tcp = Vec::with_capacity(header + self.payload.len());
         tcp.extend(self.source_port.to_be_bytes());
         tcp.extend(self.destination_port.to_be_bytes());
@@ -202,7 +205,10 @@ fn checksums_sum_to_zero() {
 #[test]
 fn the_checksum_of_the_standard() {
     // The example of RFC 1071, section 3: the sum is 0xddf2.
-    assert_eq!(checksum(&[&[0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
+    assert_eq!(
+        checksum(&[&[0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7]]),
+        !0xddf2
+    );
 }
 
 #[test]

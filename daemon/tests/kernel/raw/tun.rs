@@ -34,20 +34,32 @@ impl Tun {
             .unwrap_or_else(|e| panic!("open /dev/net/tun: {e}; load the kernel module `tun`"));
         let mut request = request();
         request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-        ioctl(&file, libc::TUNSETIFF as _, &request, "create the TUN device");
+        ioctl(
+            &file,
+            libc::TUNSETIFF as _,
+            &request,
+            "create the TUN device",
+        );
         let any = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
         address_v4(&any, v4);
         interface_up(&any, NAME);
         address_v6(v6);
         // The address serves after the kernel's own work on it, which a worker does.
-        wait_until("the device has its IPv6 address", || TcpListener::bind((v6, 0)).is_ok());
+        wait_until("the device has its IPv6 address", || {
+            TcpListener::bind((v6, 0)).is_ok()
+        });
         Self { file }
     }
 
     /// Takes the route to the peer away: the address becomes one without a network.
     pub(crate) fn cut_route(&self) {
         let any = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-        set_v4(&any, libc::SIOCSIFNETMASK as _, Ipv4Addr::BROADCAST, "set the IPv4 mask");
+        set_v4(
+            &any,
+            libc::SIOCSIFNETMASK as _,
+            Ipv4Addr::BROADCAST,
+            "set the IPv4 mask",
+        );
     }
 
     /// Sends one packet to the kernel.
@@ -112,7 +124,12 @@ fn address_v6(address: Ipv6Addr) {
         prefix_length: 64,
         index: index.cast_signed(),
     };
-    ioctl(&any, libc::SIOCSIFADDR as _, &request, "set the IPv6 address");
+    ioctl(
+        &any,
+        libc::SIOCSIFADDR as _,
+        &request,
+        "set the IPv6 address",
+    );
 }
 
 fn ioctl<T>(fd: &impl AsRawFd, command: libc::Ioctl, request: &T, what: &str) {

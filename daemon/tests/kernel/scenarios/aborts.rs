@@ -6,10 +6,10 @@ use std::net::{Shutdown, TcpStream};
 use super::{ANSWER, REQUEST};
 use crate::{
     harness::{
-        Expect, Evidence, Lost, Origin, Outcome, Reason, Side, Snmp, destroy, scenario,
+        Evidence, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, destroy, scenario,
         sock::{
-            connect_again, connect_nonblocking, deliver, disconnect, linger_zero, listen, pair, read,
-            read_eof, read_reset, wait_port_state, wait_state,
+            connect_again, connect_nonblocking, deliver, disconnect, linger_zero, listen, pair,
+            read, read_eof, read_reset, wait_port_state, wait_state,
         },
         state,
     },
@@ -82,7 +82,8 @@ fn linger_zero_in_fin_wait1() {
         drop(server);
         peer.expect(RST);
         Expect::server(
-            Side::closed(Origin::Local, Outcome::ResetSent).reset_sent(Reason::State, Lost::Nothing),
+            Side::closed(Origin::Local, Outcome::ResetSent)
+                .reset_sent(Reason::State, Lost::Nothing),
         )
     });
 }
@@ -99,7 +100,8 @@ fn linger_zero_in_fin_wait2() {
         drop(server);
         Expect::both(
             Side::broken_in_close_wait(Outcome::ResetReceived).reset_received(state::CLOSE_WAIT),
-            Side::closed(Origin::Local, Outcome::ResetSent).reset_sent(Reason::State, Lost::Nothing),
+            Side::closed(Origin::Local, Outcome::ResetSent)
+                .reset_sent(Reason::State, Lost::Nothing),
         )
     });
 }

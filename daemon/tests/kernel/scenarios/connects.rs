@@ -4,9 +4,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::{
     harness::{
-        Cell, Expect, Lost, Origin, Outcome, Reason, Side, kernel, scenario,
-        sock::{bind, connect_again, connect_nonblocking, new_stream, listen, pair, read_eof, wait_state},
-        state, wait_until, Snmp,
+        Cell, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, kernel, scenario,
+        sock::{
+            bind, connect_again, connect_nonblocking, listen, new_stream, pair, read_eof,
+            wait_state,
+        },
+        state, wait_until,
     },
     raw::{ACK, FIN, Family, RST, RawPeer, SYN},
 };

@@ -2,8 +2,9 @@
 
 use super::{ANSWER, REQUEST};
 use crate::harness::{
-    Cut, Evidence, Expect, Lost, Origin, Outcome, Reason, Side, scenario,
+    Cut, Evidence, Expect, Lost, Origin, Outcome, Reason, Side,
     child::{Child, fds, gate, wait_gate},
+    scenario,
     sock::{deliver, linger_zero, listen, pair, read, read_eof, read_reset, tcp_state},
     state,
 };
@@ -21,7 +22,10 @@ fn killed_with_idle_connections() {
         clients.iter().for_each(read_eof);
         drop(clients);
         Expect::both(
-            Side::closed(Origin::Local, Outcome::Fin).mini_socket().by_exit() * 5,
+            Side::closed(Origin::Local, Outcome::Fin)
+                .mini_socket()
+                .by_exit()
+                * 5,
             Side::passively_closed() * 5,
         )
     });
@@ -130,7 +134,9 @@ fn killed_as_a_client() {
         drop(server);
         Expect::both(
             Side::passively_closed(),
-            Side::closed(Origin::Local, Outcome::Fin).mini_socket().by_exit(),
+            Side::closed(Origin::Local, Outcome::Fin)
+                .mini_socket()
+                .by_exit(),
         )
     });
 }

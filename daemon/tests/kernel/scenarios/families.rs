@@ -5,7 +5,8 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use super::REQUEST;
 use crate::{
     harness::{
-        Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, scenario, settle, shared,
+        Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, scenario, settle,
+        shared,
         sock::{deliver, pair, read_eof, read_reset, wait_port_state},
         state,
     },
@@ -121,9 +122,16 @@ fn both_families_are_one_service() {
             .filter(|key| key.netns == ns.cookie())
             .collect();
         keys.sort();
-        assert_eq!(keys.len(), 2, "one row of the server, one of the client: {keys:?}");
+        assert_eq!(
+            keys.len(),
+            2,
+            "one row of the server, one of the client: {keys:?}"
+        );
         assert!(keys.iter().all(|key| key.port == port));
-        assert!(keys.iter().all(|key| !key.comm().is_empty() && key.cgroup != 0));
+        assert!(
+            keys.iter()
+                .all(|key| !key.comm().is_empty() && key.cgroup != 0)
+        );
     });
 }
 

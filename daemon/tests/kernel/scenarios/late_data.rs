@@ -19,7 +19,11 @@ fn aborted(lost: Lost) -> Side {
 
 #[test]
 fn in_fin_wait1_after_close() {
-    for (payload, lost) in [(REQUEST, Lost::Data), (ALERT, Lost::Goodbye), (SMALL, Lost::Goodbye)] {
+    for (payload, lost) in [
+        (REQUEST, Lost::Data),
+        (ALERT, Lost::Goodbye),
+        (SMALL, Lost::Goodbye),
+    ] {
         scenario(|_| {
             let raw = RawPeer::new();
             let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
@@ -45,10 +49,7 @@ fn with_the_acknowledgement_of_our_fin() {
             peer.expect(FIN);
             peer.data(REQUEST);
             peer.expect(RST);
-            Expect::server(late(
-                aborted(Lost::Data),
-                Lost::Data,
-            ))
+            Expect::server(late(aborted(Lost::Data), Lost::Data))
         });
     }
 }
@@ -120,7 +121,11 @@ fn after_a_half_close_it_is_simply_read() {
 
 #[test]
 fn to_the_fin_wait2_mini_socket() {
-    for (payload, lost) in [(REQUEST, Lost::Data), (ALERT, Lost::Goodbye), (SMALL, Lost::Goodbye)] {
+    for (payload, lost) in [
+        (REQUEST, Lost::Data),
+        (ALERT, Lost::Goodbye),
+        (SMALL, Lost::Goodbye),
+    ] {
         for family in [Family::V4, Family::V6] {
             scenario(|ns| to_mini_socket(ns, payload, lost, family));
         }
@@ -166,10 +171,7 @@ fn out_of_order_with_the_acknowledgement_of_our_fin() {
         peer.expect(FIN);
         peer.send_at(peer.seq + 50, peer.ack, ACK | PSH, REQUEST);
         peer.expect(RST);
-        Expect::server(late(
-            aborted(Lost::Data),
-            Lost::Data,
-        ))
+        Expect::server(late(aborted(Lost::Data), Lost::Data))
     });
 }
 

@@ -94,9 +94,7 @@ fn room_for_some_of_many() {
         }
         wait_gone(listener.local_addr().unwrap().port());
         let closed = Side::closed(Origin::Local, Outcome::Fin);
-        Expect::server(
-            closed.clone().time_wait() * 5 + closed.plus(Cell::NO_MINI_SOCKET, 1) * 7,
-        )
+        Expect::server(closed.clone().time_wait() * 5 + closed.plus(Cell::NO_MINI_SOCKET, 1) * 7)
     });
 }
 

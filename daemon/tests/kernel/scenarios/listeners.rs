@@ -26,7 +26,9 @@ fn closed_with_connections_in_the_queue() {
     scenario(|_| {
         let listener = listen();
         let address = listener.local_addr().unwrap();
-        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let clients: Vec<_> = (0..3)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
         drop(listener);
         clients.iter().for_each(read_reset);
         Expect::both(
@@ -101,9 +103,13 @@ fn overflow_without_a_reset_drops_silently() {
         let mut second = raw.half_open(listener.local_addr().unwrap());
         let mut third = raw.half_open(listener.local_addr().unwrap());
         second.acknowledge();
-        wait_until("the second is queued", || Snmp::read().get("PassiveOpens") == 2);
+        wait_until("the second is queued", || {
+            Snmp::read().get("PassiveOpens") == 2
+        });
         third.acknowledge();
-        wait_until("the third overflows", || Snmp::read().get("ListenOverflows") == 1);
+        wait_until("the third overflows", || {
+            Snmp::read().get("ListenOverflows") == 1
+        });
         first.fin();
         read_eof(&server);
         drop(server);
@@ -177,7 +183,9 @@ fn a_connection_that_fails_in_the_bud() {
         // Without a way back the socket that the last ACK makes is given up at once.
         raw.cut_route();
         peer.acknowledge();
-        wait_until("the child is dropped", || Snmp::read().get("ListenDrops") == 1);
+        wait_until("the child is dropped", || {
+            Snmp::read().get("ListenDrops") == 1
+        });
         assert_eq!(Snmp::read().get("PassiveOpens"), 1);
         Expect::server(Side::default().plus(Cell::EMBRYONIC_FAILED, 1))
     });
@@ -189,7 +197,9 @@ fn children_migrate_to_the_other_listener_of_the_port() {
         ns.sysctl("ipv4/tcp_migrate_req", 1);
         let first = shared_listener(0);
         let address = first.local_addr().unwrap();
-        let clients: Vec<_> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let clients: Vec<_> = (0..4)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
         let second = shared_listener(address.port());
         drop(first);
         for client in &clients {
@@ -224,7 +234,9 @@ fn a_listener_is_up_and_down() {
         // SAFETY: no memory is involved.
         unsafe { libc::shutdown(std::os::fd::AsRawFd::as_raw_fd(&second), libc::SHUT_RDWR) };
         read_reset(&queued);
-        wait_until("the second is down", || observed().get(Cell::LISTEN_DOWN) == 2);
+        wait_until("the second is down", || {
+            observed().get(Cell::LISTEN_DOWN) == 2
+        });
         drop(second);
         drop(server);
         read_reset(&client);

@@ -26,7 +26,11 @@ fn spoken_by_both_ends_it_is_left_out() {
         connect_again(&client, address).unwrap();
         let (server, _) = listener.accept().unwrap();
         converse(&client, &server);
-        assert_eq!(Snmp::read().get("MPCapableSYNACKRX"), 1, "the peers agreed on MPTCP");
+        assert_eq!(
+            Snmp::read().get("MPCapableSYNACKRX"),
+            1,
+            "the peers agreed on MPTCP"
+        );
         drop(server);
         read_eof(&client);
         drop(client);
@@ -37,7 +41,11 @@ fn spoken_by_both_ends_it_is_left_out() {
     });
     // What is left out is said.
     let after = probe.with(|p| p.losses()).mptcp_subflows;
-    assert_eq!(after - before, 2, "both ends of one connection are left out");
+    assert_eq!(
+        after - before,
+        2,
+        "both ends of one connection are left out"
+    );
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 
 use crate::{
     harness::{
-        Cell, Expect, Origin, Outcome, Side, opened, scenario,
+        Cell, Expect, Origin, Outcome, Side, Snmp, opened, scenario, sock,
         sock::{connect_nonblocking, read_eof, read_reset, wait_gone, wait_port_state, wait_state},
-        sock, state, wait_until, Snmp,
+        state, wait_until,
     },
     raw::{ACK, FIN, Family, RST, RawPeer},
 };
@@ -124,7 +124,9 @@ fn in_fin_wait2_closed_while_still_a_full_socket() {
         wait_port_state(peer.remote_port(), state::FIN_WAIT2);
         peer.rst();
         wait_until("the orphan is gone", || {
-            !crate::harness::sockets().iter().any(|s| s.state == state::FIN_WAIT2)
+            !crate::harness::sockets()
+                .iter()
+                .any(|s| s.state == state::FIN_WAIT2)
         });
         Expect::server(
             Side::closed(Origin::Local, Outcome::ResetReceived).reset_received(state::FIN_WAIT2),
@@ -143,7 +145,9 @@ fn at_the_fin_wait2_mini_socket() {
         wait_port_state(peer.remote_port(), state::FIN_WAIT2);
         peer.rst();
         wait_until("the mini-socket is gone", || {
-            !crate::harness::sockets().iter().any(|s| s.state == state::FIN_WAIT2)
+            !crate::harness::sockets()
+                .iter()
+                .any(|s| s.state == state::FIN_WAIT2)
         });
         Expect::server(Side::closed(Origin::Local, Outcome::Fin).fin_wait2())
     });
@@ -206,7 +210,9 @@ fn to_a_request_that_is_no_socket_yet() {
         let listener = raw.listener(Family::V4);
         let mut peer = raw.half_open(listener.local_addr().unwrap());
         peer.send(RST, b"");
-        wait_until("the request is dropped", || Snmp::read().get("EmbryonicRsts") == 1);
+        wait_until("the request is dropped", || {
+            Snmp::read().get("EmbryonicRsts") == 1
+        });
         Expect::default()
     });
 }

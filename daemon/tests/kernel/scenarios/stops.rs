@@ -60,7 +60,10 @@ fn plain(_ns: &Netns, end: End) -> Expect {
         }
     };
     let closed = closed(Side::closed(Origin::Local, Outcome::Fin));
-    let lost = closed.clone().unanswered(Evidence::Silent).cut(Cut::Unanswered);
+    let lost = closed
+        .clone()
+        .unanswered(Evidence::Silent)
+        .cut(Cut::Unanswered);
     let client = Side::passively_closed();
     Expect::both(
         closed * IDLE as u64 + lost * BUSY as u64,
@@ -92,7 +95,10 @@ fn by_close_of_a_tls_server() {
         } else {
             closed
         };
-        let lost = closed.clone().unanswered(Evidence::Alert).cut(Cut::Unanswered);
+        let lost = closed
+            .clone()
+            .unanswered(Evidence::Alert)
+            .cut(Cut::Unanswered);
         Expect::both(
             closed * IDLE as u64 + lost * BUSY as u64,
             Side::broken_in_close_wait(Outcome::ResetReceived)
@@ -113,7 +119,9 @@ fn run(end: End) -> Vec<TcpStream> {
     let fds = [listener.as_raw_fd(), stop.as_raw_fd(), reporter.as_raw_fd()];
     let child = Child::fork(&fds, || serve(fds[0], fds[1], fds[2], end));
     drop((listener, stop, reporter));
-    let clients: Vec<TcpStream> = (0..ALL).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let clients: Vec<TcpStream> = (0..ALL)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
     for mut client in &clients {
         // The first exchange stands for the handshake, the second is a request.
         for size in [517, 129] {

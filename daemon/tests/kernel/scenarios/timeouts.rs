@@ -155,7 +155,8 @@ fn keepalive_without_an_answer_in_close_wait() {
         keepalive(&client, 1);
         wait_state(&client, 7);
         Expect::client(
-            Side::broken_in_close_wait(Outcome::Timeout).reset_sent(Reason::Keepalive, Lost::Nothing),
+            Side::broken_in_close_wait(Outcome::Timeout)
+                .reset_sent(Reason::Keepalive, Lost::Nothing),
         )
     });
 }

@@ -189,7 +189,10 @@ fn the_peers_goodbye_is_no_request() {
 
 #[test]
 fn the_server_speaks_first() {
-    served(|peer, server| tell(peer, server, b"220 mail.example.test ESMTP\r\n"), nothing);
+    served(
+        |peer, server| tell(peer, server, b"220 mail.example.test ESMTP\r\n"),
+        nothing,
+    );
 }
 
 #[test]
@@ -216,7 +219,14 @@ fn taken_by_splice_is_read() {
             let none = std::ptr::null_mut();
             // SAFETY: no offsets are given, so no memory is involved.
             let moved = unsafe {
-                libc::splice(server.as_raw_fd(), none, to.as_raw_fd(), none, REQUEST.len(), 0)
+                libc::splice(
+                    server.as_raw_fd(),
+                    none,
+                    to.as_raw_fd(),
+                    none,
+                    REQUEST.len(),
+                    0,
+                )
             };
             assert_eq!(moved, REQUEST.len() as isize);
             drop(from);
@@ -238,7 +248,9 @@ fn a_half_close_and_a_close_are_judged_once() {
         drop(server);
         peer.fin();
         peer.expect(ACK);
-        Expect::server(silent(Side::closed(Origin::Local, Outcome::Fin).fin_wait2()))
+        Expect::server(silent(
+            Side::closed(Origin::Local, Outcome::Fin).fin_wait2(),
+        ))
     });
 }
 

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use super::{ALERT, ANSWER, REQUEST, SMALL};
 use crate::{
     harness::{
-        Cut, Expect, Evidence, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
+        Cut, Evidence, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
         sock::{deliver, listen, pair, queued, read, read_eof, read_reset, wait_state},
         state, wait_until,
     },
@@ -84,8 +84,8 @@ fn only_a_goodbye_never_read() {
             drop(server);
             read_reset(&client);
         }
-        let server = Side::broken(Outcome::ResetSent)
-            .reset_sent(Reason::AbortOnClose, Lost::Goodbye);
+        let server =
+            Side::broken(Outcome::ResetSent).reset_sent(Reason::AbortOnClose, Lost::Goodbye);
         let client = Side::broken(Outcome::ResetReceived).reset_received(state::ESTABLISHED);
         Expect::both(
             server.clone().unread(ALERT.len() as u64) + server.unread(SMALL.len() as u64),
