@@ -1,7 +1,6 @@
 //! Every task of the project, one file a subcommand: this file only parses and dispatches.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "this is a command-line tool for the terminal, not a service with a log"
 )]

@@ -158,5 +158,17 @@ fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {
     say("kernel tier, on this machine's kernel");
     let mut command = kernel_cargo(paths);
     command.args(["--", ONE_AT_A_TIME]).args(harness);
-    shell::run(&mut command)
+    shell::run(&mut command)?;
+    say("kernel tier, the unit tests that need root");
+    let mut command = cargo(paths);
+    command.args([
+        "test",
+        "--package",
+        "finwatch",
+        "--lib",
+        "--",
+        ONE_AT_A_TIME,
+        "--ignored",
+    ]);
+    shell::run(command.args(harness))
 }

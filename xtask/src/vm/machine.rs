@@ -2,7 +2,7 @@
 //! complaints taken as failures, and an end to it whatever happens.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -28,7 +28,7 @@ pub(super) fn boot(paths: &Paths, kernel: &Kernel, initrd: &Path) -> Result<()> 
     eprintln!("  $ {line}");
     let mut machine = Machine(command.spawn().with_context(|| format!("run `{line}`"))?);
     let console = machine.0.stdout.take().context("read the console")?;
-    let complaints = follow(BufReader::new(console))
+    let complaints = follow(console)
         .with_context(|| format!("run the kernel tier on Linux {}", kernel.release))?;
     machine.0.wait().context("wait for the virtual machine")?;
     let status = fs::read_to_string(&status_file)
@@ -85,32 +85,54 @@ impl Drop for Machine {
 }
 
 /// Shows the console until the machine is off, and returns the kernel's complaints.
-fn follow(console: impl std::io::BufRead + Send + 'static) -> Result<Vec<String>> {
-    let (sender, lines) = mpsc::sync_channel(1024);
+fn follow(mut console: impl Read + Send + 'static) -> Result<Vec<String>> {
+    let (sender, chunks) = mpsc::sync_channel(1024);
     thread::spawn(move || {
-        for line in console.split(b'\n').map_while(Result::ok) {
-            let text = String::from_utf8_lossy(&line)
-                .trim_end_matches('\r')
-                .to_owned();
-            if sender.send(text).is_err() {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = console.read(&mut buffer) {
+            if sender.send(buffer[..length].to_vec()).is_err() {
                 break;
             }
         }
     });
     let deadline = Instant::now() + DEADLINE;
     let mut complaints = Vec::new();
+    let mut line = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => {
-                println!("{line}");
-                if is_complaint(&line) {
-                    complaints.push(line);
+        match chunks.recv_timeout(left) {
+            Ok(chunk) => {
+                // At once, not by the line: an unfinished line names the test that hangs.
+                show(&chunk).context("show the console")?;
+                for byte in chunk {
+                    if byte == b'\n' {
+                        note_complaint(&line, &mut complaints);
+                        line.clear();
+                    } else {
+                        line.push(byte);
+                    }
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(complaints),
+            Err(RecvTimeoutError::Disconnected) => {
+                note_complaint(&line, &mut complaints);
+                return Ok(complaints);
+            }
             Err(RecvTimeoutError::Timeout) => bail!("not finished after {} s", DEADLINE.as_secs()),
         }
+    }
+}
+
+fn show(chunk: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(chunk)?;
+    stdout.flush()
+}
+
+fn note_complaint(line: &[u8], complaints: &mut Vec<String>) {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_end_matches('\r');
+    if is_complaint(line) {
+        complaints.push(line.to_owned());
     }
 }
 
@@ -185,7 +207,7 @@ mod tests {
 
     #[test]
     fn returns_the_complaints_of_a_console() {
-        let console = BufReader::new(&b"hello\r\n[    1.000000] Oops: 0000 [#1]\r\nbye\n"[..]);
+        let console = &b"hello\r\n[    1.000000] Oops: 0000 [#1]\r\nbye\n"[..];
         assert_eq!(follow(console).unwrap(), ["[    1.000000] Oops: 0000 [#1]"]);
     }
 }
