@@ -10,8 +10,8 @@ use std::{
 
 use super::REQUEST;
 use crate::harness::{
-    Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, check_identities,
-    Observed, settle, shared,
+    Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Reason, Side, Snmp,
+    check_identities, settle, shared,
     sock::{linger_zero, read_eof},
     spread_loopback, state,
 };
@@ -49,11 +49,17 @@ fn every_one_of_many_connections_is_counted() {
 fn every_one_is_counted_though_programs_are_interrupted() {
     let skipped = || -> u64 {
         let programs = shared().program_stats();
-        programs.iter().map(|program| program.recursion_misses).sum()
+        programs
+            .iter()
+            .map(|program| program.recursion_misses)
+            .sum()
     };
     let before = skipped();
     churn(total() / 4, |_| spread_loopback());
-    assert!(skipped() > before, "nothing was interrupted, so nothing was tried");
+    assert!(
+        skipped() > before,
+        "nothing was interrupted, so nothing was tried"
+    );
 }
 
 fn churn(total: u64, prepare: impl FnOnce(&Netns) + Send) {
@@ -89,10 +95,14 @@ fn total() -> u64 {
     // An emulated machine needs thirty times as long: its run asks for fewer, and says so.
     let asked = std::env::var("FINWATCH_CHURN").ok();
     let total = asked.map_or(200_000, |text| {
-        text.parse().expect("FINWATCH_CHURN is a number of connections")
+        text.parse()
+            .expect("FINWATCH_CHURN is a number of connections")
     });
     let step = 4 * PAIRS * ENDS.len() as u64;
-    assert!(total > 0 && total % step == 0, "FINWATCH_CHURN is a multiple of {step}");
+    assert!(
+        total > 0 && total % step == 0,
+        "FINWATCH_CHURN is a multiple of {step}"
+    );
     total
 }
 
