@@ -8,12 +8,13 @@ use finwatch_probe::{
 };
 
 use super::{
+    catch_up,
     conn::{Conn, NONE, flag, kind, pending},
     counters::{self, Row},
     judge::{self, EndFacts},
     kernel::{Tcp, offset},
     mini_socket,
-    state::{left, open_early},
+    state::{left, left_close_wait},
     tell::{self, Told},
 };
 
@@ -31,7 +32,8 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     if old == state::SYN_SENT || (old == state::SYN_RECV && !has_file && !conn.has(flag::OPEN)) {
         return never_established(conn, row, old);
     }
-    open_early(sk, tcp, conn, row, old);
+    catch_up::on_opened(sk, tcp, conn, row, old);
+    catch_up::on_closing(sk, tcp, conn, row, old);
     let never_accepted =
         !owned && !dead && !has_file && (old == state::ESTABLISHED || old == state::CLOSE_WAIT);
     let time_wait = if err == 0 && !reset_seen && (old == state::FIN_WAIT2 || old == state::CLOSING)
@@ -57,16 +59,14 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     });
     if old == state::ESTABLISHED || old == state::CLOSE_WAIT {
         row.inc(Cell::ESTAB_RESETS);
-        if old == state::CLOSE_WAIT {
-            row.inc(Cell::CLOSE_WAIT_OUT);
-        }
     }
+    left_close_wait(conn, row);
     left(conn, row);
-    conn.flags |= flag::CLOSED;
+    conn.set(flag::CLOSED);
     conn.old_state = old;
     conn.unread = unread;
     if never_accepted {
-        conn.flags |= flag::NEVER_ACCEPTED;
+        conn.set(flag::NEVER_ACCEPTED);
         row.inc(Cell::ACCEPT_QUEUE_DROPPED);
     }
 
@@ -93,10 +93,10 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
             row.inc(Cell::UNREAD);
             row.add(Cell::UNREAD_BYTES, unread.into());
         } else if !dead {
-            conn.flags |= flag::UNREAD_LATER;
+            conn.set(flag::UNREAD_LATER);
         }
     } else if !dead && old == state::FIN_WAIT2 {
-        conn.flags |= flag::UNREAD_LATER;
+        conn.set(flag::UNREAD_LATER);
     }
     if unacked > 0 {
         row.inc(Cell::UNACKED);
@@ -211,8 +211,9 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
     let Some(conn) = Conn::find(sk) else {
         return 0;
     };
+    let skipped = conn.has(flag::OPENED) && !conn.has(flag::CLOSED);
     if conn.kind != kind::CONNECTION
-        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER))
+        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER) && !skipped)
     {
         return 0;
     }
@@ -222,6 +223,9 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
     let Some(row) = counters::row(&conn.service) else {
         return 0;
     };
+    if skipped {
+        catch_up::on_end(sk, tcp, conn, row);
+    }
     if conn.pending == pending::RESET_FOLLOWS {
         // No RST came: a mini-socket could not be had, or the namespace is being torn down.
         if conn.old_state == state::FIN_WAIT2 {
@@ -233,7 +237,7 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         }
     }
     if conn.has(flag::UNREAD_LATER) {
-        conn.flags &= !flag::UNREAD_LATER;
+        conn.clear(flag::UNREAD_LATER);
         let unread = tcp.unread();
         if unread > 0 {
             row.inc(Cell::UNREAD);

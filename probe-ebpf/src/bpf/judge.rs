@@ -12,19 +12,26 @@ use super::{
     task::Task,
 };
 
-/// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it.
+/// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it;
+/// `write_seq`: without our FIN.
 #[inline(always)]
-pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool) {
-    conn.flags |= flag::JUDGED;
+pub(super) fn closed_by_us(
+    conn: &mut Conn,
+    row: Row,
+    by_process: bool,
+    write_seq: u32,
+    unread: u32,
+) {
+    conn.set(flag::JUDGED);
     if by_process {
         let task = Task::current();
         conn.closer_tgid = task.tgid();
         if task.is_exiting() {
-            conn.flags |= flag::BY_EXIT;
+            conn.set(flag::BY_EXIT);
             row.inc(Cell::EXIT);
         }
     }
-    let turn = conn.turns.last(tcp.write_seq(), tcp.unread());
+    let turn = conn.turns.last(write_seq, unread);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
@@ -40,7 +47,7 @@ pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool
 /// The first closing transition is the peer's: did it give up, or leave us without an answer?
 #[inline(always)]
 pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
-    conn.flags |= flag::JUDGED;
+    conn.set(flag::JUDGED);
     let unread = tcp.unread();
     let turn = conn.turns.last(tcp.write_seq(), unread);
     conn.since_read = turn.since_read;
@@ -64,7 +71,7 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
 
 #[inline(always)]
 fn abandoned(conn: &mut Conn, row: Row) {
-    conn.flags |= flag::ABANDONED;
+    conn.set(flag::ABANDONED);
     row.inc(Cell::ABANDONED);
 }
 
@@ -111,7 +118,7 @@ pub(super) fn at_end(tcp: Tcp, conn: &mut Conn, row: Row, facts: EndFacts) {
             if conn.is_server() && lost {
                 cut(conn, row, Cut::Unread);
             }
-            closed_by_us(tcp, conn, row, owned || never_accepted);
+            closed_by_us(conn, row, owned || never_accepted, tcp.write_seq(), unread);
         } else if reset_seen {
             closed_by_peer(tcp, conn, row);
         }

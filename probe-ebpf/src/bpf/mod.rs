@@ -1,6 +1,7 @@
 //! Entry points, and what every one of them shares. Each quotes the kernel prototype it trusts.
 
 mod atomic;
+mod catch_up;
 mod conn;
 mod counters;
 mod end;

@@ -107,7 +107,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
 }
 
 #[inline(always)]
-const fn told_flags(conn: &Conn) -> u16 {
+fn told_flags(conn: &Conn) -> u16 {
     let mut flags = 0;
     if conn.has(flag::PREEXISTING) {
         flags |= close_flags::PREEXISTING;
