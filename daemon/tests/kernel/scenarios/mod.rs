@@ -15,6 +15,7 @@ mod listeners;
 mod multipath;
 mod reset_received;
 mod seeding;
+mod servers;
 mod services;
 mod stops;
 mod timeouts;

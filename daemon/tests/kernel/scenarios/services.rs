@@ -34,13 +34,19 @@ fn many_ports_at_once_each_have_their_row() {
         for (key, row) in probe.counters().live().unwrap().rows {
             if key.netns == ns.cookie() {
                 let known = rows.insert((key.port, key.role), row);
-                assert!(known.is_none(), "port {} has two rows in one role", key.port);
+                assert!(
+                    known.is_none(),
+                    "port {} has two rows in one role",
+                    key.port
+                );
             }
         }
         for listener in &listeners {
             let port = listener.local_addr().unwrap().port();
             for role in [Role::Server, Role::Client] {
-                let row = rows.remove(&(port, role as u8)).expect("the port has a row");
+                let row = rows
+                    .remove(&(port, role as u8))
+                    .expect("the port has a row");
                 assert_eq!(row[Cell::OPENED.index()], 1);
                 assert_eq!(row[Cell::LEFT.index()], 1);
             }
