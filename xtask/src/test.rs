@@ -58,15 +58,30 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
         Tier::Replay => replay(paths, harness),
         Tier::Kernel => kernel(paths, harness),
         Tier::Vm => vm::all(paths, harness),
-        Tier::All => {
-            pure(paths, harness)?;
-            replay(paths, harness)?;
-            kernel(paths, harness)?;
-            vm::all(paths, harness)?;
-            say("all tiers passed");
-            Ok(())
+        Tier::All => all(paths, harness),
+    }
+}
+
+/// Every tier runs, whatever became of the one before: one run tells everything that is wrong.
+fn all(paths: &Paths, harness: &[String]) -> Result<()> {
+    let tiers: [(&str, fn(&Paths, &[String]) -> Result<()>); 4] = [
+        ("pure", pure),
+        ("replay", replay),
+        ("kernel", kernel),
+        ("vm", vm::all),
+    ];
+    let mut failed = Vec::new();
+    for (name, tier) in tiers {
+        if let Err(error) = tier(paths, harness) {
+            say(format!("the {name} tier failed: {error:#}"));
+            failed.push(name);
         }
     }
+    if failed.is_empty() {
+        say("all tiers passed: pure, replay, kernel, and kernel in virtual machines");
+        return Ok(());
+    }
+    bail!("failed tiers: {}", failed.join(", "));
 }
 
 /// Cargo building the kernel tier's test program; each test has the kernel's counters to itself.
