@@ -64,15 +64,15 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
 
 /// Every tier runs, whatever became of the one before: one run tells everything that is wrong.
 fn all(paths: &Paths, harness: &[String]) -> Result<()> {
-    let tiers: [(&str, fn(&Paths, &[String]) -> Result<()>); 4] = [
-        ("pure", pure),
-        ("replay", replay),
-        ("kernel", kernel),
-        ("vm", vm::all),
+    let outcomes = [
+        ("pure", pure(paths, harness)),
+        ("replay", replay(paths, harness)),
+        ("kernel", kernel(paths, harness)),
+        ("vm", vm::all(paths, harness)),
     ];
     let mut failed = Vec::new();
-    for (name, tier) in tiers {
-        if let Err(error) = tier(paths, harness) {
+    for (name, outcome) in outcomes {
+        if let Err(error) = outcome {
             say(format!("the {name} tier failed: {error:#}"));
             failed.push(name);
         }
