@@ -114,25 +114,20 @@ impl Tier {
 
 fn pure(paths: &Paths, harness: &[String]) -> Result<()> {
     say("pure tier");
-    let mut command = cargo(paths);
-    command
-        .args([
-            "test",
-            "--workspace",
-            "--exclude",
-            "probe-ebpf",
-            "--lib",
-            "--bins",
-            "--",
-        ])
-        .args(harness);
-    shell::run(&mut command)?;
+    let mut user = cargo(paths);
+    user.args([
+        "test",
+        "--no-fail-fast",
+        "--workspace",
+        "--exclude",
+        "probe-ebpf",
+    ]);
+    let user = shell::run(user.args(["--lib", "--bins", "--"]).args(harness));
     // Apart from the others: together with the daemon its dependencies would get the daemon's features.
-    let mut command = cargo(paths);
-    command
-        .args(["test", "--package", "probe-ebpf", "--lib", "--"])
-        .args(harness);
-    shell::run(&mut command)
+    let mut probe = cargo(paths);
+    probe.args(["test", "--package", "probe-ebpf", "--lib", "--"]);
+    let probe = shell::run(probe.args(harness));
+    user.and(probe)
 }
 
 fn replay(paths: &Paths, harness: &[String]) -> Result<()> {
@@ -173,17 +168,5 @@ fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {
     say("kernel tier, on this machine's kernel");
     let mut command = kernel_cargo(paths);
     command.args(["--", ONE_AT_A_TIME]).args(harness);
-    shell::run(&mut command)?;
-    say("kernel tier, the unit tests that need root");
-    let mut command = cargo(paths);
-    command.args([
-        "test",
-        "--package",
-        "finwatch",
-        "--lib",
-        "--",
-        ONE_AT_A_TIME,
-        "--ignored",
-    ]);
-    shell::run(command.args(harness))
+    shell::run(&mut command)
 }
