@@ -108,9 +108,11 @@ pub(super) struct Conn {
     pub(super) asked: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
+    /// See [`Conn::forget`].
+    scratch: u32,
     /// State left for CLOSE.
     pub(super) old_state: u8,
-    pub(super) pad: [u8; 7],
+    pub(super) pad: [u8; 3],
 }
 
 const _: () = assert!(core::mem::offset_of!(Conn, service) == 56);
@@ -188,6 +190,19 @@ impl Conn {
         let flags = &raw mut self.flags;
         // SAFETY: a reference is always readable and writable.
         unsafe { flags.write_volatile(flags.read_volatile() & !flag) };
+    }
+
+    /// Passes a number through memory. The verifier follows what it knows of a number along every path,
+    /// and of memory it knows nothing: paths that differ in such numbers alone become one, and the
+    /// program stays within what kernels are willing to verify.
+    #[inline(always)]
+    pub(super) fn forget(&mut self, number: u32) -> u32 {
+        let scratch = &raw mut self.scratch;
+        // SAFETY: a reference is always readable and writable.
+        unsafe {
+            scratch.write_volatile(number);
+            scratch.read_volatile()
+        }
     }
 
     #[inline(always)]

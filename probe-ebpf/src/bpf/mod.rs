@@ -18,6 +18,7 @@ mod state;
 mod survey;
 mod task;
 mod tell;
+mod token;
 
 use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 

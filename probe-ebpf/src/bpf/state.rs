@@ -17,6 +17,7 @@ use super::{
     losses,
     task::Task,
     tell,
+    token::Token,
 };
 
 /// Which of the two programs runs.
@@ -69,9 +70,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         return 0;
     };
     let transition = u32::from(old) << 8 | u32::from(new);
+    let token = Token::of(Typed::new(sk).get(offset!(hash)), transition);
     if pass == Pass::Second
-        && let Some(conn) = Conn::find(sk)
-        && conn.last == transition
+        && (token.take() || Conn::find(sk).is_some_and(|conn| conn.last == transition))
     {
         return 0;
     }
@@ -102,6 +103,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         }
     }
     conn.last = transition;
+    if pass == Pass::First {
+        token.leave();
+    }
     debug!(
         ctx,
         "cookie {} port {}: state {} to {}", conn.cookie, conn.service.port, old, new
@@ -111,7 +115,7 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
 
 #[inline(always)]
 fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
-    conn.reset(tcp, Role::Server, tcp.get(offset!(num)));
+    conn.reset(tcp, Role::Server, tcp.sock(offset!(num)));
     conn.own_by_current();
     conn.kind = kind::LISTENER;
     conn.note_port();
