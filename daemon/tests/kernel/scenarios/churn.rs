@@ -13,7 +13,7 @@ use crate::harness::{
     Cell, Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Reason, Side, Snmp,
     check_identities, settle, shared,
     sock::{linger_zero, read_eof},
-    spread_loopback, state, wait_until,
+    spread_loopback, state, within_settle,
 };
 
 /// Pairs of a server thread and a client thread, each with an address of its own, so that neither
@@ -83,7 +83,8 @@ fn churn(total: u64, prepare: impl FnOnce(&Netns) + Send) {
         });
         report(total, start.elapsed());
         let observed = || Observed::read(probe.counters(), ns.cookie());
-        wait_until("every end is counted", || {
+        // When it does not come true, the comparison below says what is missing.
+        within_settle(&mut || {
             let now = observed();
             now.server.closes() == total && now.client.closes() == total
         });
