@@ -5,6 +5,7 @@
     reason = "this is a command-line tool for the terminal, not a service with a log"
 )]
 
+mod bench;
 mod build;
 mod lint;
 mod paths;
@@ -45,6 +46,8 @@ enum Task {
     Test(test::Args),
     /// Run the kernel tier inside virtual machines of other kernels
     Vm(vm::Args),
+    /// Measure what finwatch costs, beside nothing and beside a bpftrace script
+    Bench(bench::Args),
     /// Check formatting, lints, the architecture's invariants, and the licences of dependencies
     Lint(lint::Args),
     /// Check the architecture's invariants only
@@ -69,6 +72,7 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Run(args) => run::run(&paths, &args),
         Task::Test(args) => test::run(&paths, &args),
         Task::Vm(args) => vm::run(&paths, &args),
+        Task::Bench(args) => bench::run(&paths, &args),
         Task::Lint(args) => lint::run(&paths, &args),
         Task::Tidy => tidy::run(&paths),
     }

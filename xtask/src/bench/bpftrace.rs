@@ -1,0 +1,152 @@
+//! The bpftrace script as a child of the benchmark, and what it counted.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::{daemon::create, load, sys};
+use crate::paths::Paths;
+
+pub(super) struct Bpftrace {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+/// What the script counted on the load's port.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) opened: u64,
+    pub(super) ended: u64,
+    pub(super) resets_sent: u64,
+}
+
+const SCRIPT: &str = include_str!("count.bt");
+
+// === impl Bpftrace ===
+
+impl Bpftrace {
+    pub(super) fn start(paths: &Paths) -> Result<Self> {
+        let folder = paths.target.join("bench");
+        let log = folder.join("bpftrace.log");
+        let errors = create(&log)?;
+        let script = folder.join("count.bt");
+        write(&script, SCRIPT)?;
+        let mut child = Command::new("bpftrace")
+            .args(["-f", "json"])
+            .arg(&script)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .context("run bpftrace, a Debian package (`cargo xtask bench` installs it)")?;
+        let out = child.stdout.take().context("read what bpftrace prints")?;
+        let mut bpftrace = Self {
+            child,
+            out: BufReader::new(out),
+        };
+        bpftrace
+            .wait_until_attached()
+            .with_context(|| format!("start bpftrace; its log is {}", log.display()))?;
+        Ok(bpftrace)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it; it prints its counts then.
+    pub(super) fn stop(mut self) -> Result<Counted> {
+        sys::signal(self.child.id(), libc::SIGINT)?;
+        let mut printed = String::new();
+        self.out
+            .read_to_string(&mut printed)
+            .context("read what bpftrace counted")?;
+        let status = self.child.wait().context("wait for bpftrace's end")?;
+        if !status.success() {
+            bail!("stop bpftrace: {status}");
+        }
+        counted(&printed)
+    }
+
+    fn wait_until_attached(&mut self) -> Result<()> {
+        let mut line = String::new();
+        while !line.contains("attached_probes") {
+            line.clear();
+            if self.out.read_line(&mut line)? == 0 {
+                bail!("bpftrace ended before it attached its programs");
+            }
+        }
+        // It says so just before it attaches them.
+        thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+}
+
+impl Drop for Bpftrace {
+    /// Also when a measurement failed; does nothing to a process that has ended.
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+fn counted(printed: &str) -> Result<Counted> {
+    let mut counted = Counted::default();
+    for line in printed.lines().filter(|line| !line.trim().is_empty()) {
+        let said: Value =
+            serde_json::from_str(line).with_context(|| format!("read bpftrace's line `{line}`"))?;
+        for (name, value) in said["data"].as_object().into_iter().flatten() {
+            match name.as_str() {
+                "@opened" => counted.opened += on_port(value),
+                "@ended" => counted.ended += on_port(value),
+                "@resets_sent" => counted.resets_sent += value.as_u64().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+    Ok(counted)
+}
+
+/// The sum of a table whose keys begin with the port: `{"7900,1": 5}`.
+fn on_port(table: &Value) -> u64 {
+    let prefix = format!("{},", load::PORT);
+    table
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with(&prefix))
+        .filter_map(|(_, count)| count.as_u64())
+        .sum()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_counts_of_the_loads_port() {
+        let printed = r#"
+{"type": "map", "data": {"@opened": {"7900,0": 5, "7900,1": 6, "79,1": 9}}}
+{"type": "map", "data": {"@ended": {"7900,1,9": 4}}}
+{"type": "map", "data": {"@resets_sent": 3}}
+"#;
+        assert_eq!(
+            counted(printed).expect("well formed"),
+            Counted {
+                opened: 11,
+                ended: 4,
+                resets_sent: 3
+            }
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! The daemon with nothing to do, and with a thousand services to tell of.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::daemon::Daemon;
+use super::sys;
+use crate::paths::Paths;
+use crate::shell::say;
+
+pub(super) const SERVICES: u16 = 1_000;
+const FIRST_PORT: u16 = 10_000;
+const CONNECTIONS_EACH: usize = 3;
+const SCRAPES: usize = 15;
+/// Room for the thousand beside what the host itself serves.
+const LIMIT: &str = "1200";
+
+pub(super) struct Idle {
+    pub(super) rss_kib: u64,
+    /// Of one core.
+    pub(super) cpu_percent: f64,
+}
+
+pub(super) struct Thousand {
+    pub(super) scrape_ms: Vec<f64>,
+    pub(super) series: usize,
+    pub(super) kib: usize,
+    pub(super) rss_kib: u64,
+}
+
+pub(super) fn idle(paths: &Paths, time: Duration) -> Result<Idle> {
+    say("the daemon with nothing to do");
+    let daemon = Daemon::start(paths, &[])?;
+    // Its start is not its idling.
+    thread::sleep(Duration::from_secs(2));
+    let before = sys::cpu_of(daemon.pid())?;
+    let start = Instant::now();
+    thread::sleep(time);
+    let spent = sys::cpu_of(daemon.pid())?.saturating_sub(before);
+    let idle = Idle {
+        rss_kib: sys::rss_kib(daemon.pid())?,
+        cpu_percent: 100.0 * spent.as_secs_f64() / start.elapsed().as_secs_f64(),
+    };
+    daemon.stop()?;
+    Ok(idle)
+}
+
+pub(super) fn thousand(paths: &Paths) -> Result<Thousand> {
+    say(format!(
+        "scraping {SERVICES} services, {CONNECTIONS_EACH} connections each"
+    ));
+    let daemon = Daemon::start(paths, &["--series-server-limit", LIMIT])?;
+    let (last, scrape_ms) = with_services(|| {
+        let mut last = daemon.scrape()?;
+        let mut scrape_ms = Vec::new();
+        for _ in 0..SCRAPES {
+            last = daemon.scrape()?;
+            scrape_ms.push(last.took.as_secs_f64() * 1e3);
+        }
+        Ok((last, scrape_ms))
+    })?;
+    let shown = last.count("finwatch_listener_up", &[("role", "server")]);
+    ensure!(
+        shown >= u64::from(SERVICES),
+        "scrape {SERVICES} services: the answer has {shown}"
+    );
+    let thousand = Thousand {
+        scrape_ms,
+        series: last.series(),
+        kib: last.kib(),
+        rss_kib: sys::rss_kib(daemon.pid())?,
+    };
+    daemon.stop()?;
+    Ok(thousand)
+}
+
+/// Runs `body` in this namespace while the services live in one of their own.
+fn with_services<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
+    thread::scope(|scope| {
+        let (ready, is_ready) = mpsc::channel();
+        let (done, is_done) = mpsc::channel::<()>();
+        let services = scope.spawn(move || {
+            sys::in_new_netns(move || {
+                let _listeners = open_services()?;
+                // An error is the end of the one that waits or works: there is nothing to wait for then.
+                let _sent = ready.send(());
+                let _closed = is_done.recv();
+                Ok(())
+            })
+        });
+        // Without services, their own error is the one to tell.
+        let result = is_ready
+            .recv()
+            .context("open the services")
+            .and_then(|()| body());
+        drop(done);
+        match services.join() {
+            Ok(ended) => ended.and(result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn open_services() -> Result<Vec<TcpListener>> {
+    let listeners = (0..SERVICES)
+        .map(|nth| TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST_PORT + nth)))
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("listen on {SERVICES} ports"))?;
+    for listener in &listeners {
+        for _ in 0..CONNECTIONS_EACH {
+            connect_once(listener)?;
+        }
+    }
+    Ok(listeners)
+}
+
+/// A request and an answer; the server closes first.
+fn connect_once(listener: &TcpListener) -> Result<()> {
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut server, _) = listener.accept()?;
+    let mut bytes = [0; 64];
+    client.write_all(&[b'?'; 64])?;
+    server.read_exact(&mut bytes)?;
+    server.write_all(&bytes)?;
+    drop(server);
+    client.read_exact(&mut bytes)?;
+    Ok(())
+}

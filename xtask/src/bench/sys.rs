@@ -1,0 +1,123 @@
+//! The few system calls that the standard library does not wrap: namespaces, clocks, limits and signals. It
+//! knows nothing of what is measured.
+
+use std::fs;
+use std::io;
+use std::mem;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+/// Runs `body` on a thread in a network namespace of its own whose loopback device is up. Threads that `body`
+/// starts live there too; the namespace dies with the last of them and its sockets.
+pub(super) fn in_new_netns<R: Send>(body: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter_new_netns().context("create a network namespace: the benchmark needs root")?;
+            loopback_up().context("bring the namespace's loopback device up")?;
+            body()
+        });
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// CPU time that this process has used, all threads together.
+pub(super) fn own_cpu() -> Result<Duration> {
+    read_clock(libc::CLOCK_PROCESS_CPUTIME_ID).context("read this process's CPU time")
+}
+
+/// CPU time that another process has used, all threads together.
+pub(super) fn cpu_of(pid: u32) -> Result<Duration> {
+    let mut clock = 0;
+    // SAFETY: `clock` is a valid place for the clock's number.
+    let error = unsafe { libc::clock_getcpuclockid(pid.cast_signed(), &raw mut clock) };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error))
+            .with_context(|| format!("find the CPU clock of process {pid}"));
+    }
+    read_clock(clock).with_context(|| format!("read the CPU time of process {pid}"))
+}
+
+/// Resident memory of a process, in KiB.
+pub(super) fn rss_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    field(&status, "VmRSS:").with_context(|| format!("find VmRSS in {path}"))
+}
+
+/// The number after a name in one of /proc's `name: number` files.
+pub(super) fn field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// Lets this process open as many files as it may at most.
+pub(super) fn raise_open_files() -> Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid place for the limits.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })
+        .context("read the limit of open files")?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: `limit` is initialised and only read.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+        .context("raise the limit of open files")
+}
+
+/// Sends a signal to a child of this process that has not been waited for, so that the number is still its own.
+pub(super) fn signal(pid: u32, signal: i32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(pid.cast_signed(), signal) })
+        .with_context(|| format!("send signal {signal} to process {pid}"))
+}
+
+/// Wakes every thread that waits in accept() on the listener; each gets an `InvalidInput` error.
+pub(super) fn stop_accepting(listener: &TcpListener) -> Result<()> {
+    // SAFETY: no memory is involved; the listener is open.
+    check(unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RD) })
+        .context("stop the listener")
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn enter_new_netns() -> io::Result<()> {
+    // SAFETY: no memory is involved; only the calling thread changes its namespace.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) })
+}
+
+fn loopback_up() -> io::Result<()> {
+    let any = UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: `ifreq` is plain data for which zeros are a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: the request is an initialised `ifreq`, as SIOCSIFFLAGS wants it.
+    check(unsafe { libc::ioctl(any.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
+}
+
+fn read_clock(clock: libc::clockid_t) -> io::Result<Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the time.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) })?;
+    Ok(Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    ))
+}

@@ -1,0 +1,109 @@
+//! What finwatch promises to cost, and whether it keeps the promise in the figures at hand.
+
+use super::Figures;
+use super::compare::Sample;
+use super::stats::{median, median_ratio};
+
+pub(super) struct Target {
+    pub(super) what: &'static str,
+    pub(super) limit: String,
+    pub(super) figure: String,
+    pub(super) met: bool,
+    /// What a miss means; shown only then.
+    pub(super) when_missed: &'static str,
+}
+
+const SOCKET_NS_MAX: f64 = 2_000.0;
+const READ_NS_MAX: f64 = 100.0;
+const THROUGHPUT_LOSS_MAX: f64 = 0.03;
+const RSS_MIB_MAX: f64 = 30.0;
+const CHURN_CPU_PERCENT_MAX: f64 = 5.0;
+
+pub(super) fn judge(figures: &Figures) -> Vec<Target> {
+    let Figures {
+        comparison,
+        metered,
+        idle,
+        thousand,
+        ..
+    } = figures;
+    let nothing = per_second(&comparison.nothing);
+    let finwatch = median_ratio(&per_second(&comparison.finwatch), &nothing);
+    let bpftrace = median_ratio(&per_second(&comparison.bpftrace), &nothing);
+    let per_socket = median(&metered.per_socket);
+    let read = median(&metered.read_net);
+    let churn_rss = comparison.finwatch.iter().map(|sample| sample.rss_kib);
+    let rss = churn_rss.chain([idle.rss_kib, thousand.rss_kib]).max();
+    let rss = mib(rss.unwrap_or(0));
+    let churn = median(&all(&comparison.finwatch, Sample::observer_percent));
+    let lost: u64 = comparison.finwatch.iter().map(Sample::lost).sum();
+    vec![
+        Target {
+            what: "BPF time of a socket's life (one side, the meter included)",
+            limit: format!("at most {:.1} us", SOCKET_NS_MAX / 1e3),
+            figure: format!("{:.2} us", per_socket / 1e3),
+            met: per_socket <= SOCKET_NS_MAX,
+            when_missed: "The table of programs below says which one takes the time; every transition of a \
+                          socket runs two programs, and the meter counts in each run.",
+        },
+        Target {
+            what: "BPF time of a read, less the meter",
+            limit: format!("at most {READ_NS_MAX:.0} ns"),
+            figure: format!("{read:.0} ns"),
+            met: read <= READ_NS_MAX,
+            when_missed: "The hook finds the socket's record, reads two sequence numbers and writes the turn; \
+                          the lookup in socket-local storage is most of it.",
+        },
+        Target {
+            what: "throughput with finwatch, of nothing attached",
+            limit: format!("at least {:.0} %", 100.0 * (1.0 - THROUGHPUT_LOSS_MAX)),
+            figure: format!("{:.1} %", 100.0 * finwatch),
+            met: finwatch >= 1.0 - THROUGHPUT_LOSS_MAX,
+            when_missed: "The load does nothing but open and close connections, both ends on this machine, with \
+                          every core busy: each connection pays for two sockets' lives and the daemon's reading \
+                          of two records, and a server that works for its answers loses a smaller share. Runs \
+                          of the same load differ by more than this from one to the next on a shared machine.",
+        },
+        Target {
+            what: "throughput with finwatch, beside bpftrace",
+            limit: "more".to_owned(),
+            figure: format!("{:.1} % beside {:.1} %", 100.0 * finwatch, 100.0 * bpftrace),
+            met: finwatch > bpftrace,
+            when_missed: "The script keeps nothing between two events and sends no records; it counts opened and \
+                          ended connections and RSTs, not who owes an answer, for whom, or what was lost.",
+        },
+        Target {
+            what: "resident memory of the daemon, at its most",
+            limit: format!("at most {RSS_MIB_MAX:.0} MiB"),
+            figure: format!("{rss:.1} MiB"),
+            met: rss <= RSS_MIB_MAX,
+            when_missed: "It grows with the services shown: the rows of the table of memory say when it was most.",
+        },
+        Target {
+            what: "CPU of the daemon at full churn",
+            limit: format!("at most {CHURN_CPU_PERCENT_MAX:.0} % of a core"),
+            figure: format!("{churn:.1} %"),
+            met: churn <= CHURN_CPU_PERCENT_MAX,
+            when_missed: "It is the reading of two records a connection, and grows with their rate.",
+        },
+        Target {
+            what: "lost counts",
+            limit: "0".to_owned(),
+            figure: lost.to_string(),
+            met: lost == 0,
+            when_missed: "A defect: please report it with the figures.",
+        },
+    ]
+}
+
+pub(super) fn per_second(samples: &[Sample]) -> Vec<f64> {
+    all(samples, |sample| sample.outcome.per_second())
+}
+
+pub(super) fn all(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> Vec<f64> {
+    samples.iter().map(figure).collect()
+}
+
+pub(super) fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
