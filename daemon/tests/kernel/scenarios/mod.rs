@@ -13,6 +13,7 @@ mod limits;
 mod linger2;
 mod listeners;
 mod multipath;
+mod records;
 mod reset_received;
 mod seeding;
 mod servers;

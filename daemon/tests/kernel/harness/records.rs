@@ -1,0 +1,82 @@
+//! The records of one namespace, taken from the ring while a scenario runs. The ring is everybody's: whoever
+//! empties it hands each record to the namespace that asked for it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use finwatch::probe::Record;
+
+use super::{Netns, shared, wait_until};
+
+/// By namespace, of those whose records are wanted.
+static WANTED: Mutex<Option<HashMap<u64, Vec<Record>>>> = Mutex::new(None);
+
+/// Runs `body` and returns the namespace's records, in order, when there are as many as `count`.
+#[track_caller]
+pub(crate) fn recorded(ns: &Netns, count: usize, body: impl FnOnce()) -> Vec<Record> {
+    // What the ring still holds of the namespace is older than `body`.
+    take();
+    wanted(|wanted| wanted.insert(ns.cookie(), Vec::new()));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _end = StopAtEnd(&stop);
+        // All the time: a test that floods the ring must not cost another one its records.
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                take();
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        body();
+        wait_until("the records come", || {
+            wanted(|wanted| wanted[&ns.cookie()].len() >= count)
+        });
+    });
+    take();
+    let records = wanted(|wanted| wanted.remove(&ns.cookie()).unwrap_or_default());
+    assert_eq!(records.len(), count, "records too many: {records:#?}");
+    records
+}
+
+/// Empties the ring.
+fn take() {
+    shared().with(|probe| {
+        // Under the probe's lock, so that the records of one socket stay in their order.
+        wanted(|wanted| {
+            probe.drain(usize::MAX, |record| {
+                if let Some(records) = wanted.get_mut(&netns(&record)) {
+                    records.push(record);
+                }
+            })
+        })
+    });
+}
+
+fn wanted<R>(use_it: impl FnOnce(&mut HashMap<u64, Vec<Record>>) -> R) -> R {
+    let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+    use_it(wanted.get_or_insert_default())
+}
+
+/// Ends the thread also when the scenario panics.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+fn netns(record: &Record) -> u64 {
+    match record {
+        Record::Close(close) => close.service.netns,
+        Record::Reset(reset) => reset.service.netns,
+        Record::Listener(listener) => listener.service.netns,
+    }
+}
