@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -26,20 +25,36 @@ pub(super) struct Counted {
     pub(super) resets_sent: u64,
 }
 
-const SCRIPT: &str = include_str!("count.bt");
+/// A script of this folder.
+pub(super) struct Script {
+    name: &'static str,
+    text: &'static str,
+}
+
+/// The same counts as finwatch's.
+pub(super) const COUNT: Script = Script {
+    name: "count.bt",
+    text: include_str!("count.bt"),
+};
+
+/// As cheap as can be: guesses in place of memory.
+pub(super) const GUESS: Script = Script {
+    name: "guess.bt",
+    text: include_str!("guess.bt"),
+};
 
 // === impl Bpftrace ===
 
 impl Bpftrace {
-    pub(super) fn start(paths: &Paths) -> Result<Self> {
+    pub(super) fn start(paths: &Paths, script: &Script) -> Result<Self> {
         let folder = paths.target.join("bench");
         let log = folder.join("bpftrace.log");
         let errors = create(&log)?;
-        let script = folder.join("count.bt");
-        write(&script, SCRIPT)?;
+        let file = folder.join(script.name);
+        fs::write(&file, script.text).with_context(|| format!("write {}", file.display()))?;
         let mut child = Command::new("bpftrace")
             .args(["-f", "json"])
-            .arg(&script)
+            .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -82,8 +97,11 @@ impl Bpftrace {
                 bail!("bpftrace ended before it attached its programs");
             }
         }
-        // It says so just before it attaches them.
-        thread::sleep(Duration::from_millis(500));
+        // It says so just before it loads and attaches them.
+        thread::sleep(Duration::from_secs(1));
+        if let Some(status) = self.child.try_wait().context("look after bpftrace")? {
+            bail!("bpftrace ended: {status}");
+        }
         Ok(())
     }
 }
@@ -123,10 +141,6 @@ fn on_port(table: &Value) -> u64 {
         .filter(|(key, _)| key.starts_with(&prefix))
         .filter_map(|(_, count)| count.as_u64())
         .sum()
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]

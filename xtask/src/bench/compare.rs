@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::bpftrace::Bpftrace;
+use super::bpftrace::{self, Bpftrace};
 use super::daemon::{Daemon, Scrape};
 use super::load::{self, Ends, Outcome};
 use super::sys;
@@ -42,6 +42,8 @@ pub(super) struct Held {
 
 pub(super) fn run(paths: &Paths, rounds: usize, time: Duration) -> Result<Comparison> {
     let mut comparison = Comparison::default();
+    // The first run finds caches cold; it counts for nobody.
+    load::run(Duration::from_secs(1)).context("run the load once to warm up")?;
     for round in 0..rounds {
         say(format!(
             "round {} of {rounds}: the load with nothing, finwatch and bpftrace attached",
@@ -117,7 +119,7 @@ fn with_finwatch(paths: &Paths, time: Duration) -> Result<Sample> {
 }
 
 fn with_bpftrace(paths: &Paths, time: Duration) -> Result<Sample> {
-    let bpftrace = Bpftrace::start(paths)?;
+    let bpftrace = Bpftrace::start(paths, &bpftrace::COUNT)?;
     let cpu_before = sys::cpu_of(bpftrace.pid())?;
     let outcome = load::run(time).context("run the load with bpftrace attached")?;
     let observer_cpu = sys::cpu_of(bpftrace.pid())?.saturating_sub(cpu_before);
