@@ -17,7 +17,7 @@ pub(super) struct Bpftrace {
     out: BufReader<ChildStdout>,
 }
 
-/// What the script counted on the load's port.
+/// What the script counted on the load's ports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) opened: u64,
@@ -121,8 +121,8 @@ fn counted(printed: &str) -> Result<Counted> {
             serde_json::from_str(line).with_context(|| format!("read bpftrace's line `{line}`"))?;
         for (name, value) in said["data"].as_object().into_iter().flatten() {
             match name.as_str() {
-                "@opened" => counted.opened += on_port(value),
-                "@ended" => counted.ended += on_port(value),
+                "@opened" => counted.opened += on_ports(value),
+                "@ended" => counted.ended += on_ports(value),
                 "@resets_sent" => counted.resets_sent += value.as_u64().unwrap_or(0),
                 _ => {}
             }
@@ -131,14 +131,17 @@ fn counted(printed: &str) -> Result<Counted> {
     Ok(counted)
 }
 
-/// The sum of a table whose keys begin with the port: `{"7900,1": 5}`.
-fn on_port(table: &Value) -> u64 {
-    let prefix = format!("{},", load::PORT);
+/// The sum of a table whose keys begin with one of the load's ports: `{"7900,1": 5}`.
+fn on_ports(table: &Value) -> u64 {
+    let is_ours = |key: &str| {
+        let port = key.split(',').next();
+        load::ports().any(|ours| port == Some(ours.to_string().as_str()))
+    };
     table
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(key, _)| key.starts_with(&prefix))
+        .filter(|(key, _)| is_ours(key))
         .filter_map(|(_, count)| count.as_u64())
         .sum()
 }
@@ -148,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_counts_of_the_loads_port() {
+    fn reads_the_counts_of_the_loads_ports() {
         let printed = r#"
 {"type": "map", "data": {"@opened": {"7900,0": 5, "7900,1": 6, "79,1": 9}}}
 {"type": "map", "data": {"@ended": {"7900,1,9": 4}}}

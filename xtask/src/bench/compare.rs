@@ -138,10 +138,10 @@ fn with_bpftrace(paths: &Paths, time: Duration) -> Result<Sample> {
 
 /// Everything that the load did and that the namespace's own counters say, against the daemon's.
 fn counted_by_finwatch(outcome: &Outcome, scrape: &Scrape) -> Vec<Held> {
-    let port = load::PORT.to_string();
-    let count = |name: &str, labels: &[(&str, &str)]| {
-        let labels = [&[("port", port.as_str())], labels].concat();
-        scrape.count(name, &labels)
+    let ports: Vec<String> = load::ports().map(|port| port.to_string()).collect();
+    let count = |name: &str, labels: &[(&str, &str)]| -> u64 {
+        let on = |port| scrape.count(name, &[&[("port", port)], labels].concat());
+        ports.iter().map(|port| on(port.as_str())).sum()
     };
     let opened = |role| count("finwatch_tcp_opened_total", &[("role", role)]);
     let closes = |role, origin, outcome| {

@@ -56,6 +56,17 @@ pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
+/// Keeps the calling thread, and those it starts, on one core.
+pub(super) fn stay_on_core(core: usize) -> Result<()> {
+    // SAFETY: `cpu_set_t` is plain data for which zeros are a value.
+    let mut cores: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: the set is initialised; a core past its end is ignored.
+    unsafe { libc::CPU_SET(core, &mut cores) };
+    // SAFETY: the set is only read, and of the size given; 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of_val(&cores), &raw const cores) })
+        .with_context(|| format!("stay on core {core}"))
+}
+
 /// Lets this process open as many files as it may at most.
 pub(super) fn raise_open_files() -> Result<()> {
     let mut limit = libc::rlimit {
