@@ -44,6 +44,37 @@ pub enum Verdict {
     NoMiniSocketUnlessResetFollows,
 }
 
+impl Verdict {
+    /// As a number.
+    #[inline(always)]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Known(outcome) => outcome as u32,
+            Self::ResetFollows => RESET_FOLLOWS,
+            Self::ReceivedUnlessResetFollows => RECEIVED,
+            Self::NoMiniSocketUnlessResetFollows => NO_MINI_SOCKET,
+        }
+    }
+
+    /// From [`Verdict::code`].
+    #[inline(always)]
+    pub const fn from_code(code: u32) -> Self {
+        match code {
+            RESET_FOLLOWS => Self::ResetFollows,
+            RECEIVED => Self::ReceivedUnlessResetFollows,
+            NO_MINI_SOCKET => Self::NoMiniSocketUnlessResetFollows,
+            outcome => match Outcome::from_u8(outcome as u8) {
+                Some(outcome) => Self::Known(outcome),
+                None => Self::Known(Outcome::Unknown),
+            },
+        }
+    }
+}
+
+const RESET_FOLLOWS: u32 = 16;
+const RECEIVED: u32 = 17;
+const NO_MINI_SOCKET: u32 = 18;
+
 /// Who sent the first FIN, by the state that is left.
 #[inline(always)]
 pub const fn origin(old_state: u8) -> Origin {
@@ -110,6 +141,19 @@ mod tests {
         unacked: false,
         time_wait: TimeWait::None,
     };
+
+    #[test]
+    fn codes_lead_back() {
+        let known = Outcome::ALL.map(Verdict::Known);
+        let pending = [
+            Verdict::ResetFollows,
+            Verdict::ReceivedUnlessResetFollows,
+            Verdict::NoMiniSocketUnlessResetFollows,
+        ];
+        for verdict in known.into_iter().chain(pending) {
+            assert_eq!(Verdict::from_code(verdict.code()), verdict);
+        }
+    }
 
     #[test]
     fn origins() {

@@ -58,15 +58,30 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
         Tier::Replay => replay(paths, harness),
         Tier::Kernel => kernel(paths, harness),
         Tier::Vm => vm::all(paths, harness),
-        Tier::All => {
-            pure(paths, harness)?;
-            replay(paths, harness)?;
-            kernel(paths, harness)?;
-            vm::all(paths, harness)?;
-            say("all tiers passed");
-            Ok(())
+        Tier::All => all(paths, harness),
+    }
+}
+
+/// Every tier runs, whatever became of the one before: one run tells everything that is wrong.
+fn all(paths: &Paths, harness: &[String]) -> Result<()> {
+    let outcomes = [
+        ("pure", pure(paths, harness)),
+        ("replay", replay(paths, harness)),
+        ("kernel", kernel(paths, harness)),
+        ("vm", vm::all(paths, harness)),
+    ];
+    let mut failed = Vec::new();
+    for (name, outcome) in outcomes {
+        if let Err(error) = outcome {
+            say(format!("the {name} tier failed: {error:#}"));
+            failed.push(name);
         }
     }
+    if failed.is_empty() {
+        say("all tiers passed: pure, replay, kernel, and kernel in virtual machines");
+        return Ok(());
+    }
+    bail!("failed tiers: {}", failed.join(", "));
 }
 
 /// Cargo building the kernel tier's test program; each test has the kernel's counters to itself.
@@ -99,25 +114,20 @@ impl Tier {
 
 fn pure(paths: &Paths, harness: &[String]) -> Result<()> {
     say("pure tier");
-    let mut command = cargo(paths);
-    command
-        .args([
-            "test",
-            "--workspace",
-            "--exclude",
-            "probe-ebpf",
-            "--lib",
-            "--bins",
-            "--",
-        ])
-        .args(harness);
-    shell::run(&mut command)?;
+    let mut user = cargo(paths);
+    user.args([
+        "test",
+        "--no-fail-fast",
+        "--workspace",
+        "--exclude",
+        "probe-ebpf",
+    ]);
+    let user = shell::run(user.args(["--lib", "--bins", "--"]).args(harness));
     // Apart from the others: together with the daemon its dependencies would get the daemon's features.
-    let mut command = cargo(paths);
-    command
-        .args(["test", "--package", "probe-ebpf", "--lib", "--"])
-        .args(harness);
-    shell::run(&mut command)
+    let mut probe = cargo(paths);
+    probe.args(["test", "--package", "probe-ebpf", "--lib", "--"]);
+    let probe = shell::run(probe.args(harness));
+    user.and(probe)
 }
 
 fn replay(paths: &Paths, harness: &[String]) -> Result<()> {
@@ -158,17 +168,5 @@ fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {
     say("kernel tier, on this machine's kernel");
     let mut command = kernel_cargo(paths);
     command.args(["--", ONE_AT_A_TIME]).args(harness);
-    shell::run(&mut command)?;
-    say("kernel tier, the unit tests that need root");
-    let mut command = cargo(paths);
-    command.args([
-        "test",
-        "--package",
-        "finwatch",
-        "--lib",
-        "--",
-        ONE_AT_A_TIME,
-        "--ignored",
-    ]);
-    shell::run(command.args(harness))
+    shell::run(&mut command)
 }

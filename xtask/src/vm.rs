@@ -5,7 +5,7 @@ pub(crate) mod kernels;
 mod machine;
 mod programs;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use self::kernels::Series;
 use crate::build;
@@ -56,6 +56,7 @@ pub(crate) fn all(paths: &Paths, harness: &[String]) -> Result<()> {
 
 fn some(paths: &Paths, series: &[Series], harness: &[String]) -> Result<()> {
     let programs = programs::build_tests(paths)?;
+    let mut failed = Vec::new();
     for &one in series {
         let kernel = kernels::cached(paths, one)?;
         say(format!(
@@ -63,11 +64,16 @@ fn some(paths: &Paths, series: &[Series], harness: &[String]) -> Result<()> {
             kernel.release
         ));
         let initrd = image::pack(paths, &kernel, &programs, harness)?;
-        machine::boot(paths, &kernel, &initrd)?;
-        say(format!(
-            "the kernel tier passed on Linux {}",
-            kernel.release
-        ));
+        match machine::boot(paths, &kernel, &initrd) {
+            Ok(()) => say(format!(
+                "the kernel tier passed on Linux {}",
+                kernel.release
+            )),
+            Err(error) => failed.push(format!("{error:#}")),
+        }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failed.join("; "));
 }

@@ -116,7 +116,8 @@ pub enum ProbeError {
 
 /// Tells a missing capability from a filter that refuses bpf().
 pub(super) fn refused(what: &'static str, source: io::Error) -> Option<ProbeError> {
-    if source.kind() != io::ErrorKind::PermissionDenied {
+    // The verifier refuses a program with EACCES: that is another matter.
+    if source.raw_os_error() != Some(libc::EPERM) {
         return None;
     }
     let missing = missing_capabilities();

@@ -74,6 +74,12 @@ pub(super) mod flag {
     pub(crate) const ABANDONED: u32 = 1 << 10;
     /// Reached CLOSE.
     pub(crate) const CLOSED: u32 = 1 << 11;
+    /// Counted as opened, or seeded.
+    pub(crate) const OPENED: u32 = 1 << 12;
+    /// Counted into CLOSE_WAIT, and not yet out of it.
+    pub(crate) const CLOSE_WAIT: u32 = 1 << 13;
+    /// The turns are kept from the first byte on.
+    pub(crate) const TURNS: u32 = 1 << 14;
 }
 
 /// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so
@@ -87,7 +93,7 @@ pub(super) struct Conn {
     pub(super) evidence: u8,
     /// The transition last worked on: `old << 8 | new`.
     pub(super) last: u32,
-    pub(super) flags: u32,
+    flags: u32,
     /// `rcv_nxt` when our FIN went out.
     pub(super) fin_rcv_nxt: u32,
     pub(super) cookie: u64,
@@ -102,9 +108,11 @@ pub(super) struct Conn {
     pub(super) asked: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
+    /// See [`Conn::forget`].
+    scratch: u32,
     /// State left for CLOSE.
     pub(super) old_state: u8,
-    pub(super) pad: [u8; 7],
+    pub(super) pad: [u8; 3],
 }
 
 const _: () = assert!(core::mem::offset_of!(Conn, service) == 56);
@@ -162,14 +170,39 @@ impl Conn {
         }
     }
 
+    /// Flags are read from memory each time: what the compiler keeps in a register the verifier tracks
+    /// bit by bit, along every path.
     #[inline(always)]
-    pub(super) const fn has(&self, flag: u32) -> bool {
-        self.flags & flag != 0
+    pub(super) fn has(&self, flag: u32) -> bool {
+        // SAFETY: a reference is always readable.
+        unsafe { (&raw const self.flags).read_volatile() & flag != 0 }
     }
 
     #[inline(always)]
-    pub(super) const fn is_listener(&self) -> bool {
-        self.kind == kind::LISTENER
+    pub(super) fn set(&mut self, flag: u32) {
+        let flags = &raw mut self.flags;
+        // SAFETY: a reference is always readable and writable.
+        unsafe { flags.write_volatile(flags.read_volatile() | flag) };
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(&mut self, flag: u32) {
+        let flags = &raw mut self.flags;
+        // SAFETY: a reference is always readable and writable.
+        unsafe { flags.write_volatile(flags.read_volatile() & !flag) };
+    }
+
+    /// Passes a number through memory. The verifier follows what it knows of a number along every path,
+    /// and of memory it knows nothing: paths that differ in such numbers alone become one, and the
+    /// program stays within what kernels are willing to verify.
+    #[inline(always)]
+    pub(super) fn forget(&mut self, number: u32) -> u32 {
+        let scratch = &raw mut self.scratch;
+        // SAFETY: a reference is always readable and writable.
+        unsafe {
+            scratch.write_volatile(number);
+            scratch.read_volatile()
+        }
     }
 
     #[inline(always)]
@@ -240,11 +273,12 @@ impl Conn {
         }
     }
 
-    /// With TCP Fast Open the program may read before the connection is established: counts the turns
-    /// from the first byte the peer sent.
+    /// The program reads before the connection was seen to be established (TCP Fast Open): counts the
+    /// turns from the first byte the peer sent.
     #[inline(always)]
     pub(super) fn begin_turns_early(&mut self, tcp: Tcp) {
         self.be_child();
+        self.set(flag::TURNS);
         let received = tcp.get::<u64>(offset!(bytes_received)) as u32;
         self.turns
             .begin(tcp.write_seq(), tcp.rcv_nxt().wrapping_sub(received));
@@ -288,7 +322,7 @@ impl Conn {
             self.start_ns = seed.start_ns;
             self.owner_tgid = seed.tgid;
         }
-        self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT;
+        self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT | flag::OPENED | flag::TURNS;
         self.name(sk);
         self.turns.begin(tcp.write_seq(), tcp.copied_seq());
         let Some(row) = counters::row(&self.service) else {
@@ -301,20 +335,21 @@ impl Conn {
                 row.inc(Cell::LISTEN_UP);
             }
             state::ESTABLISHED => {
-                self.flags |= flag::OPEN;
+                self.set(flag::OPEN);
                 row.inc(Cell::SEEDED);
             }
             state::CLOSE_WAIT => {
-                self.flags |= flag::OPEN | flag::JUDGED;
+                self.set(flag::OPEN | flag::JUDGED | flag::CLOSE_WAIT);
                 row.inc(Cell::SEEDED);
                 row.inc(Cell::CLOSE_WAIT_IN);
             }
-            state::FIN_WAIT1 | state::FIN_WAIT2 => {
-                self.flags |= flag::JUDGED | flag::LOCAL_FIN;
+            state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING => {
+                self.set(flag::JUDGED | flag::LOCAL_FIN);
                 self.fin_rcv_nxt = tcp.rcv_nxt();
             }
-            state::LAST_ACK | state::CLOSING => self.flags |= flag::JUDGED,
-            _ => {}
+            state::LAST_ACK => self.set(flag::JUDGED),
+            // It is not established yet: that will be seen.
+            _ => self.clear(flag::OPENED),
         }
     }
 

@@ -1,141 +1,139 @@
 //! The transition to CLOSE: what it was, by the rules of `classify`, counted or left to be settled by
 //! what follows.
 
-use finwatch_common::{Cell, Cut, Outcome, TimeWait};
+use finwatch_common::{Cell, Outcome, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
-    tcp::{SOCK_DEAD, SOCK_DONE, errno, state, unacked, unread},
+    tcp::{SOCK_DEAD, errno, state, unacked},
 };
 
 use super::{
+    catch_up,
     conn::{Conn, NONE, flag, kind, pending},
     counters::{self, Row},
-    judge::{self, EndFacts},
+    judge,
     kernel::{Tcp, offset},
     mini_socket,
-    state::{left, open_early},
+    state::{left, left_close_wait},
     tell::{self, Told},
 };
 
 #[inline(always)]
 pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8) {
-    let err: i32 = tcp.get(offset!(err));
-    let flags = tcp.flags();
-    let dead = flags & SOCK_DEAD != 0;
-    let owned = tcp.owned();
-    let has_file = tcp.has_file();
-    let reset_seen = conn.has(flag::RESET_SEEN)
-        || (!owned
-            && ((err == errno::EPIPE && old == state::CLOSE_WAIT)
-                || (err == errno::ECONNRESET && old != state::CLOSE_WAIT)));
-    if old == state::SYN_SENT || (old == state::SYN_RECV && !has_file && !conn.has(flag::OPEN)) {
+    let old = conn.forget(old.into()) as u8;
+    if old == state::SYN_SENT
+        || (old == state::SYN_RECV && !tcp.has_file() && !conn.has(flag::OPEN))
+    {
         return never_established(conn, row, old);
     }
-    open_early(sk, tcp, conn, row, old);
-    let never_accepted =
-        !owned && !dead && !has_file && (old == state::ESTABLISHED || old == state::CLOSE_WAIT);
-    let time_wait = if err == 0 && !reset_seen && (old == state::FIN_WAIT2 || old == state::CLOSING)
+    catch_up::on_opened(sk, tcp, conn, row, old);
+    catch_up::on_closing(sk, tcp, conn, row, old);
+    let open = old == state::ESTABLISHED || old == state::CLOSE_WAIT;
+    if open {
+        row.inc(Cell::ESTAB_RESETS);
+    }
+    left_close_wait(conn, row);
+    left(conn, row);
+    if open && !tcp.owned() && !is_orphan(tcp) && !tcp.has_file() {
+        conn.set(flag::NEVER_ACCEPTED);
+        row.inc(Cell::ACCEPT_QUEUE_DROPPED);
+    }
+    let err: i32 = tcp.sock(offset!(err));
+    if !tcp.owned()
+        && ((err == errno::EPIPE && old == state::CLOSE_WAIT)
+            || (err == errno::ECONNRESET && old != state::CLOSE_WAIT))
+    {
+        conn.set(flag::RESET_SEEN);
+    }
+    let time_wait = if err == 0
+        && !conn.has(flag::RESET_SEEN)
+        && (old == state::FIN_WAIT2 || old == state::CLOSING)
     {
         mini_socket::left_by(tcp, conn.cookie)
     } else {
         TimeWait::None
     };
-    let copied_seq = tcp.copied_seq();
-    let unread = unread(tcp.rcv_nxt(), copied_seq, flags & SOCK_DONE != 0);
+    let time_wait = conn.forget(time_wait as u32);
+    let unread = conn.forget(tcp.unread());
     let unacked = unacked(tcp.write_seq(), tcp.get(offset!(snd_una)), old);
+    let unacked = conn.forget(unacked);
+    conn.unread = unread;
+    conn.old_state = old;
+    conn.set(flag::CLOSED);
     let verdict = classify(End {
         old_state: old,
-        owned,
-        never_accepted,
+        owned: tcp.owned(),
+        never_accepted: conn.has(flag::NEVER_ACCEPTED),
         err,
-        shutdown: tcp.get(offset!(shutdown)),
-        reset_seen,
+        shutdown: tcp.sock(offset!(shutdown)),
+        reset_seen: conn.has(flag::RESET_SEEN),
         reset_before: conn.has(flag::RESET_BEFORE),
         retrying: tcp.retrying(),
         unacked: unacked > 0,
-        time_wait,
-    });
-    if old == state::ESTABLISHED || old == state::CLOSE_WAIT {
-        row.inc(Cell::ESTAB_RESETS);
-        if old == state::CLOSE_WAIT {
-            row.inc(Cell::CLOSE_WAIT_OUT);
-        }
-    }
-    left(conn, row);
-    conn.flags |= flag::CLOSED;
-    conn.old_state = old;
-    conn.unread = unread;
-    if never_accepted {
-        conn.flags |= flag::NEVER_ACCEPTED;
-        row.inc(Cell::ACCEPT_QUEUE_DROPPED);
-    }
-
-    let ours = matches!(
-        verdict,
-        Verdict::ResetFollows | Verdict::Known(Outcome::ResetSent)
-    );
-    judge::at_end(
-        tcp,
-        conn,
-        row,
-        EndFacts {
-            old,
-            ours,
-            reset_seen,
-            owned,
-            never_accepted,
-            unread,
-            copied_seq,
+        time_wait: if time_wait == 0 {
+            TimeWait::None
+        } else {
+            TimeWait::TimeWait
         },
-    );
-    if unread > 0 {
-        if verdict_is_abort(verdict) {
-            row.inc(Cell::UNREAD);
-            row.add(Cell::UNREAD_BYTES, unread.into());
-        } else if !dead {
-            conn.flags |= flag::UNREAD_LATER;
+    });
+    let verdict = conn.forget(verdict.code());
+
+    match Verdict::from_code(verdict) {
+        Verdict::ResetFollows | Verdict::Known(Outcome::ResetSent) => {
+            judge::ended_by_us(tcp, conn, row, old, unread);
         }
-    } else if !dead && old == state::FIN_WAIT2 {
-        conn.flags |= flag::UNREAD_LATER;
+        Verdict::Known(Outcome::ResetReceived) | Verdict::ReceivedUnlessResetFollows => {
+            judge::ended_by_peer(tcp, conn, row);
+        }
+        _ => {}
+    }
+    if unread > 0 && verdict == Verdict::ResetFollows.code() {
+        row.inc(Cell::UNREAD);
+        row.add(Cell::UNREAD_BYTES, unread.into());
+    } else if (unread > 0 || old == state::FIN_WAIT2) && !is_orphan(tcp) {
+        conn.set(flag::UNREAD_LATER);
     }
     if unacked > 0 {
         row.inc(Cell::UNACKED);
         row.add(Cell::UNACKED_BYTES, unacked.into());
     }
+    let outcome = count_end(conn, row, old, Verdict::from_code(verdict));
+    let outcome = conn.forget(outcome as u32) as u8;
+    count_mini_socket(conn, row, old, outcome, time_wait);
+    let told = Told {
+        old,
+        outcome,
+        time_wait: time_wait as u8,
+        unread,
+        unacked,
+        err,
+    };
+    tell::close(tcp, conn, told);
+}
 
-    let outcome = count_end(conn, row, old, verdict);
+/// No program holds the socket any more (`sock_orphan`).
+#[inline(always)]
+fn is_orphan(tcp: Tcp) -> bool {
+    tcp.flags() & SOCK_DEAD != 0
+}
+
+#[inline(always)]
+fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32) {
+    const TIME_WAIT: u32 = TimeWait::TimeWait as u32;
+    const FIN_WAIT2: u32 = TimeWait::FinWait2 as u32;
     match time_wait {
-        TimeWait::None
-            if old == state::CLOSING && matches!(verdict, Verdict::Known(Outcome::Fin)) =>
-        {
-            row.inc(Cell::NO_MINI_SOCKET_BOTH);
-        }
-        TimeWait::None => {}
-        TimeWait::TimeWait => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
-        TimeWait::FinWait2 => {
+        TIME_WAIT => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
+        FIN_WAIT2 => {
             row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
             if conn.cut != NONE {
                 mini_socket::remember_cut(conn.cookie);
             }
         }
+        _ if old == state::CLOSING && outcome == Outcome::Fin as u8 => {
+            row.inc(Cell::NO_MINI_SOCKET_BOTH);
+        }
+        _ => {}
     }
-    tell::close(
-        tcp,
-        conn,
-        Told {
-            old,
-            outcome,
-            time_wait,
-            unread,
-            unacked,
-            err,
-        },
-    );
-}
-
-#[inline(always)]
-const fn verdict_is_abort(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::ResetFollows)
 }
 
 #[inline(always)]
@@ -211,8 +209,9 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
     let Some(conn) = Conn::find(sk) else {
         return 0;
     };
+    let skipped = conn.has(flag::OPENED) && !conn.has(flag::CLOSED);
     if conn.kind != kind::CONNECTION
-        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER))
+        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER) && !skipped)
     {
         return 0;
     }
@@ -222,6 +221,9 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
     let Some(row) = counters::row(&conn.service) else {
         return 0;
     };
+    if skipped {
+        catch_up::on_end(sk, tcp, conn, row);
+    }
     if conn.pending == pending::RESET_FOLLOWS {
         // No RST came: a mini-socket could not be had, or the namespace is being torn down.
         if conn.old_state == state::FIN_WAIT2 {
@@ -233,7 +235,7 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         }
     }
     if conn.has(flag::UNREAD_LATER) {
-        conn.flags &= !flag::UNREAD_LATER;
+        conn.clear(flag::UNREAD_LATER);
         let unread = tcp.unread();
         if unread > 0 {
             row.inc(Cell::UNREAD);

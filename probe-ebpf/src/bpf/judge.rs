@@ -12,19 +12,26 @@ use super::{
     task::Task,
 };
 
-/// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it.
+/// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it;
+/// `write_seq`: without our FIN.
 #[inline(always)]
-pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool) {
-    conn.flags |= flag::JUDGED;
+pub(super) fn closed_by_us(
+    conn: &mut Conn,
+    row: Row,
+    by_process: bool,
+    write_seq: u32,
+    unread: u32,
+) {
+    conn.set(flag::JUDGED);
     if by_process {
         let task = Task::current();
         conn.closer_tgid = task.tgid();
         if task.is_exiting() {
-            conn.flags |= flag::BY_EXIT;
+            conn.set(flag::BY_EXIT);
             row.inc(Cell::EXIT);
         }
     }
-    let turn = conn.turns.last(tcp.write_seq(), tcp.unread());
+    let turn = conn.turns.last(write_seq, unread);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
@@ -40,7 +47,7 @@ pub(super) fn closed_by_us(tcp: Tcp, conn: &mut Conn, row: Row, by_process: bool
 /// The first closing transition is the peer's: did it give up, or leave us without an answer?
 #[inline(always)]
 pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
-    conn.flags |= flag::JUDGED;
+    conn.set(flag::JUDGED);
     let unread = tcp.unread();
     let turn = conn.turns.last(tcp.write_seq(), unread);
     conn.since_read = turn.since_read;
@@ -64,7 +71,7 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
 
 #[inline(always)]
 fn abandoned(conn: &mut Conn, row: Row) {
-    conn.flags |= flag::ABANDONED;
+    conn.set(flag::ABANDONED);
     row.inc(Cell::ABANDONED);
 }
 
@@ -83,49 +90,26 @@ pub(super) fn cut(conn: &mut Conn, row: Row, cause: Cut) {
     }
 }
 
-/// What [`at_end`] needs to know.
-pub(super) struct EndFacts {
-    pub(super) old: u8,
-    pub(super) ours: bool,
-    pub(super) reset_seen: bool,
-    pub(super) owned: bool,
-    pub(super) never_accepted: bool,
-    pub(super) unread: u32,
-    pub(super) copied_seq: u32,
+/// This host ends the connection: by an abort, a death, or its listener's end.
+#[inline(always)]
+pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: u32) {
+    let lost = conn.is_server() && !is_goodbye(unread);
+    if !conn.has(flag::JUDGED) {
+        if lost {
+            cut(conn, row, Cut::Unread);
+        }
+        let by_process = tcp.owned() || conn.has(flag::NEVER_ACCEPTED);
+        closed_by_us(conn, row, by_process, tcp.write_seq(), unread);
+    } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
+        let early = conn.unread_before_fin(tcp.copied_seq());
+        cut(conn, row, if early { Cut::Unread } else { Cut::Late });
+    }
 }
 
+/// The peer's RST ends the connection.
 #[inline(always)]
-pub(super) fn at_end(tcp: Tcp, conn: &mut Conn, row: Row, facts: EndFacts) {
-    let EndFacts {
-        old,
-        ours,
-        reset_seen,
-        owned,
-        never_accepted,
-        unread,
-        copied_seq,
-    } = facts;
-    let lost = !is_goodbye(unread);
+pub(super) fn ended_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
     if !conn.has(flag::JUDGED) {
-        if ours {
-            if conn.is_server() && lost {
-                cut(conn, row, Cut::Unread);
-            }
-            closed_by_us(tcp, conn, row, owned || never_accepted);
-        } else if reset_seen {
-            closed_by_peer(tcp, conn, row);
-        }
-    } else if ours
-        && conn.is_server()
-        && conn.has(flag::LOCAL_FIN)
-        && lost
-        && old != state::CLOSE_WAIT
-    {
-        let cause = if conn.unread_before_fin(copied_seq) {
-            Cut::Unread
-        } else {
-            Cut::Late
-        };
-        cut(conn, row, cause);
+        closed_by_peer(tcp, conn, row);
     }
 }

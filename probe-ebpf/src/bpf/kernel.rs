@@ -1,5 +1,7 @@
 //! Typed reads of kernel structures at offsets that user space took from the running kernel's BTF.
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock};
 use finwatch_common::{Features, MISSING, Offsets};
 use finwatch_probe::tcp::{SOCK_DONE, unread};
@@ -91,42 +93,64 @@ impl Typed {
     }
 }
 
-/// A full TCP socket: `struct tcp_sock`, which begins with `struct sock`.
+/// A full TCP socket.
 #[derive(Clone, Copy)]
-pub(super) struct Tcp(Typed);
+pub(super) struct Tcp {
+    /// As `struct tcp_sock`, which begins with `struct sock`.
+    tcp: Typed,
+    /// As whatever came with the event: `struct sock` from a tracepoint, whose loads newer kernels do
+    /// not have to guard.
+    sock: Typed,
+}
 
 impl Tcp {
-    /// `None` when it is a mini-socket, a request socket or no TCP socket.
+    /// Of a tracepoint's `struct sock`. `None` when it is no full TCP socket.
     #[inline(always)]
     pub(super) fn of(sk: *const u8) -> Option<Self> {
-        // SAFETY: the helper checks the socket itself.
-        let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) };
-        (!tcp.is_null()).then(|| Self(Typed::new(tcp.cast::<u8>().cast_const())))
+        let mut tcp = Self::of_common(sk)?;
+        tcp.sock = Typed::new(sk);
+        Some(tcp)
     }
 
+    /// Of a `struct sock_common`. `None` when it is a mini-socket, a request socket or not TCP.
+    #[inline(always)]
+    pub(super) fn of_common(sk: *const u8) -> Option<Self> {
+        // SAFETY: the helper checks the socket itself.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()) };
+        let tcp = Typed::new(tcp.cast::<u8>().cast_const());
+        (!tcp.is_null()).then_some(Self { tcp, sock: tcp })
+    }
+
+    /// A field of `struct tcp_sock` or of what it begins with.
     #[inline(always)]
     pub(super) fn get<T: Copy>(self, offset: usize) -> T {
-        self.0.get(offset)
+        self.tcp.get(offset)
+    }
+
+    /// A field of `struct sock`.
+    #[inline(always)]
+    pub(super) fn sock<T: Copy>(self, offset: usize) -> T {
+        self.sock.get(offset)
     }
 
     #[inline(always)]
     pub(super) const fn ptr(self) -> *const u8 {
-        self.0.ptr()
+        self.tcp.ptr()
     }
 
     #[inline(always)]
     pub(super) fn net_cookie(self) -> u64 {
-        self.0.follow(offset!(net)).get(offset!(net_cookie))
+        self.net().get(offset!(net_cookie))
     }
 
     #[inline(always)]
     pub(super) fn net_inum(self) -> u32 {
-        self.0.follow(offset!(net)).get(offset!(net_inum))
+        self.net().get(offset!(net_inum))
     }
 
     #[inline(always)]
     pub(super) fn net(self) -> Typed {
-        self.0.follow(offset!(net))
+        self.sock.follow(offset!(net))
     }
 
     /// cgroup v2 id: of the socket, inherited from the listener, valid in every context.
@@ -135,7 +159,7 @@ impl Tcp {
         if offset!(cgroup) == MISSING as usize {
             return 0;
         }
-        self.0
+        self.sock
             .follow(offset!(cgroup))
             .follow(offset!(cgroup_kn))
             .get(offset!(kn_id))
@@ -149,23 +173,25 @@ impl Tcp {
 
     #[inline(always)]
     pub(super) fn remote_port(self) -> u16 {
-        u16::from_be(self.get(offset!(dport)))
+        u16::from_be(self.sock(offset!(dport)))
     }
 
     /// Whether process context holds the socket: only then is `current` the one who acts.
     #[inline(always)]
     pub(super) fn owned(self) -> bool {
-        self.get::<u32>(offset!(owned)) != 0
+        self.sock::<u32>(offset!(owned)) != 0
     }
 
     #[inline(always)]
     pub(super) fn has_file(self) -> bool {
-        !self.0.follow(offset!(socket)).is_null()
+        // Opaque, else the compiler joins this test with others by arithmetic on the pointer, which the
+        // verifier refuses.
+        black_box(!self.sock.follow(offset!(socket)).is_null())
     }
 
     #[inline(always)]
     pub(super) fn flags(self) -> u64 {
-        self.get(offset!(sk_flags))
+        self.sock(offset!(sk_flags))
     }
 
     #[inline(always)]
@@ -221,15 +247,15 @@ impl Tcp {
     fn addr(self, v4: usize, v6: usize, out: &mut [u8; 16]) {
         const AF_INET6: u16 = 10;
         let out = out.as_mut_ptr().cast::<u32>();
-        let words: [u32; 4] = if self.get::<u16>(offset!(family)) == AF_INET6 {
+        let words: [u32; 4] = if self.sock::<u16>(offset!(family)) == AF_INET6 {
             [
-                self.get(v6),
-                self.get(v6 + 4),
-                self.get(v6 + 8),
-                self.get(v6 + 12),
+                self.sock(v6),
+                self.sock(v6 + 4),
+                self.sock(v6 + 8),
+                self.sock(v6 + 12),
             ]
         } else {
-            v4_mapped(self.get(v4))
+            v4_mapped(self.sock(v4))
         };
         let mut i = 0;
         while i < 4 {

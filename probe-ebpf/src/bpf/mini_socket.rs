@@ -40,7 +40,7 @@ pub(super) fn is_cut(cookie: u64) -> bool {
 pub(super) fn left_by(tcp: Tcp, cookie: u64) -> TimeWait {
     let hashinfo = hashinfo(tcp.net());
     let mask: u32 = hashinfo.get(offset!(ehash_mask));
-    let hash: u32 = tcp.get(offset!(hash));
+    let hash: u32 = tcp.sock(offset!(hash));
     let chain = u64::from(hash & mask);
     // Read by copy, so that it is a number: the bucket's place is computed.
     let ehash = Raw(hashinfo.ptr() as u64).get::<u64>(offset!(ehash));

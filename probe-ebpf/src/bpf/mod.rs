@@ -1,6 +1,7 @@
 //! Entry points, and what every one of them shares. Each quotes the kernel prototype it trusts.
 
 mod atomic;
+mod catch_up;
 mod conn;
 mod counters;
 mod end;
@@ -17,6 +18,7 @@ mod state;
 mod survey;
 mod task;
 mod tell;
+mod token;
 
 use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 

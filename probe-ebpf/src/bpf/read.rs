@@ -1,6 +1,9 @@
 //! The read hook. It runs once a read of every program on the host, so it does next to nothing.
 
-use super::{conn::Conn, kernel::Tcp};
+use super::{
+    conn::{Conn, flag},
+    kernel::Tcp,
+};
 
 /// The program took bytes from `sk`.
 #[inline(always)]
@@ -11,7 +14,7 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     let Some(tcp) = Tcp::of(sk) else {
         return 0;
     };
-    if conn.is_listener() {
+    if !conn.has(flag::TURNS) {
         conn.begin_turns_early(tcp);
     }
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq());

@@ -291,7 +291,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
             flags |= reset_flags::CUT_LATE;
         }
     } else if !answers_segment {
-        conn.flags |= flag::RESET_BEFORE;
+        conn.set(flag::RESET_BEFORE);
     }
     let service = conn.service;
     let told = ToldReset {
@@ -339,7 +339,7 @@ fn unread_of(sk: Raw) -> u32 {
 pub(super) fn on_receive_reset(sk: *const u8) -> i32 {
     if let Some(conn) = Conn::find(sk) {
         conn.be_child();
-        conn.flags |= flag::RESET_SEEN;
+        conn.set(flag::RESET_SEEN);
     }
     0
 }

@@ -9,6 +9,7 @@ use finwatch_common::{Cell, Loss, Role};
 use finwatch_probe::tcp::{IPPROTO_TCP, state};
 
 use super::{
+    catch_up,
     conn::{Conn, flag, kind},
     counters::{self, Row},
     end, judge,
@@ -16,6 +17,7 @@ use super::{
     losses,
     task::Task,
     tell,
+    token::Token,
 };
 
 /// Which of the two programs runs.
@@ -68,9 +70,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         return 0;
     };
     let transition = u32::from(old) << 8 | u32::from(new);
+    let token = Token::of(Typed::new(sk).get(offset!(hash)), transition);
     if pass == Pass::Second
-        && let Some(conn) = Conn::find(sk)
-        && conn.last == transition
+        && (token.take() || Conn::find(sk).is_some_and(|conn| conn.last == transition))
     {
         return 0;
     }
@@ -101,6 +103,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         }
     }
     conn.last = transition;
+    if pass == Pass::First {
+        token.leave();
+    }
     debug!(
         ctx,
         "cookie {} port {}: state {} to {}", conn.cookie, conn.service.port, old, new
@@ -110,7 +115,7 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
 
 #[inline(always)]
 fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
-    conn.reset(tcp, Role::Server, tcp.get(offset!(num)));
+    conn.reset(tcp, Role::Server, tcp.sock(offset!(num)));
     conn.own_by_current();
     conn.kind = kind::LISTENER;
     conn.note_port();
@@ -149,12 +154,12 @@ fn establish(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8) {
     conn.name(sk);
     // SAFETY: the helper has no preconditions.
     conn.opened_at_ns = unsafe { bpf_ktime_get_ns() };
-    if conn.turns.count == 0 {
+    if !conn.has(flag::TURNS) {
+        conn.set(flag::TURNS);
         conn.turns.begin(tcp.write_seq(), tcp.copied_seq());
     }
     if let Some(row) = counters::row(&conn.service) {
-        conn.flags |= flag::OPEN;
-        row.inc_at::<{ Cell::OPENED.index() }>();
+        opened(conn, row);
     }
 }
 
@@ -169,18 +174,21 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
             tell::listener(tcp, conn, 0);
         }
         Work::CloseFirst => {
-            open_early(sk, tcp, conn, row, old);
+            catch_up::on_opened(sk, tcp, conn, row, old);
             left(conn, row);
-            conn.flags |= flag::LOCAL_FIN;
+            conn.set(flag::LOCAL_FIN);
             conn.fin_rcv_nxt = tcp.rcv_nxt();
-            judge::closed_by_us(tcp, conn, row, tcp.owned());
+            judge::closed_by_us(conn, row, tcp.owned(), tcp.write_seq(), tcp.unread());
         }
         Work::PeerCloses => {
+            catch_up::on_opened(sk, tcp, conn, row, old);
+            conn.set(flag::CLOSE_WAIT);
             row.inc_at::<{ Cell::CLOSE_WAIT_IN.index() }>();
             judge::closed_by_peer(tcp, conn, row);
         }
         Work::CloseSecond => {
-            row.inc_at::<{ Cell::CLOSE_WAIT_OUT.index() }>();
+            catch_up::on_close_wait(sk, tcp, conn, row, old);
+            left_close_wait(conn, row);
             left(conn, row);
             if tcp.owned() {
                 conn.closer_tgid = Task::current().tgid();
@@ -191,24 +199,24 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
     }
 }
 
-/// With TCP Fast Open a connection may be used and closed before it is established.
 #[inline(always)]
-pub(super) fn open_early(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8) {
-    if old != state::SYN_RECV || conn.has(flag::OPEN) {
-        return;
-    }
-    if conn.is_listener() {
-        conn.begin_turns_early(tcp);
-    }
-    conn.name(sk);
-    conn.flags |= flag::OPEN;
-    row.inc(Cell::OPENED);
+pub(super) fn opened(conn: &mut Conn, row: Row) {
+    conn.set(flag::OPEN | flag::OPENED);
+    row.inc_at::<{ Cell::OPENED.index() }>();
 }
 
 #[inline(always)]
 pub(super) fn left(conn: &mut Conn, row: Row) {
     if conn.has(flag::OPEN) {
-        conn.flags &= !flag::OPEN;
+        conn.clear(flag::OPEN);
         row.inc_at::<{ Cell::LEFT.index() }>();
+    }
+}
+
+#[inline(always)]
+pub(super) fn left_close_wait(conn: &mut Conn, row: Row) {
+    if conn.has(flag::CLOSE_WAIT) {
+        conn.clear(flag::CLOSE_WAIT);
+        row.inc_at::<{ Cell::CLOSE_WAIT_OUT.index() }>();
     }
 }

@@ -50,13 +50,13 @@ pub(super) fn on_socket(ctx: *const IterContext) -> i32 {
     if sk.is_null() {
         return 0;
     }
-    let Some(tcp) = Tcp::of(sk) else {
+    let Some(tcp) = Tcp::of_common(sk) else {
         return 0;
     };
-    if tcp.get::<u16>(offset!(protocol)) != IPPROTO_TCP {
+    if tcp.sock::<u16>(offset!(protocol)) != IPPROTO_TCP {
         return 0;
     }
-    let tcp_state: u8 = tcp.get(offset!(state));
+    let tcp_state: u8 = tcp.sock(offset!(state));
     // A child that is not established yet still holds its listener's copy.
     if tcp_state == state::SYN_RECV
         || tcp_state == state::CLOSE
@@ -84,8 +84,8 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
     let (kind, a, b) = match (conn.kind, tcp_state) {
         (kind::LISTENER, state::LISTEN) => (
             survey_kind::LISTENER,
-            tcp.get(offset!(ack_backlog)),
-            tcp.get(offset!(max_ack_backlog)),
+            tcp.sock(offset!(ack_backlog)),
+            tcp.sock(offset!(max_ack_backlog)),
         ),
         (kind::CONNECTION, state::ESTABLISHED) => {
             let unread = tcp.unread();

@@ -1,8 +1,8 @@
 //! Records for the ring: what a listener or a connection did, with its evidence.
 
 use finwatch_common::{
-    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Loss, Lost, Outcome,
-    ResetRecord, ServiceKey, TimeWait, close_flags,
+    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Loss, Lost, ResetRecord,
+    ServiceKey, TimeWait, close_flags,
 };
 use finwatch_probe::{classify::origin, tcp::SOCK_DONE};
 
@@ -30,8 +30,8 @@ pub(super) fn listener(tcp: Tcp, conn: &Conn, up: u8) {
         local_addr,
         tgid: if owned { task.tgid() } else { 0 },
         netns_inum: conn.netns_inum,
-        backlog: tcp.get(offset!(ack_backlog)),
-        backlog_limit: tcp.get(offset!(max_ack_backlog)),
+        backlog: tcp.sock(offset!(ack_backlog)),
+        backlog_limit: tcp.sock(offset!(max_ack_backlog)),
         up,
         by_exit: u8::from(owned && task.is_exiting()),
         pad: [0; 6],
@@ -44,8 +44,8 @@ pub(super) fn listener(tcp: Tcp, conn: &Conn, up: u8) {
 /// What [`close`] needs beside the connection's own memory.
 pub(super) struct Told {
     pub(super) old: u8,
-    pub(super) outcome: Outcome,
-    pub(super) time_wait: TimeWait,
+    pub(super) outcome: u8,
+    pub(super) time_wait: u8,
     pub(super) unread: u32,
     pub(super) unacked: u32,
     pub(super) err: i32,
@@ -96,8 +96,8 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).sk_err).write(err as u16);
         (&raw mut (*to).old_state).write(old);
         (&raw mut (*to).origin).write(origin(old) as u8);
-        (&raw mut (*to).outcome).write(outcome as u8);
-        (&raw mut (*to).time_wait).write(time_wait as u8);
+        (&raw mut (*to).outcome).write(outcome);
+        (&raw mut (*to).time_wait).write(time_wait);
         (&raw mut (*to).cut).write(conn.cut);
         (&raw mut (*to).evidence).write(conn.evidence);
         (&raw mut (*to).reason).write(0);
@@ -107,7 +107,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
 }
 
 #[inline(always)]
-const fn told_flags(conn: &Conn) -> u16 {
+fn told_flags(conn: &Conn) -> u16 {
     let mut flags = 0;
     if conn.has(flag::PREEXISTING) {
         flags |= close_flags::PREEXISTING;

@@ -28,6 +28,14 @@ impl Observed {
         Self::of(&counters.live().unwrap(), netns)
     }
 
+    /// Reads the rows of one port of one namespace: a server's, and those of its clients.
+    pub(crate) fn read_port(counters: &Counters, netns: u64, port: u16) -> Self {
+        let mut reading = counters.live().unwrap();
+        reading.rows.retain(|(key, _)| key.port == port);
+        reading.resets.retain(|(key, _)| key.service.port == port);
+        Self::of(&reading, netns)
+    }
+
     /// Sums the rows of one namespace.
     pub(crate) fn of(reading: &Reading, netns: u64) -> Self {
         let mut observed = Self::default();

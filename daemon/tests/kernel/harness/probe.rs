@@ -14,7 +14,7 @@ pub(crate) struct Shared {
 /// What the tests load the programs with.
 pub(crate) const OPTIONS: ProbeOptions = ProbeOptions {
     ring_bytes: 1 << 22,
-    max_rows: 8192,
+    max_rows: None,
     log: false,
 };
 

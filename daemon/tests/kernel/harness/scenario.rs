@@ -20,7 +20,7 @@ pub(crate) fn scenario(body: impl FnOnce(&Netns) -> Expect + Send) {
 pub(crate) fn settle(ns: &Netns, expect: &Expect) {
     let counters = shared().counters();
     let mut observed = Observed::default();
-    let settled = wait::within(wait::SETTLE, &mut || {
+    let settled = within_settle(&mut || {
         observed = Observed::read(counters, ns.cookie());
         observed.differences(expect).is_empty()
     });
@@ -29,4 +29,9 @@ pub(crate) fn settle(ns: &Netns, expect: &Expect) {
         "finwatch counted otherwise:\n  {}",
         observed.differences(expect).join("\n  ")
     );
+}
+
+/// Whether `holds` came true in the time that counts may take to show.
+pub(crate) fn within_settle(holds: &mut dyn FnMut() -> bool) -> bool {
+    wait::within(wait::SETTLE, holds)
 }

@@ -15,6 +15,8 @@ mod listeners;
 mod multipath;
 mod reset_received;
 mod seeding;
+mod servers;
+mod services;
 mod stops;
 mod timeouts;
 mod turns;

@@ -56,7 +56,12 @@ fn sockets_older_than_the_programs() {
             ),
         );
         let observed = Observed::read(&counters, ns.cookie());
-        assert_eq!(observed.server.get(Cell::LISTEN_UP), 1);
+        assert_eq!(
+            observed.server.get(Cell::LISTEN_UP),
+            1,
+            "the listener is seeded; lost: {:?}",
+            probe.losses()
+        );
 
         // New ones are counted as everywhere, and the old ones end.
         let (client, server) = pair(&listener);

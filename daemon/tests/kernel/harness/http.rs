@@ -1,0 +1,113 @@
+//! HTTP clients that count for themselves: a request is written, and then an answer comes or does not.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use super::nginx;
+
+/// Something that requests go into and answers come out of.
+pub(crate) struct Client<R, W> {
+    from: R,
+    to: W,
+}
+
+/// A client without TLS.
+pub(crate) type Plain = Client<TcpStream, TcpStream>;
+
+impl Plain {
+    /// Connects to the server's plain port.
+    pub(crate) fn connect() -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", nginx::PLAIN))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            from: stream.try_clone()?,
+            to: stream,
+        })
+    }
+}
+
+impl<R: Read, W: Write> Client<R, W> {
+    /// Writes a request in one piece.
+    pub(crate) fn ask(&mut self, path: &str) -> io::Result<()> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: finwatch-kernel-tests\r\n\r\n"
+        );
+        self.to.write_all(request.as_bytes())?;
+        self.to.flush()
+    }
+
+    /// Reads one answer to its end; `false` when the connection ended before.
+    pub(crate) fn answered(&mut self) -> bool {
+        let mut answer = Vec::new();
+        let mut portion = [0; 4096];
+        loop {
+            if is_complete(&answer) {
+                return true;
+            }
+            match self.from.read(&mut portion) {
+                Ok(length) if length > 0 => answer.extend(&portion[..length]),
+                _ => return false,
+            }
+        }
+    }
+
+    /// Asks, and must be answered.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, path: &str) {
+        self.ask(path).unwrap();
+        assert!(self.answered(), "the server answers");
+    }
+}
+
+/// A client with TLS: a process of `openssl s_client`, which says goodbye as TLS clients do.
+pub(crate) struct Tls {
+    process: Child,
+    pub(crate) talk: Client<ChildStdout, ChildStdin>,
+}
+
+impl Tls {
+    /// Connects to the server's TLS port with `version`, such as `-tls1_3`.
+    pub(crate) fn connect(version: &str) -> Self {
+        let mut process = Command::new("openssl")
+            .args(["s_client", "-quiet", version, "-connect"])
+            .arg(format!("127.0.0.1:{}", nginx::TLS))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl starts; Debian's package is openssl");
+        let talk = Client {
+            from: process.stdout.take().unwrap(),
+            to: process.stdin.take().unwrap(),
+        };
+        Self { process, talk }
+    }
+
+    /// Waits until the client has seen the end of the connection.
+    pub(crate) fn wait(&mut self) {
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn is_complete(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.parse::<usize>().ok());
+    length.is_some_and(|length| body.len() >= length)
+}
