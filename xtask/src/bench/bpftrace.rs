@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -18,7 +17,7 @@ pub(super) struct Bpftrace {
     out: BufReader<ChildStdout>,
 }
 
-/// What the script counted on the load's port.
+/// What the script counted on the load's ports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) opened: u64,
@@ -26,20 +25,36 @@ pub(super) struct Counted {
     pub(super) resets_sent: u64,
 }
 
-const SCRIPT: &str = include_str!("count.bt");
+/// A script of this folder.
+pub(super) struct Script {
+    name: &'static str,
+    text: &'static str,
+}
+
+/// The same counts as finwatch's.
+pub(super) const COUNT: Script = Script {
+    name: "count.bt",
+    text: include_str!("count.bt"),
+};
+
+/// As cheap as can be: guesses in place of memory.
+pub(super) const GUESS: Script = Script {
+    name: "guess.bt",
+    text: include_str!("guess.bt"),
+};
 
 // === impl Bpftrace ===
 
 impl Bpftrace {
-    pub(super) fn start(paths: &Paths) -> Result<Self> {
+    pub(super) fn start(paths: &Paths, script: &Script) -> Result<Self> {
         let folder = paths.target.join("bench");
         let log = folder.join("bpftrace.log");
         let errors = create(&log)?;
-        let script = folder.join("count.bt");
-        write(&script, SCRIPT)?;
+        let file = folder.join(script.name);
+        fs::write(&file, script.text).with_context(|| format!("write {}", file.display()))?;
         let mut child = Command::new("bpftrace")
             .args(["-f", "json"])
-            .arg(&script)
+            .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -82,8 +97,11 @@ impl Bpftrace {
                 bail!("bpftrace ended before it attached its programs");
             }
         }
-        // It says so just before it attaches them.
-        thread::sleep(Duration::from_millis(500));
+        // It says so just before it loads and attaches them.
+        thread::sleep(Duration::from_secs(1));
+        if let Some(status) = self.child.try_wait().context("look after bpftrace")? {
+            bail!("bpftrace ended: {status}");
+        }
         Ok(())
     }
 }
@@ -103,8 +121,8 @@ fn counted(printed: &str) -> Result<Counted> {
             serde_json::from_str(line).with_context(|| format!("read bpftrace's line `{line}`"))?;
         for (name, value) in said["data"].as_object().into_iter().flatten() {
             match name.as_str() {
-                "@opened" => counted.opened += on_port(value),
-                "@ended" => counted.ended += on_port(value),
+                "@opened" => counted.opened += on_ports(value),
+                "@ended" => counted.ended += on_ports(value),
                 "@resets_sent" => counted.resets_sent += value.as_u64().unwrap_or(0),
                 _ => {}
             }
@@ -113,20 +131,19 @@ fn counted(printed: &str) -> Result<Counted> {
     Ok(counted)
 }
 
-/// The sum of a table whose keys begin with the port: `{"7900,1": 5}`.
-fn on_port(table: &Value) -> u64 {
-    let prefix = format!("{},", load::PORT);
+/// The sum of a table whose keys begin with one of the load's ports: `{"7900,1": 5}`.
+fn on_ports(table: &Value) -> u64 {
+    let is_ours = |key: &str| {
+        let port = key.split(',').next();
+        load::ports().any(|ours| port == Some(ours.to_string().as_str()))
+    };
     table
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(key, _)| key.starts_with(&prefix))
+        .filter(|(key, _)| is_ours(key))
         .filter_map(|(_, count)| count.as_u64())
         .sum()
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -134,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_counts_of_the_loads_port() {
+    fn reads_the_counts_of_the_loads_ports() {
         let printed = r#"
 {"type": "map", "data": {"@opened": {"7900,0": 5, "7900,1": 6, "79,1": 9}}}
 {"type": "map", "data": {"@ended": {"7900,1,9": 4}}}

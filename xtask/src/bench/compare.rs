@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::bpftrace::Bpftrace;
+use super::bpftrace::{self, Bpftrace};
 use super::daemon::{Daemon, Scrape};
 use super::load::{self, Ends, Outcome};
 use super::sys;
@@ -42,6 +42,8 @@ pub(super) struct Held {
 
 pub(super) fn run(paths: &Paths, rounds: usize, time: Duration) -> Result<Comparison> {
     let mut comparison = Comparison::default();
+    // The first run finds caches cold; it counts for nobody.
+    load::run(Duration::from_secs(1)).context("run the load once to warm up")?;
     for round in 0..rounds {
         say(format!(
             "round {} of {rounds}: the load with nothing, finwatch and bpftrace attached",
@@ -117,7 +119,7 @@ fn with_finwatch(paths: &Paths, time: Duration) -> Result<Sample> {
 }
 
 fn with_bpftrace(paths: &Paths, time: Duration) -> Result<Sample> {
-    let bpftrace = Bpftrace::start(paths)?;
+    let bpftrace = Bpftrace::start(paths, &bpftrace::COUNT)?;
     let cpu_before = sys::cpu_of(bpftrace.pid())?;
     let outcome = load::run(time).context("run the load with bpftrace attached")?;
     let observer_cpu = sys::cpu_of(bpftrace.pid())?.saturating_sub(cpu_before);
@@ -136,10 +138,10 @@ fn with_bpftrace(paths: &Paths, time: Duration) -> Result<Sample> {
 
 /// Everything that the load did and that the namespace's own counters say, against the daemon's.
 fn counted_by_finwatch(outcome: &Outcome, scrape: &Scrape) -> Vec<Held> {
-    let port = load::PORT.to_string();
-    let count = |name: &str, labels: &[(&str, &str)]| {
-        let labels = [&[("port", port.as_str())], labels].concat();
-        scrape.count(name, &labels)
+    let ports: Vec<String> = load::ports().map(|port| port.to_string()).collect();
+    let count = |name: &str, labels: &[(&str, &str)]| -> u64 {
+        let on = |port| scrape.count(name, &[&[("port", port)], labels].concat());
+        ports.iter().map(|port| on(port.as_str())).sum()
     };
     let opened = |role| count("finwatch_tcp_opened_total", &[("role", role)]);
     let closes = |role, origin, outcome| {

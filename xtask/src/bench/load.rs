@@ -11,11 +11,12 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::{snmp::Snmp, sys};
 
-/// The one port of the load; below the kernel's ephemeral ports.
-pub(super) const PORT: u16 = 7_900;
-
-const CLIENTS: u32 = 8;
-const SERVERS: u32 = 8;
+/// Pairs of a client and a server on each core. A pair stays on its core, as flows do on a server whose card
+/// spreads them over its cores; left to the scheduler, the same load differs by half from run to run.
+const PAIRS_PER_CORE: usize = 4;
+const CORES_MAX: usize = 16;
+/// Each pair has a port of its own, from here on; below the kernel's ephemeral ports.
+const FIRST_PORT: u16 = 7_900;
 /// Each client goes through this many addresses, so that ports in TIME_WAIT never run out.
 const ADDRESSES: u32 = 200;
 /// One connection in so many ends with an RST.
@@ -45,28 +46,24 @@ pub(super) struct Ends {
     pub(super) reset: u64,
 }
 
+/// Every port that the load may use.
+pub(super) fn ports() -> impl Iterator<Item = u16> {
+    (FIRST_PORT..).take(CORES_MAX * PAIRS_PER_CORE)
+}
+
 /// Runs the load for about `time`, in a new network namespace.
 pub(super) fn run(time: Duration) -> Result<Outcome> {
     sys::in_new_netns(|| {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))
-            .with_context(|| format!("listen on port {PORT}"))?;
         let snmp_before = Snmp::read()?;
         let cpu_before = sys::own_cpu()?;
         let start = Instant::now();
         let mut ends = Ends::default();
         thread::scope(|scope| -> Result<()> {
-            let servers: Vec<_> = (0..SERVERS)
-                .map(|_| scope.spawn(|| serve(&listener)))
+            let pairs: Vec<_> = pairs()
+                .map(|pair| scope.spawn(move || converse_all(pair, start + time)))
                 .collect();
-            let clients: Vec<_> = (0..CLIENTS)
-                .map(|client| scope.spawn(move || ask(client, start + time)))
-                .collect();
-            let asked: Vec<Result<Ends>> = clients.into_iter().map(joined).collect();
-            // The servers wait in accept(), also when a client failed.
-            sys::stop_accepting(&listener)?;
-            servers.into_iter().try_for_each(joined)?;
-            for part in asked {
-                ends.add(part?);
+            for pair in pairs {
+                ends.add(joined(pair)?);
             }
             Ok(())
         })?;
@@ -125,13 +122,47 @@ enum Manner {
     Reset = b'r',
 }
 
-fn ask(client: u32, until: Instant) -> Result<Ends> {
+#[derive(Clone, Copy)]
+struct Pair {
+    core: usize,
+    port: u16,
+}
+
+fn pairs() -> impl Iterator<Item = Pair> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores.min(CORES_MAX);
+    ports()
+        .enumerate()
+        .take(cores * PAIRS_PER_CORE)
+        .map(move |(nth, port)| Pair {
+            core: nth % cores,
+            port,
+        })
+}
+
+/// This thread is the client; the server is a thread that it starts, on the same core.
+fn converse_all(pair: Pair, until: Instant) -> Result<Ends> {
+    sys::stay_on_core(pair.core)?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, pair.port))
+        .with_context(|| format!("listen on port {}", pair.port))?;
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(&listener));
+        let asked = ask(pair.port, until);
+        // The server waits in accept(), also when the client failed.
+        sys::stop_accepting(&listener)?;
+        joined(server)?;
+        asked
+    })
+}
+
+fn ask(port: u16, until: Instant) -> Result<Ends> {
     let mut ends = Ends::default();
     let mut nth = 0_u64;
     while Instant::now() < until {
         nth += 1;
-        let address = client * ADDRESSES + u32::try_from(nth % u64::from(ADDRESSES))?;
-        let address = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + address);
+        let offset = u32::try_from(nth % u64::from(ADDRESSES))?;
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + offset);
+        let peer = SocketAddrV4::new(address, port);
         let (manner, count) = if nth.is_multiple_of(RESET_EVERY) {
             (Manner::Reset, &mut ends.reset)
         } else if nth.is_multiple_of(2) {
@@ -139,15 +170,14 @@ fn ask(client: u32, until: Instant) -> Result<Ends> {
         } else {
             (Manner::ClientFirst, &mut ends.client_first)
         };
-        converse(address, manner)?;
+        converse(peer, manner)?;
         *count += 1;
     }
     Ok(ends)
 }
 
 /// One connection from the client's side.
-fn converse(address: Ipv4Addr, manner: Manner) -> Result<()> {
-    let peer = SocketAddrV4::new(address, PORT);
+fn converse(peer: SocketAddrV4, manner: Manner) -> Result<()> {
     let mut stream = TcpStream::connect(peer).with_context(|| format!("connect to {peer}"))?;
     stream.set_read_timeout(Some(STUCK))?;
     let mut request = [b' '; REQUEST_BYTES];
@@ -169,7 +199,7 @@ fn converse(address: Ipv4Addr, manner: Manner) -> Result<()> {
     Ok(())
 }
 
-/// One server thread: a connection at a time.
+/// The server: a connection at a time, until nobody may come any more.
 fn serve(listener: &TcpListener) -> Result<()> {
     loop {
         let mut stream = match listener.accept() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::bpf::{self, EmptyProgram, Runs, Statistics};
-use super::bpftrace::Bpftrace;
+use super::bpftrace::{self, Bpftrace, Script};
 use super::daemon::{Daemon, Scrape};
 use super::load;
 use super::stats::median;
@@ -31,8 +31,10 @@ pub(super) struct Metered {
     pub(super) meter: Vec<f64>,
     /// The read hook, less the meter of the same round.
     pub(super) read_net: Vec<f64>,
-    /// The script of bpftrace over a socket's life.
-    pub(super) bpftrace_per_socket: Vec<f64>,
+    /// bpftrace's script that counts the same, over a socket's life.
+    pub(super) count_per_socket: Vec<f64>,
+    /// bpftrace's script that guesses, over a socket's life.
+    pub(super) guess_per_socket: Vec<f64>,
 }
 
 pub(super) fn run(paths: &Paths, rounds: usize, time: Duration) -> Result<Metered> {
@@ -43,7 +45,10 @@ pub(super) fn run(paths: &Paths, rounds: usize, time: Duration) -> Result<Metere
             round + 1
         ));
         metered.add_finwatch(paths, time)?;
-        metered.add_bpftrace(paths, time)?;
+        let count = bpftrace_per_socket(paths, &bpftrace::COUNT, time)?;
+        metered.count_per_socket.push(count);
+        let guess = bpftrace_per_socket(paths, &bpftrace::GUESS, time)?;
+        metered.guess_per_socket.push(guess);
     }
     Ok(metered)
 }
@@ -104,20 +109,17 @@ impl Metered {
         thread::sleep(Duration::from_millis(500));
         Ok(())
     }
+}
 
-    fn add_bpftrace(&mut self, paths: &Paths, time: Duration) -> Result<()> {
-        let bpftrace = Bpftrace::start(paths)?;
-        let _statistics = Statistics::enable()?;
-        let before = bpf::total_of(bpftrace.pid())?;
-        let outcome =
-            load::run(time).context("run the load with bpftrace and the statistics on")?;
-        let total = bpf::total_of(bpftrace.pid())?.since(before);
-        bpftrace.stop()?;
-        self.bpftrace_per_socket
-            .push(total.nanos as f64 / outcome.sockets() as f64);
-        thread::sleep(Duration::from_millis(500));
-        Ok(())
-    }
+fn bpftrace_per_socket(paths: &Paths, script: &Script, time: Duration) -> Result<f64> {
+    let bpftrace = Bpftrace::start(paths, script)?;
+    let _statistics = Statistics::enable()?;
+    let before = bpf::total_of(bpftrace.pid())?;
+    let outcome = load::run(time).context("run the load with bpftrace and the statistics on")?;
+    let total = bpf::total_of(bpftrace.pid())?.since(before);
+    bpftrace.stop()?;
+    thread::sleep(Duration::from_millis(500));
+    Ok(total.nanos as f64 / outcome.sockets() as f64)
 }
 
 /// The daemon passes the kernel's statistics on by the programs' full names, which the kernel itself cuts off.

@@ -77,6 +77,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
     }
     ensure_bpftrace(no_install)?;
     sys::raise_open_files()?;
+    sys::prefer_this_process()?;
 
     let time = Duration::from_secs(u64::from(seconds));
     let figures = Figures {

@@ -139,8 +139,15 @@ fn metered(text: &mut String, metered: &Metered) {
     line(
         text,
         line_of(
-            "the same with bpftrace's script",
-            &metered.bpftrace_per_socket,
+            "the same with bpftrace's `count.bt`",
+            &metered.count_per_socket,
+        ),
+    );
+    line(
+        text,
+        line_of(
+            "the same with bpftrace's `guess.bt`, which counts less",
+            &metered.guess_per_socket,
         ),
     );
     line(

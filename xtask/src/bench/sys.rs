@@ -56,6 +56,17 @@ pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
+/// Keeps the calling thread, and those it starts, on one core.
+pub(super) fn stay_on_core(core: usize) -> Result<()> {
+    // SAFETY: `cpu_set_t` is plain data for which zeros are a value.
+    let mut cores: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: the set is initialised; a core past its end is ignored.
+    unsafe { libc::CPU_SET(core, &mut cores) };
+    // SAFETY: the set is only read, and of the size given; 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of_val(&cores), &raw const cores) })
+        .with_context(|| format!("stay on core {core}"))
+}
+
 /// Lets this process open as many files as it may at most.
 pub(super) fn raise_open_files() -> Result<()> {
     let mut limit = libc::rlimit {
@@ -69,6 +80,15 @@ pub(super) fn raise_open_files() -> Result<()> {
     // SAFETY: `limit` is initialised and only read.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
         .context("raise the limit of open files")
+}
+
+/// Puts this process, and all that it starts, before the ordinary ones: what else the machine does then disturbs
+/// less, and disturbs every observer alike.
+pub(super) fn prefer_this_process() -> Result<()> {
+    const NICE: i32 = -10;
+    // SAFETY: no memory is involved; 0 is the calling process.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) })
+        .with_context(|| format!("set this process's nice value to {NICE}"))
 }
 
 /// Sends a signal to a child of this process that has not been waited for, so that the number is still its own.

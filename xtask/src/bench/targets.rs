@@ -69,8 +69,8 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             limit: "more".to_owned(),
             figure: format!("{:.1} % beside {:.1} %", 100.0 * finwatch, 100.0 * bpftrace),
             met: finwatch > bpftrace,
-            when_missed: "The script keeps nothing between two events and sends no records; it counts opened and \
-                          ended connections and RSTs, not who owes an answer, for whom, or what was lost.",
+            when_missed: "The two are nearer to each other than one run of the load to the next; the BPF run times \
+                          below are the steadier comparison.",
         },
         Target {
             what: "resident memory of the daemon, at its most",
