@@ -97,9 +97,9 @@ pub(super) fn row(service: &ServiceKey) -> Option<Row> {
     losses::count(Loss::RowsFull);
     let other = other(service);
     let found = if odd {
-        ROWS_ODD.get_ptr_mut(&other)
+        ROWS_ODD.get_ptr_mut(other)
     } else {
-        ROWS_EVEN.get_ptr_mut(&other)
+        ROWS_EVEN.get_ptr_mut(other)
     };
     found.map(|found| Row(found.cast()))
 }
@@ -122,9 +122,9 @@ pub(super) fn reset(key: &ResetKey) {
             ..*key
         };
         found = if odd {
-            RESETS_ODD.get_ptr_mut(&other)
+            RESETS_ODD.get_ptr_mut(other)
         } else {
-            RESETS_EVEN.get_ptr_mut(&other)
+            RESETS_EVEN.get_ptr_mut(other)
         };
     }
     if let Some(cell) = found {

@@ -21,13 +21,13 @@ static ALREADY_CUT: LruHashMap<u64, u8, 4096> = LruHashMap::new();
 #[inline(always)]
 pub(super) fn remember_cut(cookie: u64) {
     // A full table drops its oldest entry; it cannot fail for good.
-    let _ = ALREADY_CUT.insert(&cookie, &1, 0);
+    let _ = ALREADY_CUT.insert(cookie, 1, 0);
 }
 
 /// Whether the connection already counts as cut.
 #[inline(always)]
 pub(super) fn is_cut(cookie: u64) -> bool {
-    ALREADY_CUT.get_ptr(&cookie).is_some()
+    ALREADY_CUT.get_ptr(cookie).is_some()
 }
 
 /// The mini-socket that `inet_twsk_alloc` made of this socket, looked up in the established hash, where

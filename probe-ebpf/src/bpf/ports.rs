@@ -14,13 +14,13 @@ static PORTS: LruHashMap<PortKey, PortOwner, 16384> = LruHashMap::new();
 pub(super) fn note(netns: u64, port: u16, owner: &PortOwner) {
     // It fails only when every entry of this CPU's share is in use at this instant; the next listener
     // of the port tries again, and until then the port has no known owner.
-    let _ = PORTS.insert(&key(netns, port), owner, 0);
+    let _ = PORTS.insert(key(netns, port), owner, 0);
 }
 
 /// The last known owner of a port.
 #[inline(always)]
 pub(super) fn owner(netns: u64, port: u16) -> Option<&'static PortOwner> {
-    let found = PORTS.get_ptr(&key(netns, port))?;
+    let found = PORTS.get_ptr(key(netns, port))?;
     // SAFETY: the entry stays readable for the run of the program; a torn read could only mix two
     // owners of the same port.
     unsafe { found.as_ref() }

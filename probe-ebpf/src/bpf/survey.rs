@@ -64,7 +64,7 @@ pub(super) fn on_socket(ctx: *const IterContext) -> i32 {
     {
         return 0;
     }
-    if tcp_state != state::LISTEN && !ATTACHED.get(0).is_some_and(|attached| *attached != 0) {
+    if tcp_state != state::LISTEN && ATTACHED.get(0).is_none_or(|attached| *attached == 0) {
         return 0;
     }
     let Some(conn) = Conn::find_or_create(sk) else {
@@ -121,7 +121,7 @@ fn seed(tcp: Tcp) -> Option<&'static OwnerSeed> {
     }
     let alloc = Raw(socket.wrapping_sub(offset!(socket_in_alloc) as u64));
     let inode: u64 = alloc.get(offset!(socket_inode) + offset!(inode_ino));
-    let found = OWNERS.get_ptr(&inode)?;
+    let found = OWNERS.get_ptr(inode)?;
     // SAFETY: only user space writes the entry, before the iterator runs.
     unsafe { found.as_ref() }
 }

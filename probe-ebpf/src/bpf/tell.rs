@@ -2,7 +2,7 @@
 
 use finwatch_common::{
     CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Loss, Lost, ResetRecord,
-    ServiceKey, TimeWait, close_flags,
+    ServiceKey, close_flags,
 };
 use finwatch_probe::{classify::origin, tcp::SOCK_DONE};
 
@@ -79,8 +79,8 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         let received: u64 = tcp.get(offset!(bytes_received));
         let fin = u64::from(tcp.flags() & SOCK_DONE != 0 && received > 0);
         (&raw mut (*to).bytes_received).write(received - fin);
-        tcp.local_addr(&mut *(&raw mut (*to).local_addr));
-        tcp.remote_addr(&mut *(&raw mut (*to).remote_addr));
+        tcp.local_addr(&mut (*to).local_addr);
+        tcp.remote_addr(&mut (*to).remote_addr);
         (&raw mut (*to).local_port).write(tcp.local_port());
         (&raw mut (*to).remote_port).write(tcp.remote_port());
         (&raw mut (*to).owner_tgid).write(conn.owner_tgid);
