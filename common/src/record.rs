@@ -224,6 +224,8 @@ pub struct CloseRecord {
     pub reason: u8,
     /// A [`Lost`].
     pub lost: u8,
+    /// Always zero.
+    pub pad: [u8; 4],
 }
 
 impl CloseRecord {
@@ -381,6 +383,6 @@ unsafe impl Wire for ListenerRecord {
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 16);
-const _: () = assert!(size_of::<CloseRecord>() == 16 + 8 + 40 + 3 * 8 + 32 + 4 + 10 * 4 + 4 + 8);
+const _: () = assert!(size_of::<CloseRecord>() == 16 + 8 + 40 + 3 * 8 + 32 + 4 + 9 * 4 + 4 + 8 + 4);
 const _: () = assert!(size_of::<ResetRecord>() == 16 + 8 + 40 + 32 + 4 + 4 + 2 + 3 + 3);
 const _: () = assert!(size_of::<ListenerRecord>() == 16 + 8 + 40 + 8 + 16 + 4 * 4 + 8);

@@ -137,7 +137,7 @@ mod tests {
         assert!(Record::from_bytes(&long).is_err());
         for byte in 0..8 {
             let mut close = header(KIND_CLOSE, size_of::<CloseRecord>());
-            let at = close.len() - 8 + byte;
+            let at = close.len() - 12 + byte;
             close[at] = 0xfe;
             let known = matches!(byte, 0 | 6);
             assert_eq!(Record::from_bytes(&close).is_ok(), known, "byte {byte}");

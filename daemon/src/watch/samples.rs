@@ -73,6 +73,7 @@ pub(super) fn close() -> Close {
         evidence: 0xff,
         reason: 0,
         lost: Lost::Nothing as u8,
+        pad: [0; 4],
     };
     Close {
         subject: subject(),
