@@ -59,18 +59,20 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             limit: format!("at least {:.0} %", 100.0 * (1.0 - THROUGHPUT_LOSS_MAX)),
             figure: format!("{:.1} %", 100.0 * finwatch),
             met: finwatch >= 1.0 - THROUGHPUT_LOSS_MAX,
-            when_missed: "The load does nothing but open and close connections, both ends on this machine, with \
-                          every core busy: each connection pays for two sockets' lives and the daemon's reading \
-                          of two records, and a server that works for its answers loses a smaller share. Runs \
-                          of the same load differ by more than this from one to the next on a shared machine.",
+            when_missed: "Both ends of every connection are on this machine, which does nothing else: each connection, \
+                          the shortest there can be, pays for the lives of two sockets. A server has one end of it and \
+                          works for its answers: it loses half as much at most. The loss is the BPF time above, \
+                          twice, over the CPU time of a connection below; on a shared machine it scatters.",
         },
         Target {
             what: "throughput with finwatch, beside bpftrace",
             limit: "more".to_owned(),
             figure: format!("{:.1} % beside {:.1} %", 100.0 * finwatch, 100.0 * bpftrace),
             met: finwatch > bpftrace,
-            when_missed: "The two are nearer to each other than one run of the load to the next; the BPF run times \
-                          below are the steadier comparison.",
+            when_missed: "The script does less: it looks up no mini-socket to know that a TIME_WAIT was really left, \
+                          tells no owner, outcome or reason, judges no turns, makes nothing good that the recursion \
+                          guard skipped, and sends no records. The difference of the two is smaller than that of two \
+                          runs of the same load on a shared machine.",
         },
         Target {
             what: "resident memory of the daemon, at its most",
