@@ -51,8 +51,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             limit: format!("at most {READ_NS_MAX:.0} ns"),
             figure: format!("{read:.0} ns"),
             met: read <= READ_NS_MAX,
-            when_missed: "The hook finds the socket's record, reads two sequence numbers and writes the turn; \
-                          the lookup in socket-local storage is most of it.",
+            when_missed: "It varies with what else uses the machine's caches: see the range below.",
         },
         Target {
             what: "throughput with finwatch, of nothing attached",
@@ -61,8 +60,9 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             met: finwatch >= 1.0 - THROUGHPUT_LOSS_MAX,
             when_missed: "Both ends of every connection are on this machine, which does nothing else: each connection, \
                           the shortest there can be, pays for the lives of two sockets. A server has one end of it and \
-                          works for its answers: it loses half as much at most. The loss is the BPF time above, \
-                          twice, over the CPU time of a connection below; on a shared machine it scatters.",
+                          works for its answers: it loses half as much at most. Beside the programs' own \
+                          time above, the kernel makes, clones and frees the storage of every socket, which its \
+                          statistics do not show.",
         },
         Target {
             what: "throughput with finwatch, beside bpftrace",
@@ -71,8 +71,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             met: finwatch > bpftrace,
             when_missed: "The script does less: it looks up no mini-socket to know that a TIME_WAIT was really left, \
                           tells no owner, outcome or reason, judges no turns, makes nothing good that the recursion \
-                          guard skipped, and sends no records. The difference of the two is smaller than that of two \
-                          runs of the same load on a shared machine.",
+                          guard skipped, and sends no records.",
         },
         Target {
             what: "resident memory of the daemon, at its most",
