@@ -58,11 +58,9 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             limit: format!("at least {:.0} %", 100.0 * (1.0 - THROUGHPUT_LOSS_MAX)),
             figure: format!("{:.1} %", 100.0 * finwatch),
             met: finwatch >= 1.0 - THROUGHPUT_LOSS_MAX,
-            when_missed: "Both ends of every connection are on this machine, which does nothing else: each connection, \
-                          the shortest there can be, pays for the lives of two sockets. A server has one end of it and \
-                          works for its answers: it loses half as much at most. Beside the programs' own \
-                          time above, the kernel makes, clones and frees the storage of every socket, which its \
-                          statistics do not show.",
+            when_missed: "Each connection is the shortest there can be, and nothing is done for its answer: a server that \
+                          works for its answers loses a smaller share. Beside the programs' own time above, the kernel \
+                          clones and frees the storage of every socket, which its statistics do not show.",
         },
         Target {
             what: "throughput with finwatch, beside bpftrace",
