@@ -56,7 +56,7 @@ impl SettledRow {
 
     /// Ends that should have left a mini-socket and did not (TCPTimeWaitOverflow).
     pub const fn time_wait_overflow(&self) -> u64 {
-        self.get(Cell::NO_MINI_SOCKET)
+        self.get(Cell::NO_MINI_SOCKET) + self.get(Cell::NO_MINI_SOCKET_BOTH)
     }
 }
 
@@ -134,6 +134,7 @@ mod tests {
             (Cell::AMBIGUOUS_FW2_SENT, 5),
             (Cell::NO_MINI_SOCKET, 30),
             (Cell::NO_MINI_SOCKET_SENT, 6),
+            (Cell::NO_MINI_SOCKET_BOTH, 2),
         ]));
         let closes = |outcome| settled.get(Cell::closes(Origin::Local, outcome));
         assert_eq!(closes(Outcome::ResetReceived), 1 + 6 + 15);
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(settled.closes(), 1 + 2 + 3 + 10 + 20 + 30);
         assert_eq!(settled.get(RESETS_FW1), 6);
         assert_eq!(settled.get(RESETS_FW2), 15);
-        assert_eq!(settled.time_wait_overflow(), 24);
+        assert_eq!(settled.time_wait_overflow(), 24 + 2);
     }
 
     #[test]
