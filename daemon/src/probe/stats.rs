@@ -40,7 +40,7 @@ pub struct Losses {
 pub struct ProgramStats {
     /// Name of the program.
     pub name: &'static str,
-    /// Whether it is attached.
+    /// Whether it is attached; an iterator, loaded and opened whenever it is wanted, always is.
     pub attached: bool,
     /// Runs, while the kernel's BPF statistics are on (`kernel.bpf_stats_enabled`).
     pub runs: u64,
@@ -91,7 +91,7 @@ impl Stats {
                     .unwrap_or_default();
                 ProgramStats {
                     name,
-                    attached: !ITERATORS.contains(name),
+                    attached: true,
                     runs: figure(&text, "run_cnt"),
                     run_time_ns: figure(&text, "run_time_ns"),
                     recursion_misses: figure(&text, "recursion_misses"),
