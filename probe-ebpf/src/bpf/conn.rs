@@ -108,11 +108,11 @@ pub(super) struct Conn {
     pub(super) asked: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
-    /// See [`Conn::forget`].
-    scratch: u32,
     /// State left for CLOSE.
     pub(super) old_state: u8,
-    pub(super) pad: [u8; 3],
+    pub(super) pad: [u8; 7],
+    /// See [`Conn::forget`].
+    scratch: u64,
 }
 
 const _: () = assert!(core::mem::offset_of!(Conn, service) == 56);
@@ -197,6 +197,17 @@ impl Conn {
     /// program stays within what kernels are willing to verify.
     #[inline(always)]
     pub(super) fn forget(&mut self, number: u32) -> u32 {
+        self.through_memory(number.into()) as u32
+    }
+
+    /// A pointer as the number that it is: a place computed from it is not for the verifier to judge.
+    #[inline(always)]
+    pub(super) fn as_number(&mut self, pointer: *const u8) -> u64 {
+        self.through_memory(pointer as u64)
+    }
+
+    #[inline(always)]
+    fn through_memory(&mut self, number: u64) -> u64 {
         let scratch = &raw mut self.scratch;
         // SAFETY: a reference is always readable and writable.
         unsafe {

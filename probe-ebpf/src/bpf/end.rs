@@ -49,7 +49,7 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         && !conn.has(flag::RESET_SEEN)
         && (old == state::FIN_WAIT2 || old == state::CLOSING)
     {
-        mini_socket::left_by(tcp, conn.cookie)
+        mini_socket::left_by(tcp, conn)
     } else {
         TimeWait::None
     };

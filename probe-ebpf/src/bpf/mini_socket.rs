@@ -7,7 +7,10 @@ use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
 use finwatch_probe::tcp::state;
 
-use super::kernel::{self, Raw, Tcp, Typed, offset};
+use super::{
+    conn::Conn,
+    kernel::{self, Raw, Tcp, Typed, offset},
+};
 
 /// Most steps along hash chains; the mini-socket stands at the head of its own or close behind.
 const STEPS: usize = 24;
@@ -37,13 +40,12 @@ pub(super) fn is_cut(cookie: u64) -> bool {
 /// The walk takes no lock. It starts over when it was led into another chain, as the kernel's own
 /// lookups do (`__inet_lookup_established`): the list's end tells which chain it is.
 #[inline(always)]
-pub(super) fn left_by(tcp: Tcp, cookie: u64) -> TimeWait {
+pub(super) fn left_by(tcp: Tcp, conn: &mut Conn) -> TimeWait {
     let hashinfo = hashinfo(tcp.net());
     let mask: u32 = hashinfo.get(offset!(ehash_mask));
     let hash: u32 = tcp.sock(offset!(hash));
     let chain = u64::from(hash & mask);
-    // Read by copy, so that it is a number: the bucket's place is computed.
-    let ehash = Raw(hashinfo.ptr() as u64).get::<u64>(offset!(ehash));
+    let ehash = conn.as_number(hashinfo.follow(offset!(ehash)).ptr());
     let bucket = Raw(ehash.wrapping_add(chain * 8));
     let mut node: u64 = bucket.get(0);
     for _ in 0..STEPS {
@@ -55,16 +57,19 @@ pub(super) fn left_by(tcp: Tcp, cookie: u64) -> TimeWait {
             continue;
         }
         let mini = Raw(node.wrapping_sub(offset!(nulls_node) as u64));
+        // The socket itself is out of the table by now, so who has its cookie is its mini-socket.
         let its: u64 = mini.get(offset!(cookie));
-        if (its == cookie || its == 0)
-            && mini.get::<u8>(offset!(state)) == state::TIME_WAIT
-            && (its == cookie || mini.get::<u32>(offset!(hash)) == hash)
-        {
+        if its == conn.cookie || (its == 0 && is_mini_socket_of(mini, hash)) {
             return substate(mini);
         }
         node = Raw(node).get(0);
     }
     TimeWait::None
+}
+
+#[inline(always)]
+fn is_mini_socket_of(mini: Raw, hash: u32) -> bool {
+    mini.get::<u8>(offset!(state)) == state::TIME_WAIT && mini.get::<u32>(offset!(hash)) == hash
 }
 
 #[inline(always)]

@@ -84,6 +84,24 @@ impl<'a> RawConn<'a> {
         }
     }
 
+    /// Sends a SYN until a SYN-ACK comes: the first segments of an interface that has just come up may be
+    /// lost, and a peer that never repeats one would wait in vain.
+    #[track_caller]
+    pub(crate) fn open(&mut self) {
+        let isn = self.seq;
+        for _ in 0..PATIENCE.as_secs() {
+            self.seq = isn;
+            self.send(SYN, b"");
+            if self
+                .next(Duration::from_secs(1))
+                .is_some_and(|s| s.has(SYN | ACK))
+            {
+                return;
+            }
+        }
+        panic!("no answer to any SYN came");
+    }
+
     /// Waits until bytes of the kernel came up to `length` in all.
     #[track_caller]
     pub(crate) fn expect_data(&mut self, length: usize) -> Vec<u8> {

@@ -62,11 +62,10 @@ impl RawPeer {
         (conn, stream)
     }
 
-    /// Sends a SYN and takes the SYN-ACK; the ACK is still to be sent.
+    /// Sends a SYN, again and again, and takes the SYN-ACK; the ACK is still to be sent.
     pub(crate) fn half_open(&self, to: SocketAddr) -> RawConn<'_> {
         let mut conn = self.dial(to);
-        conn.send(SYN, b"");
-        conn.expect(SYN | ACK);
+        conn.open();
         conn
     }
 
