@@ -67,7 +67,7 @@ pub struct Counters(Arc<CounterMaps>);
 
 impl Probe {
     /// Reads the kernel's BTF, loads and attaches every program, and seeds the sockets of every network
-    /// namespace it may enter. Blocking; some hundred milliseconds.
+    /// namespace it may enter. Blocking; about a second, most of it the verifier's.
     ///
     /// # Errors
     /// Names what the kernel or the process lacks.
