@@ -4,6 +4,7 @@
 
 mod cell;
 mod offsets;
+mod process;
 mod record;
 mod service;
 mod survey;
@@ -11,6 +12,10 @@ mod wire;
 
 pub use cell::{CELLS, Cell, CounterRow};
 pub use offsets::{Features, FieldSpec, MISSING, Offsets};
+pub use process::{
+    Disposition, ExitRecord, KIND_EXIT, KIND_SIGNAL, Kinship, MeaningKey, PhaseEntry, Process,
+    ProcessEntry, SignalRecord, comm_str,
+};
 pub use record::{
     CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
     Outcome, RecordHeader, ResetRecord, TimeWait, close_flags, reset_flags,

@@ -188,6 +188,6 @@ pub struct Features {
     pub death_row_is_pointer: u32,
     /// Bytes in the ring buffer that make a reader worth waking.
     pub ring_wake_bytes: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// Nanoseconds of a jiffy.
+    pub tick_ns: u32,
 }

@@ -160,6 +160,8 @@ pub mod close_flags {
     pub const NO_MINI_SOCKET: u16 = 1 << 5;
     /// The listener was not known: the role was told by the port alone.
     pub const ROLE_BY_PORT: u16 = 1 << 6;
+    /// Of [`BY_EXIT`]: data was sent within the second before the death.
+    pub const SENDING: u16 = 1 << 7;
 }
 
 /// The end of one connection, with its evidence.
@@ -174,6 +176,11 @@ pub struct CloseRecord {
     pub service: ServiceKey,
     /// When it was established, on the clock of the header; 0 unknown.
     pub opened_at_ns: u64,
+    /// Start time of the process `owner_tgid`, nanoseconds since boot; 0 unknown.
+    pub owner_start_ns: u64,
+    /// When the program last read from it while any instance was draining or reloading, on the clock of the header; 0: not
+    /// in such a time.
+    pub last_read_ns: u64,
     /// Payload sent, without retransmissions.
     pub bytes_sent: u64,
     /// Payload received.
@@ -383,6 +390,6 @@ unsafe impl Wire for ListenerRecord {
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 16);
-const _: () = assert!(size_of::<CloseRecord>() == 16 + 8 + 40 + 3 * 8 + 32 + 4 + 9 * 4 + 4 + 8 + 4);
+const _: () = assert!(size_of::<CloseRecord>() == 16 + 8 + 40 + 5 * 8 + 32 + 4 + 9 * 4 + 4 + 8 + 4);
 const _: () = assert!(size_of::<ResetRecord>() == 16 + 8 + 40 + 32 + 4 + 4 + 2 + 3 + 3);
 const _: () = assert!(size_of::<ListenerRecord>() == 16 + 8 + 40 + 8 + 16 + 4 * 4 + 8);

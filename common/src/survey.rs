@@ -1,6 +1,6 @@
 //! Rows of the survey: what the BPF iterator writes about sockets that are there right now.
 
-use crate::{ServiceKey, Wire, WireError};
+use crate::{Process, ServiceKey, Wire, WireError};
 
 /// Values of [`SurveyRow::kind`].
 pub mod survey_kind {
@@ -12,6 +12,12 @@ pub mod survey_kind {
     pub const TIME_WAIT: u8 = 3;
     /// A mini-socket in substate FIN_WAIT2: as [`TIME_WAIT`].
     pub const FIN_WAIT2: u8 = 4;
+    /// A connection that is open and neither owes nor awaits an answer, of an instance that drains or reloads: `a` and
+    /// `b` as in [`AWAITING`].
+    pub const OPEN: u8 = 5;
+    /// A connection that is closing and has not ended (FIN_WAIT1 to LAST_ACK), of an instance that drains or
+    /// reloads: `a` is its TCP state.
+    pub const CLOSING: u8 = 6;
 }
 
 /// One socket of note.
@@ -20,8 +26,12 @@ pub mod survey_kind {
 pub struct SurveyRow {
     /// Whose it is; zeros but for `netns` in a mini-socket.
     pub service: ServiceKey,
+    /// The process that listened or connected; zeros in a mini-socket.
+    pub owner: Process,
     /// Socket cookie; 0 when it has none.
     pub cookie: u64,
+    /// When it was established (`bpf_ktime_get_ns`); 0 unknown, or a listener.
+    pub opened_at_ns: u64,
     /// By `kind`.
     pub a: u32,
     /// By `kind`.
@@ -32,11 +42,11 @@ pub struct SurveyRow {
     pub pad: [u8; 7],
 }
 
-// SAFETY: repr(C), 40+8+4+4+1+7 = 64 bytes without padding, integers only.
+// SAFETY: repr(C), 40+16+8+8+4+4+1+7 = 88 bytes without padding, integers only.
 unsafe impl Wire for SurveyRow {
     fn check(&self) -> Result<(), WireError> {
         match self.kind {
-            survey_kind::LISTENER..=survey_kind::FIN_WAIT2 => self.service.check(),
+            survey_kind::LISTENER..=survey_kind::CLOSING => self.service.check(),
             value => Err(WireError::Value {
                 field: "kind",
                 value: value.into(),
@@ -66,7 +76,7 @@ unsafe impl Wire for OwnerSeed {
     }
 }
 
-const _: () = assert!(size_of::<SurveyRow>() == 64);
+const _: () = assert!(size_of::<SurveyRow>() == 88);
 const _: () = assert!(size_of::<OwnerSeed>() == 32);
 
 /// Counters of what was lost in the kernel.
@@ -87,9 +97,15 @@ pub enum Loss {
     MptcpSubflows = 5,
     /// No loss: transitions that the recursion guard skipped and the second program made good.
     MadeGood = 6,
+    /// Signal records the full ring refused.
+    SignalRecords = 7,
+    /// Exit records the full ring refused.
+    ExitRecords = 8,
+    /// Processes of an instance, or phases, that the full table refused.
+    ProcessesFull = 9,
 }
 
 impl Loss {
     /// Number of counters.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 10;
 }

@@ -13,6 +13,7 @@ mod mounts;
 pub mod netns;
 pub mod preflight;
 pub mod probe;
+pub mod story;
 pub mod tracker;
 mod watch;
 

@@ -6,7 +6,7 @@ mod keys;
 mod layers;
 mod values;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use file::read as read_file;
 pub use keys::{KEYS, Key, Shape, nearest};
@@ -34,6 +34,14 @@ pub struct Config {
     pub series: Limits,
     /// How often sockets are surveyed.
     pub survey_interval: Duration,
+    /// How drains are told.
+    pub drains: Drains,
+    /// How rollouts are told.
+    pub rollouts: Rollouts,
+    /// Where they are kept.
+    pub history: History,
+    /// How deploy events are taken.
+    pub deploys: Deploys,
     /// How long a stop may take.
     pub shutdown_deadline: Duration,
     /// Drop no capability after start.
@@ -47,6 +55,52 @@ pub struct Log {
     pub level: Targets,
     /// In which form.
     pub format: Format,
+}
+
+/// How drains are told.
+#[derive(Debug, Clone)]
+pub struct Drains {
+    /// How much ordinary time a drain is compared with.
+    pub baseline_window: Duration,
+    /// How long a drain waits for late requests after the last old process.
+    pub settle_limit: Duration,
+    /// Ports where turns are not judged.
+    pub stream_ports: Vec<u16>,
+}
+
+/// How rollouts are told.
+#[derive(Debug, Clone)]
+pub struct Rollouts {
+    /// How long an announced rollout with no announced end takes in what happens.
+    pub window: Duration,
+    /// How long nothing must happen before an unannounced one is over.
+    pub quiet: Duration,
+}
+
+/// Where drains and rollouts are kept.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// None: in memory only.
+    pub directory: Option<PathBuf>,
+    /// Most of each that are kept.
+    pub limit: usize,
+    /// How long they are kept.
+    pub max_age: Duration,
+}
+
+/// How deploy events are taken.
+#[derive(Debug, Clone)]
+pub struct Deploys {
+    /// Addresses of the listener; empty: none.
+    pub listen: Vec<SocketAddr>,
+    /// File with the token that senders show.
+    pub token_file: Option<PathBuf>,
+    /// File with the secret of GitHub's webhook.
+    pub github_secret_file: Option<PathBuf>,
+    /// File with the key of Flux's generic-hmac provider.
+    pub flux_secret_file: Option<PathBuf>,
+    /// How far event time and receive time may differ unflagged.
+    pub skew_tolerance: Duration,
 }
 
 impl Config {
@@ -111,6 +165,43 @@ impl Config {
                 },
             },
             survey_interval: read.duration("gauges.survey_interval", SECOND, 60 * MINUTE),
+            drains: Drains {
+                baseline_window: read.duration(
+                    "drains.baseline_window",
+                    10 * SECOND,
+                    24 * 60 * MINUTE,
+                ),
+                settle_limit: read.duration("drains.settle_limit", Duration::ZERO, 10 * MINUTE),
+                stream_ports: read.list("drains.stream_ports", PORT, port),
+            },
+            rollouts: Rollouts {
+                window: read.duration("rollouts.window", SECOND, 24 * 60 * MINUTE),
+                quiet: read.duration("rollouts.quiet", Duration::ZERO, 60 * MINUTE),
+            },
+            history: History {
+                directory: read.one("history.directory", "a directory, or nothing", path),
+                limit: read.number("history.limit", 1, 100_000),
+                max_age: read.duration("history.max_age", MINUTE, 10 * 365 * 24 * 60 * MINUTE),
+            },
+            deploys: Deploys {
+                listen: read.list(
+                    "deploys.listen",
+                    "an address and port, as in 127.0.0.1:10347",
+                    |item| item.parse().ok(),
+                ),
+                token_file: read.one("deploys.token_file", "a file, or nothing", path),
+                github_secret_file: read.one(
+                    "deploys.github_secret_file",
+                    "a file, or nothing",
+                    path,
+                ),
+                flux_secret_file: read.one("deploys.flux_secret_file", "a file, or nothing", path),
+                skew_tolerance: read.duration(
+                    "deploys.skew_tolerance",
+                    Duration::ZERO,
+                    24 * 60 * MINUTE,
+                ),
+            },
             shutdown_deadline: read.duration("shutdown_deadline", SECOND / 10, 5 * MINUTE),
             keep_capabilities: read.switch("keep_capabilities"),
         };
@@ -136,6 +227,15 @@ fn level(item: &str) -> Option<Targets> {
     } else {
         targets
     })
+}
+
+/// A path; nothing said is none.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "readers of values may refuse them"
+)]
+fn path(item: &str) -> Option<Option<PathBuf>> {
+    Some((!item.is_empty()).then(|| PathBuf::from(item)))
 }
 
 fn port(item: &str) -> Option<u16> {

@@ -34,6 +34,7 @@ pub(crate) async fn read_records<K: Kernel>(
                 Record::Close(_) => closes += 1,
                 Record::Reset(_) => resets += 1,
                 Record::Listener(record) => listeners.push(record),
+                Record::Signal(_) | Record::Exit(_) => {}
             });
             let tallies = &accounts.records;
             tallies.closes.fetch_add(closes, Ordering::Relaxed);

@@ -54,7 +54,7 @@ impl Kernel {
                 reset_reason: u32::from(reset_args >= 3),
                 death_row_is_pointer: u32::from(death_row_is_pointer),
                 ring_wake_bytes: 0,
-                pad: 0,
+                tick_ns: 0,
             },
             reset_reasons: btf
                 .enum_names(REASONS)

@@ -8,8 +8,8 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 use finwatch_common::{
-    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, RecordHeader, ResetRecord,
-    Wire, WireError,
+    CloseRecord, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL,
+    ListenerRecord, RecordHeader, ResetRecord, SignalRecord, Wire, WireError,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -22,6 +22,10 @@ pub enum Record {
     Reset(ResetRecord),
     /// A listener that opened or closed.
     Listener(ListenerRecord),
+    /// A signal for a process that belongs to a service.
+    Signal(SignalRecord),
+    /// Such a process ended.
+    Exit(ExitRecord),
 }
 
 impl Record {
@@ -41,6 +45,8 @@ impl Record {
             KIND_CLOSE => CloseRecord::from_bytes(bytes).map(Self::Close),
             KIND_RESET => ResetRecord::from_bytes(bytes).map(Self::Reset),
             KIND_LISTENER => ListenerRecord::from_bytes(bytes).map(Self::Listener),
+            KIND_SIGNAL => SignalRecord::from_bytes(bytes).map(Self::Signal),
+            KIND_EXIT => ExitRecord::from_bytes(bytes).map(Self::Exit),
             kind => Err(WireError::Value {
                 field: "kind",
                 value: kind.into(),

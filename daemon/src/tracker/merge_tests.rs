@@ -16,6 +16,8 @@ fn close(cookie: u64, flags: u16) -> CloseRecord {
         cookie,
         service: ServiceKey::other(Role::Server, Phase::Steady),
         opened_at_ns: 0,
+        owner_start_ns: 0,
+        last_read_ns: 0,
         bytes_sent: 0,
         bytes_received: 0,
         local_addr: [0; 16],

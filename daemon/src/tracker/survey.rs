@@ -91,6 +91,8 @@ mod tests {
         service.netns = 7;
         SurveyRow {
             service,
+            owner: finwatch_common::Process::default(),
+            opened_at_ns: 0,
             cookie: 1,
             a,
             b,

@@ -30,6 +30,8 @@ fn mini(local: u32, remote: u32, kind: u8) -> SurveyRow {
     service.netns = 7;
     SurveyRow {
         service,
+        owner: finwatch_common::Process::default(),
+        opened_at_ns: 0,
         cookie: 1,
         a: local,
         b: remote,

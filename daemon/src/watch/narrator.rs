@@ -70,6 +70,7 @@ impl Narrator {
             Record::Listener(record) => {
                 self.hold(record.header.at_ns, listener(record, world), tell);
             }
+            Record::Signal(_) | Record::Exit(_) => {}
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) fn close() -> Close {
         cookie: 99,
         service: service(),
         opened_at_ns: 5_000_000_000 - 1_203_000_000,
+        owner_start_ns: 0,
+        last_read_ns: 0,
         bytes_sent: 3_565_158,
         bytes_received: 107,
         local_addr: v4(10, 0, 0, 1),

@@ -73,10 +73,12 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
+/// 0 for a record that belongs to a process and not to a socket.
 fn netns(record: &Record) -> u64 {
     match record {
         Record::Close(close) => close.service.netns,
         Record::Reset(reset) => reset.service.netns,
         Record::Listener(listener) => listener.service.netns,
+        Record::Signal(_) | Record::Exit(_) => 0,
     }
 }

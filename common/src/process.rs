@@ -1,0 +1,236 @@
+//! Processes that own a service: who they are, the signals that reach them, and their ends.
+
+use crate::{Phase, RecordHeader, Wire, WireError};
+
+/// [`RecordHeader::kind`] of a [`SignalRecord`].
+pub const KIND_SIGNAL: u32 = 4;
+/// [`RecordHeader::kind`] of an [`ExitRecord`].
+pub const KIND_EXIT: u32 = 5;
+
+/// A process, told apart from a later one with the same number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Process {
+    /// Start time (`task->start_boottime` of the thread-group leader), nanoseconds since boot; 0 unknown.
+    pub start_ns: u64,
+    /// Thread-group id; 0 unknown.
+    pub tgid: u32,
+    /// Always zero.
+    pub pad: u32,
+}
+
+// SAFETY: repr(C), 8+4+4 = 16 bytes without padding, integers only.
+unsafe impl Wire for Process {
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// What a process is to the instance it belongs to. The instance is named by the process that called `listen()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kinship {
+    /// It called `listen()`.
+    Owner = 0,
+    /// Its stop is the instance's stop: a parent that holds the socket, a container's process 1, a unit's main process.
+    Controller = 1,
+    /// It was forked by one of the instance's processes and holds the socket as they do.
+    Member = 2,
+}
+
+impl Kinship {
+    /// Decodes the wire value.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Owner),
+            1 => Some(Self::Controller),
+            2 => Some(Self::Member),
+            _ => None,
+        }
+    }
+}
+
+/// What a signal's target would do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Disposition {
+    /// Not to be told.
+    Unknown = 0,
+    /// It has a handler.
+    Handled = 1,
+    /// The default action.
+    Default = 2,
+    /// `SIG_IGN`, or dropped as process 1 of its namespace has no handler.
+    Ignored = 3,
+    /// Blocked, to be taken by `sigwait` or a signalfd.
+    Blocked = 4,
+}
+
+impl Disposition {
+    /// Decodes the wire value.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Unknown),
+            1 => Some(Self::Handled),
+            2 => Some(Self::Default),
+            3 => Some(Self::Ignored),
+            4 => Some(Self::Blocked),
+            _ => None,
+        }
+    }
+}
+
+/// An entry of the table of processes: what a process is, and to which instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ProcessEntry {
+    /// The instance.
+    pub instance: Process,
+    /// Start time of this process, nanoseconds since boot.
+    pub start_ns: u64,
+    /// A [`Kinship`].
+    pub kinship: u8,
+    /// Always zero.
+    pub pad: [u8; 7],
+}
+
+// SAFETY: repr(C), 16+8+1+7 = 32 bytes without padding, integers only.
+unsafe impl Wire for ProcessEntry {
+    fn check(&self) -> Result<(), WireError> {
+        kinship(self.kinship)
+    }
+}
+
+/// What one program's signal means, by name and number; user space fills the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct MeaningKey {
+    /// Name of the program that owns the service.
+    pub comm: [u8; 16],
+    /// Number of the signal.
+    pub signal: u32,
+    /// Always zero.
+    pub pad: u32,
+}
+
+// SAFETY: repr(C), 16+4+4 = 24 bytes without padding, integers only.
+unsafe impl Wire for MeaningKey {
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// A signal that was sent to a process of an instance (`signal_generate`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct SignalRecord {
+    /// `kind` is [`KIND_SIGNAL`]; `at_ns` is T0.
+    pub header: RecordHeader,
+    /// The instance.
+    pub instance: Process,
+    /// The process that it was sent to.
+    pub target: Process,
+    /// Name of the target.
+    pub target_comm: [u8; 16],
+    /// Name of the sender; zeros when the kernel sent it.
+    pub sender_comm: [u8; 16],
+    /// Thread-group id of the sender; 0 when the kernel sent it.
+    pub sender_tgid: u32,
+    /// Number of the signal.
+    pub signal: u8,
+    /// A [`Disposition`].
+    pub disposition: u8,
+    /// A [`Kinship`] of the target.
+    pub kinship: u8,
+    /// The [`Phase`] that the signal asks for: `steady` when it means nothing to this target (a worker's own signal).
+    pub phase: u8,
+}
+
+// SAFETY: repr(C), 16+16+16+16+16+4+4 = 88 bytes without padding, integers only.
+unsafe impl Wire for SignalRecord {
+    fn check(&self) -> Result<(), WireError> {
+        kinship(self.kinship)?;
+        if Disposition::from_u8(self.disposition).is_none() {
+            return Err(WireError::Value {
+                field: "disposition",
+                value: self.disposition.into(),
+            });
+        }
+        match Phase::from_u8(self.phase) {
+            Some(_) => Ok(()),
+            None => Err(WireError::Value {
+                field: "phase",
+                value: self.phase.into(),
+            }),
+        }
+    }
+}
+
+/// A process of an instance ended (`sched_process_exit` of its last thread). Its sockets close after this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ExitRecord {
+    /// `kind` is [`KIND_EXIT`].
+    pub header: RecordHeader,
+    /// The instance.
+    pub instance: Process,
+    /// The process that ended.
+    pub process: Process,
+    /// Its name.
+    pub comm: [u8; 16],
+    /// `task->exit_code` as `waitpid` gives it: the signal in the low 7 bits, or the exit code in the next byte.
+    pub status: u32,
+    /// A [`Kinship`].
+    pub kinship: u8,
+    /// Always zero.
+    pub pad: [u8; 3],
+}
+
+// SAFETY: repr(C), 16+16+16+16+4+1+3 = 72 bytes without padding, integers only.
+unsafe impl Wire for ExitRecord {
+    fn check(&self) -> Result<(), WireError> {
+        kinship(self.kinship)
+    }
+}
+
+/// An entry of the table of phases, by instance: present while a drain or reload lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct PhaseEntry {
+    /// When it was set, `bpf_ktime_get_ns`.
+    pub since_ns: u64,
+    /// A [`Phase`].
+    pub phase: u32,
+    /// Always zero.
+    pub pad: u32,
+}
+
+// SAFETY: repr(C), 8+4+4 = 16 bytes without padding, integers only.
+unsafe impl Wire for PhaseEntry {
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// A name as the kernel keeps it, up to its first NUL; empty when it is not UTF-8.
+pub fn comm_str(comm: &[u8; 16]) -> &str {
+    let end = comm.iter().position(|b| *b == 0).unwrap_or(16);
+    core::str::from_utf8(&comm[..end]).unwrap_or("")
+}
+
+const fn kinship(value: u8) -> Result<(), WireError> {
+    match Kinship::from_u8(value) {
+        Some(_) => Ok(()),
+        None => Err(WireError::Value {
+            field: "kinship",
+            value: value as u64,
+        }),
+    }
+}
+
+const _: () = assert!(size_of::<Process>() == 16);
+const _: () = assert!(size_of::<ProcessEntry>() == 32);
+const _: () = assert!(size_of::<MeaningKey>() == 24);
+const _: () = assert!(size_of::<SignalRecord>() == 88);
+const _: () = assert!(size_of::<ExitRecord>() == 72);
+const _: () = assert!(size_of::<PhaseEntry>() == 16);

@@ -1,0 +1,377 @@
+//! One drain: what one service instance did to its clients from the signal to the end of the old processes.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Instance, Service, Verdict};
+
+/// What began it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainKind {
+    /// A stop signal, or an exit of its own accord with code 0.
+    Stop,
+    /// A reload signal: the old workers' end.
+    Reload,
+    /// SIGKILL with no stop signal before it (the OOM killer's too).
+    Kill,
+    /// Another fatal signal, or an exit with a code other than 0, with no stop signal before it.
+    Crash,
+}
+
+/// A signal that reached the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignalSeen {
+    /// When it was generated.
+    pub at: Timestamp,
+    /// Its number.
+    pub number: u8,
+    /// `SIGTERM`, ...
+    pub name: String,
+    /// Process that it was sent to.
+    pub target_pid: u32,
+    /// That process's name.
+    pub target_program: String,
+    /// Who sent it.
+    pub sender: Sender,
+    /// What the target does with it: `handled`, `default`, `ignored` or `blocked`; empty when not known.
+    pub disposition: String,
+}
+
+/// Who sent a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sender {
+    /// Its process; 0 when the kernel sent it.
+    pub pid: u32,
+    /// Its name; `kernel` when the kernel sent it (a terminal, the OOM killer, a fault).
+    pub program: String,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exit {
+    /// When (`sched_process_exit` of its last thread).
+    pub at: Timestamp,
+    /// Exit code, when it exited.
+    pub code: Option<u8>,
+    /// Signal that killed it (`SIGKILL`), when one did.
+    pub signal: Option<String>,
+}
+
+/// Connections on which a client's request was lost, each counted once by its first cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cuts {
+    /// Read, and not answered.
+    pub unanswered: u64,
+    /// Received, never read.
+    pub unread: u64,
+    /// Sent after our FIN, answered by an RST.
+    pub late: u64,
+}
+
+/// Closes from this side that left a request unanswered, by evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unanswered {
+    /// Not a byte was written after the request was read.
+    pub silent: u64,
+    /// Only a TLS alert was written.
+    pub alert: u64,
+    /// The request was under 18 bytes; not counted as cut.
+    pub small: u64,
+}
+
+/// RSTs sent for one reason, by what they threw away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resets {
+    /// The kernel's reason, snake_case.
+    pub reason: String,
+    /// They threw nothing away.
+    pub nothing: u64,
+    /// They threw only a TLS alert or a control frame away: harmless.
+    pub goodbye: u64,
+    /// They threw data away.
+    pub data: u64,
+}
+
+/// What was counted over a stretch of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Connections established.
+    pub opened: u64,
+    /// Connections on which a request was lost.
+    pub cut: Cuts,
+    /// Closes by who sent the first FIN: this side.
+    pub local_first: u64,
+    /// The peer.
+    pub remote_first: u64,
+    /// Both at once.
+    pub both_first: u64,
+    /// Nobody: ended without a FIN.
+    pub no_fin: u64,
+    /// Closes by how they ended: cleanly.
+    pub fin: u64,
+    /// This host sent an RST.
+    pub reset_sent: u64,
+    /// The peer sent an RST.
+    pub reset_received: u64,
+    /// Nobody answered any more.
+    pub timeout: u64,
+    /// Not to be told (the namespace was torn down).
+    pub unknown_outcome: u64,
+    /// TIME_WAIT mini-sockets left on this host.
+    pub time_wait: u64,
+    /// FIN_WAIT2 mini-sockets left on this host.
+    pub fin_wait2: u64,
+    /// RSTs sent, by reason. Late ones of mini-sockets included.
+    pub resets_sent: Vec<Resets>,
+    /// Closes from this side with a request unanswered.
+    pub unanswered: Unanswered,
+    /// Closes with received data never read: connections.
+    pub unread: u64,
+    /// The same: bytes.
+    pub unread_bytes: u64,
+    /// Closes with sent data never acknowledged: connections.
+    pub unacked: u64,
+    /// The same: bytes.
+    pub unacked_bytes: u64,
+    /// Closes by the process's death.
+    pub by_exit: u64,
+    /// Of these, while data of the last second was still on its way to the peer.
+    pub by_exit_while_sending: u64,
+    /// The peer left while its request had no answer.
+    pub abandoned: u64,
+    /// SYNs answered with RST as nothing listened.
+    pub refused: u64,
+    /// Established, never accepted, dropped with the listener.
+    pub accept_queue_dropped: u64,
+}
+
+/// The same service's steady minutes before T0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Baseline {
+    /// How long was looked at, seconds; 0: nothing is known.
+    pub window_secs: f64,
+    /// What was counted in that time, phase `steady` only.
+    pub counts: Counts,
+}
+
+/// What the listening sockets did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Listening {
+    /// When the last listening socket of the instance closed.
+    pub closed_at: Option<Timestamp>,
+    /// Whether it closed because the process died.
+    pub closed_by_exit: bool,
+    /// Whether somebody else listened on the port at that time (a successor).
+    pub taken_over: bool,
+    /// Connections waiting to be accepted at the last look while the drain lasted.
+    pub backlog: u32,
+}
+
+/// A connection worth showing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedConnection {
+    /// The peer's address and port.
+    pub peer: String,
+    /// When it was established, if that is known.
+    pub opened_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Process that ended it; 0 when the peer or a timer did.
+    pub closed_by_pid: u32,
+    /// `unanswered`, `unread`, `late`, or empty.
+    pub cut: String,
+    /// Bytes of the request that had no answer.
+    pub asked_bytes: u32,
+    /// Bytes received and never read.
+    pub unread_bytes: u32,
+    /// `local`, `remote`, `both`, `none`.
+    pub origin: String,
+    /// `fin`, `reset_sent`, `reset_received`, `timeout`, `unknown`.
+    pub outcome: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Drain {
+    /// Unique on this node.
+    pub id: String,
+    /// Whose port it was.
+    pub service: Service,
+    /// Which running program.
+    pub instance: Instance,
+    /// Only one worker process ended, not the whole instance: its process id.
+    pub worker_pid: Option<u32>,
+    /// What began it.
+    pub kind: DrainKind,
+    /// T0: the signal, or the exit when there was none.
+    pub started_at: Timestamp,
+    /// The signal of T0; none when it exited of its own accord.
+    pub signal: Option<SignalSeen>,
+    /// Further signals until the end (at most 16), such as the SIGKILL of a grace period that ran out.
+    pub further_signals: Vec<SignalSeen>,
+    /// TX: the exit of the last old process.
+    pub exit: Option<Exit>,
+    /// How many old processes there were at T0, and how many of them have ended.
+    pub processes: u64,
+    /// See `processes`.
+    pub processes_ended: u64,
+    /// When the last of its connections ended.
+    pub last_close_at: Option<Timestamp>,
+    /// When the drain was over: the processes gone and every mini-socket that could still draw a late request settled.
+    pub ended_at: Option<Timestamp>,
+    /// Connections open at T0.
+    pub open_at_start: u64,
+    /// Of these, how many owed an answer at T0; none when the look failed or came too late.
+    pub awaiting_at_start: Option<u64>,
+    /// Connections that ended or stayed since then although they carried requests after T0: read their last after T0.
+    pub asked_after_start: u64,
+    /// Connections established after T0 (by the old processes).
+    pub opened_after_start: u64,
+    /// When the last of these was established.
+    pub last_opened_at: Option<Timestamp>,
+    /// Connections still open when the drain ended, or now.
+    pub still_open: u64,
+    /// Of these, how many had no data since T0.
+    pub still_open_idle: u64,
+    /// What was counted since T0.
+    pub counts: Counts,
+    /// The listening sockets.
+    pub listening: Listening,
+    /// Connections whose request was cut, at most 5.
+    pub examples: Vec<EndedConnection>,
+    /// An ordinary stretch of the same service.
+    pub baseline: Baseline,
+    /// Records lost in the kernel or told too early while it lasted: its numbers may be too small.
+    pub records_lost: u64,
+    /// finwatch was not there for all of it (a restart): it cannot be judged.
+    pub interrupted: bool,
+    /// The service is marked as a stream or one-way protocol: turns are not judged.
+    pub turns_not_judged: bool,
+    /// The verdict, `inconclusive` while it lasts.
+    pub verdict: Verdict,
+    /// Why.
+    pub findings: Vec<Finding>,
+}
+
+// === impl Cuts ===
+
+impl Cuts {
+    /// All causes.
+    pub const fn total(&self) -> u64 {
+        self.unanswered + self.unread + self.late
+    }
+}
+
+// === impl DrainKind ===
+
+impl DrainKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Stop, Self::Reload, Self::Kill, Self::Crash];
+
+    /// As in labels and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::Kill => "kill",
+            Self::Crash => "crash",
+        }
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// Connections ended.
+    pub const fn closes(&self) -> u64 {
+        self.local_first + self.remote_first + self.both_first + self.no_fin
+    }
+
+    /// RSTs sent, whatever they threw away.
+    pub fn resets(&self) -> u64 {
+        self.resets_sent
+            .iter()
+            .map(|r| r.nothing + r.goodbye + r.data)
+            .sum()
+    }
+
+    /// RSTs sent without those that threw only a goodbye away: what growth is judged by.
+    pub fn resets_without_goodbyes(&self) -> u64 {
+        self.resets_sent.iter().map(|r| r.nothing + r.data).sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            opened,
+            cut,
+            local_first,
+            remote_first,
+            both_first,
+            no_fin,
+            fin,
+            reset_sent,
+            reset_received,
+            timeout,
+            unknown_outcome,
+            time_wait,
+            fin_wait2,
+            resets_sent,
+            unanswered,
+            unread,
+            unread_bytes,
+            unacked,
+            unacked_bytes,
+            by_exit,
+            by_exit_while_sending,
+            abandoned,
+            refused,
+            accept_queue_dropped,
+        } = other;
+        self.opened += opened;
+        self.cut.unanswered += cut.unanswered;
+        self.cut.unread += cut.unread;
+        self.cut.late += cut.late;
+        self.local_first += local_first;
+        self.remote_first += remote_first;
+        self.both_first += both_first;
+        self.no_fin += no_fin;
+        self.fin += fin;
+        self.reset_sent += reset_sent;
+        self.reset_received += reset_received;
+        self.timeout += timeout;
+        self.unknown_outcome += unknown_outcome;
+        self.time_wait += time_wait;
+        self.fin_wait2 += fin_wait2;
+        for resets in resets_sent {
+            match self
+                .resets_sent
+                .iter_mut()
+                .find(|r| r.reason == resets.reason)
+            {
+                Some(mine) => {
+                    mine.nothing += resets.nothing;
+                    mine.goodbye += resets.goodbye;
+                    mine.data += resets.data;
+                }
+                None => self.resets_sent.push(resets.clone()),
+            }
+        }
+        self.unanswered.silent += unanswered.silent;
+        self.unanswered.alert += unanswered.alert;
+        self.unanswered.small += unanswered.small;
+        self.unread += unread;
+        self.unread_bytes += unread_bytes;
+        self.unacked += unacked;
+        self.unacked_bytes += unacked_bytes;
+        self.by_exit += by_exit;
+        self.by_exit_while_sending += by_exit_while_sending;
+        self.abandoned += abandoned;
+        self.refused += refused;
+        self.accept_queue_dropped += accept_queue_dropped;
+    }
+}

@@ -1,0 +1,20 @@
+//! What finwatch tells: drains, rollouts, deploy events, findings and verdicts, as plain values. The one
+//! format in which they are stored, served and printed; it knows neither kernel nor HTTP nor disk.
+//!
+//! Times are wall times (RFC 3339, UTC). Optional fields are left out of JSON when empty; readers ignore fields that
+//! they do not know, so fields may be added and are never renamed.
+
+mod deploy;
+mod drain;
+mod finding;
+mod rollout;
+mod service;
+
+pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
+pub use drain::{
+    Baseline, Counts, Cuts, Drain, DrainKind, EndedConnection, Exit, Listening, Resets, Sender,
+    SignalSeen, Unanswered,
+};
+pub use finding::{Finding, Severity, Verdict};
+pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
+pub use service::{Instance, Service};

@@ -1,0 +1,107 @@
+//! A rollout: a deploy event with the drains, starts and listener changes that belong to it.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, DeployEvent, Drain, Finding, Service, Source, Verdict, WorkloadRef};
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutState {
+    /// More may come.
+    Running,
+    /// Over and judged.
+    Ended,
+}
+
+/// A service began to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Start {
+    /// Which.
+    pub service: Service,
+    /// When.
+    pub at: Timestamp,
+    /// Process that listens.
+    pub pid: u32,
+}
+
+/// Nobody listened between two owners of a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// Whose port.
+    pub service: Service,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; none: nobody listens yet.
+    pub until: Option<Timestamp>,
+    /// SYNs refused in that time.
+    pub refused: u64,
+}
+
+/// A count set beside the same service's ordinary minutes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GrowthTest {
+    /// Counted during the rollout.
+    pub count: u64,
+    /// In so many seconds.
+    pub secs: f64,
+    /// Counted in the baseline.
+    pub baseline_count: u64,
+    /// In so many seconds.
+    pub baseline_secs: f64,
+    /// Rate over the baseline's rate; none when the baseline counted nothing.
+    pub ratio: Option<f64>,
+    /// One-sided exact test (conditional binomial, Przyborowski and Wilenski 1940) that the rate did not grow; none when the
+    /// baseline is too thin.
+    pub p_value: Option<f64>,
+}
+
+/// Growth against the baseline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Growth {
+    /// Server-side TIME_WAIT and FIN_WAIT2 mini-sockets created.
+    pub time_wait: GrowthTest,
+    /// RSTs sent, without goodbyes.
+    pub resets: GrowthTest,
+    /// RSTs sent, with goodbyes: shown, not judged.
+    pub resets_with_goodbyes: GrowthTest,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rollout {
+    /// Unique on this node.
+    pub id: String,
+    /// Who announced it; `signal` when nobody did.
+    pub source: Source,
+    /// What changes.
+    pub workload: WorkloadRef,
+    /// To which revision.
+    pub revision: Option<String>,
+    /// Where to read more.
+    pub links: Vec<String>,
+    /// The announcements, in their order.
+    pub events: Vec<DeployEvent>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// How far it is.
+    pub state: RolloutState,
+    /// The drains that belong to it.
+    pub drains: Vec<Drain>,
+    /// Listeners that came.
+    pub starts: Vec<Start>,
+    /// Times nobody listened.
+    pub gaps: Vec<Gap>,
+    /// Sums over the drains.
+    pub counts: Counts,
+    /// Growth against the baseline.
+    pub growth: Growth,
+    /// Set once, when it ends; `inconclusive` before.
+    pub verdict: Verdict,
+    /// Of the rollout as a whole; each drain has its own beside.
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,42 @@
+//! Whose story it is: a service, and the running instance of it.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A service as people know it: the labels of its metrics.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Service {
+    /// Kubernetes namespace, else empty.
+    pub workload_namespace: String,
+    /// `unit`, `container`, `process`, `deployment`, ...
+    pub workload_kind: String,
+    /// `nginx.service`, `checkout`, ...
+    pub workload: String,
+    /// Local port.
+    pub port: u16,
+}
+
+/// The running program that owned the port: one stop ends one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// Process that listened (thread-group id).
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Its name (`comm`).
+    pub program: String,
+    /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`.
+    pub netns: u32,
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.workload_namespace.is_empty() {
+            write!(f, "{}/", self.workload_namespace)?;
+        }
+        write!(f, "{}/{}:{}", self.workload_kind, self.workload, self.port)
+    }
+}
