@@ -154,6 +154,26 @@ offsets! {
     comm: "task_struct.comm", 16;
     /// When a task started, nanoseconds since boot.
     start_boottime: "task_struct.start_boottime", 8;
+    /// Parent of a task, whoever traces it.
+    real_parent: "task_struct.real_parent", 8;
+    /// What the threads of a process share.
+    signal: "task_struct.signal", 8;
+    /// Threads that have not ended.
+    signal_live: "signal_struct.live", 4;
+    /// How a task ended.
+    exit_code: "task_struct.exit_code", 4;
+    /// Signal handlers of a process.
+    sighand: "task_struct.sighand", 8;
+    /// The handlers, by signal less one.
+    sigactions: "sighand_struct.action", 0;
+    /// Address of a handler, 0 for the default action, 1 for none.
+    sa_handler: "k_sigaction.sa.sa_handler", 8;
+    /// Signals that a task blocks.
+    blocked: "task_struct.blocked", 8;
+    /// Where a signal comes from: above zero the kernel.
+    si_code: "kernel_siginfo.si_code", 4;
+    /// When data was last sent, jiffies.
+    lsndtime: "tcp_sock.lsndtime", 4;
     /// Private area of a segment.
     skb_cb: "sk_buff.cb", 0;
     /// Start of a segment's buffer.
@@ -190,4 +210,6 @@ pub struct Features {
     pub ring_wake_bytes: u32,
     /// Nanoseconds of a jiffy.
     pub tick_ns: u32,
+    /// Size of `struct k_sigaction`.
+    pub sigaction_bytes: u32,
 }

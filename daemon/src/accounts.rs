@@ -62,6 +62,10 @@ pub struct RecordTallies {
     pub resets: AtomicU64,
     /// Listeners that came or went.
     pub listeners: AtomicU64,
+    /// Signals to processes of services.
+    pub signals: AtomicU64,
+    /// Ends of such processes.
+    pub exits: AtomicU64,
 }
 
 /// Everything that one scrape shows.
@@ -75,8 +79,8 @@ pub struct Snapshot {
     pub probe: ProbeFigures,
     /// Attribution about itself.
     pub attribution: AttributionStats,
-    /// Records taken: closes, resets, listeners.
-    pub records: [u64; 3],
+    /// Records taken: closes, resets, listeners, signals, exits.
+    pub records: [u64; 5],
     /// Readings of the maps that failed.
     pub failed_readings: u64,
     /// Network namespaces seen by the last survey, and those that could not be entered.
@@ -162,6 +166,8 @@ impl<K: Kernel> Accounts<K> {
                 load(&self.records.closes),
                 load(&self.records.resets),
                 load(&self.records.listeners),
+                load(&self.records.signals),
+                load(&self.records.exits),
             ],
             failed_readings: load(&self.failed_readings),
             namespaces,

@@ -14,6 +14,12 @@ pub fn thread_cpu() -> Duration {
     Duration::from_nanos(read_ns(ClockId::ThreadCPUTime))
 }
 
+/// Length of a jiffy, nanoseconds: the resolution of the coarse clocks (`hrtimer_get_res`).
+pub fn tick_ns() -> u32 {
+    let resolution = rustix::time::clock_getres(ClockId::MonotonicCoarse);
+    u32::try_from(resolution.tv_nsec).unwrap_or(0)
+}
+
 /// Wall time of now.
 pub fn wall() -> SystemTime {
     SystemTime::now()

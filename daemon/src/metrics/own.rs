@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Kinds of records, in the order of the figures.
-const RECORD_KINDS: [&str; 3] = ["close", "reset", "listener"];
+const RECORD_KINDS: [&str; 5] = ["close", "reset", "listener", "signal", "exit"];
 
 pub(super) fn encode(
     out: &mut DescriptorEncoder<'_>,
@@ -34,6 +34,7 @@ pub(super) fn encode(
     by_kind(out, &catalog::RECORDS, snapshot.records)?;
     let Losses {
         ring_full,
+        processes_full: _,
         rows_full: _,
         malformed,
         storage_failed,
@@ -145,10 +146,15 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
         &mut full,
         &Labels(&[("map", "attribution")]),
         snapshot.attribution.evicted,
+    )?;
+    counter(
+        &mut full,
+        &Labels(&[("map", "processes")]),
+        snapshot.probe.losses.processes_full,
     )
 }
 
-fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 3]) -> fmt::Result {
+fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 5]) -> fmt::Result {
     let mut out = metric(out, family)?;
     for (kind, count) in RECORD_KINDS.into_iter().zip(counts) {
         counter(&mut out, &Labels(&[("kind", kind)]), count)?;

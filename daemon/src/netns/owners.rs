@@ -22,6 +22,54 @@ pub struct Owners {
     pub past_limit: usize,
 }
 
+/// A process as `/proc/<pid>/stat` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessStat {
+    /// Its number (thread-group id).
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// Start time, nanoseconds since boot, cut to 10 ms.
+    pub start_ns: u64,
+}
+
+/// Every process. Blocking: some microseconds each.
+///
+/// # Errors
+/// When `/proc` cannot be read at all.
+pub fn processes() -> io::Result<Vec<ProcessStat>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // It may have ended since.
+        if let Some((seed, parent)) = fs::read(format!("/proc/{pid}/stat"))
+            .ok()
+            .and_then(|stat| parse_stat(pid, &stat))
+        {
+            found.push(ProcessStat {
+                pid,
+                parent,
+                start_ns: seed.start_ns,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Inodes of the sockets that a process holds. Blocking: about a microsecond a descriptor.
+///
+/// # Errors
+/// When its descriptors may not be read, or it is gone.
+pub fn sockets(pid: u32) -> io::Result<Vec<u64>> {
+    let proc = open("/proc", dir_flags(), Mode::empty())?;
+    let mut inodes = Vec::new();
+    sockets_of(&proc, pid, &mut inodes)?;
+    Ok(inodes)
+}
+
 /// Looks at every descriptor of every process. Blocking: about a microsecond a descriptor.
 ///
 /// A socket with several holders goes to the oldest of them, the parent of a prefork server. Start
@@ -116,26 +164,30 @@ fn socket_inode(link: &[u8]) -> Option<u64> {
 }
 
 fn seed(pid: u32) -> Option<OwnerSeed> {
-    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let (seed, _) = parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    Some(seed)
 }
 
-/// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the start time is
-/// the 22nd field.
-fn parse_stat(pid: u32, stat: &[u8]) -> Option<OwnerSeed> {
+/// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the parent is the
+/// 4th field, the start time the 22nd.
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<(OwnerSeed, u32)> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let name = stat.get(open + 1..close)?;
     let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-    let ticks: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let ticks: u64 = fields.nth(17)?.parse().ok()?;
     let mut comm = [0; 16];
     let len = name.len().min(15);
     comm[..len].copy_from_slice(&name[..len]);
-    Some(OwnerSeed {
+    let seed = OwnerSeed {
         start_ns: ticks.saturating_mul(NANOS_PER_TICK),
         comm,
         tgid: pid,
         pad: 0,
-    })
+    };
+    Some((seed, parent))
 }
 
 fn number(name: &CStr) -> Option<u32> {
@@ -168,7 +220,7 @@ mod tests {
         let stat = b"42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7\n";
         assert_eq!(
             parse_stat(42, stat),
-            Some(seed_of("a) b (c", 123_450_000_000, 42))
+            Some((seed_of("a) b (c", 123_450_000_000, 42), 1))
         );
         assert_eq!(parse_stat(42, b"42 (a S 1"), None);
         assert_eq!(parse_stat(42, b"42 (a) S 1"), None);

@@ -8,12 +8,16 @@ use super::{About, Check, Group, btf};
 const FLOOR: (u32, u32) = (5, 15);
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// In BTF, a tracepoint that programs can attach to is a typedef with this prefix.
-const TRACEPOINTS: [&str; 5] = [
+const TRACEPOINTS: [&str; 9] = [
     "btf_trace_inet_sock_set_state",
     "btf_trace_tcp_send_reset",
     "btf_trace_tcp_receive_reset",
     "btf_trace_tcp_destroy_sock",
     "btf_trace_tcp_rcv_space_adjust",
+    "btf_trace_signal_generate",
+    "btf_trace_sched_process_fork",
+    "btf_trace_sched_process_exec",
+    "btf_trace_sched_process_exit",
 ];
 const RESET_REASONS: &str = "sk_rst_reason";
 /// Room that a socket needs for its record, and that other users of the same allowance need as well.

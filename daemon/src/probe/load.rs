@@ -13,8 +13,8 @@ use aya::{
 use finwatch_common::{CounterRow, Features, Offsets};
 
 use super::{
-    Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused, log,
-    offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
+    Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused,
+    families::Families, log, offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
 };
 
 /// The programs, compiled for BPF.
@@ -23,7 +23,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("FINWATCH_PROBE_OBJECT")
 /// The attach table: each program and its tracepoint. The order is that of attachment, and so of
 /// execution: what makes good runs after what may have been skipped, and readers are first, so that no
 /// connection is seen whose reads were missed.
-pub(super) const TRACEPOINT_PROGRAMS: [(&str, &str); 7] = [
+pub(super) const TRACEPOINT_PROGRAMS: [(&str, &str); 11] = [
+    ("finwatch_fork", "sched_process_fork"),
+    ("finwatch_exec", "sched_process_exec"),
+    ("finwatch_exit", "sched_process_exit"),
+    ("finwatch_signal", "signal_generate"),
     ("finwatch_read", "tcp_rcv_space_adjust"),
     ("finwatch_reset_received", "tcp_receive_reset"),
     ("finwatch_reset", "tcp_send_reset"),
@@ -91,11 +95,13 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         map(&mut ebpf, "GENERATION")?,
     )
     .map_err(|error| ProbeError::Counters(error.into()))?;
+    let families = Families::new(&mut ebpf)?;
     let ring = Ring::new(map(&mut ebpf, "RECORDS")?);
     let stats = Stats::new(&mut ebpf, max_rows.into())?;
     Ok(Probe {
         ebpf: Mutex::new(ebpf),
         counters: Counters(Arc::new(maps)),
+        families,
         ring,
         stats,
         reset_reasons: kernel.reset_reasons,

@@ -3,8 +3,10 @@
 mod btf;
 mod counters;
 mod error;
+mod families;
 mod load;
 mod log;
+mod meanings;
 mod offsets;
 mod records;
 mod seed;
@@ -18,9 +20,9 @@ use std::{
 };
 
 use aya::Ebpf;
-use finwatch_common::{SurveyRow, inferred_reason};
+use finwatch_common::{Process, ProcessEntry, SurveyRow, inferred_reason};
 
-use self::{counters::CounterMaps, records::Ring};
+use self::{counters::CounterMaps, families::Families, records::Ring};
 pub use self::{
     counters::Reading,
     error::ProbeError,
@@ -55,6 +57,7 @@ pub struct Probe {
     /// Held for the links and programs in it; locked while an iterator is opened.
     ebpf: Mutex<Ebpf>,
     counters: Counters,
+    families: Families,
     ring: Ring,
     stats: stats::Stats,
     reset_reasons: Vec<(u8, String)>,
@@ -111,6 +114,21 @@ impl Probe {
     /// As [`Probe::survey`].
     pub fn survey_time_wait(&self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
         survey::run(&mut self.lock_ebpf(), survey::MINI_SOCKETS, netns)
+    }
+
+    /// Every process that belongs to an instance of a service.
+    pub fn processes(&self) -> Vec<(u32, ProcessEntry)> {
+        self.families.processes()
+    }
+
+    /// Adds a process to an instance, unless it is known to belong to one.
+    pub fn adopt_process(&self, tgid: u32, entry: ProcessEntry) {
+        self.families.adopt(tgid, entry);
+    }
+
+    /// Ends the phase of an instance: from now on it counts as steady.
+    pub fn end_phase(&self, instance: Process) {
+        self.families.end_phase(instance);
     }
 
     /// Every program's figures.

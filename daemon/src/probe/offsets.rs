@@ -14,12 +14,16 @@ pub(super) struct Kernel {
 }
 
 /// Every tracepoint that a program attaches to.
-pub(super) const TRACEPOINTS: [&str; 5] = [
+pub(super) const TRACEPOINTS: [&str; 9] = [
     "inet_sock_set_state",
     "tcp_send_reset",
     "tcp_receive_reset",
     "tcp_destroy_sock",
     "tcp_rcv_space_adjust",
+    "signal_generate",
+    "sched_process_fork",
+    "sched_process_exec",
+    "sched_process_exit",
 ];
 const REASONS: &str = "sk_rst_reason";
 
@@ -54,7 +58,8 @@ impl Kernel {
                 reset_reason: u32::from(reset_args >= 3),
                 death_row_is_pointer: u32::from(death_row_is_pointer),
                 ring_wake_bytes: 0,
-                tick_ns: 0,
+                tick_ns: crate::clock::tick_ns(),
+                sigaction_bytes: btf.member("k_sigaction.sa").map_or(0, |sa| sa.size),
             },
             reset_reasons: btf
                 .enum_names(REASONS)

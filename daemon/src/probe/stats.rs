@@ -21,8 +21,10 @@ use super::{
 /// What was lost, and counted: each number only grows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Losses {
-    /// Records the full ring buffer refused, by kind: close, reset, listener.
-    pub ring_full: [u64; 3],
+    /// Records the full ring buffer refused, by kind: close, reset, listener, signal, exit.
+    pub ring_full: [u64; 5],
+    /// Processes of services, or phases, that a full table refused.
+    pub processes_full: u64,
     /// Counter updates that fell to the `other` row as the map was full.
     pub rows_full: u64,
     /// Records whose bytes were malformed.
@@ -123,7 +125,10 @@ impl Stats {
                 count(Loss::CloseRecords),
                 count(Loss::ResetRecords),
                 count(Loss::ListenerRecords),
+                count(Loss::SignalRecords),
+                count(Loss::ExitRecords),
             ],
+            processes_full: count(Loss::ProcessesFull),
             rows_full: count(Loss::RowsFull),
             malformed,
             storage_failed: count(Loss::StorageFailed),

@@ -201,10 +201,11 @@ fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subje
 }
 
 fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
-    // `rows_full` is about counters, which this stream does not show; subflows of MPTCP are left out on
+    // `rows_full` is about counters, and signals and exits are a drain's, which this stream does not show; subflows of MPTCP are left out on
     // purpose.
     let Losses {
-        ring_full: [closes, resets, listeners],
+        ring_full: [closes, resets, listeners, _, _],
+        processes_full: _,
         rows_full: _,
         mptcp_subflows: _,
         made_good: _,
@@ -353,7 +354,7 @@ mod tests {
     fn a_loss_is_told_once() {
         let mut narrator = Narrator::default();
         let losses = Losses {
-            ring_full: [3, 0, 1],
+            ring_full: [3, 0, 1, 0, 0],
             malformed: 2,
             ..Losses::default()
         };

@@ -17,7 +17,7 @@ use finwatch_probe::{
 use super::{
     counters,
     kernel::{Tcp, offset},
-    losses, ports,
+    losses, phases, ports,
     task::Task,
 };
 
@@ -80,6 +80,8 @@ pub(super) mod flag {
     pub(crate) const CLOSE_WAIT: u32 = 1 << 13;
     /// The turns are kept from the first byte on.
     pub(crate) const TURNS: u32 = 1 << 14;
+    /// Data was sent within the second before the process died.
+    pub(crate) const SENDING: u32 = 1 << 15;
 }
 
 /// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so
@@ -108,6 +110,8 @@ pub(super) struct Conn {
     pub(super) asked: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
+    /// When the program last read, in a time when anything drained; 0 in no such time.
+    pub(super) last_read_ns: u64,
     /// State left for CLOSE.
     pub(super) old_state: u8,
     pub(super) pad: [u8; 7],
@@ -248,12 +252,22 @@ impl Conn {
         self.asked = 0;
         self.fin_rcv_nxt = 0;
         self.unread = 0;
+        self.last_read_ns = 0;
         self.flags = 0;
         self.kind = kind::CONNECTION;
         self.pending = pending::NOTHING;
         self.cut = NONE;
         self.evidence = NONE;
         self.old_state = 0;
+    }
+
+    /// Takes on the phase that its instance is in. Once it reached CLOSE it keeps the last: what is settled later
+    /// must be counted where it was left open.
+    #[inline(always)]
+    pub(super) fn enter_phase(&mut self) {
+        if !self.has(flag::CLOSED) {
+            self.service.phase = phases::of(self.start_ns, self.owner_tgid);
+        }
     }
 
     /// The current process owns the socket: it called `listen()` or `connect()`.
@@ -336,6 +350,7 @@ impl Conn {
         self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT | flag::OPENED | flag::TURNS;
         self.name(sk);
         self.turns.begin(tcp.write_seq(), tcp.copied_seq());
+        self.enter_phase();
         let Some(row) = counters::row(&self.service) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! The transition to CLOSE: what it was, by the rules of `classify`, counted or left to be settled by
 //! what follows.
 
-use finwatch_common::{Cell, Outcome, TimeWait};
+use finwatch_common::{Cell, Outcome, Phase, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
     tcp::{SOCK_DEAD, errno, state, unacked},
@@ -125,8 +125,9 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
         TIME_WAIT => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
         FIN_WAIT2 => {
             row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
-            if conn.cut != NONE {
-                mini_socket::remember_cut(conn.cookie);
+            if conn.cut != NONE || conn.service.phase != Phase::Steady as u8 {
+                let past = mini_socket::Past::new(conn.cut != NONE, conn.service.phase);
+                mini_socket::remember(conn.cookie, past);
             }
         }
         _ if old == state::CLOSING && outcome == Outcome::Fin as u8 => {

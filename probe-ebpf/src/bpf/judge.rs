@@ -2,13 +2,14 @@
 //! Judged once, at the first closing transition, whoever makes it; what comes later is told by the bytes
 //! that an RST throws away.
 
+use aya_ebpf::helpers::bpf_jiffies64;
 use finwatch_common::{Cell, Cut, Evidence};
 use finwatch_probe::{tcp::state, turns::is_goodbye};
 
 use super::{
     conn::{Conn, NONE, flag},
     counters::Row,
-    kernel::Tcp,
+    kernel::{Tcp, offset, tick_ns},
     task::Task,
 };
 
@@ -40,6 +41,20 @@ pub(super) fn closed_by_us(
         unanswered(conn, row, evidence);
         if evidence as u8 != Evidence::Small as u8 {
             cut(conn, row, Cut::Unanswered);
+        }
+    }
+}
+
+/// The process died: was an answer on its way? No other fact of TCP tells that one was cut in its middle.
+#[inline(always)]
+pub(super) fn note_sending(tcp: Tcp, conn: &mut Conn) {
+    const SECOND_NS: u64 = 1_000_000_000;
+    if conn.has(flag::BY_EXIT) && conn.since_read > 0 {
+        // SAFETY: the helper has no preconditions. The kernel keeps the lower half (`tcp_jiffies32`).
+        let now = unsafe { bpf_jiffies64() } as u32;
+        let age = now.wrapping_sub(tcp.get::<u32>(offset!(lsndtime)));
+        if u64::from(age) * tick_ns() <= SECOND_NS {
+            conn.set(flag::SENDING);
         }
     }
 }
@@ -100,6 +115,7 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
         }
         let by_process = tcp.owned() || conn.has(flag::NEVER_ACCEPTED);
         closed_by_us(conn, row, by_process, tcp.write_seq(), unread);
+        note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
         let early = conn.unread_before_fin(tcp.copied_seq());
         cut(conn, row, if early { Cut::Unread } else { Cut::Late });

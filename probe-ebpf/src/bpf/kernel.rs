@@ -16,7 +16,8 @@ static FEATURES: Features = Features {
     reset_reason: 0,
     death_row_is_pointer: 0,
     ring_wake_bytes: 0,
-    pad: 0,
+    tick_ns: 0,
+    sigaction_bytes: 0,
 };
 
 /// The offset of a field of [`Offsets`], as the loader set it.
@@ -56,6 +57,18 @@ pub(super) fn death_row_is_pointer() -> bool {
 #[inline(always)]
 pub(super) fn ring_wake_bytes() -> u64 {
     load(&FEATURES.ring_wake_bytes) as u64
+}
+
+/// Nanoseconds of a jiffy.
+#[inline(always)]
+pub(super) fn tick_ns() -> u64 {
+    load(&FEATURES.tick_ns) as u64
+}
+
+/// Size of `struct k_sigaction`.
+#[inline(always)]
+pub(super) fn sigaction_bytes() -> u64 {
+    load(&FEATURES.sigaction_bytes) as u64
 }
 
 /// A kernel structure whose type the verifier knows.

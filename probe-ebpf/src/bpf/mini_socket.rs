@@ -1,7 +1,7 @@
 //! Mini-sockets (TIME_WAIT): whether one was left, and what is remembered of those whose connection
 //! already counts as cut.
 //!
-//! Memory of the table: 4096 entries of 64 bytes, least recently used first out.
+//! Memory of the table: 8192 entries of 64 bytes, least recently used first out.
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
@@ -15,22 +15,58 @@ use super::{
 /// Most steps along hash chains; the mini-socket stands at the head of its own or close behind.
 const STEPS: usize = 24;
 
-/// Cookies of connections that already count as cut and left a FIN_WAIT2 mini-socket: a late request
-/// must not count them again.
+/// By cookie, of connections that left a FIN_WAIT2 mini-socket: a late request must not count one that is cut again, and
+/// belongs to the phase in which its connection ended.
 #[btf_map]
-static ALREADY_CUT: LruHashMap<u64, u8, 4096> = LruHashMap::new();
+static PASTS: LruHashMap<u64, u8, 8192> = LruHashMap::new();
 
-/// Remembers that the connection counts as cut.
-#[inline(always)]
-pub(super) fn remember_cut(cookie: u64) {
-    // A full table drops its oldest entry; it cannot fail for good.
-    let _ = ALREADY_CUT.insert(cookie, 1, 0);
+/// What is remembered of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Past(u8);
+
+impl Past {
+    const CUT: u8 = 1 << 7;
+
+    /// Of a connection that ended in `phase`.
+    #[inline(always)]
+    pub(super) const fn new(cut: bool, phase: u8) -> Self {
+        Self(phase | if cut { Self::CUT } else { 0 })
+    }
+
+    /// It counts as cut from now on.
+    #[inline(always)]
+    pub(super) const fn and_cut(self) -> Self {
+        Self(self.0 | Self::CUT)
+    }
+
+    /// Whether it already counts as cut.
+    #[inline(always)]
+    pub(super) const fn is_cut(self) -> bool {
+        self.0 & Self::CUT != 0
+    }
+
+    /// The phase in which it ended.
+    #[inline(always)]
+    pub(super) const fn phase(self) -> u8 {
+        self.0 & !Self::CUT
+    }
 }
 
-/// Whether the connection already counts as cut.
+/// Remembers a connection.
 #[inline(always)]
-pub(super) fn is_cut(cookie: u64) -> bool {
-    ALREADY_CUT.get_ptr(cookie).is_some()
+pub(super) fn remember(cookie: u64, past: Past) {
+    // A full table drops its oldest entry; it cannot fail for good.
+    let _ = PASTS.insert(cookie, past.0, 0);
+}
+
+/// What is remembered of a connection; of an unknown one, that nothing happened.
+#[inline(always)]
+pub(super) fn past_of(cookie: u64) -> Past {
+    match PASTS.get_ptr(cookie) {
+        // SAFETY: the entry stays readable for the run of the program; one byte.
+        Some(past) => Past(unsafe { *past }),
+        None => Past(0),
+    }
 }
 
 /// The mini-socket that `inet_twsk_alloc` made of this socket, looked up in the established hash, where

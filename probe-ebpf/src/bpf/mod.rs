@@ -5,15 +5,19 @@ mod catch_up;
 mod conn;
 mod counters;
 mod end;
+mod exit;
+mod family;
 mod inferred;
 mod judge;
 mod kernel;
 mod losses;
 mod mini_socket;
+mod phases;
 mod ports;
 mod read;
 mod reset;
 mod ring;
+mod signal;
 mod state;
 mod survey;
 mod task;
@@ -71,6 +75,35 @@ fn finwatch_destroy(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
 fn finwatch_read(ctx: BtfTracePointContext) -> i32 {
     read::on_read(ctx.arg(0))
+}
+
+/// Sets the phase of an instance at the instant of the signal that asks it to stop or to reload.
+// match-proto: void signal_generate(int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)
+#[btf_tracepoint(function = "signal_generate")]
+fn finwatch_signal(ctx: BtfTracePointContext) -> i32 {
+    signal::on_signal(&ctx)
+}
+
+/// Takes the children of an instance's processes into the family.
+// match-proto: void sched_process_fork(struct task_struct *parent, struct task_struct *child)
+#[btf_tracepoint(function = "sched_process_fork")]
+fn finwatch_fork(ctx: BtfTracePointContext) -> i32 {
+    exit::on_fork(&ctx)
+}
+
+/// Lets go of a child that runs another program.
+// match-proto: void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+#[btf_tracepoint(function = "sched_process_exec")]
+fn finwatch_exec(ctx: BtfTracePointContext) -> i32 {
+    exit::on_exec(&ctx)
+}
+
+/// Tells the end of an instance's processes.
+// match-proto: void sched_process_exit(struct task_struct *p)
+// match-proto: void sched_process_exit(struct task_struct *p, bool group_dead)
+#[btf_tracepoint(function = "sched_process_exit")]
+fn finwatch_exit(ctx: BtfTracePointContext) -> i32 {
+    exit::on_exit(&ctx)
 }
 
 /// Walks the sockets of one network namespace: seeds what no program has seen, and writes a row for

@@ -1,8 +1,11 @@
 //! The read hook. It runs once a read of every program on the host, so it does next to nothing.
 
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+
 use super::{
     conn::{Conn, flag},
     kernel::Tcp,
+    phases,
 };
 
 /// The program took bytes from `sk`.
@@ -18,5 +21,9 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
         conn.begin_turns_early(tcp);
     }
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq());
+    if phases::any() {
+        // SAFETY: the helper has no preconditions.
+        conn.last_read_ns = unsafe { bpf_ktime_get_ns() };
+    }
     0
 }

@@ -206,21 +206,23 @@ fn by_mini_socket(event: Event) {
     let local_port: u16 = sk.get(offset!(num));
     let remote_port = u16::from_be(sk.get(offset!(dport)));
     let owner = ports::owner(netns, local_port);
-    let service = match owner {
+    let mut service = match owner {
         Some(owner) => owner.service,
         None => nobody(netns, Role::Client),
     };
+    let cookie: u64 = sk.get(offset!(cookie));
+    let past = mini_socket::past_of(cookie);
+    service.phase = past.phase();
     let bytes = payload(skb);
     let lost = lost(bytes);
     counters::reset(&reset_key(&service, reason, lost));
-    let cookie: u64 = sk.get(offset!(cookie));
     let mut flags = reset_flags::MINI_SOCKET;
     if owner.is_some()
         && matches!(lost, Lost::Data)
-        && !mini_socket::is_cut(cookie)
+        && !past.is_cut()
         && let Some(row) = counters::row(&service)
     {
-        mini_socket::remember_cut(cookie);
+        mini_socket::remember(cookie, past.and_cut());
         row.inc(Cell::cut(Cut::Late));
         flags |= reset_flags::CUT_LATE;
     }
@@ -254,6 +256,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     if conn.kind == kind::IGNORED {
         return;
     }
+    conn.enter_phase();
     let answers_segment = skb.0 != 0;
     let closed = tcp_state == state::CLOSE;
     let bytes = if answers_segment {

@@ -37,6 +37,12 @@ impl<T> Slot<T> {
         MaybeUninit::as_mut_ptr(&mut self.0)
     }
 
+    /// Hands the record over and wakes the reader: what it tells is to be looked at while it lasts.
+    #[inline(always)]
+    pub(super) fn submit_at_once(self) {
+        self.0.submit(BPF_RB_FORCE_WAKEUP.into());
+    }
+
     /// Hands the record over.
     #[inline(always)]
     pub(super) fn submit(self) {

@@ -12,7 +12,7 @@ use super::{
     catch_up,
     conn::{Conn, flag, kind},
     counters::{self, Row},
-    end, judge,
+    end, family, judge,
     kernel::{Tcp, Typed, offset},
     losses,
     task::Task,
@@ -96,6 +96,8 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         | Work::End => {
             if conn.kind == kind::NEW {
                 conn.adopt(sk, tcp, old, None);
+            } else {
+                conn.enter_phase();
             }
             if conn.kind != kind::IGNORED {
                 leave(sk, tcp, conn, old, work);
@@ -117,6 +119,8 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
 fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
     conn.reset(tcp, Role::Server, tcp.sock(offset!(num)));
     conn.own_by_current();
+    family::found(conn.owner_tgid, conn.start_ns);
+    conn.enter_phase();
     conn.kind = kind::LISTENER;
     conn.note_port();
     conn.name(sk);
@@ -151,6 +155,7 @@ fn establish(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8) {
         kind::IGNORED => conn.kind = kind::CONNECTION,
         _ => {}
     }
+    conn.enter_phase();
     conn.name(sk);
     // SAFETY: the helper has no preconditions.
     conn.opened_at_ns = unsafe { bpf_ktime_get_ns() };
@@ -179,6 +184,7 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
             conn.set(flag::LOCAL_FIN);
             conn.fin_rcv_nxt = tcp.rcv_nxt();
             judge::closed_by_us(conn, row, tcp.owned(), tcp.write_seq(), tcp.unread());
+            judge::note_sending(tcp, conn);
         }
         Work::PeerCloses => {
             catch_up::on_opened(sk, tcp, conn, row, old);

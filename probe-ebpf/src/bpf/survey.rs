@@ -7,7 +7,9 @@ use aya_ebpf::{
     helpers::bpf_seq_write,
     macros::btf_map,
 };
-use finwatch_common::{OwnerSeed, Phase, Role, ServiceKey, SurveyRow, TimeWait, survey_kind};
+use finwatch_common::{
+    OwnerSeed, Phase, Process, Role, ServiceKey, SurveyRow, TimeWait, survey_kind,
+};
 use finwatch_probe::{
     tcp::{IPPROTO_TCP, state},
     turns::SMALL_BYTES,
@@ -16,7 +18,7 @@ use finwatch_probe::{
 use super::{
     conn::{Conn, kind},
     kernel::{Raw, Tcp, offset},
-    mini_socket,
+    mini_socket, phases,
 };
 
 /// Who holds which socket, by inode: written by user space before it seeds, emptied after.
@@ -87,7 +89,7 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
             tcp.sock(offset!(ack_backlog)),
             tcp.sock(offset!(max_ack_backlog)),
         ),
-        (kind::CONNECTION, state::ESTABLISHED) => {
+        (kind::CONNECTION, state::ESTABLISHED | state::CLOSE_WAIT) => {
             let unread = tcp.unread();
             let turn = conn.turns.last(tcp.write_seq(), unread);
             let waits = if conn.is_server() {
@@ -95,21 +97,40 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
             } else {
                 conn.turns.awaited(turn, unread).is_some()
             };
-            if !waits {
+            if waits && tcp_state == state::ESTABLISHED {
+                (survey_kind::AWAITING, turn.asked, turn.since_read)
+            } else if in_phase(conn) {
+                (survey_kind::OPEN, turn.asked, turn.since_read)
+            } else {
                 return None;
             }
-            (survey_kind::AWAITING, turn.asked, turn.since_read)
         }
+        (
+            kind::CONNECTION,
+            state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING | state::LAST_ACK,
+        ) if in_phase(conn) => (survey_kind::CLOSING, tcp_state.into(), 0),
         _ => return None,
     };
     Some(SurveyRow {
-        service: conn.service,
+        service: conn.service.in_phase(Phase::Steady),
+        owner: Process {
+            start_ns: conn.start_ns,
+            tgid: conn.owner_tgid,
+            pad: 0,
+        },
         cookie: conn.cookie,
+        opened_at_ns: conn.opened_at_ns,
         a,
         b,
         kind,
         pad: [0; 7],
     })
+}
+
+/// Its instance drains or reloads.
+#[inline(always)]
+fn in_phase(conn: &Conn) -> bool {
+    phases::of(conn.start_ns, conn.owner_tgid) != Phase::Steady as u8
 }
 
 /// Who holds the socket, if user space found it.
@@ -142,7 +163,9 @@ pub(super) fn on_mini_socket(ctx: *const IterContext) -> i32 {
     service.netns = mini.follow(offset!(net)).get(offset!(net_cookie));
     let row = SurveyRow {
         service,
+        owner: Process::default(),
         cookie: mini.get(offset!(cookie)),
+        opened_at_ns: 0,
         a: mini.get::<u16>(offset!(num)).into(),
         b: u16::from_be(mini.get(offset!(dport))).into(),
         kind: match mini_socket::substate_of(sk) {

@@ -72,6 +72,8 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).cookie).write(conn.cookie);
         (&raw mut (*to).service).write(conn.service);
         (&raw mut (*to).opened_at_ns).write(conn.opened_at_ns);
+        (&raw mut (*to).owner_start_ns).write(conn.start_ns);
+        (&raw mut (*to).last_read_ns).write(conn.last_read_ns);
         let sent: u64 = tcp.get(offset!(bytes_sent));
         let again: u64 = tcp.get(offset!(bytes_retrans));
         (&raw mut (*to).bytes_sent).write(sent.wrapping_sub(again));
@@ -115,6 +117,9 @@ fn told_flags(conn: &Conn) -> u16 {
     }
     if conn.has(flag::BY_EXIT) {
         flags |= close_flags::BY_EXIT;
+    }
+    if conn.has(flag::SENDING) {
+        flags |= close_flags::SENDING;
     }
     if conn.has(flag::NEVER_ACCEPTED) {
         flags |= close_flags::NEVER_ACCEPTED;

@@ -1,0 +1,188 @@
+//! Who belongs to a service beside the process that listens, as `/proc` shows it: forked children that are older
+//! than the kernel programs, and the processes whose stop is the service's stop. It does not know why it is asked.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+};
+
+use finwatch_common::{Kinship, Process, ProcessEntry};
+
+use crate::netns::owners::{self, ProcessStat};
+
+/// Most generations that are walked up or down.
+const GENERATIONS: usize = 32;
+
+/// Looks at the processes around each instance. Blocking: some microseconds a process on the host.
+///
+/// # Errors
+/// When `/proc` cannot be read at all.
+pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
+    let stats: HashMap<u32, ProcessStat> = owners::processes()?
+        .into_iter()
+        .map(|stat| (stat.pid, stat))
+        .collect();
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for stat in stats.values() {
+        children.entry(stat.parent).or_default().push(stat.pid);
+    }
+    let mut found = Vec::new();
+    for instance in instances {
+        if !stats.contains_key(&instance.tgid) {
+            continue;
+        }
+        let listening = listening_inodes(instance.tgid);
+        let mut entry = |stat: &ProcessStat, kinship: Kinship| {
+            found.push((
+                stat.pid,
+                ProcessEntry {
+                    instance: *instance,
+                    start_ns: stat.start_ns,
+                    kinship: kinship as u8,
+                    pad: [0; 7],
+                },
+            ));
+        };
+        if let Some(owner) = stats.get(&instance.tgid) {
+            entry(owner, Kinship::Owner);
+        }
+        for pid in descendants(instance.tgid, &children) {
+            if let Some(stat) = stats.get(&pid)
+                && holds(pid, &listening)
+            {
+                entry(stat, Kinship::Member);
+            }
+        }
+        for stat in ancestors(instance.tgid, &stats) {
+            if holds(stat.pid, &listening) || leads_cgroup_of(stat, instance.tgid) {
+                entry(stat, Kinship::Controller);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn descendants(of: u32, children: &HashMap<u32, Vec<u32>>) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut generation = vec![of];
+    for _ in 0..GENERATIONS {
+        generation = generation
+            .iter()
+            .filter_map(|pid| children.get(pid))
+            .flatten()
+            .copied()
+            .collect();
+        found.extend(&generation);
+    }
+    found
+}
+
+fn ancestors(of: u32, stats: &HashMap<u32, ProcessStat>) -> Vec<&ProcessStat> {
+    let mut found = Vec::new();
+    let mut pid = of;
+    for _ in 0..GENERATIONS {
+        let Some(parent) = stats
+            .get(&pid)
+            .and_then(|stat| stats.get(&stat.parent))
+            // Process 1 of the host starts everything and stops nothing by its own end.
+            .filter(|parent| parent.pid > 1)
+        else {
+            break;
+        };
+        found.push(parent);
+        pid = parent.pid;
+    }
+    found
+}
+
+/// It holds a listening socket of the owner: it made it, or it hands it on.
+fn holds(pid: u32, listening: &HashSet<u64>) -> bool {
+    !listening.is_empty()
+        && owners::sockets(pid)
+            .is_ok_and(|inodes| inodes.iter().any(|inode| listening.contains(inode)))
+}
+
+/// It is the first process of the unit or container that the owner runs in: its process 1, or the one that was
+/// started from outside. Sessions of users have no such process.
+fn leads_cgroup_of(stat: &ProcessStat, owner: u32) -> bool {
+    let Some(home) = cgroup(owner).filter(|path| path != "/" && !path.starts_with("/user.slice"))
+    else {
+        return false;
+    };
+    cgroup(stat.pid).is_some_and(|its| its == home)
+        && (is_first_of_namespace(stat.pid) || cgroup(stat.parent).is_none_or(|its| its != home))
+}
+
+/// Path in the cgroup v2 hierarchy (cgroups(7)).
+fn cgroup(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(path.to_owned())
+}
+
+/// `NSpid:  4711  1` (proc(5)).
+fn is_first_of_namespace(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))
+            .and_then(|ids| ids.split_ascii_whitespace().next_back())
+            == Some("1")
+    })
+}
+
+/// Inodes of the listening TCP sockets that a process holds.
+fn listening_inodes(pid: u32) -> HashSet<u64> {
+    let held: HashSet<u64> = owners::sockets(pid)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    let mut listening = HashSet::new();
+    for table in ["tcp", "tcp6"] {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        listening.extend(
+            text.lines()
+                .filter_map(listener)
+                .filter(|inode| held.contains(inode)),
+        );
+    }
+    listening
+}
+
+/// The inode in a line of `/proc/net/tcp` whose state is LISTEN.
+fn listener(line: &str) -> Option<u64> {
+    let mut fields = line.split_ascii_whitespace();
+    (fields.nth(3)? == "0A").then_some(())?;
+    fields.nth(5)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, process};
+
+    use super::*;
+
+    #[test]
+    fn lines_of_listeners() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000 100 0 0 10 0";
+        assert_eq!(listener(line), Some(4711));
+        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
+        assert_eq!(listener("  sl  local_address rem_address   st"), None);
+    }
+
+    #[test]
+    fn a_process_that_listens_owns_itself() {
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(!listening_inodes(process::id()).is_empty());
+        let instance = Process {
+            start_ns: 0,
+            tgid: process::id(),
+            pad: 0,
+        };
+        let found = scan(&[instance]).unwrap();
+        assert!(
+            found
+                .iter()
+                .any(|(pid, entry)| *pid == process::id() && entry.kinship == Kinship::Owner as u8)
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The kernel's tables of processes that own services, of instances that drain or reload, and of what the
+//! signals of known programs mean.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData},
+};
+use finwatch_common::{MeaningKey, PhaseEntry, Process, ProcessEntry};
+
+use super::{ProbeError, counters::Plain, load, meanings::MEANINGS};
+
+/// See the module.
+pub(super) struct Families {
+    maps: Mutex<Maps>,
+}
+
+struct Maps {
+    processes: HashMap<MapData, u32, Plain<ProcessEntry>>,
+    phases: HashMap<MapData, Plain<Process>, Plain<PhaseEntry>>,
+    made: Array<MapData, u64>,
+    removed: u64,
+}
+
+/// Fails when an entry is there already (`BPF_NOEXIST`).
+const ONLY_NEW: u64 = 1;
+/// Position of the number of removed phases in their table.
+const REMOVED: u32 = 1;
+
+impl Families {
+    /// Takes the tables over and says what signals mean.
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        let name = "MEANINGS";
+        let mut meanings: HashMap<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
+        for (program, signal, phase) in MEANINGS {
+            let mut comm = [0; 16];
+            comm[..program.len()].copy_from_slice(program.as_bytes());
+            let key = MeaningKey {
+                comm,
+                signal: *signal,
+                pad: 0,
+            };
+            meanings
+                .insert(Plain(key), *phase as u32, 0)
+                .map_err(|source| ProbeError::Map { name, source })?;
+        }
+        Ok(Self {
+            maps: Mutex::new(Maps {
+                processes: load::map(ebpf, "PROCESSES")?,
+                phases: load::map(ebpf, "PHASES")?,
+                made: load::map(ebpf, "PHASES_MADE")?,
+                removed: 0,
+            }),
+        })
+    }
+
+    /// Every process of every instance.
+    pub(super) fn processes(&self) -> Vec<(u32, ProcessEntry)> {
+        self.lock()
+            .processes
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(tgid, Plain(entry))| (tgid, entry))
+            .collect()
+    }
+
+    /// Adds what no event told; what the programs know better stays.
+    pub(super) fn adopt(&self, tgid: u32, entry: ProcessEntry) {
+        // It fails when the programs know the process, or when the table is full: then its signals go unseen,
+        // as those of any process that the table had no room for.
+        let _ = self.lock().processes.insert(tgid, Plain(entry), ONLY_NEW);
+    }
+
+    /// The instance is steady, or gone.
+    pub(super) fn end_phase(&self, instance: Process) {
+        let mut maps = self.lock();
+        if maps.phases.remove(&Plain(instance)).is_ok() {
+            maps.removed += 1;
+            let removed = maps.removed;
+            // An array's element can always be set.
+            let _ = maps.made.set(REMOVED, removed, 0);
+        }
+    }
+
+    /// A panic while they were held leaves the tables intact.
+    fn lock(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! What signals mean to programs that give them a meaning of their own. For all others: TERM, INT, QUIT and KILL stop,
+//! and HUP, USR1, USR2 and WINCH, where they are handled, reload.
+
+use finwatch_common::Phase::{self, Draining, Reloading, Steady};
+
+const HUP: u32 = 1;
+const INT: u32 = 2;
+const QUIT: u32 = 3;
+const USR1: u32 = 10;
+const USR2: u32 = 12;
+const TERM: u32 = 15;
+const WINCH: u32 = 28;
+
+/// Program (`comm`), signal, and the phase that it asks for. `Steady`: it neither stops nor reloads.
+pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
+    // Stops gracefully (`apachectl graceful-stop`, `graceful`); HUP restarts.
+    ("apache2", WINCH, Draining),
+    ("apache2", USR1, Reloading),
+    ("httpd", WINCH, Draining),
+    ("httpd", USR1, Reloading),
+    // Statistics, and new log files.
+    ("dnsmasq", HUP, Steady),
+    ("dnsmasq", USR1, Steady),
+    ("dnsmasq", USR2, Steady),
+    ("envoy", HUP, Steady),
+    ("envoy", USR1, Steady),
+    // Opens its log files anew; USR2 starts a second master beside it.
+    ("gunicorn", USR1, Steady),
+    ("gunicorn", USR2, Steady),
+    // USR1 is the soft stop; HUP and QUIT dump states and memory pools.
+    ("haproxy", HUP, Steady),
+    ("haproxy", QUIT, Steady),
+    ("haproxy", USR1, Draining),
+    ("haproxy", USR2, Reloading),
+    // QUIT dumps the threads' stacks; HUP runs the shutdown hooks; USR1 and USR2 are the machine's own.
+    ("java", HUP, Draining),
+    ("java", QUIT, Steady),
+    ("java", USR1, Steady),
+    ("java", USR2, Steady),
+    ("mariadbd", HUP, Steady),
+    ("mariadbd", USR1, Steady),
+    ("memcached", USR1, Draining),
+    ("mysqld", HUP, Steady),
+    ("mysqld", USR1, Steady),
+    // Opens its log files anew; USR2 starts a second master beside it.
+    ("nginx", USR1, Steady),
+    ("nginx", USR2, Steady),
+    // Starts the debugger.
+    ("node", USR1, Steady),
+    ("php-fpm", USR1, Steady),
+    ("php-fpm7.4", USR1, Steady),
+    ("php-fpm8.1", USR1, Steady),
+    ("php-fpm8.2", USR1, Steady),
+    ("php-fpm8.3", USR1, Steady),
+    ("php-fpm8.4", USR1, Steady),
+    // HUP reads the settings anew in place; USR1 and USR2 are how its processes talk.
+    ("postgres", HUP, Steady),
+    ("postgres", INT, Draining),
+    ("postgres", USR1, Steady),
+    ("postgres", USR2, Steady),
+    ("squid", USR1, Steady),
+    ("traefik", USR1, Steady),
+    ("unicorn", USR1, Steady),
+    ("unicorn", USR2, Steady),
+    // Print statistics. TERM reloads unless `die-on-term` is set, which cannot be seen from here.
+    ("uwsgi", TERM, Draining),
+    ("uwsgi", USR1, Steady),
+    ("uwsgi", USR2, Steady),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_program_and_signal_stands_once_and_fits() {
+        let distinct: HashSet<_> = MEANINGS
+            .iter()
+            .map(|(program, signal, _)| (program, signal))
+            .collect();
+        assert_eq!(distinct.len(), MEANINGS.len());
+        for (program, signal, _) in MEANINGS {
+            assert!(program.len() < 16, "{program}");
+            assert!((1..32).contains(signal), "{program} {signal}");
+        }
+        assert!(MEANINGS.len() <= 256, "the kernel's table has no more room");
+    }
+}

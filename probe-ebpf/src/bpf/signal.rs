@@ -1,0 +1,196 @@
+//! Signals: which of them ask a service to stop or to reload. The phase is set here, before the target runs.
+//!
+//! A signal to a process that belongs to no service costs a look at its number and one in a table.
+
+use aya_ebpf::{btf_maps::HashMap, macros::btf_map, programs::BtfTracePointContext};
+use finwatch_common::{
+    Disposition, KIND_SIGNAL, Kinship, Loss, MeaningKey, Phase, Process, SignalRecord,
+};
+
+use super::{
+    family,
+    kernel::{Raw, offset, sigaction_bytes},
+    phases,
+    ring::{Slot, header},
+    scalar_args,
+    task::Task,
+};
+
+/// Signals with a meaning of their own for some programs (`SIGUSR1` reopens nginx's logs and stops haproxy): a
+/// [`Phase`] by program and signal. User space fills it in before the programs run.
+#[btf_map]
+static MEANINGS: HashMap<MeaningKey, u32, 256> = HashMap::new();
+
+const HUP: u32 = 1;
+const INT: u32 = 2;
+const QUIT: u32 = 3;
+const KILL: u32 = 9;
+const USR1: u32 = 10;
+const USR2: u32 = 12;
+const TERM: u32 = 15;
+const WINCH: u32 = 28;
+/// ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
+const FAULTS: u64 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 31;
+const REQUESTS: u64 =
+    1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << USR1 | 1 << USR2 | 1 << TERM | 1 << WINCH;
+
+/// `SEND_SIG_PRIV`: the kernel sends it of its own accord.
+const FROM_KERNEL: u64 = 1;
+/// `TRACE_SIGNAL_IGNORED`.
+const IGNORED: u64 = 1;
+
+/// `signal_generate`.
+#[inline(always)]
+pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
+    let Some([signal, info, task, group, result]) = scalar_args::<5>(ctx) else {
+        return 0;
+    };
+    let signal = signal as u32;
+    if signal > 31 || 1_u64 << signal & (FAULTS | REQUESTS) == 0 {
+        return 0;
+    }
+    let task = Raw(task);
+    let tgid: u32 = task.get(offset!(tgid));
+    let Some(entry) = family::find(tgid) else {
+        return 0;
+    };
+    let leader = task.follow(offset!(group_leader));
+    let start_ns: u64 = leader.get(offset!(start_boottime));
+    if entry.start_ns != 0 && entry.start_ns / NANOS_PER_TICK != start_ns / NANOS_PER_TICK {
+        return 0;
+    }
+    let sender = Sender::of(info);
+    // Runtimes suspend their own threads by signals.
+    if group as u32 == 0 && sender.tgid == tgid && 1_u64 << signal & (1 << USR1 | 1 << USR2) != 0 {
+        return 0;
+    }
+    let disposition = disposition(task, signal, result);
+    let mut target_comm: [u8; 16] = leader.get(offset!(comm));
+    let asked = meaning(&target_comm, signal, disposition);
+    if asked == Phase::Steady as u8 && 1_u64 << signal & (1 << WINCH | 1 << USR1 | 1 << USR2) != 0 {
+        return 0;
+    }
+    let top = entry.kinship != Kinship::Member as u8 || is_top(task, entry.instance);
+    let phase = if top { asked } else { Phase::Steady as u8 };
+    match Phase::from_u8(phase) {
+        Some(Phase::Draining) => phases::set(entry.instance, Phase::Draining),
+        Some(Phase::Reloading) => phases::set(entry.instance, Phase::Reloading),
+        _ => {}
+    }
+    let Some(mut slot) = Slot::<SignalRecord>::reserve(Loss::SignalRecords) else {
+        return 0;
+    };
+    let record = SignalRecord {
+        header: header::<SignalRecord>(KIND_SIGNAL),
+        instance: entry.instance,
+        target: Process {
+            start_ns: entry.start_ns,
+            tgid,
+            pad: 0,
+        },
+        target_comm: core::mem::take(&mut target_comm),
+        sender_comm: sender.comm,
+        sender_tgid: sender.tgid,
+        signal: signal as u8,
+        disposition: disposition as u8,
+        kinship: entry.kinship,
+        phase,
+    };
+    // SAFETY: the slot is room for exactly this record.
+    unsafe { slot.record().write(record) };
+    slot.submit_at_once();
+    0
+}
+
+/// The start times that user space finds in `/proc` are cut to this.
+const NANOS_PER_TICK: u64 = 10_000_000;
+
+/// No other process of the instance is its parent.
+#[inline(always)]
+fn is_top(task: Raw, instance: Process) -> bool {
+    let parent: u32 = task.follow(offset!(real_parent)).get(offset!(tgid));
+    match family::find(parent) {
+        Some(entry) => {
+            entry.instance.tgid != instance.tgid || entry.instance.start_ns != instance.start_ns
+        }
+        None => true,
+    }
+}
+
+struct Sender {
+    tgid: u32,
+    comm: [u8; 16],
+}
+
+impl Sender {
+    /// Who runs, unless the kernel sends it: a terminal's, the OOM killer's, a fault's.
+    #[inline(always)]
+    fn of(info: u64) -> Self {
+        let by_kernel = info == FROM_KERNEL
+            || (info > FROM_KERNEL && Raw(info).get::<i32>(offset!(si_code)) > 0);
+        let mut sender = Self {
+            tgid: 0,
+            comm: [0; 16],
+        };
+        let task = Task::current();
+        let tgid = task.tgid();
+        if !by_kernel && tgid != 0 {
+            sender.tgid = tgid;
+            task.leader(&mut sender.comm);
+        }
+        sender
+    }
+}
+
+#[inline(always)]
+fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
+    if result as u32 as u64 == IGNORED {
+        return Disposition::Ignored;
+    }
+    if signal == KILL {
+        return Disposition::Default;
+    }
+    let action = task.follow(offset!(sighand)).0
+        + offset!(sigactions) as u64
+        + u64::from(signal - 1) * sigaction_bytes();
+    let handler: u64 = Raw(action).get(offset!(sa_handler));
+    match handler {
+        0 => {
+            let blocked: u64 = task.get(offset!(blocked));
+            if blocked & 1 << (signal - 1) != 0 {
+                Disposition::Blocked
+            } else {
+                Disposition::Default
+            }
+        }
+        1 => Disposition::Ignored,
+        _ => Disposition::Handled,
+    }
+}
+
+/// The [`Phase`] that a signal asks for.
+#[inline(always)]
+fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition) -> u8 {
+    let key = MeaningKey {
+        comm: *comm,
+        signal,
+        pad: 0,
+    };
+    if let Some(known) = MEANINGS.get_ptr(key) {
+        // SAFETY: user space wrote the entry before the programs ran.
+        return unsafe { *known as u8 };
+    }
+    let default = matches!(disposition, Disposition::Default);
+    let ignored = matches!(disposition, Disposition::Ignored);
+    let phase = match signal {
+        TERM | INT | QUIT | KILL => Phase::Draining,
+        // By default these end the process.
+        HUP | USR1 | USR2 if default => Phase::Draining,
+        HUP | USR1 | USR2 if !ignored => Phase::Reloading,
+        WINCH if !ignored && !default => Phase::Reloading,
+        HUP | USR1 | USR2 | WINCH => Phase::Steady,
+        _ if default => Phase::Draining,
+        _ => Phase::Steady,
+    };
+    phase as u8
+}
