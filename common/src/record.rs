@@ -355,12 +355,14 @@ pub struct ListenerRecord {
     pub cookie: u64,
     /// Who listens.
     pub service: ServiceKey,
-    /// Start time of the process (`task->start_boottime`), nanoseconds since boot; 0 unknown.
+    /// Start time of the process `owner_tgid` (`task->start_boottime`), nanoseconds since boot; 0 unknown.
     pub start_ns: u64,
     /// IPv6, or v4-mapped.
     pub local_addr: [u8; 16],
     /// Process that called `listen()`, or that closed the last descriptor; 0 unknown.
     pub tgid: u32,
+    /// The instance: process that called `listen()`, or the one whose family that process belongs to; 0 unknown.
+    pub owner_tgid: u32,
     /// Inode number of the network namespace.
     pub netns_inum: u32,
     /// Connections that waited to be accepted.
@@ -372,7 +374,7 @@ pub struct ListenerRecord {
     /// 1 when the process was dying (`PF_EXITING`).
     pub by_exit: u8,
     /// Always zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 2],
 }
 
 // SAFETY: repr(C); the assertion below holds the size to the sum of the fields; integers only.
@@ -392,4 +394,4 @@ unsafe impl Wire for ListenerRecord {
 const _: () = assert!(size_of::<RecordHeader>() == 16);
 const _: () = assert!(size_of::<CloseRecord>() == 16 + 8 + 40 + 5 * 8 + 32 + 4 + 9 * 4 + 4 + 8 + 4);
 const _: () = assert!(size_of::<ResetRecord>() == 16 + 8 + 40 + 32 + 4 + 4 + 2 + 3 + 3);
-const _: () = assert!(size_of::<ListenerRecord>() == 16 + 8 + 40 + 8 + 16 + 4 * 4 + 8);
+const _: () = assert!(size_of::<ListenerRecord>() == 16 + 8 + 40 + 8 + 16 + 5 * 4 + 4);

@@ -67,13 +67,14 @@ fn listener(key: ServiceKey, cookie: u64, at_ns: u64, up: bool) -> ListenerRecor
         service: key,
         start_ns: 0,
         local_addr: [0; 16],
+        owner_tgid: 0,
         tgid: 0,
         netns_inum: 0,
         backlog: 0,
         backlog_limit: 0,
         up: u8::from(up),
         by_exit: 0,
-        pad: [0; 6],
+        pad: [0; 2],
     }
 }
 

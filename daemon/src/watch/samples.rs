@@ -116,13 +116,14 @@ pub(super) fn listener() -> Listener {
         service: service(),
         start_ns: 1,
         local_addr: v4(0, 0, 0, 0),
+        owner_tgid: 0,
         tgid: 300,
         netns_inum: 4_026_531_833,
         backlog: 3,
         backlog_limit: 511,
         up: 0,
         by_exit: 1,
-        pad: [0; 6],
+        pad: [0; 2],
     };
     Listener {
         subject: subject(),

@@ -25,18 +25,23 @@ pub(super) fn find(tgid: u32) -> Option<ProcessEntry> {
     Some(unsafe { *found })
 }
 
-/// The current process called `listen()`: it is an instance of its own, and keeps to be that one.
+/// The current process called `listen()`: the instance that it belongs to, or is from now on.
 #[inline(always)]
-pub(super) fn found(tgid: u32, start_ns: u64) {
-    if tgid == 0 {
-        return;
+pub(super) fn of_listener(tgid: u32, start_ns: u64) -> Process {
+    if let Some(entry) = find(tgid)
+        && entry.kinship != Kinship::Controller as u8
+    {
+        return entry.instance;
     }
     let instance = Process {
         start_ns,
         tgid,
         pad: 0,
     };
-    insert(tgid, instance, start_ns, Kinship::Owner);
+    if tgid != 0 {
+        insert(tgid, instance, start_ns, Kinship::Owner);
+    }
+    instance
 }
 
 /// A process of an instance forked: the child holds what it holds.

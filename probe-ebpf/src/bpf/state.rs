@@ -119,7 +119,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
 fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
     conn.reset(tcp, Role::Server, tcp.sock(offset!(num)));
     conn.own_by_current();
-    family::found(conn.owner_tgid, conn.start_ns);
+    let instance = family::of_listener(conn.owner_tgid, conn.start_ns);
+    conn.owner_tgid = instance.tgid;
+    conn.start_ns = instance.start_ns;
     conn.enter_phase();
     conn.kind = kind::LISTENER;
     conn.note_port();

@@ -29,12 +29,13 @@ pub(super) fn listener(tcp: Tcp, conn: &Conn, up: u8) {
         start_ns: conn.start_ns,
         local_addr,
         tgid: if owned { task.tgid() } else { 0 },
+        owner_tgid: conn.owner_tgid,
         netns_inum: conn.netns_inum,
         backlog: tcp.sock(offset!(ack_backlog)),
         backlog_limit: tcp.sock(offset!(max_ack_backlog)),
         up,
         by_exit: u8::from(owned && task.is_exiting()),
-        pad: [0; 6],
+        pad: [0; 2],
     };
     // SAFETY: the slot is room for exactly this record.
     unsafe { slot.record().write(record) };
