@@ -15,6 +15,7 @@ use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
     probe::{Losses, MapStats, ProgramStats, Reading},
+    story::{StoryBook, StoryFigures},
     tracker::{Gauges, Ledger, Limits, Surveys, TimeWaits, View},
 };
 
@@ -81,6 +82,8 @@ pub struct Snapshot {
     pub failed_readings: u64,
     /// Network namespaces seen by the last survey, and those that could not be entered.
     pub namespaces: Namespaces,
+    /// Drains, rollouts and deploy events.
+    pub story: StoryFigures,
 }
 
 /// What the last look at the network namespaces found.
@@ -97,6 +100,8 @@ pub struct Namespaces {
 pub struct Accounts<K> {
     kernel: K,
     books: Mutex<Books>,
+    /// Apart from the books: the story is told while the kernel's maps are read.
+    story: Mutex<StoryBook>,
     failed_readings: AtomicU64,
     /// Records taken from the ring buffer.
     pub records: RecordTallies,
@@ -127,6 +132,7 @@ impl<K: Kernel> Accounts<K> {
                 namespaces: Namespaces::default(),
                 listener_records_lost: 0,
             }),
+            story: Mutex::new(StoryBook::default()),
             failed_readings: AtomicU64::new(0),
             records: RecordTallies::default(),
         }
@@ -165,7 +171,13 @@ impl<K: Kernel> Accounts<K> {
             ],
             failed_readings: load(&self.failed_readings),
             namespaces,
+            story: self.story().figures().clone(),
         }
+    }
+
+    /// Where the story is told to: how drains and rollouts ended, what became of deploy events.
+    pub fn story(&self) -> MutexGuard<'_, StoryBook> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives new services their names while their owners can still be told, and counts new mini-sockets. Blocking.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     accounts::{ProbeFigures, Snapshot},
     probe::Losses,
+    story::{self, DeployResult, Source, StoryFigures},
     tracker::{Folded, KEYS_MAX},
 };
 
@@ -52,6 +53,7 @@ pub(super) fn encode(
         &catalog::ATTRIBUTION_UNKNOWN,
         snapshot.attribution.unknown,
     )?;
+    deploy_events(out, &snapshot.story)?;
     let mut namespaces = metric(out, &catalog::NAMESPACES)?;
     gauge(
         &mut namespaces,
@@ -120,6 +122,12 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             snapshot.attribution.entries as u64,
             snapshot.attribution.capacity as u64,
         ),
+        (
+            "story",
+            snapshot.story.services.len() as u64,
+            // The row `other` comes on top.
+            story::SERVICES_MAX as u64 + 1,
+        ),
     ];
     let kernel = snapshot
         .probe
@@ -145,7 +153,25 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
         &mut full,
         &Labels(&[("map", "attribution")]),
         snapshot.attribution.evicted,
+    )?;
+    counter(
+        &mut full,
+        &Labels(&[("map", "story")]),
+        snapshot.story.folded,
     )
+}
+
+/// Every source has every result from birth, but for the signal, which nobody sends.
+fn deploy_events(out: &mut DescriptorEncoder<'_>, story: &StoryFigures) -> fmt::Result {
+    let mut out = metric(out, &catalog::DEPLOY_EVENTS)?;
+    for source in Source::ALL.into_iter().filter(|s| *s != Source::Signal) {
+        for result in DeployResult::ALL {
+            let labels = [("source", source.as_str()), ("result", result.as_str())];
+            let count = story.deploy_events.get(&(source, result)).copied();
+            counter(&mut out, &Labels(&labels), count.unwrap_or(0))?;
+        }
+    }
+    Ok(())
 }
 
 fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 3]) -> fmt::Result {
