@@ -159,7 +159,7 @@ fn labels(text: &str) -> Result<usize, String> {
 /// Every line must be there, word for word.
 #[track_caller]
 pub(crate) fn expect_lines(text: &str, expected: &[String]) {
-    let present: std::collections::HashSet<&str> = text.lines().collect();
+    let present: HashSet<&str> = text.lines().collect();
     for line in expected {
         let name = line.split('{').next().expect("a name");
         let near: Vec<_> = text.lines().filter(|l| l.starts_with(name)).collect();
