@@ -15,7 +15,7 @@ use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
     probe::{Losses, MapStats, ProgramStats, Reading},
-    story::{StoryBook, StoryFigures},
+    story::{Source, StoryBook, StoryFigures},
     tracker::{Gauges, Ledger, Limits, Surveys, TimeWaits, View},
 };
 
@@ -82,8 +82,10 @@ pub struct Snapshot {
     pub failed_readings: u64,
     /// Network namespaces seen by the last survey, and those that could not be entered.
     pub namespaces: Namespaces,
-    /// Drains, rollouts and deploy events.
+    /// Drains and rollouts.
     pub story: StoryFigures,
+    /// Deploy events that were sent, by source and result; zeroes included.
+    pub deploy_events: Vec<(Source, &'static str, u64)>,
 }
 
 /// What the last look at the network namespaces found.
@@ -172,10 +174,11 @@ impl<K: Kernel> Accounts<K> {
             failed_readings: load(&self.failed_readings),
             namespaces,
             story: self.story().figures().clone(),
+            deploy_events: Vec::new(),
         }
     }
 
-    /// Where the story is told to: how drains and rollouts ended, what became of deploy events.
+    /// Where the story is told to: how drains and rollouts ended.
     pub fn story(&self) -> MutexGuard<'_, StoryBook> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }

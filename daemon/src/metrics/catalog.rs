@@ -96,7 +96,7 @@ families! {
     MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, or its longest unused entry was forgotten.";
     SERIES_LIMITED = Counter "finwatch_series_limited": "Services that share the series other as a limit was reached (series.server_limit, series.client_limit).";
     ATTRIBUTION_UNKNOWN = Counter "finwatch_attribution_unknown": "Services whose owner was gone before its name was known, shown by the name of their process.";
-    DEPLOY_EVENTS = Counter "finwatch_deploy_events": "Deploy events that were sent here, by source and by what became of them (result: accepted, duplicate, ignored, invalid, unauthorized).";
+    DEPLOY_EVENTS = Counter "finwatch_deploy_events": "Deploy events that were sent here, by source and by what became of them (result: accepted, duplicate, ignored, unauthorized, malformed, too_large, overloaded).";
     NAMESPACES = Gauge "finwatch_network_namespaces": "Network namespaces found by the last survey; state refused: those that could not be entered, whose sockets are not surveyed.";
     READINGS_FAILED = Counter "finwatch_readings_failed": "Readings of the kernel's counters that failed; such a scrape shows no service.";
 }

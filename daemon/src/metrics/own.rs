@@ -12,7 +12,7 @@ use super::{
 use crate::{
     accounts::{ProbeFigures, Snapshot},
     probe::Losses,
-    story::{self, DeployResult, Source, StoryFigures},
+    story::{self, Source},
     tracker::{Folded, KEYS_MAX},
 };
 
@@ -53,7 +53,7 @@ pub(super) fn encode(
         &catalog::ATTRIBUTION_UNKNOWN,
         snapshot.attribution.unknown,
     )?;
-    deploy_events(out, &snapshot.story)?;
+    deploy_events(out, &snapshot.deploy_events)?;
     let mut namespaces = metric(out, &catalog::NAMESPACES)?;
     gauge(
         &mut namespaces,
@@ -161,15 +161,14 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     )
 }
 
-/// Every source has every result from birth, but for the signal, which nobody sends.
-fn deploy_events(out: &mut DescriptorEncoder<'_>, story: &StoryFigures) -> fmt::Result {
+fn deploy_events(
+    out: &mut DescriptorEncoder<'_>,
+    events: &[(Source, &'static str, u64)],
+) -> fmt::Result {
     let mut out = metric(out, &catalog::DEPLOY_EVENTS)?;
-    for source in Source::ALL.into_iter().filter(|s| *s != Source::Signal) {
-        for result in DeployResult::ALL {
-            let labels = [("source", source.as_str()), ("result", result.as_str())];
-            let count = story.deploy_events.get(&(source, result)).copied();
-            counter(&mut out, &Labels(&labels), count.unwrap_or(0))?;
-        }
+    for (source, result, count) in events {
+        let labels = [("source", source.as_str()), ("result", *result)];
+        counter(&mut out, &Labels(&labels), *count)?;
     }
     Ok(())
 }

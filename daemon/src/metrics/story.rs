@@ -20,9 +20,8 @@ pub(super) fn encode(out: &mut DescriptorEncoder<'_>, story: &StoryFigures) -> f
         services,
         rollouts,
         recent,
-        // Those are finwatch's own affairs, and shown there.
+        // That is finwatch's own affair, and shown there.
         folded: _,
-        deploy_events: _,
     } = story;
     let services: Vec<_> = services.iter().collect();
     drains(out, &services)?;

@@ -1,5 +1,5 @@
-//! The story in figures, as `/metrics` shows it: how drains and rollouts ended, how long they took, what was found,
-//! what became of deploy events. It is told of each end once and adds up; it reads no clock and knows no encoder.
+//! The story in figures, as `/metrics` shows it: how drains and rollouts ended, how long they took, what was found.
+//! It is told of each end once and adds up; it reads no clock and knows no encoder.
 
 use std::collections::BTreeMap;
 
@@ -17,21 +17,6 @@ pub const DURATION_BOUNDS_SECS: [f64; 13] = [
 ];
 /// A sender may write what it likes as a revision; so much of it is shown.
 const REVISION_CHARS: usize = 100;
-
-/// What became of a deploy event that somebody sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeployResult {
-    /// It is part of the story.
-    Accepted,
-    /// The same event was there already.
-    Duplicate,
-    /// Of no concern here: another type of event, or a stage that says nothing.
-    Ignored,
-    /// Not understood, or too long.
-    Invalid,
-    /// The token or the signature was missing or wrong.
-    Unauthorized,
-}
 
 /// Durations by bucket.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -89,8 +74,6 @@ pub struct StoryFigures {
     pub rollouts: BTreeMap<(Source, Verdict), u64>,
     /// The last ones, at most [`RECENT_MAX`], by their beginning.
     pub recent: Vec<RecentRollout>,
-    /// Deploy events that came.
-    pub deploy_events: BTreeMap<(Source, DeployResult), u64>,
 }
 
 /// Adds up. See the module.
@@ -150,15 +133,6 @@ impl StoryBook {
             self.service(&service, rollout.started_at)
                 .found(&rollout.findings);
         }
-    }
-
-    /// A deploy event came.
-    pub fn deploy_event(&mut self, source: Source, result: DeployResult) {
-        *self
-            .figures
-            .deploy_events
-            .entry((source, result))
-            .or_default() += 1;
     }
 
     fn service(&mut self, service: &Service, at: Timestamp) -> &mut ServiceFigures {
@@ -256,30 +230,6 @@ impl Durations {
             *mine += theirs;
         }
         self.sum_secs += sum_secs;
-    }
-}
-
-// === impl DeployResult ===
-
-impl DeployResult {
-    /// Every result.
-    pub const ALL: [Self; 5] = [
-        Self::Accepted,
-        Self::Duplicate,
-        Self::Ignored,
-        Self::Invalid,
-        Self::Unauthorized,
-    ];
-
-    /// As in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Invalid => "invalid",
-            Self::Unauthorized => "unauthorized",
-        }
     }
 }
 

@@ -12,8 +12,8 @@ mod rollout;
 mod service;
 
 pub use book::{
-    DURATION_BOUNDS_SECS, DeployResult, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX,
-    ServiceFigures, StoryBook, StoryFigures,
+    DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
+    StoryBook, StoryFigures,
 };
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{

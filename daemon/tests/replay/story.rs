@@ -1,9 +1,6 @@
 //! A rollout that ended, told to the books, and the lines of `/metrics` that it makes.
 
-use finwatch::{
-    metrics::Format,
-    story::{DeployResult, Rollout},
-};
+use finwatch::{metrics::Format, story::Rollout};
 
 use super::{
     exposition::{expect_lines, parse},
@@ -27,8 +24,6 @@ async fn a_rollout_is_told_line_by_line() {
         let mut book = server.story();
         book.drain_ended(&rollout.drains[0]);
         book.rollout_ended(&rollout);
-        book.deploy_event(rollout.source, DeployResult::Accepted);
-        book.deploy_event(rollout.source, DeployResult::Duplicate);
     }
     let text = server.get("/metrics", "text/plain").await.body;
     // The encoder puts the bound first.
@@ -91,9 +86,6 @@ async fn a_rollout_is_told_line_by_line() {
             ),
             "finwatch_rollouts_total{source=\"github\",verdict=\"fail\"} 1".to_owned(),
             "finwatch_rollouts_total{source=\"signal\",verdict=\"pass\"} 0".to_owned(),
-            "finwatch_deploy_events_total{source=\"github\",result=\"accepted\"} 1".to_owned(),
-            "finwatch_deploy_events_total{source=\"github\",result=\"duplicate\"} 1".to_owned(),
-            "finwatch_deploy_events_total{source=\"cli\",result=\"invalid\"} 0".to_owned(),
             "finwatch_map_entries{map=\"story\"} 1".to_owned(),
             "finwatch_map_full_total{map=\"story\"} 0".to_owned(),
         ],
