@@ -15,6 +15,7 @@ use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
     probe::{Losses, MapStats, ProgramStats, Reading},
+    story::{Source, StoryBook, StoryFigures},
     tracker::{Gauges, Ledger, Limits, Surveys, TimeWaits, View},
 };
 
@@ -85,6 +86,10 @@ pub struct Snapshot {
     pub failed_readings: u64,
     /// Network namespaces seen by the last survey, and those that could not be entered.
     pub namespaces: Namespaces,
+    /// Drains and rollouts.
+    pub story: StoryFigures,
+    /// Deploy events that were sent, by source and result; zeroes included.
+    pub deploy_events: Vec<(Source, &'static str, u64)>,
 }
 
 /// What the last look at the network namespaces found.
@@ -101,6 +106,8 @@ pub struct Namespaces {
 pub struct Accounts<K> {
     kernel: K,
     books: Mutex<Books>,
+    /// Apart from the books: the story is told while the kernel's maps are read.
+    story: Mutex<StoryBook>,
     failed_readings: AtomicU64,
     /// Records taken from the ring buffer.
     pub records: RecordTallies,
@@ -131,6 +138,7 @@ impl<K: Kernel> Accounts<K> {
                 namespaces: Namespaces::default(),
                 listener_records_lost: 0,
             }),
+            story: Mutex::new(StoryBook::default()),
             failed_readings: AtomicU64::new(0),
             records: RecordTallies::default(),
         }
@@ -171,7 +179,14 @@ impl<K: Kernel> Accounts<K> {
             ],
             failed_readings: load(&self.failed_readings),
             namespaces,
+            story: self.story().figures().clone(),
+            deploy_events: Vec::new(),
         }
+    }
+
+    /// Where the story is told to: how drains and rollouts ended.
+    pub fn story(&self) -> MutexGuard<'_, StoryBook> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives new services their names while their owners can still be told, and counts new mini-sockets. Blocking.

@@ -5,13 +5,14 @@ mod replay {
     pub(crate) mod exposition;
     pub(crate) mod kernel;
     pub(crate) mod server;
+    mod story;
 }
 
 use finwatch::metrics::Format;
 use finwatch_common::{Cell, Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
 
 use replay::{
-    exposition::{Exposition, parse},
+    exposition::{Exposition, expect_lines, parse},
     kernel::{Recording, reset, row, service},
     server::Server,
 };
@@ -76,18 +77,6 @@ fn nginx(metric: &str, more: &str, value: &str) -> String {
 
 fn psql(metric: &str, more: &str, value: &str) -> String {
     lines(5_432, "psql", "client", metric, more, value)
-}
-
-fn expect_lines(text: &str, expected: &[String]) {
-    let present: std::collections::HashSet<&str> = text.lines().collect();
-    for line in expected {
-        let name = line.split('{').next().expect("a name");
-        let near: Vec<_> = text.lines().filter(|l| l.starts_with(name)).collect();
-        assert!(
-            present.contains(line.as_str()),
-            "missing: {line}\nthere is: {near:#?}"
-        );
-    }
 }
 
 #[tokio::test]

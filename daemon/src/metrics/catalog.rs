@@ -61,6 +61,17 @@ families! {
     LISTENER_GAP_SECONDS = Counter "finwatch_listener_gap_seconds": "Seconds in which nobody listened between two owners of the port, from listener records.";
     LISTENER_GAPS = Counter "finwatch_listener_gaps": "Times nobody listened between two owners of the port, from listener records.";
 
+    // The story.
+    DRAINS = Counter "finwatch_drains": "Drains that ended, by what began them (kind: stop, reload, kill, crash) and by verdict; born at zero when the service's first drain begins.";
+    DRAIN_DURATION = Histogram "finwatch_drain_duration_seconds": "From the signal to the last close (where nothing was open, to the end of the last process) of drains that ended, by kind.";
+    DRAIN_OPENED_AFTER = Counter "finwatch_drain_opened_after_signal": "Connections that drains which ended accepted after their signal.";
+    DIAGNOSES = Counter "finwatch_diagnoses": "Findings of drains and rollouts that ended, by diagnosis (docs/diagnoses.md).";
+    ROLLOUTS = Counter "finwatch_rollouts": "Rollouts that ended, by who announced them (source; signal: nobody) and by verdict.";
+    ROLLOUT_START = Gauge "finwatch_rollout_start_timestamp_seconds": "When each of the last 20 rollouts began, seconds since the epoch; port is empty where it is not one port alone.";
+    ROLLOUT = Info "finwatch_rollout": "Each of the last 20 rollouts: its revision, as the sender wrote it, and its verdict (inconclusive while it runs).";
+    ROLLOUT_TIME_WAIT_GROWTH = Gauge "finwatch_rollout_time_wait_growth_ratio": "Rate of mini-sockets left on this host during the rollout over the rate of the baseline; absent where the baseline counted none.";
+    ROLLOUT_RESET_GROWTH = Gauge "finwatch_rollout_reset_growth_ratio": "Rate of RSTs sent during the rollout over the rate of the baseline, without goodbyes; absent where the baseline counted none.";
+
     // Totals of what has no series any more.
     RETIRED_OPENED = Counter "finwatch_retired_opened": "Connections established of services whose series were forgotten.";
     RETIRED_CLOSES = Counter "finwatch_retired_closes": "Connections ended of services whose series were forgotten.";
@@ -85,6 +96,7 @@ families! {
     MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, or its longest unused entry was forgotten.";
     SERIES_LIMITED = Counter "finwatch_series_limited": "Services that share the series other as a limit was reached (series.server_limit, series.client_limit).";
     ATTRIBUTION_UNKNOWN = Counter "finwatch_attribution_unknown": "Services whose owner was gone before its name was known, shown by the name of their process.";
+    DEPLOY_EVENTS = Counter "finwatch_deploy_events": "Deploy events that were sent here, by source and by what became of them (result: accepted, duplicate, ignored, unauthorized, malformed, too_large, overloaded).";
     NAMESPACES = Gauge "finwatch_network_namespaces": "Network namespaces found by the last survey; state refused: those that could not be entered, whose sockets are not surveyed.";
     READINGS_FAILED = Counter "finwatch_readings_failed": "Readings of the kernel's counters that failed; such a scrape shows no service.";
 }

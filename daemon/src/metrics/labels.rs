@@ -5,7 +5,7 @@ use std::fmt;
 use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
-use crate::tracker::SeriesLabels;
+use crate::{story::Service, tracker::SeriesLabels};
 
 pub(super) const PHASES: [Phase; 3] = [Phase::Steady, Phase::Draining, Phase::Reloading];
 pub(super) const LOSTS: [Lost; 3] = [Lost::Nothing, Lost::Goodbye, Lost::Data];
@@ -99,6 +99,35 @@ impl EncodeLabelSet for ServiceLabels<'_> {
         ("workload", workload.name.as_str()).encode(encoder.encode_label())?;
         ("port", *port).encode(encoder.encode_label())?;
         ("role", role(*side)).encode(encoder.encode_label())?;
+        Labels(self.more).encode(encoder)
+    }
+}
+
+/// The same, of a service in the story; it is always the server.
+#[derive(Debug)]
+pub(super) struct StoryLabels<'a> {
+    pub(super) service: &'a Service,
+    pub(super) more: &'a [(&'static str, &'a str)],
+}
+
+impl EncodeLabelSet for StoryLabels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Service {
+            workload_namespace,
+            workload_kind,
+            workload,
+            port,
+        } = self.service;
+        ("workload_namespace", workload_namespace.as_str()).encode(encoder.encode_label())?;
+        ("workload_kind", workload_kind.as_str()).encode(encoder.encode_label())?;
+        ("workload", workload.as_str()).encode(encoder.encode_label())?;
+        match port {
+            0 if *self.service != Service::other() => {
+                ("port", "").encode(encoder.encode_label())?;
+            }
+            port => ("port", *port).encode(encoder.encode_label())?,
+        }
+        ("role", role(Role::Server)).encode(encoder.encode_label())?;
         Labels(self.more).encode(encoder)
     }
 }

@@ -6,6 +6,7 @@ mod encode;
 mod labels;
 mod own;
 mod service;
+mod story;
 mod text;
 
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -84,6 +85,7 @@ impl<K: Kernel> Collector for Truth<K> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let snapshot = self.accounts.snapshot();
         service::encode(&mut encoder, &snapshot.view.series, &snapshot.reset_reasons)?;
+        story::encode(&mut encoder, &snapshot.story)?;
         own::encode(&mut encoder, &snapshot, self.started)
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     accounts::{ProbeFigures, Snapshot},
     probe::Losses,
+    story::{self, Source},
     tracker::{Folded, KEYS_MAX},
 };
 
@@ -53,6 +54,7 @@ pub(super) fn encode(
         &catalog::ATTRIBUTION_UNKNOWN,
         snapshot.attribution.unknown,
     )?;
+    deploy_events(out, &snapshot.deploy_events)?;
     let mut namespaces = metric(out, &catalog::NAMESPACES)?;
     gauge(
         &mut namespaces,
@@ -121,6 +123,12 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             snapshot.attribution.entries as u64,
             snapshot.attribution.capacity as u64,
         ),
+        (
+            "story",
+            snapshot.story.services.len() as u64,
+            // The row `other` comes on top.
+            story::SERVICES_MAX as u64 + 1,
+        ),
     ];
     let kernel = snapshot
         .probe
@@ -151,7 +159,24 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
         &mut full,
         &Labels(&[("map", "processes")]),
         snapshot.probe.losses.processes_full,
+    )?;
+    counter(
+        &mut full,
+        &Labels(&[("map", "story")]),
+        snapshot.story.folded,
     )
+}
+
+fn deploy_events(
+    out: &mut DescriptorEncoder<'_>,
+    events: &[(Source, &'static str, u64)],
+) -> fmt::Result {
+    let mut out = metric(out, &catalog::DEPLOY_EVENTS)?;
+    for (source, result, count) in events {
+        let labels = [("source", source.as_str()), ("result", *result)];
+        counter(&mut out, &Labels(&labels), *count)?;
+    }
+    Ok(())
 }
 
 fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 5]) -> fmt::Result {

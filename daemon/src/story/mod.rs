@@ -4,6 +4,7 @@
 //! Times are wall times (RFC 3339, UTC). Optional fields are left out of JSON when empty; readers ignore fields that
 //! they do not know, so fields may be added and are never renamed.
 
+mod book;
 mod deploy;
 mod drain;
 mod finding;
@@ -11,6 +12,10 @@ mod rollout;
 mod service;
 mod signs;
 
+pub use book::{
+    DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
+    StoryBook, StoryFigures,
+};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{
     Baseline, Counts, Cuts, Drain, DrainKind, EndedConnection, Exit, Listening, Resets, Sender,

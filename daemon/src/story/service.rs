@@ -32,6 +32,20 @@ pub struct Instance {
     pub netns: u32,
 }
 
+// === impl Service ===
+
+impl Service {
+    /// What takes the figures of services that have none of their own.
+    pub fn other() -> Self {
+        Self {
+            workload_namespace: String::new(),
+            workload_kind: "other".to_owned(),
+            workload: "other".to_owned(),
+            port: 0,
+        }
+    }
+}
+
 impl std::fmt::Display for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.workload_namespace.is_empty() {

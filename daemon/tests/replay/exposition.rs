@@ -70,8 +70,15 @@ pub(crate) fn parse(text: &str, format: Format) -> Result<Exposition, String> {
                 ("info", Format::OpenMetrics) => format!("{}_info", family.name),
                 _ => family.name.clone(),
             };
-            if name != full {
+            let of_histogram = family.kind == "histogram"
+                && name
+                    .strip_prefix(&family.name)
+                    .is_some_and(|part| ["_bucket", "_sum", "_count"].contains(&part));
+            if name != full && !of_histogram || name == full && family.kind == "histogram" {
                 return fail("a sample of another metric");
+            }
+            if name.ends_with("_bucket") != series.contains("{le=\"") {
+                return fail("a bucket without a bound, or a bound without a bucket");
             }
             if value.parse::<f64>().is_err() {
                 return fail("not a number");
@@ -91,8 +98,8 @@ fn check_name(name: &str, kind: &str, format: Format) -> Result<(), String> {
     let counted = name.ends_with("_total");
     match (format, kind) {
         (Format::Text, "counter") if !counted => Err("a counter without _total".to_owned()),
-        (Format::Text, "counter" | "gauge") => Ok(()),
-        (Format::OpenMetrics, "counter" | "gauge" | "info") if !counted => Ok(()),
+        (Format::Text, "counter" | "gauge" | "histogram") => Ok(()),
+        (Format::OpenMetrics, "counter" | "gauge" | "histogram" | "info") if !counted => Ok(()),
         _ => Err(format!("type {kind} is not expected")),
     }
 }
@@ -146,5 +153,19 @@ fn labels(text: &str) -> Result<usize, String> {
             Some(b'}') => return Ok(text.len() - rest.len() + 1),
             _ => return Err("neither a comma nor the end after a label".to_owned()),
         }
+    }
+}
+
+/// Every line must be there, word for word.
+#[track_caller]
+pub(crate) fn expect_lines(text: &str, expected: &[String]) {
+    let present: HashSet<&str> = text.lines().collect();
+    for line in expected {
+        let name = line.split('{').next().expect("a name");
+        let near: Vec<_> = text.lines().filter(|l| l.starts_with(name)).collect();
+        assert!(
+            present.contains(line.as_str()),
+            "missing: {line}\nthere is: {near:#?}"
+        );
     }
 }

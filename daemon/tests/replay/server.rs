@@ -93,6 +93,11 @@ impl Server {
             .expect("no error");
     }
 
+    /// Where the story is told to.
+    pub(crate) fn story(&self) -> std::sync::MutexGuard<'_, finwatch::story::StoryBook> {
+        self.accounts.story()
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.send(()).expect("the server runs");
         self.serving.await.expect("no panic").expect("no error");
