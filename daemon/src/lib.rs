@@ -17,6 +17,7 @@ pub mod probe;
 pub mod story;
 pub mod tracker;
 mod watch;
+mod words;
 
 use std::sync::Arc;
 

@@ -2,71 +2,13 @@
 
 use std::fmt;
 
-use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
+use finwatch_common::{Lost, Phase, Role};
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
-use crate::{story::Service, tracker::SeriesLabels};
+use crate::{story::Service, tracker::SeriesLabels, words::Word as _};
 
 pub(super) const PHASES: [Phase; 3] = [Phase::Steady, Phase::Draining, Phase::Reloading];
 pub(super) const LOSTS: [Lost; 3] = [Lost::Nothing, Lost::Goodbye, Lost::Data];
-
-pub(super) const fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Steady => "steady",
-        Phase::Draining => "draining",
-        Phase::Reloading => "reloading",
-    }
-}
-
-pub(super) const fn role(role: Role) -> &'static str {
-    match role {
-        Role::Server => "server",
-        Role::Client => "client",
-    }
-}
-
-pub(super) const fn origin(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Local => "local",
-        Origin::Remote => "remote",
-        Origin::Both => "both",
-        Origin::None => "none",
-    }
-}
-
-pub(super) const fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Fin => "fin",
-        Outcome::ResetSent => "reset_sent",
-        Outcome::ResetReceived => "reset_received",
-        Outcome::Timeout => "timeout",
-        Outcome::Unknown => "unknown",
-    }
-}
-
-pub(super) const fn cut(cut: Cut) -> &'static str {
-    match cut {
-        Cut::Unanswered => "unanswered",
-        Cut::Unread => "unread",
-        Cut::Late => "late",
-    }
-}
-
-pub(super) const fn evidence(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Silent => "silent",
-        Evidence::Alert => "alert",
-        Evidence::Small => "small",
-    }
-}
-
-pub(super) const fn lost(lost: Lost) -> &'static str {
-    match lost {
-        Lost::Nothing => "nothing",
-        Lost::Goodbye => "goodbye",
-        Lost::Data => "data",
-    }
-}
 
 /// TCP states in which an RST can end a connection, by the kernel's number.
 pub(super) const RESET_STATES: [(u8, &str); 8] = [
@@ -98,7 +40,7 @@ impl EncodeLabelSet for ServiceLabels<'_> {
         ("workload_kind", workload.kind.as_str()).encode(encoder.encode_label())?;
         ("workload", workload.name.as_str()).encode(encoder.encode_label())?;
         ("port", *port).encode(encoder.encode_label())?;
-        ("role", role(*side)).encode(encoder.encode_label())?;
+        ("role", side.word()).encode(encoder.encode_label())?;
         Labels(self.more).encode(encoder)
     }
 }
@@ -127,7 +69,7 @@ impl EncodeLabelSet for StoryLabels<'_> {
             }
             port => ("port", *port).encode(encoder.encode_label())?,
         }
-        ("role", role(Role::Server)).encode(encoder.encode_label())?;
+        ("role", Role::Server.word()).encode(encoder.encode_label())?;
         Labels(self.more).encode(encoder)
     }
 }

@@ -11,9 +11,12 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue};
 use super::{
     catalog::{self, Family},
     encode::{counter, gauge, metric},
-    labels::{self, LOSTS, PHASES, RESET_STATES, ServiceLabels},
+    labels::{LOSTS, PHASES, RESET_STATES, ServiceLabels},
 };
-use crate::tracker::{ResetSeries, SeriesView};
+use crate::{
+    tracker::{ResetSeries, SeriesView},
+    words::Word as _,
+};
 
 /// Pairs of origin and outcome that a service has from birth.
 const BORN_CLOSES: [(Origin, Outcome); 10] = [
@@ -54,11 +57,11 @@ fn counters(out: &mut Services<'_, '_>, reasons: &BTreeMap<u8, String>) -> fmt::
         ],
     )?;
     out.resets_sent(reasons)?;
-    let cuts = Cut::ALL.map(|cut| (Some(("cause", labels::cut(cut))), Cell::cut(cut)));
+    let cuts = Cut::ALL.map(|cut| (Some(("cause", cut.word())), Cell::cut(cut)));
     out.by_phase(&catalog::CUT, servers, &cuts)?;
     out.resets_received()?;
     let unanswered = Evidence::ALL.map(|evidence| {
-        let label = ("evidence", labels::evidence(evidence));
+        let label = ("evidence", evidence.word());
         (Some(label), Cell::unanswered(evidence))
     });
     out.by_phase(&catalog::UNANSWERED, any, &unanswered)?;
@@ -143,7 +146,7 @@ impl Services<'_, '_> {
         for service in self.services.iter().filter(|service| who(service)) {
             for (phase, row) in PHASES.into_iter().zip(&service.phases) {
                 for (label, cell) in samples {
-                    let phase = ("phase", labels::phase(phase));
+                    let phase = ("phase", phase.word());
                     let more = [phase, label.unwrap_or_default()];
                     let more = &more[..1 + usize::from(label.is_some())];
                     counter(&mut out, &of(service, more), row.get(*cell))?;
@@ -199,9 +202,9 @@ impl Services<'_, '_> {
                     let count = row.get(Cell::closes(*origin, *outcome));
                     if *born || count > 0 {
                         let more = [
-                            ("phase", labels::phase(phase)),
-                            ("origin", labels::origin(*origin)),
-                            ("outcome", labels::outcome(*outcome)),
+                            ("phase", phase.word()),
+                            ("origin", origin.word()),
+                            ("outcome", outcome.word()),
                         ];
                         counter(&mut out, &of(service, &more), count)?;
                     }
@@ -231,9 +234,9 @@ impl Services<'_, '_> {
                         lost,
                     };
                     let more = [
-                        ("phase", labels::phase(phase)),
+                        ("phase", phase.word()),
                         ("reason", name.as_str()),
-                        ("lost", labels::lost(lost)),
+                        ("lost", lost.word()),
                     ];
                     let count = service.resets.get(&reset).copied().unwrap_or(0);
                     counter(&mut out, &of(service, &more), count)?;
@@ -250,7 +253,7 @@ impl Services<'_, '_> {
                 for (number, state) in RESET_STATES {
                     let count = Cell::resets_received(number).map_or(0, |cell| row.get(cell));
                     if count > 0 || BORN_RESET_STATES.contains(&number) {
-                        let more = [("phase", labels::phase(phase)), ("state", state)];
+                        let more = [("phase", phase.word()), ("state", state)];
                         counter(&mut out, &of(service, &more), count)?;
                     }
                 }

@@ -9,7 +9,7 @@ use finwatch_common::{
 };
 use jiff::Timestamp;
 
-use crate::{attribution::Workload, tracker::ClosedConnection};
+use crate::{attribution::Workload, tracker::ClosedConnection, words::Word};
 
 /// One line of the stream.
 #[derive(Debug, Clone)]
@@ -241,4 +241,15 @@ fn address(bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
         IpAddr::V6(ip) => !ip.is_unspecified(),
     };
     known.then(|| SocketAddr::new(ip, port))
+}
+
+impl Word for Side {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Peer => "peer",
+            Self::Both => "both",
+            Self::None => "none",
+        }
+    }
 }

@@ -10,10 +10,8 @@ use finwatch_common::{close_flags, reset_flags};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{
-    event::{Close, Event, Gap, Listener, Reset, Subject},
-    words::{Word as _, substate},
-};
+use super::event::{Close, Event, Gap, Listener, Reset, Subject};
+use crate::words::{Word as _, substate};
 
 /// Writes one object and a newline.
 pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {

@@ -8,7 +8,6 @@ mod narrator;
 mod printer;
 mod session;
 mod text;
-mod words;
 
 #[cfg(test)]
 mod samples;

@@ -10,10 +10,8 @@ use anstyle::{AnsiColor, Style};
 use finwatch_common::{Lost, Outcome, Phase, close_flags, reset_flags};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{
-    event::{Close, Event, Gap, Listener, Reset, Side, Subject},
-    words::Word as _,
-};
+use super::event::{Close, Event, Gap, Listener, Reset, Side, Subject};
+use crate::words::Word as _;
 
 const DIMMED: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

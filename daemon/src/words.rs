@@ -1,12 +1,10 @@
-//! The words of the stream for what the kernel's records hold as numbers. They are the words of the metrics
-//! contract; renaming one breaks scripts.
+//! The words for what the kernel's records hold as numbers: those of the metrics contract, in labels, JSON and text
+//! alike. Handwritten: renaming a variant must break neither a dashboard nor a script.
 
 use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role, TimeWait};
 
-use super::event::Side;
-
 /// A value that has one word.
-pub(super) trait Word {
+pub(crate) trait Word {
     /// The word.
     fn word(self) -> &'static str;
 }
@@ -83,19 +81,8 @@ impl Word for Lost {
     }
 }
 
-impl Word for Side {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Here => "here",
-            Self::Peer => "peer",
-            Self::Both => "both",
-            Self::None => "none",
-        }
-    }
-}
-
 /// The substate of a mini-socket that was left; `None` when there is none.
-pub(super) fn substate(time_wait: TimeWait) -> Option<&'static str> {
+pub(crate) fn substate(time_wait: TimeWait) -> Option<&'static str> {
     match time_wait {
         TimeWait::None => None,
         TimeWait::TimeWait => Some("time_wait"),
