@@ -14,6 +14,7 @@ mod mounts;
 pub mod netns;
 pub mod preflight;
 pub mod probe;
+pub mod store;
 pub mod story;
 pub mod tracker;
 mod watch;

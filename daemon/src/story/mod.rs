@@ -8,6 +8,7 @@ mod book;
 mod deploy;
 mod drain;
 mod finding;
+mod live;
 mod rollout;
 mod service;
 mod signs;
@@ -22,6 +23,7 @@ pub use drain::{
     SignalSeen, Unanswered,
 };
 pub use finding::{Finding, Severity, Verdict};
+pub use live::{Phase, RecentClose, Role, ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};
 pub use signs::Signs;

@@ -100,6 +100,9 @@ pub struct Rollout {
     pub counts: Counts,
     /// Growth against the baseline.
     pub growth: Growth,
+    /// finwatch was not there for all of it (a restart): it cannot be judged.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Set once, when it ends; `inconclusive` before.
     pub verdict: Verdict,
     /// Of the rollout as a whole; each drain has its own beside.

@@ -1,0 +1,393 @@
+//! The history of drains and rollouts, over restarts and SIGKILL. It never stops the daemon: what cannot be
+//! written is kept in memory and written later, and a file that cannot be used is set aside. It knows neither
+//! how a drain is told nor who asks for it. Every call may block.
+
+mod aside;
+mod disk;
+mod kept;
+mod shelf;
+mod trouble;
+
+use std::{
+    cell::Cell,
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::{
+    disk::{Disk, Ended, FILE, Retention},
+    kept::{Kept, Key},
+    shelf::Shelf,
+    trouble::Trouble,
+};
+use crate::{
+    config,
+    story::{Drain, Rollout},
+};
+
+/// How long to wait before a disk that refused is tried again.
+const RETRY: SignedDuration = SignedDuration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub struct History {
+    inner: Mutex<Inner>,
+    told_strange: AtomicBool,
+}
+
+/// What was not over when the finwatch before this one ended, closed as it stands.
+#[derive(Debug, Default)]
+pub struct Interrupted {
+    /// Drains, oldest first.
+    pub drains: Vec<Drain>,
+    /// Rollouts, oldest first.
+    pub rollouts: Vec<Rollout>,
+}
+
+/// How the history is, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryFigures {
+    /// Whether it is kept on disk at the moment.
+    pub on_disk: bool,
+    /// States that wait in memory: those of the last second, or all while nothing can be written.
+    pub unwritten: usize,
+    /// Attempts to open or write that failed.
+    pub failures: u64,
+    /// Drains and rollouts that were let go before they could be written.
+    pub dropped: u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: config::History,
+    disk: Option<Disk>,
+    drains: Shelf<Drain>,
+    rollouts: Shelf<Rollout>,
+    retry_at: Timestamp,
+    failures: u64,
+    /// A warning was given, and nothing has been written since.
+    warned: bool,
+}
+
+// === impl History ===
+
+impl History {
+    /// Opens the history at time `now`. What was not over is closed as interrupted, and returned. Never fails:
+    /// where the directory cannot be used, the history is in memory, and a warning names the remedy.
+    pub fn open(options: &config::History, now: Timestamp) -> (Self, Interrupted) {
+        let mut inner = Inner {
+            options: options.clone(),
+            disk: None,
+            drains: Shelf::new(),
+            rollouts: Shelf::new(),
+            retry_at: now,
+            failures: 0,
+            warned: false,
+        };
+        let interrupted = inner.open_disk(now).unwrap_or_default();
+        inner.settle(now, true);
+        let history = Self {
+            inner: Mutex::new(inner),
+            told_strange: AtomicBool::new(false),
+        };
+        (history, interrupted)
+    }
+
+    /// Keeps the newest state of a drain: at once when it is over, else at most once a second.
+    pub fn keep_drain(&self, drain: Drain, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.drains.put(drain);
+        inner.settle(now, false);
+    }
+
+    /// Keeps the newest state of a rollout: at once when it is over, else at most once a second.
+    pub fn keep_rollout(&self, rollout: Rollout, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.rollouts.put(rollout);
+        inner.settle(now, false);
+    }
+
+    /// Writes what has waited for its second, and tries a disk again that refused. To be called about once a
+    /// second.
+    pub fn tick(&self, now: Timestamp) {
+        self.lock().settle(now, false);
+    }
+
+    /// Writes everything that waits, before a stop.
+    pub fn flush(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.retry_at = inner.retry_at.min(now);
+        inner.settle(now, true);
+    }
+
+    /// Shows drains that are over, newest first, until told to stop.
+    pub fn drains(&self, visit: &mut dyn FnMut(Drain) -> ControlFlow<()>) {
+        self.visit(|inner| &inner.drains, visit);
+    }
+
+    /// Shows rollouts that are over, newest first, until told to stop.
+    pub fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
+        self.visit(|inner| &inner.rollouts, visit);
+    }
+
+    /// How it is.
+    pub fn figures(&self) -> HistoryFigures {
+        let inner = self.lock();
+        HistoryFigures {
+            on_disk: inner.disk.is_some(),
+            unwritten: inner.drains.len() + inner.rollouts.len(),
+            failures: inner.failures,
+            dropped: inner.drains.dropped() + inner.rollouts.dropped(),
+        }
+    }
+
+    fn visit<T: Kept>(
+        &self,
+        shelf: impl Fn(&Inner) -> &Shelf<T>,
+        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) {
+        // The lock is held for the snapshots only: visitors parse, and filter, and take their time.
+        let (unwritten, written) = {
+            let mut inner = self.lock();
+            let written = inner.ended::<T>();
+            (shelf(&inner).ended(), written)
+        };
+        let broken = Cell::new(false);
+        let until_it_breaks = |entry: Result<_, Trouble>| {
+            entry
+                .inspect_err(|trouble| {
+                    tracing::warn!(error = %trouble, "cannot read all of the history");
+                    broken.set(true);
+                })
+                .ok()
+        };
+        let written = written.into_iter().flatten().map_while(until_it_breaks);
+        let _either_way = self.merge(unwritten, written.fuse(), visit);
+        if broken.get() {
+            // Opened again, it is checked, and set aside if need be.
+            self.lock().disk = None;
+        }
+    }
+
+    /// Both are sorted, newest first; what is in memory is newer than the same on disk.
+    fn merge<T: Kept>(
+        &self,
+        unwritten: Vec<(Key, Arc<T>)>,
+        written: impl Iterator<Item = (Key, Vec<u8>)>,
+        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut unwritten = unwritten.into_iter().peekable();
+        let mut written = written.peekable();
+        loop {
+            let on_disk = written.peek().map(|(key, _)| key);
+            let in_memory = unwritten.peek().map(|(key, _)| key);
+            if in_memory.is_some() && in_memory == on_disk {
+                written.next();
+                continue;
+            }
+            let value = if in_memory > on_disk {
+                unwritten.next().map(|(_, value)| T::clone(&value))
+            } else {
+                match written.next() {
+                    Some((key, json)) => match serde_json::from_slice(&json) {
+                        Ok(value) => Some(value),
+                        Err(error) => {
+                            self.tell_strange::<T>(&key, &error);
+                            continue;
+                        }
+                    },
+                    None => None,
+                }
+            };
+            match value {
+                Some(value) => visit(value)?,
+                None => return ControlFlow::Continue(()),
+            }
+        }
+    }
+
+    /// Once, as a reader of the history would otherwise say it again and again.
+    fn tell_strange<T: Kept>(&self, key: &Key, error: &serde_json::Error) {
+        if !self.told_strange.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                id = key.1,
+                %error,
+                "one of the {} in the history was written by another version and cannot be shown; there may be more",
+                T::CALLED
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic in the middle leaves shelves that are whole: every change of theirs is one insertion.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Writes what is due. What cannot be written waits, as much of it as would be kept.
+    fn settle(&mut self, now: Timestamp, at_once: bool) {
+        if self.disk.is_none() && now >= self.retry_at {
+            self.open_disk(now);
+        }
+        let retention = self.retention(now);
+        if let Some(disk) = &self.disk {
+            let (drains, rollouts) = (
+                self.drains.due(now, at_once),
+                self.rollouts.due(now, at_once),
+            );
+            if drains.is_empty() && rollouts.is_empty() {
+                return;
+            }
+            let written = disk.write(
+                &self.drains.batch(&drains),
+                &self.rollouts.batch(&rollouts),
+                retention,
+            );
+            match written {
+                Ok(()) => {
+                    self.drains.wrote(&drains, now);
+                    self.rollouts.wrote(&rollouts, now);
+                    if std::mem::take(&mut self.warned) {
+                        tracing::info!("the history is written again");
+                    }
+                }
+                Err(trouble) => {
+                    if !matches!(trouble, Trouble::Full(_)) {
+                        self.disk = None;
+                    }
+                    self.warn(&trouble, now);
+                }
+            }
+        }
+        let to_be_written = self.options.directory.is_some();
+        self.drains.trim(retention, to_be_written);
+        self.rollouts.trim(retention, to_be_written);
+    }
+
+    /// Opens the file, and begins another in place of one that cannot be used. Closes what it finds unfinished
+    /// and not among what this process follows.
+    fn open_disk(&mut self, now: Timestamp) -> Option<Interrupted> {
+        let directory = self.options.directory.clone()?;
+        let opened = match Disk::open(&directory) {
+            Err(trouble @ (Trouble::Corrupt(_) | Trouble::Newer(_))) => {
+                set_aside(&directory.join(FILE), &trouble, now)
+                    .and_then(|()| Disk::open(&directory))
+            }
+            opened => opened,
+        };
+        let found = opened.and_then(|disk| {
+            let found = (disk.running()?, disk.running()?);
+            self.disk = Some(disk);
+            Ok(found)
+        });
+        match found {
+            Ok(((drains, strange_drains), (rollouts, strange_rollouts))) => {
+                self.tell_opened(strange_drains + strange_rollouts);
+                Some(Interrupted {
+                    drains: close(&mut self.drains, drains, now),
+                    rollouts: close(&mut self.rollouts, rollouts, now),
+                })
+            }
+            Err(trouble) => {
+                self.warn(&trouble, now);
+                None
+            }
+        }
+    }
+
+    fn ended<T: Kept>(&mut self) -> Option<Ended> {
+        match self.disk.as_ref()?.ended::<T>() {
+            Ok(ended) => ended,
+            Err(trouble) => {
+                tracing::warn!(error = %trouble, "cannot read the history");
+                self.disk = None;
+                None
+            }
+        }
+    }
+
+    fn retention(&self, now: Timestamp) -> Retention {
+        let age = SignedDuration::try_from(self.options.max_age).unwrap_or(SignedDuration::MAX);
+        Retention {
+            limit: self.options.limit,
+            since: now.checked_sub(age).unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    fn tell_opened(&self, strange: usize) {
+        let path = self.disk.as_ref().map(|disk| disk.path().display());
+        tracing::info!(path = path.map(tracing::field::display), "history is kept");
+        if strange > 0 {
+            tracing::warn!(
+                "{strange} drains or rollouts that were under way were written by another version and are lost"
+            );
+        }
+    }
+
+    /// Once until something has been written again.
+    fn warn(&mut self, trouble: &Trouble, now: Timestamp) {
+        self.failures += 1;
+        self.retry_at = now.checked_add(RETRY).unwrap_or(now);
+        if std::mem::replace(&mut self.warned, true) {
+            return;
+        }
+        tracing::warn!(
+            directory = self.options.directory.as_ref().map(|path| tracing::field::display(path.display())),
+            error = %trouble,
+            "cannot keep the history on disk: it is kept in memory until that is mended, and lost when finwatch ends; {}",
+            trouble.remedy()
+        );
+    }
+}
+
+fn set_aside(file: &Path, trouble: &Trouble, now: Timestamp) -> Result<(), Trouble> {
+    let why = match trouble {
+        Trouble::Newer(_) => "newer",
+        _ => "corrupt",
+    };
+    let aside = aside::set(file, why, now)?;
+    tracing::warn!(
+        file = %file.display(),
+        aside = %aside.display(),
+        error = %trouble,
+        "the history cannot be used and was set aside: every drain and rollout until now is in that file and shown no \
+         more; a new history begins",
+    );
+    Ok(())
+}
+
+/// Closes what the process before left unfinished.
+fn close<T: Kept>(shelf: &mut Shelf<T>, found: Vec<T>, now: Timestamp) -> Vec<T> {
+    let mut closed = Vec::new();
+    for mut value in found {
+        // After a disk came back these are this process's own.
+        if shelf.knows(value.id()) {
+            continue;
+        }
+        value.interrupt(now);
+        shelf.put(value.clone());
+        closed.push(value);
+    }
+    if !closed.is_empty() {
+        tracing::warn!(
+            "{} {} were under way when finwatch ended; they are closed as interrupted and cannot be judged",
+            closed.len(),
+            T::CALLED
+        );
+    }
+    closed
+}
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod tests;

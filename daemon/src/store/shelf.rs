@@ -1,0 +1,145 @@
+//! What is not on disk: states that wait to be written, and everything when nothing can be. It does not know the
+//! disk.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    disk::{Batch, Retention},
+    kept::{Kept, Key},
+};
+
+/// A value that is not over is written at most this often.
+const PAUSE: SignedDuration = SignedDuration::from_secs(1);
+
+/// Values of one kind.
+#[derive(Debug)]
+pub(super) struct Shelf<T> {
+    waiting: BTreeMap<Key, Arc<T>>,
+    /// Those that are not over, by id.
+    running: HashMap<String, Running>,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    key: Key,
+    written: Option<(Key, Timestamp)>,
+}
+
+// === impl Shelf ===
+
+impl<T: Kept> Shelf<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            running: HashMap::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Takes the newest state of a value.
+    pub(super) fn put(&mut self, value: T) {
+        let key = value.key();
+        let running = self
+            .running
+            .entry(key.1.clone())
+            .or_insert_with(|| Running {
+                key: key.clone(),
+                written: None,
+            });
+        if running.key != key {
+            self.waiting.remove(&running.key);
+            running.key = key.clone();
+        }
+        self.waiting.insert(key, Arc::new(value));
+    }
+
+    /// Whether it is one of ours.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.running.contains_key(id)
+    }
+
+    /// What is to be written now: what is over, and what is not and was not written for a while.
+    pub(super) fn due(&self, now: Timestamp, at_once: bool) -> Vec<Arc<T>> {
+        let is_due = |value: &T| {
+            let written = self
+                .running
+                .get(value.id())
+                .and_then(|running| running.written.as_ref());
+            at_once
+                || value.is_ended()
+                // A clock that was set back must not hold it up.
+                || written.is_none_or(|(_, at)| now.duration_since(*at).abs() >= PAUSE)
+        };
+        let due = self.waiting.values().filter(|value| is_due(value));
+        due.cloned().collect()
+    }
+
+    /// What one transaction takes of `due`.
+    pub(super) fn batch<'a>(&self, due: &'a [Arc<T>]) -> Batch<'a, T> {
+        let moved = due.iter().filter_map(|value| {
+            let running = self.running.get(value.id())?;
+            let (written, _) = running.written.as_ref()?;
+            (*written != running.key).then(|| written.clone())
+        });
+        Batch {
+            moved: moved.collect(),
+            values: due.iter().map(|value| &**value).collect(),
+        }
+    }
+
+    /// `due` was written.
+    pub(super) fn wrote(&mut self, due: &[Arc<T>], now: Timestamp) {
+        for value in due {
+            let key = value.key();
+            self.waiting.remove(&key);
+            if value.is_ended() {
+                self.running.remove(value.id());
+            } else if let Some(running) = self.running.get_mut(value.id()) {
+                running.written = Some((key, now));
+            }
+        }
+    }
+
+    /// Lets go of what is too old or too much. What is not over stays.
+    pub(super) fn trim(&mut self, retention: Retention, counts: bool) {
+        let Retention { limit, since } = retention;
+        let over: Vec<Key> = self
+            .waiting
+            .iter()
+            .filter(|(_, value)| value.is_ended())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let surplus = over.len().saturating_sub(limit);
+        for (at, key) in over.into_iter().enumerate() {
+            if at < surplus || key.0 < since.as_microsecond() {
+                self.waiting.remove(&key);
+                self.running.remove(&key.1);
+                self.dropped += u64::from(counts);
+            }
+        }
+    }
+
+    /// What is over, newest first.
+    pub(super) fn ended(&self) -> Vec<(Key, Arc<T>)> {
+        let newest_first = self.waiting.iter().rev();
+        newest_first
+            .filter(|(_, value)| value.is_ended())
+            .map(|(key, value)| (key.clone(), Arc::clone(value)))
+            .collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Values that were let go before they could be written.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

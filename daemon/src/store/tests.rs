@@ -1,0 +1,468 @@
+//! What is kept comes back, whatever happened to the process, the file, the directory or the disk.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::{disk::FILE, *};
+use crate::story::{RolloutState, Verdict};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+pub(super) fn options(directory: &Path) -> config::History {
+    config::History {
+        directory: Some(directory.to_owned()),
+        limit: 100,
+        max_age: Duration::from_secs(3_600),
+    }
+}
+
+pub(super) fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + secs).expect("a time")
+}
+
+fn sample(name: &str) -> serde_json::Value {
+    let text = match name {
+        "drains" => include_str!("../../tests/story/drains.json"),
+        _ => include_str!("../../tests/story/rollouts.json"),
+    };
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// One that cut requests, over one second after its start.
+pub(super) fn drain(id: &str, start: i64) -> Drain {
+    let sample = sample("drains")[3].take();
+    let drain = serde_json::from_value::<Drain>(sample).expect("a drain");
+    assert!(drain.counts.cut.total() > 0);
+    Drain {
+        id: id.to_owned(),
+        started_at: at(start),
+        ended_at: Some(at(start + 1)),
+        ..drain
+    }
+}
+
+pub(super) fn running(id: &str, start: i64) -> Drain {
+    Drain {
+        ended_at: None,
+        verdict: Verdict::Inconclusive,
+        ..drain(id, start)
+    }
+}
+
+fn rollout(id: &str, start: i64, drain: Drain) -> Rollout {
+    let sample = sample("rollouts")[2].take();
+    let rollout = serde_json::from_value::<Rollout>(sample).expect("a rollout");
+    Rollout {
+        id: id.to_owned(),
+        started_at: at(start),
+        drains: vec![drain],
+        ..rollout
+    }
+}
+
+pub(super) fn drains(history: &History) -> Vec<Drain> {
+    let mut drains = Vec::new();
+    history.drains(&mut |drain| {
+        drains.push(drain);
+        ControlFlow::Continue(())
+    });
+    drains
+}
+
+pub(super) fn ids(history: &History) -> Vec<String> {
+    drains(history).into_iter().map(|drain| drain.id).collect()
+}
+
+pub(super) fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut names: Vec<_> = entries
+        .map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            name.into_string().expect("UTF-8")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_kept_comes_back_as_it_was_newest_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("not/yet/there");
+    let (history, interrupted) = History::open(&options(&state), at(0));
+    assert!(interrupted.drains.is_empty() && interrupted.rollouts.is_empty());
+    for (id, start) in [("b", 2), ("c", 3), ("a", 1)] {
+        history.keep_drain(drain(id, start), at(start));
+    }
+    let told = rollout("r", 1, drain("a", 1));
+    history.keep_rollout(told.clone(), at(5));
+    let mut history = history;
+    for again in 0..2 {
+        if again == 1 {
+            drop(history);
+            history = History::open(&options(&state), at(6)).0;
+        }
+        assert_eq!(ids(&history), ["c", "b", "a"]);
+        assert_eq!(drains(&history)[2], drain("a", 1));
+        let mut rollouts = Vec::new();
+        history.rollouts(&mut |rollout| {
+            rollouts.push(rollout);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(rollouts, [told.clone()]);
+        assert!(history.figures().on_disk && history.figures().unwritten == 0);
+    }
+}
+
+#[test]
+fn a_visitor_may_stop() {
+    let (history, _) = History::open(
+        &config::History {
+            directory: None,
+            ..options(Path::new(""))
+        },
+        at(0),
+    );
+    for start in 1..=3 {
+        history.keep_drain(drain(&format!("{start}"), start), at(start));
+    }
+    let mut seen = 0;
+    history.drains(&mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((seen, ids(&history).len()), (1, 3));
+}
+
+#[test]
+fn one_that_is_not_over_is_written_once_a_second_and_its_last_state_is_not_lost() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    let state = |open| Drain {
+        still_open: open,
+        ..running("a", 1)
+    };
+    history.keep_drain(state(9), at(1));
+    assert_eq!(history.figures().unwritten, 0, "the first state at once");
+    history.keep_drain(state(8), at(1));
+    history.keep_drain(state(7), at(1));
+    assert_eq!(history.figures().unwritten, 1, "the next one waits");
+    history.tick(at(1));
+    assert_eq!(history.figures().unwritten, 1);
+    history.tick(at(2));
+    assert_eq!(history.figures().unwritten, 0, "its second is over");
+    history.keep_drain(state(6), at(2));
+    history.flush(at(2));
+    assert_eq!(history.figures().unwritten, 0);
+    assert!(ids(&history).is_empty(), "it is not over");
+    drop(history);
+    let (_, interrupted) = History::open(&options(directory.path()), at(3));
+    assert_eq!(interrupted.drains[0].still_open, 6);
+}
+
+#[test]
+fn the_unfinished_are_closed_as_interrupted_and_keep_their_facts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    let cut = running("a", 1).counts.cut;
+    history.keep_drain(running("a", 1), at(1));
+    history.keep_drain(drain("b", 2), at(2));
+    let unfinished = Rollout {
+        state: RolloutState::Running,
+        ended_at: None,
+        ..rollout("r", 1, running("a", 1))
+    };
+    history.keep_rollout(unfinished, at(2));
+    drop(history);
+
+    let (history, interrupted) = History::open(&options(directory.path()), at(10));
+    let [closed] = interrupted.drains.as_slice() else {
+        panic!("{:?}", interrupted.drains);
+    };
+    assert_eq!(closed.ended_at, Some(at(10)));
+    assert!(closed.interrupted && closed.verdict == Verdict::Inconclusive);
+    assert_eq!(closed.counts.cut, cut);
+    assert!(!closed.findings.is_empty());
+    let [told] = interrupted.rollouts.as_slice() else {
+        panic!("{:?}", interrupted.rollouts);
+    };
+    assert_eq!(
+        (told.state, told.ended_at),
+        (RolloutState::Ended, Some(at(10)))
+    );
+    assert!(told.interrupted && told.drains[0].interrupted);
+    assert_eq!(told.verdict, Verdict::Inconclusive);
+    assert_eq!(drains(&history), [drain("b", 2), closed.clone()]);
+    drop(history);
+
+    let (history, interrupted) = History::open(&options(directory.path()), at(20));
+    assert!(interrupted.drains.is_empty() && interrupted.rollouts.is_empty());
+    assert_eq!(ids(&history), ["b", "a"]);
+    assert_eq!(drains(&history)[1].ended_at, Some(at(10)));
+}
+
+#[test]
+fn one_whose_start_is_corrected_is_still_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    history.keep_drain(running("a", 5), at(5));
+    history.keep_drain(running("a", 4), at(5));
+    history.keep_drain(running("a", 3), at(7));
+    history.keep_drain(drain("a", 2), at(8));
+    assert_eq!(ids(&history), ["a"]);
+    drop(history);
+    let (history, interrupted) = History::open(&options(directory.path()), at(9));
+    assert!(interrupted.drains.is_empty(), "{interrupted:?}");
+    assert_eq!(ids(&history), ["a"]);
+}
+
+#[test]
+fn the_oldest_go_when_there_are_too_many_or_they_are_too_old() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for memory in [false, true] {
+        let options = config::History {
+            directory: (!memory).then(|| directory.path().to_owned()),
+            limit: 3,
+            max_age: Duration::from_secs(100),
+        };
+        let (history, _) = History::open(&options, at(0));
+        history.keep_drain(running("still", 1), at(1));
+        for start in 2..=6 {
+            history.keep_drain(drain(&format!("{start}"), start), at(start));
+        }
+        assert_eq!(ids(&history), ["6", "5", "4"]);
+        history.keep_drain(drain("late", 105), at(106));
+        assert_eq!(ids(&history), ["late", "6"], "6 is 100 s old");
+        history.keep_drain(drain("still", 8), at(107));
+        assert_eq!(ids(&history), ["late", "still"]);
+        assert_eq!(history.figures().dropped, 0);
+    }
+}
+
+#[test]
+fn the_history_of_a_newer_finwatch_is_set_aside_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join(FILE);
+    drop(History::open(&options(directory.path()), at(0)));
+    {
+        let database = redb::Database::create(&file).expect("a database");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction
+            .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
+            .expect("a table")
+            .insert("format", 2)
+            .expect("written");
+        transaction.commit().expect("committed");
+    }
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    history.keep_drain(drain("a", 1), at(1));
+    drop(history);
+    assert_eq!(
+        files(directory.path()),
+        [FILE, "history.redb.newer-20270115T080000Z"]
+    );
+    let (history, _) = History::open(&options(directory.path()), at(2));
+    assert_eq!(ids(&history), ["a"]);
+}
+
+#[test]
+fn a_database_of_somebody_else_is_set_aside() {
+    let directory = tempfile::tempdir().expect("a directory");
+    {
+        let database = redb::Database::create(directory.path().join(FILE)).expect("a database");
+        let transaction = database.begin_write().expect("a transaction");
+        transaction
+            .open_table(redb::TableDefinition::<u64, u64>::new("meta"))
+            .expect("a table");
+        transaction.commit().expect("committed");
+    }
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    assert!(history.figures().on_disk);
+    assert_eq!(files(directory.path()).len(), 2);
+}
+
+#[test]
+fn three_files_are_kept_aside() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mine = directory.path().join("history.redb.mine");
+    fs::write(&mine, "not finwatch's").expect("a file");
+    for start in 0..5 {
+        fs::write(directory.path().join(FILE), "this is no database").expect("a file");
+        drop(History::open(&options(directory.path()), at(start / 2)));
+    }
+    assert_eq!(
+        files(directory.path()),
+        [
+            FILE,
+            "history.redb.corrupt-20270115T080001Z",
+            "history.redb.corrupt-20270115T080001Z-1",
+            "history.redb.corrupt-20270115T080002Z",
+            "history.redb.mine",
+        ]
+    );
+}
+
+/// Whatever is wrong with the file, the daemon has a history, and nothing false is in it.
+#[test]
+fn damage_anywhere_is_found_and_set_aside() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join(FILE);
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    for start in 0..40 {
+        history.keep_drain(drain(&format!("{start:02}"), start), at(start));
+        history.keep_drain(running(&format!("r{start:02}"), start), at(start));
+    }
+    let whole = drains(&history);
+    drop(history);
+    let good = fs::read(&file).expect("the file");
+    assert!(good.len() > 100_000);
+
+    let mut damaged: Vec<(String, Vec<u8>)> = Vec::new();
+    let header = (0..320).step_by(7);
+    let pages = (320..good.len()).step_by(good.len() / 60 + 13);
+    for offset in header.chain(pages) {
+        let mut bytes = good.clone();
+        bytes[offset] ^= 0x55;
+        damaged.push((format!("byte {offset}"), bytes));
+    }
+    for length in [
+        0,
+        1,
+        63,
+        320,
+        4_095,
+        4_096,
+        9_000,
+        good.len() / 2,
+        good.len() - 1,
+    ] {
+        damaged.push((format!("cut to {length}"), good[..length].to_vec()));
+    }
+    for page in [0, 1, 2, 5, 10, 20] {
+        let mut bytes = good.clone();
+        bytes[page * 4_096..(page + 1) * 4_096].fill(0);
+        damaged.push((format!("page {page} of zeros"), bytes));
+    }
+    let mut found = 0;
+    for (what, bytes) in damaged {
+        fs::write(&file, &bytes).expect("written");
+        let (history, _) = History::open(&options(directory.path()), at(50));
+        assert!(history.figures().on_disk, "{what}");
+        let aside = files(directory.path())
+            .into_iter()
+            .find(|name| name != FILE);
+        let kept = drains(&history);
+        match aside {
+            Some(aside) => {
+                found += 1;
+                assert!(aside.contains(".corrupt-"), "{what}: {aside}");
+                let aside = directory.path().join(aside);
+                assert_eq!(fs::read(&aside).expect("the file").len(), bytes.len());
+                assert!(kept.is_empty(), "{what}");
+                fs::remove_file(aside).expect("removed");
+            }
+            // Bytes that no page uses, or an empty file.
+            None => assert!(
+                kept.is_empty() && bytes.is_empty()
+                    || whole.iter().all(|drain| kept.contains(drain)),
+                "{what}"
+            ),
+        }
+        history.keep_drain(drain("new", 51), at(51));
+        assert_eq!(ids(&history)[0], "new", "{what}");
+    }
+    assert!(found > 20, "only {found} damages were found");
+}
+
+#[test]
+fn without_a_directory_that_can_be_made_the_history_is_in_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    fs::write(&file, "").expect("a file");
+    for impossible in [Path::new("/proc/finwatch"), &file, &file.join("below")] {
+        let (history, _) = History::open(&options(impossible), at(0));
+        history.keep_drain(drain("a", 1), at(1));
+        assert_eq!(ids(&history), ["a"]);
+        let figures = history.figures();
+        assert!(!figures.on_disk && figures.failures > 0, "{figures:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_comes_later_gets_what_waited() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("state");
+    fs::write(&state, "in the way").expect("a file");
+    let (history, _) = History::open(&options(&state), at(0));
+    history.keep_drain(drain("a", 1), at(1));
+    history.keep_drain(running("b", 2), at(2));
+    fs::remove_file(&state).expect("removed");
+    history.tick(at(5));
+    assert!(!history.figures().on_disk, "it is not tried at each write");
+    history.tick(at(20));
+    assert_eq!(
+        (history.figures().on_disk, history.figures().unwritten),
+        (true, 0)
+    );
+    drop(history);
+    let (history, interrupted) = History::open(&options(&state), at(30));
+    assert_eq!(
+        (interrupted.drains[0].id.as_str(), ids(&history).len()),
+        ("b", 2)
+    );
+}
+
+#[test]
+fn a_file_that_another_process_has_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (first, _) = History::open(&options(directory.path()), at(0));
+    let (second, _) = History::open(&options(directory.path()), at(0));
+    second.keep_drain(drain("second", 1), at(1));
+    first.keep_drain(drain("first", 1), at(1));
+    assert_eq!(
+        (ids(&first), ids(&second)),
+        (vec!["first".to_owned()], vec!["second".to_owned()])
+    );
+    assert_eq!(files(directory.path()), [FILE]);
+    drop(first);
+    second.tick(at(60));
+    assert_eq!(ids(&second), ["second", "first"]);
+}
+
+#[test]
+fn without_room_nothing_is_written_and_what_was_stays_readable() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    history.keep_drain(drain("a", 1), at(1));
+    let room = |min| {
+        let mut inner = history.lock();
+        inner.disk = inner.disk.take().map(|disk| disk.with_room_min(min));
+    };
+    room(u64::MAX);
+    for start in 2..200 {
+        history.keep_drain(drain(&format!("{start}"), start), at(start));
+    }
+    assert_eq!(ids(&history).len(), 101);
+    assert_eq!(ids(&history)[100], "a");
+    let figures = history.figures();
+    assert_eq!((figures.unwritten, figures.dropped), (100, 98));
+    room(0);
+    history.tick(at(300));
+    assert_eq!(history.figures().unwritten, 0);
+    drop(history);
+    let (history, _) = History::open(&options(directory.path()), at(301));
+    assert_eq!(ids(&history).len(), 100);
+}
+
+#[test]
+fn ages_are_bounded_by_the_calendar() {
+    let (history, _) = History::open(
+        &config::History {
+            directory: None,
+            limit: 10,
+            max_age: Duration::MAX,
+        },
+        at(0),
+    );
+    history.keep_drain(drain("a", 1), at(1).checked_add(DAY).expect("a day"));
+    assert_eq!(ids(&history), ["a"]);
+}
