@@ -108,7 +108,7 @@ fn what_was_kept_comes_back_as_it_was_newest_first() {
             rollouts.push(rollout);
             ControlFlow::Continue(())
         });
-        assert_eq!(rollouts, [told.clone()]);
+        assert_eq!(rollouts, std::slice::from_ref(&told));
         assert!(history.figures().on_disk && history.figures().unwritten == 0);
     }
 }
