@@ -5,6 +5,7 @@ pub mod attribution;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod deploy;
 pub mod families;
 pub mod http;
 mod lifecycle;
@@ -45,6 +46,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     lifecycle::preflight(&config)?;
     // The port first: when it is taken, nothing has been loaded yet.
     let listeners = http::bind(&config.listen)?;
+    let deploy_listeners =
+        http::bind_for(&config.deploys.listen, "deploy events", "--deploys-listen")?;
+    let (deploy_events, mut deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
+    let intake = Arc::new(deploy::Intake::new(&config.deploys, deploy_events)?);
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
     let attribution = Attribution::new(&AttributionOptions::default());
@@ -69,6 +74,24 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "http",
         http::serve(listeners, router, async move { stop.said().await }),
     );
+    let mut stop = tasks.stop_word();
+    tasks.spawn(
+        "deploy events",
+        http::serve(
+            deploy_listeners,
+            http::deploys::router(intake),
+            async move {
+                stop.said().await;
+            },
+        ),
+    );
+    // Ends when the server above has dropped the intake.
+    tasks.spawn("storyteller", async move {
+        while let Some(event) = deployed.recv().await {
+            tracing::info!(event = ?event, "deploy event");
+        }
+        Ok(())
+    });
     tasks.spawn(
         "reader",
         lifecycle::read_records(Arc::clone(&probe), Arc::clone(&accounts), tasks.stop_word()),

@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+mod deploy;
 pub mod doctor;
 mod settings;
 pub mod watch;
@@ -24,6 +25,8 @@ enum Command {
     Daemon(daemon::Args),
     /// Show closes as they happen, one line each; needs no daemon
     Watch(watch::Args),
+    /// Tell finwatch that a change begins or has ended, so that what happens can be matched to it
+    Deploy(deploy::Args),
     /// Check a configuration, or show what is in effect
     Config(config::Args),
     /// Check what the daemon needs of this host, with a remedy for each thing that is missing
@@ -39,6 +42,7 @@ impl Cli {
         match self.command {
             Command::Daemon(args) => daemon::run(args),
             Command::Watch(args) => watch::run(args),
+            Command::Deploy(args) => deploy::run(args),
             Command::Config(args) => config::run(args),
             Command::Doctor(args) => doctor::run(&args),
         }

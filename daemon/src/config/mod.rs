@@ -110,6 +110,7 @@ impl Config {
     /// One for each value that cannot be.
     pub fn new(effective: &Effective) -> Result<Self, Vec<ConfigError>> {
         let mut read = Reader::new(effective);
+        let token_file = read.one("deploys.token_file", "a file, or nothing", path);
         let config = Self {
             listen: read.some(
                 "listen",
@@ -186,10 +187,14 @@ impl Config {
             deploys: Deploys {
                 listen: read.list(
                     "deploys.listen",
-                    "an address and port, as in 127.0.0.1:10347",
-                    |item| item.parse().ok(),
+                    "an address and port, as in 127.0.0.1:10347; others than loopback need deploys.token_file",
+                    |item| {
+                        item.parse().ok().filter(|address: &SocketAddr| {
+                            token_file.is_some() || address.ip().is_loopback()
+                        })
+                    },
                 ),
-                token_file: read.one("deploys.token_file", "a file, or nothing", path),
+                token_file: token_file.clone(),
                 github_secret_file: read.one(
                     "deploys.github_secret_file",
                     "a file, or nothing",

@@ -1,6 +1,7 @@
 //! The HTTP face: `/metrics`, `/live`, `/ready` and an index. The only folder that imports axum; it knows the
 //! exposition as text and nothing of what is in it.
 
+pub mod deploys;
 mod negotiate;
 mod scrape;
 mod serve;
@@ -18,7 +19,7 @@ use axum::{
     routing::get,
 };
 
-pub use serve::{bind, serve};
+pub use serve::{bind, bind_for, serve};
 
 use self::scrape::Scrapes;
 use crate::metrics::Exporter;

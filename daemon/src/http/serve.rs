@@ -33,11 +33,24 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const CONNECTIONS_MAX: usize = 128;
 const BACKLOG: i32 = 128;
 
-/// Opens the listening sockets. `[::]` serves IPv4 as well; where the host has no IPv6, `0.0.0.0` stands in.
+/// Opens the listening sockets of `/metrics`; see [`bind_for`].
+///
+/// # Errors
+/// As [`bind_for`].
+pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    bind_for(addresses, "/metrics", "--listen")
+}
+
+/// Opens the listening sockets of what `serves` says, as configured by `flag`. `[::]` serves IPv4 as well; where the
+/// host has no IPv6, `0.0.0.0` stands in.
 ///
 /// # Errors
 /// Names the address, and what to do when another program has it.
-pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+pub fn bind_for(
+    addresses: &[SocketAddr],
+    serves: &str,
+    flag: &str,
+) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         let listener = open(*address)
@@ -48,8 +61,8 @@ pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
                 }
                 None => Err(error),
             })
-            .map_err(|error| explain(*address, error))?;
-        tracing::info!(address = %listener.local_addr()?, "serving /metrics");
+            .map_err(|error| explain(*address, flag, error))?;
+        tracing::info!(address = %listener.local_addr()?, "serving {serves}");
         listeners.push(listener);
     }
     Ok(listeners)
@@ -165,11 +178,11 @@ fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
         .then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
 }
 
-fn explain(address: SocketAddr, error: io::Error) -> anyhow::Error {
+fn explain(address: SocketAddr, flag: &str, error: io::Error) -> anyhow::Error {
     let remedy = match error.raw_os_error() {
         Some(libc::EADDRINUSE) => format!(
             "; another program (or another finwatch) has the port: find it with `ss -ltnp sport = :{}`, or \
-             choose another with --listen",
+             choose another with {flag}",
             address.port()
         ),
         Some(libc::EACCES) => {
