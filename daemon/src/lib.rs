@@ -66,7 +66,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let surveyor = Surveyor::new(Arc::clone(&probe), Arc::clone(&accounts));
     let readiness = Arc::new(Readiness::default());
     let exporter = Exporter::new(Arc::clone(&accounts), started);
-    let router = http::router(exporter, Arc::clone(&readiness));
+    let router = http::router(exporter, Arc::clone(&readiness), None);
 
     let mut tasks = Tasks::new();
     let mut stop = tasks.stop_word();

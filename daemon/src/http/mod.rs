@@ -1,6 +1,7 @@
-//! The HTTP face: `/metrics`, `/live`, `/ready` and an index. The only folder that imports axum; it knows the
-//! exposition as text and nothing of what is in it.
+//! The HTTP face: `/metrics`, `/live`, `/ready`, the read API below `/v1`, and an index. The only folder that
+//! imports axum; it knows the exposition as text and nothing of what is in it.
 
+mod api;
 pub mod deploys;
 mod negotiate;
 mod scrape;
@@ -19,6 +20,7 @@ use axum::{
     routing::get,
 };
 
+pub use api::{Story, openapi_document};
 pub use serve::{bind, bind_for, serve};
 
 use self::scrape::Scrapes;
@@ -58,9 +60,13 @@ struct Shared {
     readiness: Arc<Readiness>,
 }
 
-/// Every route.
-pub fn router(exporter: Exporter, readiness: Arc<Readiness>) -> Router {
-    Router::new()
+/// Every route. Without a story there is no read API.
+pub fn router(
+    exporter: Exporter,
+    readiness: Arc<Readiness>,
+    story: Option<Arc<dyn Story>>,
+) -> Router {
+    let router = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/live", get(|| async { "live\n" }))
@@ -68,7 +74,11 @@ pub fn router(exporter: Exporter, readiness: Arc<Readiness>) -> Router {
         .with_state(Shared {
             scrapes: Arc::new(Scrapes::new(exporter)),
             readiness,
-        })
+        });
+    match story {
+        Some(story) => router.merge(api::router(story)),
+        None => router,
+    }
 }
 
 async fn metrics(State(shared): State<Shared>, headers: axum::http::HeaderMap) -> Response {
@@ -94,6 +104,9 @@ async fn index() -> Html<&'static str> {
         env!("CARGO_PKG_VERSION"),
         "</h1><p>Accounts for the end of every TCP connection on this host.</p><ul>",
         "<li><a href=\"/metrics\">/metrics</a>: OpenMetrics, or Prometheus text, by what is accepted</li>",
+        "<li><a href=\"/v1/rollouts\">/v1/rollouts</a>, <a href=\"/v1/drains\">/v1/drains</a>, ",
+        "<a href=\"/v1/services\">/v1/services</a>, <a href=\"/v1/closes\">/v1/closes</a>: the story as JSON, ",
+        "described by <a href=\"/v1/openapi.json\">/v1/openapi.json</a></li>",
         "<li><a href=\"/live\">/live</a>: the process serves</li>",
         "<li><a href=\"/ready\">/ready</a>: the kernel programs are attached and the first survey is done</li>",
         "</ul></body></html>\n"

@@ -63,6 +63,7 @@ pub struct Exit {
 
 /// Connections on which a client's request was lost, each counted once by its first cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Cuts {
     /// Read, and not answered.
     pub unanswered: u64,
@@ -74,6 +75,7 @@ pub struct Cuts {
 
 /// Closes from this side that left a request unanswered, by evidence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Unanswered {
     /// Not a byte was written after the request was read.
     pub silent: u64,
@@ -98,6 +100,7 @@ pub struct Resets {
 
 /// What was counted over a stretch of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Counts {
     /// Connections established.
     pub opened: u64,
@@ -151,6 +154,7 @@ pub struct Counts {
 
 /// The same service's steady minutes before T0.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Baseline {
     /// How long was looked at, seconds; 0: nothing is known.
     pub window_secs: f64,
@@ -160,6 +164,7 @@ pub struct Baseline {
 
 /// What the listening sockets did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Listening {
     /// When the last listening socket of the instance closed.
     pub closed_at: Option<Timestamp>,

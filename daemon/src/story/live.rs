@@ -46,6 +46,7 @@ pub enum Phase {
 
 /// Counted since the service's series began, over all phases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Totals {
     /// Connections established.
     pub opened: u64,

@@ -42,6 +42,7 @@ pub struct Gap {
 
 /// A count set beside the same service's ordinary minutes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct GrowthTest {
     /// Counted during the rollout.
     pub count: u64,
@@ -60,6 +61,7 @@ pub struct GrowthTest {
 
 /// Growth against the baseline.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Growth {
     /// Server-side TIME_WAIT and FIN_WAIT2 mini-sockets created.
     pub time_wait: GrowthTest,

@@ -49,7 +49,7 @@ impl Server {
         let accounts = Arc::new(Accounts::new(Replay::new(recording), limits, attribution));
         let exporter = Exporter::new(Arc::clone(&accounts), SystemTime::UNIX_EPOCH);
         let readiness = Arc::new(Readiness::default());
-        let router = http::router(exporter, Arc::clone(&readiness));
+        let router = http::router(exporter, Arc::clone(&readiness), None);
         let any = "127.0.0.1:0".parse().expect("an address");
         let listeners = http::bind(&[any]).expect("a port");
         let address = listeners[0].local_addr().expect("its address");

@@ -1,0 +1,204 @@
+//! The read API's one table: what is served and what is documented are both made from it, so that they cannot
+//! differ.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+use super::{
+    Story, filter, openapi,
+    parameters::Asked,
+    parameters::{
+        CUT, ID, KIND, LIMIT, NAMESPACE, ORIGIN, OUTCOME, PHASE, PORT, Parameter, ROLE, SINCE,
+        SOURCE, STATE, VERDICT, WORKLOAD,
+    },
+    problem::Problem,
+};
+use crate::story::{Drain, RecentClose, Rollout, ServiceState};
+
+/// One route.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// As axum and OpenAPI write it.
+    pub(super) path: &'static str,
+    /// Name of the operation, for generated clients.
+    pub(super) operation: &'static str,
+    /// What it answers, in a sentence.
+    pub(super) summary: &'static str,
+    /// Its query parameters.
+    pub(super) parameters: &'static [&'static Parameter],
+    /// The form of its answer.
+    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Its answer, as JSON.
+    pub(super) answer: fn(&dyn Story, &Question) -> Result<Vec<u8>, Problem>,
+}
+
+/// What is asked of a route.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// The query.
+    pub(super) asked: Asked,
+    /// The last part of a path that ends in `{id}`.
+    pub(super) id: Option<String>,
+}
+
+/// Every route, in the order of the document.
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        path: "/v1/services",
+        operation: "listServices",
+        summary: "Every service as it is now",
+        parameters: &[&WORKLOAD, &NAMESPACE, &PORT, &ROLE, &PHASE],
+        schema: SchemaGenerator::subschema_for::<Services>,
+        answer: |story, Question { asked, .. }| {
+            json(&Services {
+                services: filter::services(story, asked),
+            })
+        },
+    },
+    Route {
+        path: "/v1/drains",
+        operation: "listDrains",
+        summary: "Drains: those that are not over, then the others, each newest first",
+        parameters: &[
+            &WORKLOAD, &NAMESPACE, &PORT, &VERDICT, &KIND, &STATE, &SINCE, &ID, &LIMIT,
+        ],
+        schema: SchemaGenerator::subschema_for::<Drains>,
+        answer: |story, Question { asked, .. }| {
+            let (drains, more) = filter::drains(story, asked);
+            json(&Drains { drains, more })
+        },
+    },
+    Route {
+        path: "/v1/drains/{id}",
+        operation: "getDrain",
+        summary: "One drain",
+        parameters: &[],
+        schema: SchemaGenerator::subschema_for::<Drain>,
+        answer: |story, Question { id, .. }| {
+            let id = id.as_deref().unwrap_or_default();
+            json(&find(
+                "drain",
+                id,
+                |visit| story.drains(visit),
+                |drain: &Drain| &drain.id,
+            )?)
+        },
+    },
+    Route {
+        path: "/v1/rollouts",
+        operation: "listRollouts",
+        summary: "Rollouts with their drains: those that are not over, then the others, each newest first",
+        parameters: &[
+            &WORKLOAD, &NAMESPACE, &PORT, &VERDICT, &SOURCE, &STATE, &SINCE, &ID, &LIMIT,
+        ],
+        schema: SchemaGenerator::subschema_for::<Rollouts>,
+        answer: |story, Question { asked, .. }| {
+            let (rollouts, more) = filter::rollouts(story, asked);
+            json(&Rollouts { rollouts, more })
+        },
+    },
+    Route {
+        path: "/v1/rollouts/{id}",
+        operation: "getRollout",
+        summary: "One rollout with its drains",
+        parameters: &[],
+        schema: SchemaGenerator::subschema_for::<Rollout>,
+        answer: |story, Question { id, .. }| {
+            let id = id.as_deref().unwrap_or_default();
+            json(&find(
+                "rollout",
+                id,
+                |visit| story.rollouts(visit),
+                |rollout: &Rollout| &rollout.id,
+            )?)
+        },
+    },
+    Route {
+        path: "/v1/closes",
+        operation: "listCloses",
+        summary: "The connections that ended last, newest first; as many as the daemon remembers",
+        parameters: &[
+            &WORKLOAD, &NAMESPACE, &PORT, &ROLE, &PHASE, &ORIGIN, &OUTCOME, &CUT, &SINCE, &LIMIT,
+        ],
+        schema: SchemaGenerator::subschema_for::<Closes>,
+        answer: |story, Question { asked, .. }| {
+            let (closes, more) = filter::closes(story, asked);
+            json(&Closes { closes, more })
+        },
+    },
+    Route {
+        path: "/v1/openapi.json",
+        operation: "getOpenapi",
+        summary: "This document",
+        parameters: &[],
+        schema: |_| schemars::json_schema!({"type": "object"}),
+        answer: |_, _| json(&openapi::document()),
+    },
+];
+
+#[derive(Serialize, JsonSchema)]
+struct Services {
+    /// In the order of their labels.
+    services: Vec<ServiceState>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Drains {
+    /// Newest first, those that are not over before the others.
+    drains: Vec<Drain>,
+    /// Whether the limit left others out.
+    more: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Rollouts {
+    /// Newest first, those that are not over before the others.
+    rollouts: Vec<Rollout>,
+    /// Whether the limit left others out.
+    more: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Closes {
+    /// Newest first.
+    closes: Vec<RecentClose>,
+    /// Whether the limit left others out.
+    more: bool,
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|error| {
+        tracing::warn!(%error, "cannot write an answer as JSON");
+        Problem::broken()
+    })
+}
+
+/// Nearest ids that a question for an unknown one is answered with.
+const NEAREST: usize = 3;
+
+/// The one with this id; else the ids that are most like it.
+fn find<T>(
+    what: &str,
+    id: &str,
+    all: impl Fn(&mut dyn FnMut(T) -> std::ops::ControlFlow<()>),
+    id_of: impl Fn(&T) -> &String,
+) -> Result<T, Problem> {
+    let mut found = None;
+    let mut nearest: Vec<(f64, String)> = Vec::new();
+    all(&mut |value| {
+        let candidate = id_of(&value);
+        if candidate == id {
+            found = Some(value);
+            return std::ops::ControlFlow::Break(());
+        }
+        let likeness = strsim::normalized_damerau_levenshtein(candidate, id);
+        if likeness > 0.5 {
+            nearest.push((likeness, candidate.clone()));
+            nearest.sort_by(|a, b| b.0.total_cmp(&a.0));
+            nearest.truncate(NEAREST);
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    let nearest = || nearest.into_iter().map(|(_, id)| id).collect();
+    found.ok_or_else(|| Problem::no_such(what, id, nearest()))
+}

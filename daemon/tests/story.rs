@@ -1,0 +1,8 @@
+//! The story as it is asked for: the read API against its own document, and the commands against the API, each
+//! through the real HTTP server on loopback. Only who tells the story is a fixture.
+
+mod story {
+    mod api;
+    mod schema;
+    mod server;
+}

@@ -1,0 +1,226 @@
+//! The real router and server over a story from files, on a thread of their own.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
+
+use finwatch::{
+    accounts::{Accounts, Kernel, ProbeFigures},
+    attribution::{Attribution, AttributionOptions},
+    http::{self, Readiness, Story},
+    metrics::Exporter,
+    probe::{Losses, Reading},
+    story::{Drain, RecentClose, Rollout, ServiceState},
+    tracker::{Filter, Limits},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// What is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) services: Vec<ServiceState>,
+    pub(crate) drains: Vec<Drain>,
+    pub(crate) rollouts: Vec<Rollout>,
+    pub(crate) closes: Vec<RecentClose>,
+}
+
+/// A server that tells it.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    told: Arc<Mutex<Told>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+// === impl Told ===
+
+impl Told {
+    /// A stop that cut requests, a clean reload, a crash, and a stop that is not over.
+    pub(crate) fn sample() -> Self {
+        Self {
+            services: read("services"),
+            drains: read("drains"),
+            rollouts: read("rollouts"),
+            closes: read("closes"),
+        }
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self {
+            services: Vec::new(),
+            drains: Vec::new(),
+            rollouts: Vec::new(),
+            closes: Vec::new(),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(name: &str) -> T {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/story/{name}.json"));
+    let text = std::fs::read_to_string(&path).expect("a file");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+struct Teller(Arc<Mutex<Told>>);
+
+impl Teller {
+    fn told(&self) -> Told {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl Story for Teller {
+    fn services(&self) -> Vec<ServiceState> {
+        self.told().services
+    }
+
+    fn drains(&self, visit: &mut dyn FnMut(Drain) -> ControlFlow<()>) {
+        let _either_way = self.told().drains.into_iter().try_for_each(visit);
+    }
+
+    fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
+        let _either_way = self.told().rollouts.into_iter().try_for_each(visit);
+    }
+
+    fn closes(&self) -> Vec<RecentClose> {
+        self.told().closes
+    }
+}
+
+/// Nothing happens in this kernel.
+struct Quiet;
+
+impl Kernel for Quiet {
+    fn live(&self) -> anyhow::Result<Reading> {
+        Ok(Reading::default())
+    }
+
+    fn rotate(&self) -> anyhow::Result<Reading> {
+        Ok(Reading::default())
+    }
+
+    fn losses(&self) -> Losses {
+        Losses::default()
+    }
+
+    fn figures(&self) -> ProbeFigures {
+        ProbeFigures::default()
+    }
+
+    fn reset_reason(&self, reason: u8) -> String {
+        reason.to_string()
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(crate) fn start(told: Told) -> Self {
+        let told = Arc::new(Mutex::new(told));
+        let story: Arc<dyn Story> = Arc::new(Teller(Arc::clone(&told)));
+        let (stop, stopped) = oneshot::channel();
+        let (bound, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let any = "127.0.0.1:0".parse().expect("an address");
+                let listeners = http::bind(&[any]).expect("a port");
+                let address = listeners[0].local_addr().expect("its address");
+                bound.send(address).expect("somebody waits");
+                let router = http::router(exporter(), Arc::new(Readiness::default()), Some(story));
+                let until = async {
+                    let _either_way = stopped.await;
+                };
+                http::serve(listeners, router, until)
+                    .await
+                    .expect("no error");
+            });
+        });
+        Self {
+            address: address.recv().expect("an address"),
+            told,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What is told from now on.
+    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("no panic")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("set");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let content_type = head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map_or_else(String::new, |(_, value)| value.to_owned());
+        Answer {
+            status: head[9..12].parse().expect("a status"),
+            content_type,
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(answer.content_type, "application/json", "{path}");
+        serde_json::from_str(&answer.body).expect("JSON")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stopped = self.stop.take().is_some_and(|stop| stop.send(()).is_ok());
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            assert!(stopped && ended.is_some_and(|ended| ended.is_ok()));
+        }
+    }
+}
+
+fn exporter() -> Exporter {
+    let limits = Limits {
+        servers: 1,
+        clients: 1,
+        retention_ns: 1,
+        retired: 1,
+        filter: Filter::default(),
+    };
+    let attribution = Attribution::new(&AttributionOptions {
+        cgroup_root: Some(PathBuf::from("/nonexistent")),
+        ..AttributionOptions::default()
+    });
+    let accounts = Arc::new(Accounts::new(Quiet, limits, attribution));
+    Exporter::new(accounts, SystemTime::UNIX_EPOCH)
+}
