@@ -74,9 +74,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = tasks.stop_word();
     tasks.spawn(
         "deploy events",
-        http::serve(deploy_listeners, http::deploys::router(intake), async move {
-            stop.said().await;
-        }),
+        http::serve(
+            deploy_listeners,
+            http::deploys::router(intake),
+            async move {
+                stop.said().await;
+            },
+        ),
     );
     // Ends when the server above has dropped the intake.
     tasks.spawn("storyteller", async move {

@@ -32,7 +32,9 @@ const PATH: &str = "/v1/deploys";
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 taken (or known already), 1 refused, 2 usage, 4 could not reach finwatch")]
+#[command(
+    after_help = "Exit codes: 0 taken (or known already), 1 refused, 2 usage, 4 could not reach finwatch"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     stage: Stage,
@@ -137,9 +139,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Where to post to. Only plain HTTP is built in: the intake speaks nothing else.
 fn endpoint(typed: &str) -> anyhow::Result<String> {
-    let uri: http::Uri = typed
-        .parse()
-        .with_context(|| format!("--url {typed:?} is no address; it looks like http://127.0.0.1:10347"))?;
+    let uri: http::Uri = typed.parse().with_context(|| {
+        format!("--url {typed:?} is no address; it looks like http://127.0.0.1:10347")
+    })?;
     anyhow::ensure!(
         uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()),
         "--url {typed:?} must begin with http:// and name a host: finwatch takes deploy events over plain HTTP; where \
@@ -263,7 +265,11 @@ fn tell(event: &Event, stage: &str, url: &str, answer: &Answer) -> anyhow::Resul
     match event.output {
         Output::Json => writeln!(io::stdout(), "{told}")?,
         Output::Text => {
-            writeln!(io::stdout(), "{result}: {} {stage}, id {id}", event.workload)?;
+            writeln!(
+                io::stdout(),
+                "{result}: {} {stage}, id {id}",
+                event.workload
+            )?;
             if let Some(skew) = text("skew") {
                 writeln!(
                     io::stderr(),

@@ -33,7 +33,12 @@ pub(super) fn parse_cd(headers: &Headers, body: &[u8]) -> Result<Vec<Parsed>, Re
                 "a sync that is being terminated has not ended yet",
             )]);
         }
-        _ => return Err(phase.refuse("is no phase of a sync", "send app.status.operationState.phase")),
+        _ => {
+            return Err(phase.refuse(
+                "is no phase of a sync",
+                "send app.status.operationState.phase",
+            ));
+        }
     };
     // One sync is one change: it is told by its beginning, which each of its notifications carries.
     let id = started

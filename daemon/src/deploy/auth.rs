@@ -8,7 +8,8 @@ use super::{Headers, Refusal, RefusalKind};
 
 /// Whether `Authorization: Bearer` shows this token.
 pub(super) fn bearer(headers: &Headers, token: &[u8]) -> Result<(), Refusal> {
-    let remedy = "send the header Authorization: Bearer with the token in the file of deploys.token_file";
+    let remedy =
+        "send the header Authorization: Bearer with the token in the file of deploys.token_file";
     let Some(given) = headers.get("authorization") else {
         return Err(unauthorized("there is no Authorization header", remedy));
     };

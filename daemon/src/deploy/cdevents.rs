@@ -89,7 +89,11 @@ pub(super) fn event(context: Context, cdevent: &Field<'_>) -> Result<Parsed, Ref
     let last = named.rsplit('/').find(|part| !part.is_empty());
     let content = subject.at("content")?;
     let custom = cdevent.at("customData")?;
-    let own = if custom.is_object() { &custom } else { &content };
+    let own = if custom.is_object() {
+        &custom
+    } else {
+        &content
+    };
     let artifact = content.at("artifactId")?.text(native::REVISION_MAX)?;
     let time = match time {
         Some(time) => Some(time),

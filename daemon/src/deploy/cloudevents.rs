@@ -28,14 +28,18 @@ pub(super) struct Context {
 /// Whether a request carries CloudEvents, by its head.
 pub(super) fn is_one(headers: &Headers) -> bool {
     REQUIRED.iter().any(|name| headers.has(name))
-        || headers
-            .get("content-type")
-            .is_some_and(|given| given.to_ascii_lowercase().starts_with("application/cloudevents"))
+        || headers.get("content-type").is_some_and(|given| {
+            given
+                .to_ascii_lowercase()
+                .starts_with("application/cloudevents")
+        })
 }
 
 /// Whether they are several, by the request's head.
 pub(super) fn is_batch(headers: &Headers) -> bool {
-    headers.media_type().is_ok_and(|media| media.name == BATCHED)
+    headers
+        .media_type()
+        .is_ok_and(|media| media.name == BATCHED)
 }
 
 /// Reads every event of a request.
@@ -127,12 +131,14 @@ fn event(context: Context, data: &Field<'_>) -> Result<Parsed, Refusal> {
 impl Context {
     fn of_headers(headers: &Headers) -> Result<Self, Refusal> {
         let wanted = |name: &str| -> Result<String, Refusal> {
-            attribute(headers, name)?.filter(|value| !value.is_empty()).ok_or_else(|| {
-                Refusal::malformed(
-                    format!("the header {name} is missing"),
-                    format!("a CloudEvent in binary mode has {}", REQUIRED.join(", ")),
-                )
-            })
+            attribute(headers, name)?
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| {
+                    Refusal::malformed(
+                        format!("the header {name} is missing"),
+                        format!("a CloudEvent in binary mode has {}", REQUIRED.join(", ")),
+                    )
+                })
         };
         must_be_1_0(&wanted("ce-specversion")?)?;
         let time = attribute(headers, "ce-time")?
@@ -178,7 +184,10 @@ fn must_be_1_0(version: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::malformed(
-        format!("CloudEvents specversion {} is not understood", short(version)),
+        format!(
+            "CloudEvents specversion {} is not understood",
+            short(version)
+        ),
         "send specversion 1.0",
     ))
 }
@@ -195,8 +204,8 @@ fn attribute(headers: &Headers, name: &str) -> Result<Option<String>, Refusal> {
         return Ok(None);
     }
     let given = headers.get(name).ok_or_else(|| refuse("is not UTF-8"))?;
-    let decoded = percent_decoded(&unquoted(given))
-        .ok_or_else(|| refuse("is not percent-encoded UTF-8"))?;
+    let decoded =
+        percent_decoded(&unquoted(given)).ok_or_else(|| refuse("is not percent-encoded UTF-8"))?;
     if decoded.chars().any(char::is_control) {
         return Err(refuse("contains control characters"));
     }
@@ -230,7 +239,9 @@ pub(super) fn percent_decoded(text: &str) -> Option<String> {
     while let Some(byte) = bytes.get(at) {
         let digit = |offset: usize| {
             let digit = bytes.get(at + offset).copied().map(char::from)?;
-            digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+            digit
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
         };
         match (byte, digit(1), digit(2)) {
             (b'%', Some(high), Some(low)) => {

@@ -69,7 +69,9 @@ fn stage(kind: &str, reason: &str, severity: &str) -> Option<DeployStage> {
 /// the workload's, so it is not taken for it.
 fn workload(metadata: &Field<'_>, name: &str) -> Result<WorkloadRef, Refusal> {
     let text = |key| -> Result<Option<String>, Refusal> {
-        Ok(told(metadata, key)?.text(native::NAME_MAX)?.map(str::to_owned))
+        Ok(told(metadata, key)?
+            .text(native::NAME_MAX)?
+            .map(str::to_owned))
     };
     Ok(WorkloadRef {
         namespace: text("workload_namespace")?,

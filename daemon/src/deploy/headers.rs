@@ -34,7 +34,10 @@ impl Headers {
             && !encoding.eq_ignore_ascii_case("identity")
         {
             return Err(Refusal::wrong_type(
-                format!("the body is encoded (Content-Encoding: {})", short(encoding)),
+                format!(
+                    "the body is encoded (Content-Encoding: {})",
+                    short(encoding)
+                ),
                 "send it as it is",
             ));
         }
@@ -96,7 +99,9 @@ impl MediaType<'_> {
         };
         Refusal::wrong_type(
             error,
-            format!("send Content-Type: {wanted} (curl -H 'Content-Type: application/json' or --json)"),
+            format!(
+                "send Content-Type: {wanted} (curl -H 'Content-Type: application/json' or --json)"
+            ),
         )
     }
 }

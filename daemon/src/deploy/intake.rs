@@ -15,8 +15,8 @@ use serde::Serialize;
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 use super::{
-    Headers, Outcome, Refusal, RefusalKind, Route, Tallies, argo, auth, cdevents, cloudevents, flux,
-    github,
+    Headers, Outcome, Refusal, RefusalKind, Route, Tallies, argo, auth, cdevents, cloudevents,
+    flux, github,
     memory::{self, Memory, Name},
     native,
     parsed::{Draft, Ignored, Parsed},
@@ -92,7 +92,9 @@ impl Intake {
             let open = |path| SecretFile::open(setting, path);
             let opened = path.as_deref().map(open).transpose();
             opened.with_context(|| {
-                format!("cannot take deploy events: {setting} must name a file with the secret in it")
+                format!(
+                    "cannot take deploy events: {setting} must name a file with the secret in it"
+                )
             })
         };
         Ok(Self {
@@ -208,7 +210,10 @@ impl Intake {
             receipts.push(receipt);
         }
         // Room for all first, then memory: what is refused here must not be known when it comes again.
-        let room = self.events.try_reserve_many(fresh.len()).map_err(overloaded)?;
+        let room = self
+            .events
+            .try_reserve_many(fresh.len())
+            .map_err(overloaded)?;
         for (place, event) in room.zip(fresh) {
             place.send(event);
         }

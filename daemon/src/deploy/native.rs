@@ -34,7 +34,11 @@ const FIELDS: [&str; 9] = [
 ];
 
 /// Reads a request whose body is the native JSON.
-pub(super) fn parse(headers: &Headers, source: Source, body: &[u8]) -> Result<Vec<Parsed>, Refusal> {
+pub(super) fn parse(
+    headers: &Headers,
+    source: Source,
+    body: &[u8],
+) -> Result<Vec<Parsed>, Refusal> {
     headers.must_be_json()?;
     let document = Document::parse(body)?;
     let root = document.root();
@@ -50,13 +54,13 @@ pub(super) fn draft(fields: &Field<'_>, source: Source) -> Result<Draft, Refusal
         delivery: None,
         source,
         stage: stage_named(stage.wanted(NAME_MAX)?).ok_or_else(|| {
-            stage.refuse(
-                "is no stage of a change",
-                "say started, finished or failed",
-            )
+            stage.refuse("is no stage of a change", "say started, finished or failed")
         })?,
         workload: workload(fields, None)?,
-        revision: fields.at("revision")?.text(REVISION_MAX)?.map(str::to_owned),
+        revision: fields
+            .at("revision")?
+            .text(REVISION_MAX)?
+            .map(str::to_owned),
         links: links(&fields.at("links")?)?,
         time: fields.at("time")?.time()?,
     })

@@ -17,7 +17,9 @@ use tokio::time::timeout;
 
 use crate::{
     clock,
-    deploy::{BODY_BYTES_MAX, Headers, Intake, Outcome, Receipt, Refusal, RefusalKind, Route, Taken},
+    deploy::{
+        BODY_BYTES_MAX, Headers, Intake, Outcome, Receipt, Refusal, RefusalKind, Route, Taken,
+    },
 };
 
 /// Longest time that a body may take to come.
@@ -134,13 +136,17 @@ fn answer(taken: Taken) -> Response {
             serde_json::json!({ "results": receipts }),
         ),
     };
-    let status = if new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if new {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     json(status, &body)
 }
 
 fn refuse(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.kind.status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(refusal.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, &serde_json::json!(refusal));
     let further = match refusal.kind {
         RefusalKind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
@@ -153,7 +159,9 @@ fn refuse(refusal: &Refusal) -> Response {
         _ => None,
     };
     if let Some((name, value)) = further {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
