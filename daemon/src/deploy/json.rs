@@ -227,7 +227,23 @@ fn named(path: &[Step]) -> String {
 fn place(body: &[u8], path: &[Step]) -> Option<(usize, usize)> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let arrived = Walk(path).deserialize(&mut reader).err()?;
-    (arrived.line() > 0).then(|| (arrived.line(), arrived.column()))
+    let line = arrived.line().checked_sub(1)?;
+    let before: usize = body
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(line)
+        .map(<[u8]>::len)
+        .sum();
+    // The reader stands behind what it has read last: between it and the value there may be white space.
+    let behind = before + arrived.column();
+    let begins = behind
+        + body
+            .get(behind..)?
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+    let lines = body[..begins].split(|byte| *byte == b'\n');
+    let (line, column) = lines.enumerate().last()?;
+    Some((line + 1, column.len() + 1))
 }
 
 /// Goes down a path, and fails when it has arrived: the failure has the place.
@@ -298,7 +314,7 @@ mod tests {
         let refusal = item.text(10).expect_err("a number");
         assert_eq!(
             refusal.error,
-            "`a.b[1]` is the number 5, expected text (line 2, column 22)"
+            "`a.b[1]` is the number 5, expected text (line 2, column 20)"
         );
         let refusal = document.root().text(10).expect_err("an object");
         assert!(
