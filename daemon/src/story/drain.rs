@@ -35,6 +35,10 @@ pub struct SignalSeen {
     pub target_pid: u32,
     /// That process's name.
     pub target_program: String,
+    /// What it is to the instance: `owner` (it called listen()), `controller` (a supervisor, process 1 of the container) or
+    /// `member` (a worker); empty when not known.
+    #[serde(default)]
+    pub target_kinship: String,
     /// Who sent it.
     pub sender: Sender,
     /// What the target does with it: `handled`, `default`, `ignored` or `blocked`; empty when not known.
@@ -174,6 +178,9 @@ pub struct Listening {
     pub taken_over: bool,
     /// Connections waiting to be accepted at the last look while the drain lasted.
     pub backlog: u32,
+    /// The same at the first look after T0.
+    #[serde(default)]
+    pub backlog_at_start: u32,
 }
 
 /// A connection worth showing.
@@ -224,6 +231,12 @@ pub struct Drain {
     pub processes: u64,
     /// See `processes`.
     pub processes_ended: u64,
+    /// Processes of the instance that came after T0 (new workers).
+    #[serde(default)]
+    pub new_processes: u64,
+    /// The old workers went and the instance goes on listening with others, though it was told to stop.
+    #[serde(default)]
+    pub lived_on: bool,
     /// When the last of its connections ended.
     pub last_close_at: Option<Timestamp>,
     /// When the drain was over: the processes gone and every mini-socket that could still draw a late request settled.
@@ -238,6 +251,16 @@ pub struct Drain {
     pub opened_after_start: u64,
     /// When the last of these was established.
     pub last_opened_at: Option<Timestamp>,
+    /// Connections established after T0 and ended by processes that came after T0: the service goes on.
+    #[serde(default)]
+    pub served_by_new: u64,
+    /// Connections that owed an answer at T0, read nothing more and were ended by this side with at most 64 bytes written: as
+    /// HTTP/2 is cut behind a GOAWAY. Not counted as cut.
+    #[serde(default)]
+    pub likely_cut: u64,
+    /// Connections ended by the process's death that had read nothing since T0 and owed nothing: held by idle clients.
+    #[serde(default)]
+    pub idle_at_exit: u64,
     /// Connections still open when the drain ended, or now.
     pub still_open: u64,
     /// Of these, how many had no data since T0.

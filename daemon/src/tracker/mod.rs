@@ -1,6 +1,7 @@
 //! The pure middle: kernel readings and records in, series and stories out. No I/O, no clock, nothing that can
 //! fail; the same input gives the same output, byte for byte.
 
+mod drains;
 mod filter;
 mod gaps;
 mod ledger;
@@ -12,6 +13,7 @@ mod survey;
 mod time_wait;
 mod view;
 
+pub use drains::{Drains, Input, Options, Want, World};
 pub use filter::{Filter, Pattern};
 pub use ledger::{KEYS_MAX, Ledger, Limits};
 pub use merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger};

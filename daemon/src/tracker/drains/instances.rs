@@ -1,0 +1,319 @@
+//! Who runs: instances, the processes that make them up, and the sockets they listen on. It keeps what records and
+//! looks taught and knows nothing of drains.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey};
+
+/// Most instances known at once.
+pub(super) const INSTANCES_MAX: usize = 4_096;
+/// Most listening sockets known at once.
+pub(super) const LISTENERS_MAX: usize = 16_384;
+/// Most ports of one instance.
+pub(super) const PORTS_MAX: usize = 64;
+/// Most processes taken from one table.
+pub(super) const PROCESSES_MAX: usize = 65_536;
+
+/// Start times out of `/proc` are cut to clock ticks: two of one process may differ by so much.
+const TICK_NS: u64 = 20_000_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Instances {
+    known: BTreeMap<Process, Instance>,
+    /// The youngest instance of each owner's number.
+    by_owner: HashMap<u32, Process>,
+    /// Which instance each process of the last table belongs to.
+    by_process: HashMap<u32, Process>,
+    listeners: HashMap<u64, Listener>,
+    /// Sockets that listen on a port, by namespace and port.
+    up: HashMap<(u64, u16), u32>,
+    bitten: u64,
+}
+
+/// A running program that listens, or did.
+#[derive(Debug, Default)]
+struct Instance {
+    ports: BTreeMap<ServiceKey, u32>,
+    netns_inum: u32,
+    owner_gone: bool,
+    processes: BTreeMap<u32, Kin>,
+}
+
+/// What a process is to its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kin {
+    /// Start, nanoseconds since boot.
+    pub(super) start_ns: u64,
+    /// What it is.
+    pub(super) kinship: Kinship,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Listener {
+    owner: Process,
+    key: ServiceKey,
+    seen_ns: u64,
+}
+
+/// A listening socket that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Came {
+    /// Its instance had none on this port.
+    pub(super) first_of_instance: bool,
+    /// Nobody listened on the port.
+    pub(super) first_of_port: bool,
+}
+
+/// A listening socket that went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Went {
+    /// Whose it was.
+    pub(super) owner: Process,
+    /// Which service, phase steady.
+    pub(super) key: ServiceKey,
+    /// The instance has none left on this port.
+    pub(super) last_of_instance: bool,
+    /// Nobody is left on the port.
+    pub(super) last_of_port: bool,
+}
+
+// === impl Instances ===
+
+impl Instances {
+    /// The name under which an instance is known: the start time of one record may be cut or unknown.
+    pub(super) fn resolve(&self, process: Process) -> Process {
+        if self.known.contains_key(&process) {
+            return process;
+        }
+        match self.by_owner.get(&process.tgid) {
+            Some(known) if same_start(known.start_ns, process.start_ns) => *known,
+            _ => process,
+        }
+    }
+
+    /// Which instance a process belongs to, by the last table.
+    pub(super) fn of_process(&self, tgid: u32) -> Option<Process> {
+        self.by_process.get(&tgid).copied()
+    }
+
+    /// The only instance that ever listened as this service, if it is one only.
+    pub(super) fn only_owner(&self, key: &ServiceKey) -> Option<Process> {
+        let mut owners = self.known.iter().filter(|(_, i)| i.ports.contains_key(key));
+        match (owners.next(), owners.next()) {
+            (Some((owner, _)), None) => Some(*owner),
+            _ => None,
+        }
+    }
+
+    /// The services of an instance: those it listens as, and those it once did.
+    pub(super) fn ports(&self, instance: &Process) -> Vec<ServiceKey> {
+        self.known
+            .get(instance)
+            .map(|i| i.ports.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// How many sockets of the instance listen as this service.
+    pub(super) fn listening(&self, instance: &Process, key: &ServiceKey) -> u32 {
+        self.known
+            .get(instance)
+            .and_then(|i| i.ports.get(key))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Inode number of the instance's network namespace; 0 unknown.
+    pub(super) fn netns_inum(&self, instance: &Process) -> u32 {
+        self.known.get(instance).map_or(0, |i| i.netns_inum)
+    }
+
+    /// Its processes, by the last table less those that ended since.
+    pub(super) fn processes(&self, instance: &Process) -> impl Iterator<Item = (u32, Kin)> + '_ {
+        self.known
+            .get(instance)
+            .into_iter()
+            .flat_map(|i| i.processes.iter().map(|(tgid, kin)| (*tgid, *kin)))
+    }
+
+    /// Whether the process that called `listen()` is known to have ended.
+    pub(super) fn owner_gone(&self, instance: &Process) -> bool {
+        self.known.get(instance).is_some_and(|i| i.owner_gone)
+    }
+
+    /// How often a bound kept something out.
+    pub(super) fn bitten(&self) -> u64 {
+        self.bitten
+    }
+
+    /// A socket listens; none when it was known, or cannot be kept.
+    pub(super) fn listen(
+        &mut self,
+        cookie: u64,
+        owner: Process,
+        key: ServiceKey,
+        netns_inum: u32,
+        at_ns: u64,
+    ) -> Option<Came> {
+        if let Some(known) = self.listeners.get_mut(&cookie) {
+            known.seen_ns = known.seen_ns.max(at_ns);
+            return None;
+        }
+        if self.listeners.len() >= LISTENERS_MAX {
+            self.bitten += 1;
+            return None;
+        }
+        let owner = self.resolve(owner);
+        let key = key.in_phase(Phase::Steady);
+        self.learn(owner, key);
+        let instance = self.known.get_mut(&owner)?;
+        if netns_inum != 0 {
+            instance.netns_inum = netns_inum;
+        }
+        let sockets = instance.ports.get_mut(&key)?;
+        *sockets += 1;
+        let first_of_instance = *sockets == 1;
+        self.listeners.insert(
+            cookie,
+            Listener {
+                owner,
+                key,
+                seen_ns: at_ns,
+            },
+        );
+        let up = self.up.entry((key.netns, key.port)).or_default();
+        *up += 1;
+        Some(Came {
+            first_of_instance,
+            first_of_port: *up == 1,
+        })
+    }
+
+    /// A socket listens no more; none when it was not known.
+    pub(super) fn unlisten(&mut self, cookie: u64) -> Option<Went> {
+        let Listener { owner, key, .. } = self.listeners.remove(&cookie)?;
+        let mut last_of_instance = true;
+        if let Some(sockets) = self
+            .known
+            .get_mut(&owner)
+            .and_then(|i| i.ports.get_mut(&key))
+        {
+            *sockets = sockets.saturating_sub(1);
+            last_of_instance = *sockets == 0;
+        }
+        let mut last_of_port = true;
+        if let Some(up) = self.up.get_mut(&(key.netns, key.port)) {
+            *up = up.saturating_sub(1);
+            last_of_port = *up == 0;
+        }
+        if last_of_port {
+            self.up.remove(&(key.netns, key.port));
+        }
+        Some(Went {
+            owner,
+            key,
+            last_of_instance,
+            last_of_port,
+        })
+    }
+
+    /// Makes sure that an instance is known to serve a port.
+    pub(super) fn learn(&mut self, owner: Process, key: ServiceKey) {
+        self.meet(owner);
+        let Some(instance) = self.known.get_mut(&owner) else {
+            return;
+        };
+        if instance.ports.len() >= PORTS_MAX && !instance.ports.contains_key(&key) {
+            self.bitten += 1;
+            return;
+        }
+        instance.ports.entry(key).or_insert(0);
+    }
+
+    /// A process of the instance ended.
+    pub(super) fn exited(&mut self, instance: &Process, tgid: u32) {
+        if let Some(known) = self.known.get_mut(instance) {
+            known.processes.remove(&tgid);
+            known.owner_gone |= tgid == instance.tgid;
+        }
+        self.by_process.remove(&tgid);
+    }
+
+    /// Takes the kernel's whole table, and forgets instances of which nothing is left but those in use.
+    pub(super) fn table(
+        &mut self,
+        table: &[(u32, ProcessEntry)],
+        in_use: impl Fn(&Process) -> bool,
+    ) {
+        self.by_process.clear();
+        for instance in self.known.values_mut() {
+            instance.processes.clear();
+        }
+        self.bitten += table.len().saturating_sub(PROCESSES_MAX) as u64;
+        for (tgid, entry) in table.iter().take(PROCESSES_MAX) {
+            let name = self.resolve(entry.instance);
+            self.meet(name);
+            let kinship = Kinship::from_u8(entry.kinship).unwrap_or(Kinship::Member);
+            self.by_process.insert(*tgid, name);
+            if let Some(instance) = self.known.get_mut(&name) {
+                let kin = Kin {
+                    start_ns: entry.start_ns,
+                    kinship,
+                };
+                instance.processes.insert(*tgid, kin);
+            }
+        }
+        let mut gone = BTreeSet::new();
+        for (name, instance) in &mut self.known {
+            instance.owner_gone |=
+                !instance.processes.is_empty() && !instance.processes.contains_key(&name.tgid);
+            let idle = instance.processes.is_empty() && instance.ports.values().all(|n| *n == 0);
+            if idle && !in_use(name) {
+                gone.insert(*name);
+            }
+        }
+        for name in gone {
+            self.known.remove(&name);
+            if self.by_owner.get(&name.tgid) == Some(&name) {
+                self.by_owner.remove(&name.tgid);
+            }
+        }
+    }
+
+    /// Forgets listeners of a namespace that a look began later than they were heard of did not find: the record
+    /// of their end was lost.
+    pub(super) fn looked(
+        &mut self,
+        netns: u64,
+        began_ns: u64,
+        found: impl Fn(u64) -> bool,
+    ) -> Vec<Went> {
+        let mut missing: Vec<u64> = self
+            .listeners
+            .iter()
+            .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        missing.sort_unstable();
+        missing
+            .into_iter()
+            .filter_map(|cookie| self.unlisten(cookie))
+            .collect()
+    }
+
+    fn meet(&mut self, name: Process) {
+        if self.known.contains_key(&name) {
+            return;
+        }
+        if self.known.len() >= INSTANCES_MAX {
+            self.bitten += 1;
+            return;
+        }
+        self.known.insert(name, Instance::default());
+        self.by_owner.insert(name.tgid, name);
+    }
+}
+
+fn same_start(a_ns: u64, b_ns: u64) -> bool {
+    a_ns == 0 || b_ns == 0 || a_ns.abs_diff(b_ns) < TICK_NS
+}

@@ -1,0 +1,119 @@
+//! Connections whose story goes on after their close was told: their mini-socket may still answer a late request.
+//! And the other way round: RSTs that were sent before the close they belong to.
+
+use std::collections::{HashMap, VecDeque};
+
+use finwatch_common::{Origin, Outcome, ResetRecord, ServiceKey};
+
+/// Most connections in FIN_WAIT2 remembered (about 12 MiB).
+pub(super) const LEFT_MAX: usize = 131_072;
+/// Most RSTs that wait for the close they belong to.
+pub(super) const EARLY_MAX: usize = 1_024;
+
+/// A mini-socket in FIN_WAIT2 lives no longer than this (`TCP_TIMEWAIT_LEN`, and a reader's delay).
+const LIFE_NS: u64 = 65_000_000_000;
+
+/// A connection that left a mini-socket in FIN_WAIT2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Which drain it counted in.
+    pub(super) episode: u64,
+    /// Which port of it.
+    pub(super) key: ServiceKey,
+    /// When it was established; 0 unknown.
+    pub(super) opened_at_ns: u64,
+    /// Process that ended it.
+    pub(super) closer_tgid: u32,
+    /// Who sent the first FIN.
+    pub(super) origin: Origin,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Lefts {
+    by_cookie: HashMap<u64, Left>,
+    order: VecDeque<(u64, u64)>,
+    bitten: u64,
+}
+
+/// RSTs that came before the close of the same cookie.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    held: VecDeque<ResetRecord>,
+}
+
+// === impl Lefts ===
+
+impl Lefts {
+    /// Remembers a connection that ended at `at_ns`.
+    pub(super) fn insert(&mut self, cookie: u64, at_ns: u64, left: Left) {
+        while let Some((oldest_ns, oldest)) = self.order.front().copied() {
+            let full = self.order.len() >= LEFT_MAX;
+            let over = oldest_ns.saturating_add(LIFE_NS) < at_ns;
+            if !full && !over {
+                break;
+            }
+            self.bitten += u64::from(full && !over && self.by_cookie.contains_key(&oldest));
+            self.by_cookie.remove(&oldest);
+            self.order.pop_front();
+        }
+        self.by_cookie.insert(cookie, left);
+        self.order.push_back((at_ns, cookie));
+    }
+
+    /// The connection of a cookie.
+    pub(super) fn get(&self, cookie: u64) -> Option<&Left> {
+        self.by_cookie.get(&cookie)
+    }
+
+    /// Takes a connection out: a mini-socket sends one RST only.
+    pub(super) fn take(&mut self, cookie: u64) -> Option<Left> {
+        self.by_cookie.remove(&cookie)
+    }
+
+    /// Gives everything of one episode to another.
+    pub(super) fn hand_over(&mut self, from: u64, to: u64) {
+        for left in self.by_cookie.values_mut() {
+            if left.episode == from {
+                left.episode = to;
+            }
+        }
+    }
+
+    /// Forgets a drain's connections.
+    pub(super) fn forget(&mut self, episode: u64) {
+        self.by_cookie.retain(|_, left| left.episode != episode);
+        self.order
+            .retain(|(_, cookie)| self.by_cookie.contains_key(cookie));
+    }
+
+    /// How often the bound pushed out one that could still draw an RST.
+    pub(super) fn bitten(&self) -> u64 {
+        self.bitten
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len().max(self.by_cookie.len())
+    }
+}
+
+// === impl Early ===
+
+impl Early {
+    /// Keeps an RST whose connection has not ended yet.
+    pub(super) fn keep(&mut self, reset: ResetRecord) {
+        if self.held.len() >= EARLY_MAX {
+            self.held.pop_front();
+        }
+        self.held.push_back(reset);
+    }
+
+    /// The RST that this close was waited for with.
+    pub(super) fn take(&mut self, cookie: u64) -> Option<ResetRecord> {
+        let at = self.held.iter().position(|r| r.cookie == cookie)?;
+        self.held.remove(at)
+    }
+}

@@ -1,0 +1,433 @@
+//! One port of a drain: what was open when it began, what is open now, what ended since, and what its listeners did.
+//! It is told which connections are its own.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use finwatch_common::{
+    CloseRecord, Cut, Evidence, Process, ServiceKey, SurveyRow, close_flags, survey_kind,
+};
+
+use super::{super::ClosedConnection, World, instances::Instances, tally::Tally};
+use crate::story::{Baseline, Service};
+
+/// A look that began later than this after T0 does not tell what was owed at T0.
+pub(super) const LOOK_LATE_NS: u64 = 1_000_000_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) service: Service,
+    pub(super) program: String,
+    pub(super) netns_inum: u32,
+    pub(super) baseline: Baseline,
+    refused_before: u64,
+    /// A socket of the instance listened while the drain lasted.
+    pub(super) listened: bool,
+    /// When the last one closed.
+    pub(super) closed: Option<ListenersClosed>,
+    pub(super) backlog_at_start: Option<u32>,
+    pub(super) backlog: u32,
+    /// Every connection of the drain.
+    pub(super) whole: Tally,
+    /// Those that the process which was signalled, or died, ended itself.
+    pub(super) of_target: Tally,
+    /// Connections established after T0 and ended by new processes.
+    pub(super) by_new: u64,
+    open: HashMap<u64, u64>,
+    start: Start,
+    look: LastLook,
+}
+
+/// The last listening socket of an instance is closed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListenersClosed {
+    pub(super) at_ns: u64,
+    pub(super) by_exit: bool,
+    pub(super) taken_over: bool,
+}
+
+/// What was open at T0.
+#[derive(Debug, Default)]
+struct Start {
+    /// When the first look at each instance began.
+    looked_ns: BTreeMap<Process, u64>,
+    late: bool,
+    open: HashMap<u64, AtStart>,
+    /// Ended before the first look, until that tells which of them it had seen.
+    before_look: HashMap<u64, Ended>,
+    /// Ended between T0 and the first look, or beyond the bound.
+    uncounted: u64,
+    /// Of these, how many owed an answer.
+    uncounted_owed: u64,
+}
+
+/// A connection that was open at T0.
+#[derive(Debug, Clone, Copy)]
+struct AtStart {
+    owed: bool,
+    seen: (u8, u32, u32),
+    /// A later look found it changed.
+    busy: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    at_ns: u64,
+    owner: Process,
+    owed: bool,
+}
+
+/// What the last look showed.
+#[derive(Debug, Default)]
+struct LastLook {
+    began_ns: u64,
+    listening: bool,
+    open: u64,
+    /// Connections that were closing at the first look after the end of the processes and have not ended.
+    closing: Option<HashSet<u64>>,
+    mini_sockets: bool,
+}
+
+/// A look at a port.
+pub(super) struct Looked<'a> {
+    pub(super) began_ns: u64,
+    /// Rows of this port and of the drain's instances.
+    pub(super) rows: &'a [(Process, &'a SurveyRow)],
+    /// When the drain began for each instance.
+    pub(super) since: &'a BTreeMap<Process, u64>,
+    /// Connections younger than T0 count too.
+    pub(super) whole: bool,
+    /// When the processes were gone.
+    pub(super) gone_ns: Option<u64>,
+    /// A mini-socket of this port's connections may still draw a late request.
+    pub(super) mini_sockets: bool,
+    /// Which connections are known to have ended.
+    pub(super) ended: &'a dyn Fn(u64) -> bool,
+}
+
+// === impl Port ===
+
+impl Port {
+    /// A port as it is when the drain begins.
+    pub(super) fn new(
+        key: &ServiceKey,
+        instance: &Process,
+        t0_ns: u64,
+        instances: &Instances,
+        world: &mut dyn World,
+    ) -> Self {
+        Self {
+            service: world.service(key),
+            program: key.comm().to_owned(),
+            netns_inum: instances.netns_inum(instance),
+            baseline: world.baseline(key, t0_ns),
+            refused_before: world.refused(key),
+            listened: instances.listening(instance, key) > 0,
+            closed: None,
+            backlog_at_start: None,
+            backlog: 0,
+            whole: Tally::default(),
+            of_target: Tally::default(),
+            by_new: 0,
+            open: HashMap::new(),
+            start: Start::default(),
+            look: LastLook::default(),
+        }
+    }
+
+    /// Takes a connection that ended. `room` is how many more may be remembered.
+    pub(super) fn close(
+        &mut self,
+        closed: &ClosedConnection,
+        owner: Process,
+        since_ns: u64,
+        of_target: bool,
+        room: &mut usize,
+        world: &dyn World,
+    ) {
+        let record = &closed.record;
+        self.open.remove(&record.cookie);
+        let owed_at_start = self.start.open.get(&record.cookie).is_some_and(|c| c.owed);
+        if record.opened_at_ns <= since_ns {
+            self.start.ended(record, owner, since_ns, room);
+        }
+        self.whole.close(closed, since_ns, owed_at_start, world);
+        if of_target {
+            self.of_target.close(closed, since_ns, owed_at_start, world);
+        }
+    }
+
+    /// A new process ended the connection: it is none of the drain's.
+    pub(super) fn close_by_new(&mut self, record: &CloseRecord, since_ns: u64) {
+        self.open.remove(&record.cookie);
+        self.start.open.remove(&record.cookie);
+        self.by_new += u64::from(record.opened_at_ns > since_ns);
+    }
+
+    /// A connection ended; its story is told later.
+    pub(super) fn ended(&mut self, cookie: u64) {
+        self.open.remove(&cookie);
+    }
+
+    /// Takes a look. `room` is how many more connections may be remembered.
+    pub(super) fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
+        if look.began_ns < self.look.began_ns {
+            return;
+        }
+        let listeners = || rows_of(look, survey_kind::LISTENER);
+        let backlog = listeners().fold(0_u32, |sum, (_, row)| sum.saturating_add(row.a));
+        self.look.began_ns = look.began_ns;
+        self.look.listening = listeners().next().is_some();
+        self.look.mini_sockets = look.mini_sockets;
+        self.listened |= self.look.listening;
+        if self.look.listening {
+            self.backlog = backlog;
+        }
+        self.backlog_at_start.get_or_insert(backlog);
+        self.start.looked(look, room);
+        self.see_open(look, room);
+        if look.gone_ns.is_some_and(|gone_ns| gone_ns <= look.began_ns) {
+            let now: HashSet<u64> = rows_of(look, survey_kind::CLOSING)
+                .map(|(_, row)| row.cookie)
+                .collect();
+            match &mut self.look.closing {
+                Some(closing) => closing.retain(|cookie| now.contains(cookie)),
+                None => self.look.closing = Some(now),
+            }
+        }
+    }
+
+    /// Adds a port of another drain, which this one takes in.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.start.uncounted += other.whole.older;
+        self.whole.absorb(other.whole);
+        self.by_new += other.by_new;
+    }
+
+    /// Leaves only what the signalled process ended itself.
+    pub(super) fn keep_only_target(&mut self) {
+        self.whole = std::mem::take(&mut self.of_target);
+        self.by_new = 0;
+        self.open.clear();
+        self.closed = None;
+        self.start = Start {
+            uncounted: self.whole.older,
+            late: true,
+            ..Start::default()
+        };
+    }
+
+    /// Takes that a process which goes on serving is no old one.
+    pub(super) fn forget_opened(&mut self) {
+        self.whole.opened_after = 0;
+        self.whole.last_opened_ns = None;
+        self.open.clear();
+    }
+
+    /// Connections open at T0.
+    pub(super) fn open_at_start(&self) -> u64 {
+        let Start {
+            open,
+            before_look,
+            uncounted,
+            ..
+        } = &self.start;
+        (open.len() + before_look.len()) as u64 + uncounted
+    }
+
+    /// How many of them owed an answer; none when no look was taken in time.
+    pub(super) fn owed_at_start(&self, since: &BTreeMap<Process, u64>) -> Option<u64> {
+        let Start {
+            looked_ns,
+            late,
+            open,
+            uncounted_owed,
+            ..
+        } = &self.start;
+        let in_time = !late && since.keys().all(|p| looked_ns.contains_key(p));
+        in_time.then(|| open.values().filter(|c| c.owed).count() as u64 + uncounted_owed)
+    }
+
+    /// Connections open at the last look and not ended since.
+    pub(super) fn still_open(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    /// Of these, those in which no look saw anything change since T0.
+    pub(super) fn still_open_idle(&self) -> u64 {
+        let idle = |cookie| {
+            self.start
+                .open
+                .get(cookie)
+                .is_some_and(|c| !c.busy && !c.owed)
+        };
+        self.open.keys().filter(|cookie| idle(*cookie)).count() as u64
+    }
+
+    /// Of these, those that were established after T0, and when the last was.
+    pub(super) fn still_open_younger(&self, since_ns: u64) -> (u64, Option<u64>) {
+        let younger = || self.open.values().filter(|at_ns| **at_ns > since_ns);
+        (younger().count() as u64, younger().max().copied())
+    }
+
+    /// SYNs refused since the drain began.
+    pub(super) fn refused(&self, key: &ServiceKey, world: &mut dyn World) -> u64 {
+        world.refused(key).saturating_sub(self.refused_before)
+    }
+
+    /// When the last look began; 0: there was none.
+    pub(super) fn looked_ns(&self) -> u64 {
+        self.look.began_ns
+    }
+
+    /// Whether each instance was looked at since its drain began.
+    pub(super) fn looked_at_all(&self, since: &BTreeMap<Process, u64>) -> bool {
+        since.keys().all(|p| self.start.looked_ns.contains_key(p))
+    }
+
+    /// Whether the last look found a socket that listens.
+    pub(super) fn is_listening(&self) -> bool {
+        self.look.listening
+    }
+
+    /// Whether the last look found anything open.
+    pub(super) fn is_open(&self) -> bool {
+        self.look.open > 0
+    }
+
+    /// Whether a look taken after the end of the processes found nothing that can still change.
+    pub(super) fn is_settled(&self, gone_ns: u64) -> bool {
+        self.look.began_ns >= gone_ns
+            && !self.look.mini_sockets
+            && self.look.closing.as_ref().is_none_or(HashSet::is_empty)
+    }
+
+    /// Whether there is anything to tell.
+    pub(super) fn is_told(&self) -> bool {
+        self.listened || !self.whole.is_empty() || self.open_at_start() > 0 || !self.open.is_empty()
+    }
+
+    /// Connections remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.open.len() + self.start.open.len() + self.start.before_look.len()
+    }
+
+    fn see_open(&mut self, look: &Looked<'_>, room: &mut usize) {
+        *room += self.open.len();
+        self.open.clear();
+        self.look.open = 0;
+        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
+            self.look.open += 1;
+            let Some(since_ns) = look.since.get(owner) else {
+                continue;
+            };
+            let counts = look.whole || row.opened_at_ns <= *since_ns;
+            if counts && *room > 0 && !(look.ended)(row.cookie) {
+                *room -= 1;
+                self.open.insert(row.cookie, row.opened_at_ns);
+            }
+        }
+    }
+}
+
+// === impl Start ===
+
+impl Start {
+    fn ended(&mut self, record: &CloseRecord, owner: Process, since_ns: u64, room: &mut usize) {
+        let owed = owed_until_the_end(record, since_ns);
+        let at_ns = record.header.at_ns;
+        match self.looked_ns.get(&owner) {
+            Some(began_ns) if at_ns < *began_ns && !self.open.contains_key(&record.cookie) => {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+            }
+            // The first look would have shown it, had it been open: it was closing at T0.
+            Some(_) => {}
+            None if *room > 0 => {
+                *room -= 1;
+                self.before_look
+                    .insert(record.cookie, Ended { at_ns, owner, owed });
+            }
+            None => {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+            }
+        }
+    }
+
+    fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
+        let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
+            *since.1 <= look.began_ns && !known.contains_key(since.0)
+        };
+        let first: BTreeMap<Process, u64> = look
+            .since
+            .iter()
+            .filter(|since| is_new(*since, &self.looked_ns))
+            .map(|(instance, since_ns)| (*instance, *since_ns))
+            .collect();
+        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
+            let seen = (row.kind, row.a, row.b);
+            if let Some(known) = self.open.get_mut(&row.cookie) {
+                known.busy |= known.seen != seen;
+                continue;
+            }
+            let Some(since_ns) = first.get(owner) else {
+                continue;
+            };
+            if row.opened_at_ns > *since_ns {
+                continue;
+            }
+            let owed = row.kind == survey_kind::AWAITING;
+            if *room == 0 {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+                continue;
+            }
+            *room -= 1;
+            let connection = AtStart {
+                owed,
+                seen,
+                busy: false,
+            };
+            self.open.insert(row.cookie, connection);
+        }
+        for (instance, since_ns) in &first {
+            self.late |= look.began_ns > since_ns.saturating_add(LOOK_LATE_NS);
+            self.looked_ns.insert(*instance, look.began_ns);
+        }
+        let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);
+        self.before_look.retain(|cookie, ended| {
+            if !first.contains_key(&ended.owner) {
+                return true;
+            }
+            *room += 1;
+            if ended.at_ns < look.began_ns && !open.contains_key(cookie) {
+                uncounted += 1;
+                uncounted_owed += u64::from(ended.owed);
+            }
+            false
+        });
+        self.uncounted += uncounted;
+        self.uncounted_owed += uncounted_owed;
+    }
+}
+
+/// Connections in ESTABLISHED or CLOSE_WAIT.
+fn is_open(row: &SurveyRow) -> bool {
+    matches!(row.kind, survey_kind::AWAITING | survey_kind::OPEN)
+}
+
+fn rows_of<'a>(
+    look: &Looked<'a>,
+    kind: u8,
+) -> impl Iterator<Item = &'a (Process, &'a SurveyRow)> + use<'a> {
+    look.rows.iter().filter(move |(_, row)| row.kind == kind)
+}
+
+/// Whether the request that was read before T0 never got its answer.
+fn owed_until_the_end(record: &CloseRecord, since_ns: u64) -> bool {
+    let unanswered = record.cut() == Some(Cut::Unanswered)
+        || matches!(record.evidence(), Some(Evidence::Silent | Evidence::Alert))
+        || record.flags & close_flags::ABANDONED != 0;
+    unanswered && record.last_read_ns <= since_ns
+}

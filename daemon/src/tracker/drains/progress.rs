@@ -1,0 +1,224 @@
+//! How far an episode is: whether it concerns the whole instance, whether its processes are gone, and whether all
+//! that they left behind has settled.
+
+use finwatch_common::{Kinship, Process, ServiceKey};
+
+use super::{
+    super::HOLD_NS,
+    episode::{Episode, Over, Scope},
+    instances::Instances,
+};
+use crate::story::DrainKind;
+
+/// A reload that replaced nothing in this time replaces nothing.
+pub(super) const RELOAD_NS: u64 = 5_000_000_000;
+/// A stop signal that changed nothing in this time is ignored.
+pub(super) const IGNORED_NS: u64 = 600_000_000_000;
+/// Processes that hold no socket for so long are done.
+pub(super) const QUIET_NS: u64 = 10_000_000_000;
+
+/// How long a table of processes may take before the known ends must do.
+const TABLE_LATE_NS: u64 = 2_000_000_000;
+/// How long a dying process may take to close its sockets, before a look that finds them means something.
+const CLOSING_NS: u64 = 250_000_000;
+/// How long it may stay uncertain whether a death concerns the whole instance.
+const DOUBT_NS: u64 = 5_000_000_000;
+/// After a stop, others that go on listening for so long were not meant.
+const OTHERS_NS: u64 = 3_000_000_000;
+/// Looks that must agree that others listen.
+const LOOKS_LISTENING: u32 = 2;
+/// Looks that may fail before a namespace counts as gone.
+const LOOKS_FAILED: u32 = 3;
+/// A record may be read so much later than it was written.
+const READER_NS: u64 = 50_000_000;
+
+/// What is to be done with an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It goes on.
+    Stay,
+    /// It was none.
+    Drop,
+    /// It is over.
+    End,
+}
+
+// === impl Episode ===
+
+impl Episode {
+    /// What is to be done at this time.
+    pub(super) fn progress(
+        &mut self,
+        now_ns: u64,
+        settle_limit_ns: u64,
+        instances: &Instances,
+    ) -> Step {
+        if self.gone.is_none() {
+            if let Some(step) = self.resolve_doubt(now_ns, instances) {
+                return step;
+            }
+            self.gone = self.find_gone(now_ns, instances);
+        }
+        match self.gone {
+            Some(gone) if self.is_settled(now_ns, gone, settle_limit_ns) => Step::End,
+            _ => Step::Stay,
+        }
+    }
+
+    /// From when on a look can tell whether others listen in the target's stead.
+    pub(super) fn listeners_tell_from_ns(&self) -> Option<u64> {
+        self.target_exit
+            .map(|exit| exit.header.at_ns.saturating_add(CLOSING_NS))
+    }
+
+    /// A death is one process's affair as long as others go on listening.
+    fn resolve_doubt(&mut self, now_ns: u64, instances: &Instances) -> Option<Step> {
+        if self.scope != Scope::Instance {
+            return None;
+        }
+        let Some(exit) = self.target_exit else {
+            let early = now_ns < self.t0_ns().saturating_add(DOUBT_NS);
+            return (self.doubtful && (early || self.nobody_ended())).then_some(Step::Stay);
+        };
+        let ended_ns = exit.header.at_ns;
+        let by_controller = exit.kinship == Kinship::Controller as u8;
+        let tabled = self.table_ns > ended_ns;
+        let others = self.since.keys().any(|instance| {
+            // A controller may be a mere supervisor, unless it holds the socket.
+            instances.processes(instance).any(|(tgid, kin)| {
+                let holds = kin.kinship != Kinship::Controller || self.looks_listening > 0;
+                tgid != self.target.tgid && holds
+            })
+        });
+        let wait_ns = if self.doubtful { 0 } else { OTHERS_NS };
+        let listening = self.looks_listening >= LOOKS_LISTENING;
+        let siblings_end = self.since.len() > 1;
+        if tabled
+            && others
+            && listening
+            && !siblings_end
+            && self.only_target_ended()
+            && now_ns >= ended_ns.saturating_add(wait_ns)
+        {
+            let meant_nothing = by_controller || (self.signal.is_none() && exit.status == 0);
+            if meant_nothing && self.doubtful {
+                return Some(Step::Drop);
+            }
+            if !by_controller {
+                self.narrow();
+                return None;
+            }
+        }
+        if !self.doubtful {
+            return None;
+        }
+        let closed = self.ports.values().any(|p| p.listened)
+            && self
+                .ports
+                .iter()
+                .all(|(key, port)| !port.listened || !self.listens(key, instances));
+        let late = now_ns >= ended_ns.saturating_add(DOUBT_NS);
+        if closed || late || (tabled && !others) {
+            self.doubtful = false;
+            return None;
+        }
+        Some(Step::Stay)
+    }
+
+    fn find_gone(&self, now_ns: u64, instances: &Instances) -> Option<(u64, Over)> {
+        let t0_ns = self.t0_ns();
+        let tabled = self.since.keys().all(|p| self.tabled.contains(p));
+        let all_ended = !self.old.is_empty() && self.old.values().all(Option::is_some);
+        let late = self.last_end_ns.saturating_add(TABLE_LATE_NS) <= now_ns;
+        if let Scope::Process(_) = self.scope {
+            return all_ended.then_some((self.last_end_ns, Over::Ended));
+        }
+        if all_ended && (tabled || late) {
+            return Some((self.last_end_ns.max(t0_ns), Over::Ended));
+        }
+        let nobody_left = tabled
+            && self
+                .since
+                .keys()
+                .all(|p| instances.processes(p).next().is_none());
+        if self.old.is_empty() && nobody_left {
+            return Some((self.table_ns, Over::Ended));
+        }
+        match self.kind {
+            DrainKind::Reload => self.find_nothing_replaced(t0_ns),
+            _ => self
+                .find_lived_on()
+                .or_else(|| self.find_quiet(now_ns))
+                .or_else(|| self.find_ignored(t0_ns, now_ns)),
+        }
+    }
+
+    /// The old workers ended, the owner did not, and it listens on with new ones.
+    fn find_lived_on(&self) -> Option<(u64, Over)> {
+        if self.scope != Scope::Instance {
+            return None;
+        }
+        let is_owner = |tgid: &u32| self.since.keys().any(|p| p.tgid == *tgid);
+        let workers = || self.old.iter().filter(|(tgid, _)| !is_owner(tgid));
+        let owners = || self.old.iter().filter(|(tgid, _)| is_owner(tgid));
+        let last_ns = workers().map(|(_, ended)| *ended).max()??;
+        let replaced = workers().all(|(_, ended)| ended.is_some())
+            && owners().any(|(_, ended)| ended.is_none())
+            && !self.new.is_empty();
+        let listening = self
+            .ports
+            .values()
+            .any(|port| port.is_listening() && port.looked_ns() > last_ns);
+        (replaced && listening).then_some((last_ns, Over::LivedOn))
+    }
+
+    fn find_quiet(&self, now_ns: u64) -> Option<(u64, Over)> {
+        let since_ns = self.quiet_ns?;
+        (now_ns >= since_ns.saturating_add(QUIET_NS)).then_some((since_ns, Over::Quiet))
+    }
+
+    fn find_ignored(&self, t0_ns: u64, now_ns: u64) -> Option<(u64, Over)> {
+        let over = now_ns >= t0_ns.saturating_add(IGNORED_NS);
+        let listening = self.ports.values().all(|port| port.is_listening());
+        (over && listening && self.nobody_ended()).then_some((now_ns, Over::Nothing))
+    }
+
+    fn find_nothing_replaced(&self, t0_ns: u64) -> Option<(u64, Over)> {
+        let until_ns = t0_ns.saturating_add(RELOAD_NS);
+        let nothing = self.table_ns >= until_ns && self.new.is_empty();
+        let itself = self.single && self.owner_serves;
+        (self.nobody_ended() && (nothing || itself)).then_some((until_ns, Over::Nothing))
+    }
+
+    fn is_settled(&self, now_ns: u64, (gone_ns, over): (u64, Over), limit_ns: u64) -> bool {
+        let last_close_ns = self.ports.values().filter_map(|p| p.whole.last_close_ns);
+        let last_ns = last_close_ns.max().unwrap_or(0).max(gone_ns);
+        if now_ns < last_ns.saturating_add(HOLD_NS + READER_NS) {
+            return now_ns >= gone_ns.saturating_add(limit_ns.max(HOLD_NS + READER_NS));
+        }
+        if over == Over::Nothing
+            || self.looks_failed >= LOOKS_FAILED
+            || now_ns >= gone_ns.saturating_add(limit_ns)
+        {
+            return true;
+        }
+        let nobody_serves = self.scope == Scope::Instance && over == Over::Ended;
+        self.ports
+            .values()
+            .all(|port| port.is_settled(gone_ns) && !(nobody_serves && port.is_open()))
+    }
+
+    fn nobody_ended(&self) -> bool {
+        self.old.values().all(Option::is_none)
+    }
+
+    fn only_target_ended(&self) -> bool {
+        let ended = |(tgid, at): (&u32, &Option<u64>)| at.is_none() || *tgid == self.target.tgid;
+        self.old.iter().all(ended)
+    }
+
+    fn listens(&self, key: &ServiceKey, instances: &Instances) -> bool {
+        let one = |instance: &Process| instances.listening(instance, key) > 0;
+        self.since.keys().any(one)
+    }
+}

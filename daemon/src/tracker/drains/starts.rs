@@ -1,0 +1,124 @@
+//! Listeners that come, and times in which nobody listened on a port between two of them.
+
+use std::collections::BTreeMap;
+
+use finwatch_common::{Process, ServiceKey};
+
+use super::{
+    World,
+    instances::{Came, Went},
+};
+use crate::story::{Gap, Start};
+
+/// Most starts kept until they are asked for; the oldest give way.
+pub(super) const STARTS_MAX: usize = 1_024;
+/// Most gaps kept until they are asked for; the oldest give way.
+pub(super) const GAPS_MAX: usize = 1_024;
+/// Most ports remembered on which nobody listens.
+pub(super) const DOWN_MAX: usize = 4_096;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    started: Vec<Start>,
+    gaps: Vec<Gap>,
+    down: BTreeMap<(u64, u16), Down>,
+    bitten: u64,
+}
+
+/// Nobody listens on a port.
+#[derive(Debug)]
+struct Down {
+    since_ns: u64,
+    key: ServiceKey,
+    service: crate::story::Service,
+    refused: u64,
+}
+
+// === impl Starts ===
+
+impl Starts {
+    /// A socket listens.
+    pub(super) fn came(
+        &mut self,
+        came: Came,
+        owner: Process,
+        key: &ServiceKey,
+        at_ns: u64,
+        world: &mut dyn World,
+    ) {
+        if came.first_of_instance {
+            self.bitten += make_room(&mut self.started, STARTS_MAX);
+            self.started.push(Start {
+                service: world.service(key),
+                at: world.wall(at_ns),
+                pid: owner.tgid,
+            });
+        }
+        self.fill(key, at_ns, world);
+    }
+
+    /// A socket was found to listen: nobody knows since when.
+    pub(super) fn found(&mut self, key: &ServiceKey) {
+        self.down.remove(&(key.netns, key.port));
+    }
+
+    /// A socket listens no more.
+    pub(super) fn went(&mut self, went: &Went, at_ns: u64, world: &mut dyn World) {
+        if !went.last_of_port {
+            return;
+        }
+        if self.down.len() >= DOWN_MAX {
+            self.bitten += 1;
+            let oldest = self.down.iter().min_by_key(|(_, down)| down.since_ns);
+            if let Some(oldest) = oldest.map(|(port, _)| *port) {
+                self.down.remove(&oldest);
+            }
+        }
+        let down = Down {
+            since_ns: at_ns,
+            key: went.key,
+            service: world.service(&went.key),
+            refused: world.refused(&went.key),
+        };
+        self.down.insert((went.key.netns, went.key.port), down);
+    }
+
+    /// Starts since the last call.
+    pub(super) fn take_started(&mut self) -> Vec<Start> {
+        std::mem::take(&mut self.started)
+    }
+
+    /// Gaps that ended since the last call.
+    pub(super) fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
+    }
+
+    /// How often a bound kept something out.
+    pub(super) fn bitten(&self) -> u64 {
+        self.bitten
+    }
+
+    fn fill(&mut self, key: &ServiceKey, at_ns: u64, world: &mut dyn World) {
+        let Some(down) = self.down.remove(&(key.netns, key.port)) else {
+            return;
+        };
+        // Two processors may tell of a handover in the other order.
+        if at_ns <= down.since_ns {
+            return;
+        }
+        self.bitten += make_room(&mut self.gaps, GAPS_MAX);
+        self.gaps.push(Gap {
+            refused: world.refused(&down.key).saturating_sub(down.refused),
+            service: down.service,
+            from: world.wall(down.since_ns),
+            until: Some(world.wall(at_ns)),
+        });
+    }
+}
+
+fn make_room<T>(list: &mut Vec<T>, max: usize) -> u64 {
+    let over = (list.len() + 1).saturating_sub(max);
+    list.drain(..over);
+    over as u64
+}
