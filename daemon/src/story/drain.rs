@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Instance, Service, Verdict};
+use super::{Finding, Instance, Service, Signs, Verdict};
 
 /// What began it.
 #[derive(
@@ -243,6 +243,9 @@ pub struct Drain {
     pub listening: Listening,
     /// Connections whose request was cut, at most 5.
     pub examples: Vec<EndedConnection>,
+    /// What counts do not show.
+    #[serde(default)]
+    pub signs: Signs,
     /// An ordinary stretch of the same service.
     pub baseline: Baseline,
     /// Records lost in the kernel or told too early while it lasted: its numbers may be too small.

@@ -9,6 +9,7 @@ mod drain;
 mod finding;
 mod rollout;
 mod service;
+mod signs;
 
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{
@@ -18,3 +19,4 @@ pub use drain::{
 pub use finding::{Finding, Severity, Verdict};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};
+pub use signs::Signs;

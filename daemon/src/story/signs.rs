@@ -1,0 +1,31 @@
+//! Signs of a drain that its counts do not show: when things happened, and which of two things happened to the same
+//! connection. Each is empty where nobody looked, and a diagnosis that needs it then keeps silent.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Signs {
+    /// When the first of its connections ended after T0.
+    pub first_close_at: Option<Timestamp>,
+    /// When a request was last read on a connection that is older than T0.
+    pub last_asked_at: Option<Timestamp>,
+    /// Processes that joined the instance after T0: new workers.
+    pub new_workers: u64,
+    /// SYNs refused after its last listener had closed, while a process of it still ran.
+    pub refused_while_running: u64,
+    /// Of the closes by death, those on which a request was lost.
+    pub by_exit_cut: u64,
+    /// Connections that ended by this side's RST or by its death with sent data never acknowledged.
+    pub truncated: u64,
+    /// Connections not counted as cut that owed an answer at T0, read nothing since, and ended from this side with at most
+    /// 64 bytes written: HTTP/2 after a GOAWAY, likely lost.
+    pub likely_cut: u64,
+    /// Connections open when a SIGKILL came.
+    pub open_at_kill: Option<u64>,
+    /// Of these, how many had carried nothing since T0.
+    pub open_at_kill_idle: Option<u64>,
+}
