@@ -5,6 +5,7 @@ pub mod attribution;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod correlator;
 pub mod http;
 mod lifecycle;
 pub mod logging;

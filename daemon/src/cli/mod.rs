@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 pub mod doctor;
+pub mod explain;
 mod settings;
 pub mod watch;
 
@@ -28,6 +29,8 @@ enum Command {
     Config(config::Args),
     /// Check what the daemon needs of this host, with a remedy for each thing that is missing
     Doctor(doctor::Args),
+    /// Explain a diagnosis: what shows it, how to read its evidence, what to do; without a name, list them
+    Explain(explain::Args),
 }
 
 impl Cli {
@@ -41,6 +44,7 @@ impl Cli {
             Command::Watch(args) => watch::run(args),
             Command::Config(args) => config::run(args),
             Command::Doctor(args) => doctor::run(&args),
+            Command::Explain(args) => explain::run(&args),
         }
     }
 }
