@@ -5,6 +5,7 @@ pub mod attribution;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod correlator;
 pub mod deploy;
 pub mod families;
 pub mod http;

@@ -1,8 +1,11 @@
-//! `docs/metrics.md` says what the code declares. Written anew with `FINWATCH_WRITE_DOCS=1`.
+//! `docs/metrics.md` and `docs/diagnoses.md` say what the code declares. Written anew with `FINWATCH_WRITE_DOCS=1`.
 
 use std::{env, fs, path::Path};
 
-use finwatch::metrics::{FAMILIES, Family};
+use finwatch::{
+    correlator::diagnoses::{Advice, DIAGNOSES, Diagnosis},
+    metrics::{FAMILIES, Family},
+};
 
 const HEAD: &str = "# Metrics
 
@@ -19,18 +22,92 @@ born at zero with its first drain; `finwatch_rollout_*` carry those of the rollo
 |---|---|---|
 ";
 
+const DIAGNOSES_HEAD: &str = "# Diagnoses
+
+Written from the table in `daemon/src/correlator/diagnoses` by
+`FINWATCH_WRITE_DOCS=1 cargo test -p finwatch --test docs`; a test holds the two equal. `finwatch explain NAME` prints
+the same, offline.
+
+T0 is the stop or reload signal. `fail`: a client lost something. `warn`: it cost something and lost nothing. `info`:
+worth knowing. The verdict of a drain is its gravest finding; it is `inconclusive` when too little was seen to tell.
+
+| diagnosis | severity | meaning |
+|---|---|---|
+";
+
 #[test]
 fn the_metrics_reference_is_what_the_code_declares() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    let declared = HEAD.to_owned() + &FAMILIES.iter().map(row).collect::<String>();
+    hold(
+        "metrics.md",
+        &(HEAD.to_owned() + &FAMILIES.iter().map(row).collect::<String>()),
+    );
+}
+
+#[test]
+fn the_diagnoses_reference_is_what_the_code_declares() {
+    let rows: String = DIAGNOSES
+        .iter()
+        .map(
+            |Diagnosis {
+                 name,
+                 severity,
+                 summary,
+                 ..
+             }| {
+                format!(
+                    "| [`{name}`](#{name}) | {} | {summary} |\n",
+                    severity.as_str()
+                )
+            },
+        )
+        .collect();
+    let sections: String = DIAGNOSES.iter().map(section).collect();
+    hold(
+        "diagnoses.md",
+        &(DIAGNOSES_HEAD.to_owned() + &rows + &sections),
+    );
+}
+
+/// Holds a file under `docs` to what is declared, or writes it.
+fn hold(name: &str, declared: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
     if env::var_os("FINWATCH_WRITE_DOCS").is_some() {
-        fs::write(&path, &declared).unwrap();
+        fs::write(&path, declared).expect("the file can be written");
     }
-    let written = fs::read_to_string(&path).unwrap();
+    let written = fs::read_to_string(&path).expect("the file is there");
     assert!(
         written == declared,
-        "docs/metrics.md is stale: write it anew with FINWATCH_WRITE_DOCS=1"
+        "docs/{name} is stale: write it anew with FINWATCH_WRITE_DOCS=1"
     );
+}
+
+fn section(diagnosis: &Diagnosis) -> String {
+    let Diagnosis {
+        name,
+        severity,
+        summary,
+        signature,
+        evidence,
+        remedy,
+        advice,
+        limits,
+    } = diagnosis;
+    let mut text = format!(
+        "\n## {name}\n\n**{}.** {summary}\n\n**Signature.** {signature}\n\n**Evidence.** {evidence}\n",
+        severity.as_str()
+    );
+    if !remedy.is_empty() {
+        text += &format!("\n**Remedy.** {remedy}\n");
+    }
+    if !advice.is_empty() {
+        text += "\n";
+    }
+    for Advice { place, text: what } in *advice {
+        text += &format!("- *{place}*: {what}\n");
+    }
+    text + &format!("\n**Limits.** {limits}\n")
 }
 
 fn row(family: &Family) -> String {

@@ -4,6 +4,7 @@ mod config;
 mod daemon;
 mod deploy;
 pub mod doctor;
+pub mod explain;
 mod settings;
 pub mod watch;
 
@@ -31,6 +32,8 @@ enum Command {
     Config(config::Args),
     /// Check what the daemon needs of this host, with a remedy for each thing that is missing
     Doctor(doctor::Args),
+    /// Explain a diagnosis: what shows it, how to read its evidence, what to do; without a name, list them
+    Explain(explain::Args),
 }
 
 impl Cli {
@@ -45,6 +48,7 @@ impl Cli {
             Command::Deploy(args) => deploy::run(args),
             Command::Config(args) => config::run(args),
             Command::Doctor(args) => doctor::run(&args),
+            Command::Explain(args) => explain::run(&args),
         }
     }
 }

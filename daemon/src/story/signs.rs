@@ -19,7 +19,7 @@ pub struct Signs {
     pub refused_while_running: u64,
     /// Of the closes by death, those on which a request was lost.
     pub by_exit_cut: u64,
-    /// Connections that ended by this side's RST or by its death with sent data never acknowledged.
+    /// Connections that ended by this side's RST with more than a TLS alert (31 bytes) sent and never acknowledged.
     pub truncated: u64,
     /// Connections not counted as cut that owed an answer at T0, read nothing since, and ended from this side with at most
     /// 64 bytes written: HTTP/2 after a GOAWAY, likely lost.
