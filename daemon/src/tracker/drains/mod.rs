@@ -278,7 +278,7 @@ impl Drains {
         if record.up != 0 {
             let owner = self.instances.resolve(Process {
                 start_ns: record.start_ns,
-                tgid: record.tgid,
+                tgid: record.owner_tgid,
                 pad: 0,
             });
             let came = self

@@ -201,12 +201,13 @@ impl Kernel {
             start_ns: listener.owner.start_ns,
             local_addr: v4(0, 0, 0, 0),
             tgid: pid,
+            owner_tgid: listener.owner.tgid,
             netns_inum: 4_026_531_840,
             backlog: listener.backlog,
             backlog_limit: 511,
             up,
             by_exit,
-            pad: [0; 6],
+            pad: [0; 2],
         };
         self.record(Record::Listener(record));
     }

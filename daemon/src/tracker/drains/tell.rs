@@ -9,7 +9,7 @@ use super::{
     port::Port,
 };
 use crate::story::{
-    Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Verdict,
+    Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
 };
 
 /// What an episode needs beside itself to be told.
@@ -96,6 +96,11 @@ fn drain(
         },
         listening: listening(port, world),
         examples: port.whole.examples.clone(),
+        signs: Signs {
+            new_workers: episode.new.len() as u64,
+            likely_cut: port.whole.likely_cut,
+            ..Signs::default()
+        },
         baseline: port.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
