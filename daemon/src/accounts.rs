@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-use finwatch_common::{ListenerRecord, SurveyRow, survey_kind};
+use finwatch_common::{Cell, ListenerRecord, Role, ServiceKey, SurveyRow, survey_kind};
 
 use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
     probe::{Losses, MapStats, ProgramStats, Reading},
-    story::{Source, StoryBook, StoryFigures},
-    tracker::{Gauges, Ledger, Limits, Surveys, TimeWaits, View},
+    story::{Service, Source, StoryBook, StoryFigures},
+    tracker::{Gauges, Ledger, Limits, SeriesLabels, Surveys, TimeWaits, View},
 };
 
 /// What the books ask of the kernel: the probe, or a recording of one.
@@ -189,14 +189,57 @@ impl<K: Kernel> Accounts<K> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives new services their names while their owners can still be told, and counts new mini-sockets. Blocking.
-    pub fn observe(&self) {
-        let mut books = self.lock();
-        books.attribution.refresh();
-        match self.kernel.live() {
-            Ok(live) => books.observe(&live),
-            Err(error) => self.reading_failed(&error),
+    /// The series that a service belongs to by its owner.
+    pub fn labels(&self, key: &ServiceKey) -> SeriesLabels {
+        SeriesLabels {
+            workload: self.lock().attribution.workload(key),
+            port: key.port,
+            role: key.role().unwrap_or(Role::Server),
         }
+    }
+
+    /// Whose a service is, as the story tells it.
+    pub fn service(&self, key: &ServiceKey) -> Service {
+        let SeriesLabels { workload, port, .. } = self.labels(key);
+        Service {
+            workload_namespace: workload.namespace,
+            workload_kind: workload.kind.as_str().to_owned(),
+            workload: workload.name,
+            port,
+        }
+    }
+
+    /// SYNs refused so far on a service's port. Blocking; 0 when the maps cannot be read.
+    pub fn refused(&self, key: &ServiceKey) -> u64 {
+        let labels = self.labels(key);
+        let series = self.view().series.into_iter();
+        series
+            .filter(|series| *series.labels == labels)
+            .flat_map(|series| series.phases)
+            .map(|row| row.get(Cell::REFUSED))
+            .sum()
+    }
+
+    /// Name in snake_case of a reset reason.
+    pub fn reset_reason(&self, reason: u8) -> String {
+        self.kernel.reset_reason(reason)
+    }
+
+    /// Every service now; empty when the maps cannot be read. Blocking.
+    pub fn view(&self) -> View {
+        let mut books = self.lock();
+        match self.kernel.live() {
+            Ok(live) => books.view(&live),
+            Err(error) => {
+                self.reading_failed(&error);
+                View::default()
+            }
+        }
+    }
+
+    /// Takes in new cgroups, while their names can still be told. Blocking.
+    pub fn refresh(&self) {
+        self.lock().attribution.refresh();
     }
 
     /// Takes over what the kernel's rows hold and retires what is long gone. Blocking.
@@ -312,14 +355,6 @@ impl Books {
         ledger.view(live, surveyed.chain(mini_sockets), now_ns, |key| {
             attribution.workload(key)
         })
-    }
-
-    fn observe(&mut self, live: &Reading) {
-        let now_ns = clock::monotonic_ns();
-        let attribution = &mut self.attribution;
-        self.ledger
-            .observe(live, now_ns, |key| attribution.workload(key));
-        self.time_waits.observe(live, now_ns);
     }
 
     fn rotated(&mut self, rotated: &Reading) {

@@ -14,6 +14,12 @@ pub fn thread_cpu() -> Duration {
     Duration::from_nanos(read_ns(ClockId::ThreadCPUTime))
 }
 
+/// A kernel stamp on the clock of processes' start times (CLOCK_BOOTTIME), which also runs while the host sleeps.
+pub fn boot_ns_of(kernel_ns: u64) -> u64 {
+    let asleep_ns = read_ns(ClockId::Boottime).saturating_sub(monotonic_ns());
+    kernel_ns.saturating_add(asleep_ns)
+}
+
 /// Length of a jiffy, nanoseconds: the resolution of the coarse clocks (`hrtimer_get_res`).
 pub fn tick_ns() -> u32 {
     let resolution = rustix::time::clock_getres(ClockId::MonotonicCoarse);

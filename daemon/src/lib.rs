@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod attribution;
+mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +31,7 @@ use tokio::sync::RwLock;
 use crate::{
     accounts::Accounts,
     attribution::{Attribution, AttributionOptions},
+    chronicle::Chronicle,
     config::Config,
     http::Readiness,
     lifecycle::{LiveKernel, Notify, Signals, Surveyor, Tasks},
@@ -49,7 +51,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let listeners = http::bind(&config.listen)?;
     let deploy_listeners =
         http::bind_for(&config.deploys.listen, "deploy events", "--deploys-listen")?;
-    let (deploy_events, mut deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
+    let (deploy_events, deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
     let intake = Arc::new(deploy::Intake::new(&config.deploys, deploy_events)?);
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
@@ -63,8 +65,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let probe = Arc::new(RwLock::new(probe));
     let kernel = LiveKernel::new(counters, Arc::clone(&probe));
-    let accounts = Arc::new(Accounts::new(kernel, config.series, attribution));
-    let surveyor = Surveyor::new(Arc::clone(&probe), Arc::clone(&accounts));
+    let accounts = Arc::new(Accounts::new(kernel, config.series.clone(), attribution));
+    let chronicle = Arc::new(Chronicle::open(Arc::clone(&accounts), &config));
+    let surveyor = Surveyor::new(
+        Arc::clone(&probe),
+        Arc::clone(&accounts),
+        Arc::clone(&chronicle),
+    );
     let readiness = Arc::new(Readiness::default());
     let exporter = Exporter::new(Arc::clone(&accounts), started);
     let router = http::router(exporter, Arc::clone(&readiness), None);
@@ -86,16 +93,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             },
         ),
     );
-    // Ends when the server above has dropped the intake.
-    tasks.spawn("storyteller", async move {
-        while let Some(event) = deployed.recv().await {
-            tracing::info!(event = ?event, "deploy event");
-        }
-        Ok(())
-    });
+    tasks.spawn(
+        "storyteller",
+        lifecycle::tell_stories(
+            Arc::clone(&chronicle),
+            Arc::clone(&probe),
+            deployed,
+            tasks.stop_word(),
+        ),
+    );
     tasks.spawn(
         "reader",
-        lifecycle::read_records(Arc::clone(&probe), Arc::clone(&accounts), tasks.stop_word()),
+        lifecycle::read_records(
+            Arc::clone(&probe),
+            Arc::clone(&accounts),
+            Arc::clone(&chronicle),
+            tasks.stop_word(),
+        ),
     );
     let surveyor = tokio::task::spawn_blocking(move || {
         let mut surveyor = surveyor;
@@ -109,7 +123,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     tasks.spawn(
         "bookkeeper",
-        lifecycle::keep_books(accounts, tasks.stop_word()),
+        lifecycle::keep_books(accounts, chronicle, tasks.stop_word()),
     );
     tasks.spawn("watchdog", lifecycle::feed_watchdog(tasks.stop_word()));
     lifecycle::return_memory();

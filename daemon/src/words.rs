@@ -1,6 +1,8 @@
 //! The words for what the kernel's records hold as numbers: those of the metrics contract, in labels, JSON and text
 //! alike. Handwritten: renaming a variant must break neither a dashboard nor a script.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use finwatch_common::{Cut, Evidence, Lost, Origin, Outcome, Phase, Role, TimeWait};
 
 /// A value that has one word.
@@ -88,4 +90,14 @@ pub(crate) fn substate(time_wait: TimeWait) -> Option<&'static str> {
         TimeWait::TimeWait => Some("time_wait"),
         TimeWait::FinWait2 => Some("fin_wait2"),
     }
+}
+
+/// An address of the wire, where all zeros say that it is not known.
+pub(crate) fn address(bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
+    let ip = Ipv6Addr::from(bytes).to_canonical();
+    let known = match ip {
+        IpAddr::V4(ip) => !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_unspecified(),
+    };
+    known.then(|| SocketAddr::new(ip, port))
 }

@@ -1,12 +1,15 @@
-//! Looks at the counters now and then: new services get their names while their owners live, and the kernel's rows
-//! are taken over and emptied before short-lived services fill its maps.
+//! Looks at the counters now and then: new services get their names while their owners live, baselines are kept, and
+//! the kernel's rows are taken over and emptied before short-lived services fill its maps.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
 use super::tasks::Stop;
-use crate::accounts::{Accounts, Kernel};
+use crate::{
+    accounts::{Accounts, Kernel},
+    chronicle::Chronicle,
+};
 
 /// Between two looks.
 const OBSERVE: Duration = Duration::from_secs(5);
@@ -16,6 +19,7 @@ const LOOKS_PER_ROTATION: u32 = 12;
 /// Keeps the books until the stop.
 pub(crate) async fn keep_books<K: Kernel>(
     accounts: Arc<Accounts<K>>,
+    chronicle: Arc<Chronicle<K>>,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval(OBSERVE);
@@ -27,15 +31,15 @@ pub(crate) async fn keep_books<K: Kernel>(
             () = stop.said() => return Ok(()),
         }
         looks += 1;
-        let accounts = Arc::clone(&accounts);
+        let (accounts, chronicle) = (Arc::clone(&accounts), Arc::clone(&chronicle));
         let rotate = looks % LOOKS_PER_ROTATION == 0;
         tokio::task::spawn_blocking(move || {
+            accounts.refresh();
             if rotate {
-                accounts.rotate()
-            } else {
-                accounts.observe();
-                Ok(())
+                accounts.rotate()?;
             }
+            chronicle.sample();
+            anyhow::Ok(())
         })
         .await??;
     }

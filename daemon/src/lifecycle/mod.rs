@@ -5,6 +5,7 @@ mod notify;
 mod privileges;
 mod reader;
 mod signals;
+mod storyteller;
 mod surveyor;
 mod tasks;
 
@@ -25,6 +26,7 @@ pub(crate) use self::{
     privileges::drop_capabilities,
     reader::read_records,
     signals::Signals,
+    storyteller::tell_stories,
     surveyor::{Surveyor, survey},
     tasks::Tasks,
 };

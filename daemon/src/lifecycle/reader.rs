@@ -1,5 +1,5 @@
-//! Takes records from the ring buffer. The counters are the truth and need none of them, so as little as possible
-//! is done for each: it is counted, and a listener's coming or going is passed on.
+//! Takes records from the ring buffer and hands them on: to the books, which count them and note listeners, and to the
+//! chronicle. The counters are the truth and need none of them.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -9,49 +9,71 @@ use std::{
 use super::{SharedProbe, tasks::Stop};
 use crate::{
     accounts::{Accounts, Kernel},
+    chronicle::Chronicle,
     probe::Record,
 };
 
 /// Longest sleep between two looks at the ring: the gaps between listeners are told with no more delay.
 const SLEEP: Duration = Duration::from_millis(500);
-/// Most records at a time; between two such times others get their turn.
-const BATCH: usize = 4_096;
+/// Most records at a time, at about 300 bytes each; between two such times others get their turn.
+const BATCH: usize = 1_024;
 
 /// Reads until the stop.
 pub(crate) async fn read_records<K: Kernel>(
     probe: SharedProbe,
     accounts: Arc<Accounts<K>>,
+    chronicle: Arc<Chronicle<K>>,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
+    let mut records = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
             () = ready(&probe) => {}
             () = stop.said() => return Ok(()),
         }
         loop {
-            let (mut closes, mut resets, mut listeners) = (0, 0, Vec::new());
-            let taken = probe.write().await.drain(BATCH, |record| match record {
-                Record::Close(_) => closes += 1,
-                Record::Reset(_) => resets += 1,
-                Record::Listener(record) => listeners.push(record),
-                Record::Signal(_) | Record::Exit(_) => {}
-            });
-            let tallies = &accounts.records;
-            tallies.closes.fetch_add(closes, Ordering::Relaxed);
-            tallies.resets.fetch_add(resets, Ordering::Relaxed);
-            tallies
-                .listeners
-                .fetch_add(listeners.len() as u64, Ordering::Relaxed);
-            if !listeners.is_empty() {
-                let accounts = Arc::clone(&accounts);
-                tokio::task::spawn_blocking(move || accounts.listeners(&listeners)).await?;
+            records.clear();
+            let taken = probe
+                .write()
+                .await
+                .drain(BATCH, |record| records.push(record));
+            if records.is_empty() {
+                break;
             }
+            let (accounts, chronicle) = (Arc::clone(&accounts), Arc::clone(&chronicle));
+            records = tokio::task::spawn_blocking(move || {
+                hand_on(&records, &accounts, &chronicle);
+                records
+            })
+            .await?;
             if taken < BATCH {
                 break;
             }
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn hand_on<K: Kernel>(records: &[Record], accounts: &Accounts<K>, chronicle: &Chronicle<K>) {
+    let tallies = &accounts.records;
+    let mut listeners = Vec::new();
+    for record in records {
+        let tally = match record {
+            Record::Close(_) => &tallies.closes,
+            Record::Reset(_) => &tallies.resets,
+            Record::Listener(listener) => {
+                listeners.push(*listener);
+                &tallies.listeners
+            }
+            Record::Signal(_) => &tallies.signals,
+            Record::Exit(_) => &tallies.exits,
+        };
+        tally.fetch_add(1, Ordering::Relaxed);
+    }
+    if !listeners.is_empty() {
+        accounts.listeners(&listeners);
+    }
+    chronicle.take(records);
 }
 
 async fn ready(probe: &SharedProbe) {

@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::{SharedProbe, tasks::Stop};
 use crate::{
     accounts::{Accounts, Kernel},
+    chronicle::Chronicle,
     clock,
     netns::{Namespace, Namespaces},
 };
@@ -17,6 +18,7 @@ const COST_DIVISOR: u32 = 100;
 pub(crate) struct Surveyor<K> {
     probe: SharedProbe,
     accounts: Arc<Accounts<K>>,
+    chronicle: Arc<Chronicle<K>>,
     complained: HashSet<String>,
 }
 
@@ -45,10 +47,15 @@ pub(crate) async fn survey<K: Kernel>(
 // === impl Surveyor ===
 
 impl<K: Kernel> Surveyor<K> {
-    pub(crate) fn new(probe: SharedProbe, accounts: Arc<Accounts<K>>) -> Self {
+    pub(crate) fn new(
+        probe: SharedProbe,
+        accounts: Arc<Accounts<K>>,
+        chronicle: Arc<Chronicle<K>>,
+    ) -> Self {
         Self {
             probe,
             accounts,
+            chronicle,
             complained: HashSet::new(),
         }
     }
@@ -84,7 +91,9 @@ impl<K: Kernel> Surveyor<K> {
     }
 
     fn one(&self, namespace: &Namespace) -> anyhow::Result<()> {
+        let began_ns = clock::monotonic_ns();
         let rows = self.probe.blocking_read().survey(namespace.as_fd())?;
+        self.chronicle.surveyed(namespace.cookie, began_ns, &rows);
         let mini_sockets = namespace.sockstat_time_wait().ok();
         if self
             .accounts

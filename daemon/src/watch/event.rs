@@ -1,7 +1,7 @@
 //! What the stream shows: records with their workload, their time of day and their reasons by name. Plain
 //! values; they do not know how they are printed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use finwatch_common::{
     ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role, ServiceKey, TimeWait,
@@ -9,7 +9,11 @@ use finwatch_common::{
 };
 use jiff::Timestamp;
 
-use crate::{attribution::Workload, tracker::ClosedConnection, words::Word};
+use crate::{
+    attribution::Workload,
+    tracker::ClosedConnection,
+    words::{Word, address},
+};
 
 /// One line of the stream.
 #[derive(Debug, Clone)]
@@ -231,16 +235,6 @@ impl GapKind {
             Self::Unrecorded => "connections not followed: the kernel had no room for their record",
         }
     }
-}
-
-/// An address of the wire, where all zeros say that it is not known.
-fn address(bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
-    let ip = Ipv6Addr::from(bytes).to_canonical();
-    let known = match ip {
-        IpAddr::V4(ip) => !ip.is_unspecified(),
-        IpAddr::V6(ip) => !ip.is_unspecified(),
-    };
-    known.then(|| SocketAddr::new(ip, port))
 }
 
 impl Word for Side {

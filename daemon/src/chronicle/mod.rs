@@ -1,0 +1,445 @@
+//! The chronicle: where records, looks and deploy events become drains, rollouts and verdicts, and are kept. It holds
+//! the pure parts (tracker, correlator) and tells them what they ask; it knows neither HTTP nor tasks nor the probe.
+
+mod names;
+mod recent;
+mod services;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use self::{
+    names::{Names, wall},
+    recent::RecentCloses,
+};
+use crate::{
+    accounts::{Accounts, Kernel},
+    clock,
+    config::Config,
+    correlator::{Correlator, CorrelatorOptions, JudgeOptions, judge},
+    http::Story,
+    probe::Record,
+    store::History,
+    story::{DeployEvent, Drain, RecentClose, Rollout, ServiceState},
+    tracker::{DrainInput, DrainOptions, Drains, Want, Windows},
+};
+
+/// Most drains and rollouts of each kind that one answer holds.
+const TOLD_MAX: usize = 1_000;
+/// Most instances whose families wait to be looked at.
+const FAMILIES_MAX: usize = 1_024;
+/// When the family of a new listener is looked at: at once, and when a launcher has left.
+const FAMILY_LOOKS_NS: [u64; 2] = [0, 2_000_000_000];
+
+/// What a look at one network namespace found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// When it began, on the kernel's clock.
+    pub began_ns: u64,
+    /// Sockets of note.
+    pub rows: Vec<SurveyRow>,
+    /// Mini-sockets.
+    pub minis: Vec<SurveyRow>,
+}
+
+/// What the chronicle asks of the kernel while something drains: the probe, or a recording of one.
+pub trait Scene: Send + Sync {
+    /// Looks at a network namespace, by cookie; at its mini-sockets too if `minis`. Blocking.
+    ///
+    /// # Errors
+    /// When it is gone or cannot be entered.
+    fn look(&self, netns: u64, minis: bool) -> anyhow::Result<Look>;
+
+    /// Every process of every instance. Blocking.
+    fn processes(&self) -> Vec<(u32, ProcessEntry)>;
+
+    /// The instance is steady, or gone.
+    fn end_phase(&self, instance: Process);
+
+    /// Looks for processes that belong to instances, and lets the programs know. Blocking.
+    fn find_families(&self, instances: &[Process]);
+
+    /// Records lost so far, of any kind.
+    fn records_lost(&self) -> u64;
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Chronicle<K> {
+    accounts: Arc<Accounts<K>>,
+    history: History,
+    desk: Mutex<Desk>,
+    attention: Notify,
+}
+
+#[derive(Debug)]
+struct Desk {
+    drains: Drains,
+    correlator: Correlator,
+    windows: Windows,
+    recent: RecentCloses,
+    /// Drains that run, as they stood at the last tick.
+    running: Vec<Drain>,
+    /// Ids of the running drains that were counted as begun.
+    begun: HashSet<String>,
+    families: VecDeque<(u64, Process)>,
+}
+
+// === impl Chronicle ===
+
+impl<K: Kernel> Chronicle<K> {
+    /// Opens the history and closes what a restart interrupted. Blocking.
+    pub fn open(accounts: Arc<Accounts<K>>, config: &Config) -> Self {
+        let now = now();
+        let (history, interrupted) = History::open(&config.history, now);
+        {
+            let mut book = accounts.story();
+            interrupted
+                .drains
+                .iter()
+                .for_each(|drain| book.drain_ended(drain));
+            interrupted
+                .rollouts
+                .iter()
+                .for_each(|rollout| book.rollout_ended(rollout));
+        }
+        let nanos =
+            |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let desk = Desk {
+            drains: Drains::new(DrainOptions {
+                settle_limit_ns: nanos(config.drains.settle_limit),
+                stream_ports: config.drains.stream_ports.clone(),
+            }),
+            correlator: Correlator::new(CorrelatorOptions {
+                window: config.rollouts.window,
+                quiet: config.rollouts.quiet,
+                ..CorrelatorOptions::default()
+            }),
+            windows: Windows::new(config.drains.baseline_window),
+            recent: RecentCloses::default(),
+            running: Vec::new(),
+            begun: HashSet::new(),
+            families: VecDeque::new(),
+        };
+        Self {
+            accounts,
+            history,
+            desk: Mutex::new(desk),
+            attention: Notify::new(),
+        }
+    }
+
+    /// Takes records, in their order.
+    pub fn take(&self, records: &[Record]) {
+        let now_ns = clock::monotonic_ns();
+        let mut desk = self.desk();
+        let Desk {
+            drains,
+            windows,
+            families,
+            ..
+        } = &mut *desk;
+        let mut names = Names {
+            accounts: &self.accounts,
+            windows,
+        };
+        let mut urgent = false;
+        for record in records {
+            match record {
+                Record::Listener(listener) if listener.up == 1 => {
+                    urgent = true;
+                    due(
+                        families,
+                        Process {
+                            start_ns: listener.start_ns,
+                            tgid: listener.owner_tgid,
+                            pad: 0,
+                        },
+                        now_ns,
+                    );
+                }
+                Record::Signal(_) | Record::Exit(_) => urgent = true,
+                Record::Listener(_) | Record::Close(_) | Record::Reset(_) => {}
+            }
+            drains.take(now_ns, DrainInput::Record(record), &mut names);
+        }
+        drop(desk);
+        if urgent {
+            self.attention.notify_one();
+        }
+    }
+
+    /// Takes a survey of a network namespace that was made at leisure.
+    pub fn surveyed(&self, netns: u64, began_ns: u64, rows: &[SurveyRow]) {
+        let now_ns = clock::monotonic_ns();
+        let mut desk = self.desk();
+        let Desk {
+            drains,
+            windows,
+            families,
+            ..
+        } = &mut *desk;
+        for row in rows.iter().filter(|row| row.kind == survey_kind::LISTENER) {
+            if !drains.knows(row.owner) {
+                due(families, row.owner, now_ns);
+            }
+        }
+        let mut names = Names {
+            accounts: &self.accounts,
+            windows,
+        };
+        let look = DrainInput::Look {
+            netns,
+            began_ns,
+            rows,
+            minis: None,
+        };
+        drains.take(now_ns, look, &mut names);
+    }
+
+    /// Takes a deploy event.
+    pub fn event(&self, event: DeployEvent) {
+        self.desk().correlator.event(event);
+        self.attention.notify_one();
+    }
+
+    /// Notes what the services count, for the baselines. Blocking.
+    pub fn sample(&self) {
+        let view = self.accounts.view();
+        self.desk().windows.sample(clock::monotonic_ns(), &view);
+    }
+
+    /// Resolves when something has happened that should be looked at while it lasts.
+    pub async fn attention(&self) {
+        self.attention.notified().await;
+    }
+
+    /// Does what is due: looks, judges, keeps. Blocking. Returns whether anything drains.
+    pub fn work(&self, scene: &impl Scene) -> bool {
+        self.find_families(scene);
+        let wants = {
+            let mut desk = self.desk();
+            let lost = DrainInput::Lost {
+                total: scene.records_lost(),
+            };
+            self.with_drains(&mut desk, |drains, names, now_ns| {
+                drains.take(now_ns, lost, names);
+                drains.tick(now_ns, names);
+            });
+            desk.drains.wants()
+        };
+        // The desk is free while the kernel is looked at: records go on coming.
+        for want in wants {
+            self.fulfil(want, scene);
+        }
+        self.conclude()
+    }
+
+    /// Writes everything down, at the end. Blocking.
+    pub fn close(&self) {
+        self.history.flush(now());
+    }
+
+    fn fulfil(&self, want: Want, scene: &impl Scene) {
+        match want {
+            Want::Look { netns, minis } => {
+                let looked = scene.look(netns, minis);
+                if let Err(error) = &looked {
+                    tracing::debug!(
+                        netns,
+                        error = format!("{error:#}"),
+                        "cannot look at a drain's sockets"
+                    );
+                }
+                let mut desk = self.desk();
+                self.with_drains(&mut desk, |drains, names, now_ns| {
+                    let input = match &looked {
+                        Ok(look) => DrainInput::Look {
+                            netns,
+                            began_ns: look.began_ns,
+                            rows: &look.rows,
+                            minis: minis.then_some(look.minis.as_slice()),
+                        },
+                        Err(_) => DrainInput::LookFailed { netns },
+                    };
+                    drains.take(now_ns, input, names);
+                });
+            }
+            Want::Processes => {
+                let processes = scene.processes();
+                let mut desk = self.desk();
+                self.with_drains(&mut desk, |drains, names, now_ns| {
+                    drains.take(now_ns, DrainInput::Processes(&processes), names);
+                });
+            }
+            Want::EndPhase { instance } => scene.end_phase(instance),
+        }
+    }
+
+    /// Judges what ended, tells it to the books and the history, and correlates.
+    fn conclude(&self) -> bool {
+        let wall_now = now();
+        let options = JudgeOptions {
+            now: Some(wall_now),
+            ..JudgeOptions::default()
+        };
+        let mut desk = self.desk();
+        self.with_drains(&mut desk, |drains, names, now_ns| {
+            drains.tick(now_ns, names)
+        });
+        let mut ended = desk.drains.ended();
+        let mut running = Vec::new();
+        self.with_drains(&mut desk, |drains, names, now_ns| {
+            running = drains.running(now_ns, names);
+        });
+        let Desk {
+            drains,
+            correlator,
+            begun,
+            ..
+        } = &mut *desk;
+        for start in drains.starts() {
+            correlator.start(start);
+        }
+        for gap in drains.gaps() {
+            correlator.gap(gap);
+        }
+        for drain in &mut running {
+            judge(drain, &options);
+            if begun.insert(drain.id.clone()) {
+                self.accounts.story().drain_began(drain);
+            }
+            self.history.keep_drain(drain.clone(), wall_now);
+            correlator.drain(drain.clone());
+        }
+        for drain in &mut ended {
+            judge(drain, &options);
+            tracing::info!(
+                drain = drain.id,
+                service = %drain.service,
+                kind = drain.kind.as_str(),
+                verdict = drain.verdict.as_str(),
+                cut = drain.counts.cut.total(),
+                "drain ended"
+            );
+            begun.remove(&drain.id);
+            self.accounts.story().drain_ended(drain);
+            self.history.keep_drain(drain.clone(), wall_now);
+            correlator.drain(drain.clone());
+        }
+        correlator.tick(wall_now);
+        for rollout in correlator.running() {
+            self.accounts.story().rollout_seen(&rollout);
+            self.history.keep_rollout(rollout, wall_now);
+        }
+        for rollout in correlator.ended() {
+            tracing::info!(
+                rollout = rollout.id,
+                verdict = rollout.verdict.as_str(),
+                "rollout ended"
+            );
+            self.accounts.story().rollout_ended(&rollout);
+            self.history.keep_rollout(rollout, wall_now);
+        }
+        let busy = !running.is_empty();
+        desk.running = running;
+        drop(desk);
+        self.history.tick(wall_now);
+        busy
+    }
+
+    fn find_families(&self, scene: &impl Scene) {
+        let now_ns = clock::monotonic_ns();
+        let mut instances = Vec::new();
+        {
+            let mut desk = self.desk();
+            desk.families.retain(|(due_ns, instance)| {
+                let due = *due_ns <= now_ns;
+                if due && !instances.contains(instance) {
+                    instances.push(*instance);
+                }
+                !due
+            });
+        }
+        if !instances.is_empty() {
+            scene.find_families(&instances);
+        }
+    }
+
+    fn with_drains(&self, desk: &mut Desk, act: impl FnOnce(&mut Drains, &mut Names<'_, K>, u64)) {
+        let mut names = Names {
+            accounts: &self.accounts,
+            windows: &desk.windows,
+        };
+        act(&mut desk.drains, &mut names, clock::monotonic_ns());
+    }
+
+    /// A panic under the lock leaves facts that are still facts.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Kernel> Story for Chronicle<K> {
+    fn services(&self) -> Vec<ServiceState> {
+        let view = self.accounts.view();
+        services::tell(&view, &self.desk().running)
+    }
+
+    fn drains(&self) -> Vec<Drain> {
+        let mut told = Vec::new();
+        self.history.drains(&mut |drain| {
+            told.push(drain);
+            go_on(told.len())
+        });
+        told
+    }
+
+    fn rollouts(&self) -> Vec<Rollout> {
+        let mut told = Vec::new();
+        self.history.rollouts(&mut |rollout| {
+            told.push(rollout);
+            go_on(told.len())
+        });
+        told
+    }
+
+    fn closes(&self) -> Vec<RecentClose> {
+        let desk = self.desk();
+        desk.recent
+            .iter()
+            .map(|closed| {
+                let service = self.accounts.service(&closed.record.service);
+                let reason = closed
+                    .reset_reason
+                    .map(|reason| self.accounts.reset_reason(reason));
+                recent::tell(closed, service, reason, wall)
+            })
+            .collect()
+    }
+}
+
+fn go_on(told: usize) -> ControlFlow<()> {
+    if told < TOLD_MAX {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
+}
+
+fn due(families: &mut VecDeque<(u64, Process)>, instance: Process, now_ns: u64) {
+    if instance.tgid != 0 && families.len() < FAMILIES_MAX {
+        families.extend(FAMILY_LOOKS_NS.map(|later_ns| (now_ns + later_ns, instance)));
+    }
+}
+
+fn now() -> Timestamp {
+    wall(clock::monotonic_ns())
+}

@@ -1,0 +1,69 @@
+//! What every service is doing now.
+
+use finwatch_common::{Cell, Cut};
+
+use super::recent::role;
+use crate::{
+    story::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
+    tracker::{SeriesView, View},
+};
+
+/// Every service of the view; `running`: the drains that last.
+pub(super) fn tell(view: &View, running: &[Drain]) -> Vec<ServiceState> {
+    view.series
+        .iter()
+        .map(|series| state(series, running))
+        .collect()
+}
+
+fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
+    let labels = &series.labels;
+    let service = Service {
+        workload_namespace: labels.workload.namespace.clone(),
+        workload_kind: labels.workload.kind.as_str().to_owned(),
+        workload: labels.workload.name.clone(),
+        port: labels.port,
+    };
+    let gauges = &series.gauges;
+    let sum = |cell: Cell| -> u64 { series.phases.iter().map(|row| row.get(cell)).sum() };
+    ServiceState {
+        role: role(labels.role),
+        phase: phase(&service, running),
+        listeners: gauges.listeners,
+        open: gauges.open,
+        awaiting: gauges.surveyed.awaiting,
+        close_wait: gauges.close_wait,
+        time_wait: gauges.mini_sockets.time_wait,
+        fin_wait2: gauges.mini_sockets.fin_wait2,
+        backlog: gauges.surveyed.backlog,
+        backlog_limit: gauges.surveyed.backlog_limit,
+        totals: Totals {
+            opened: sum(Cell::OPENED),
+            closes: series
+                .phases
+                .iter()
+                .map(crate::tracker::SettledRow::closes)
+                .sum(),
+            cut: Cuts {
+                unanswered: sum(Cell::cut(Cut::Unanswered)),
+                unread: sum(Cell::cut(Cut::Unread)),
+                late: sum(Cell::cut(Cut::Late)),
+            },
+        },
+        service,
+    }
+}
+
+/// A stop goes before a reload.
+fn phase(service: &Service, running: &[Drain]) -> Phase {
+    let of_service = running.iter().filter(|drain| drain.service == *service);
+    of_service
+        .map(|drain| match drain.kind {
+            DrainKind::Reload => Phase::Reloading,
+            DrainKind::Stop | DrainKind::Kill | DrainKind::Crash => Phase::Draining,
+        })
+        .fold(Phase::Steady, |phase, more| match (phase, more) {
+            (Phase::Draining, _) | (_, Phase::Draining) => Phase::Draining,
+            (_, more) => more,
+        })
+}
