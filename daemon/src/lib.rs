@@ -74,7 +74,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     let readiness = Arc::new(Readiness::default());
     let exporter = Exporter::new(Arc::clone(&accounts), started);
-    let router = http::router(exporter, Arc::clone(&readiness), None);
+    let router = http::router(
+        exporter,
+        Arc::clone(&readiness),
+        Some(Arc::clone(&chronicle) as Arc<dyn http::Story>),
+    );
 
     let mut tasks = Tasks::new();
     let mut stop = tasks.stop_word();

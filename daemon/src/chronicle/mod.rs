@@ -31,8 +31,6 @@ use crate::{
     tracker::{DrainInput, DrainOptions, Drains, Want, Windows},
 };
 
-/// Most drains and rollouts of each kind that one answer holds.
-const TOLD_MAX: usize = 1_000;
 /// Most instances whose families wait to be looked at.
 const FAMILIES_MAX: usize = 1_024;
 /// When the family of a new listener is looked at: at once, and when a launcher has left.
@@ -393,22 +391,24 @@ impl<K: Kernel> Story for Chronicle<K> {
         services::tell(&view, &self.desk().running)
     }
 
-    fn drains(&self) -> Vec<Drain> {
-        let mut told = Vec::new();
-        self.history.drains(&mut |drain| {
-            told.push(drain);
-            go_on(told.len())
-        });
-        told
+    fn drains(&self, visit: &mut dyn FnMut(Drain) -> ControlFlow<()>) {
+        let running = self.desk().running.clone();
+        for drain in newest_first(running, |drain| drain.started_at) {
+            if visit(drain).is_break() {
+                return;
+            }
+        }
+        self.history.drains(visit);
     }
 
-    fn rollouts(&self) -> Vec<Rollout> {
-        let mut told = Vec::new();
-        self.history.rollouts(&mut |rollout| {
-            told.push(rollout);
-            go_on(told.len())
-        });
-        told
+    fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
+        let running = self.desk().correlator.running();
+        for rollout in newest_first(running, |rollout| rollout.started_at) {
+            if visit(rollout).is_break() {
+                return;
+            }
+        }
+        self.history.rollouts(visit);
     }
 
     fn closes(&self) -> Vec<RecentClose> {
@@ -426,12 +426,9 @@ impl<K: Kernel> Story for Chronicle<K> {
     }
 }
 
-fn go_on(told: usize) -> ControlFlow<()> {
-    if told < TOLD_MAX {
-        ControlFlow::Continue(())
-    } else {
-        ControlFlow::Break(())
-    }
+fn newest_first<T>(mut told: Vec<T>, started_at: impl Fn(&T) -> Timestamp) -> Vec<T> {
+    told.sort_by_key(|one| std::cmp::Reverse(started_at(one)));
+    told
 }
 
 fn due(families: &mut VecDeque<(u64, Process)>, instance: Process, now_ns: u64) {
