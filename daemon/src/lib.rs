@@ -2,7 +2,7 @@
 
 pub mod accounts;
 pub mod attribution;
-mod chronicle;
+pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -28,7 +28,7 @@ use crate::{
     probe::Record,
     store::History,
     story::{DeployEvent, Drain, RecentClose, Rollout, ServiceState},
-    tracker::{DrainInput, DrainOptions, Drains, Want, Windows},
+    tracker::{ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows},
 };
 
 /// Most instances whose families wait to be looked at.
@@ -49,11 +49,11 @@ pub struct Look {
 
 /// What the chronicle asks of the kernel while something drains: the probe, or a recording of one.
 pub trait Scene: Send + Sync {
-    /// Looks at a network namespace, by cookie; at its mini-sockets too if `minis`. Blocking.
+    /// Looks at a network namespace, by cookie. Blocking.
     ///
     /// # Errors
     /// When it is gone or cannot be entered.
-    fn look(&self, netns: u64, minis: bool) -> anyhow::Result<Look>;
+    fn look(&self, netns: u64) -> anyhow::Result<Look>;
 
     /// Every process of every instance. Blocking.
     fn processes(&self) -> Vec<(u32, ProcessEntry)>;
@@ -120,7 +120,7 @@ impl<K: Kernel> Chronicle<K> {
                 quiet: config.rollouts.quiet,
                 ..CorrelatorOptions::default()
             }),
-            windows: Windows::new(config.drains.baseline_window),
+            windows: Windows::new(nanos(config.drains.baseline_window)),
             recent: RecentCloses::default(),
             running: Vec::new(),
             begun: HashSet::new(),
@@ -142,6 +142,7 @@ impl<K: Kernel> Chronicle<K> {
             drains,
             windows,
             families,
+            recent,
             ..
         } = &mut *desk;
         let mut names = Names {
@@ -164,7 +165,9 @@ impl<K: Kernel> Chronicle<K> {
                     );
                 }
                 Record::Signal(_) | Record::Exit(_) => urgent = true,
-                Record::Listener(_) | Record::Close(_) | Record::Reset(_) => {}
+                Record::Close(close) => recent.push(ClosedConnection::from(*close)),
+                Record::Reset(reset) => recent.reset(reset),
+                Record::Listener(_) => {}
             }
             drains.take(now_ns, DrainInput::Record(record), &mut names);
         }
@@ -211,7 +214,9 @@ impl<K: Kernel> Chronicle<K> {
     /// Notes what the services count, for the baselines. Blocking.
     pub fn sample(&self) {
         let view = self.accounts.view();
-        self.desk().windows.sample(clock::monotonic_ns(), &view);
+        self.desk()
+            .windows
+            .look(clock::monotonic_ns(), &view.series);
     }
 
     /// Resolves when something has happened that should be looked at while it lasts.
@@ -247,8 +252,8 @@ impl<K: Kernel> Chronicle<K> {
 
     fn fulfil(&self, want: Want, scene: &impl Scene) {
         match want {
-            Want::Look { netns, minis } => {
-                let looked = scene.look(netns, minis);
+            Want::Look { netns } => {
+                let looked = scene.look(netns);
                 if let Err(error) = &looked {
                     tracing::debug!(
                         netns,
@@ -263,7 +268,7 @@ impl<K: Kernel> Chronicle<K> {
                             netns,
                             began_ns: look.began_ns,
                             rows: &look.rows,
-                            minis: minis.then_some(look.minis.as_slice()),
+                            minis: Some(&look.minis),
                         },
                         Err(_) => DrainInput::LookFailed { netns },
                     };
@@ -303,7 +308,7 @@ impl<K: Kernel> Chronicle<K> {
             begun,
             ..
         } = &mut *desk;
-        for start in drains.starts() {
+        for start in drains.started() {
             correlator.start(start);
         }
         for gap in drains.gaps() {

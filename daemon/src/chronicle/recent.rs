@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use finwatch_common::{Role, close_flags};
+use finwatch_common::{ResetRecord, Role, close_flags};
 
 use crate::{
     story::{self, RecentClose},
@@ -23,6 +23,18 @@ impl RecentCloses {
             self.0.pop_front();
         }
         self.0.push_back(closed);
+    }
+
+    /// An RST came after the close; of one long past it says nothing new.
+    pub(super) fn reset(&mut self, reset: &ResetRecord) {
+        const BACK: usize = 64;
+        let newest = self.0.iter_mut().rev().take(BACK);
+        if let Some(closed) = newest
+            .into_iter()
+            .find(|closed| closed.record.cookie == reset.cookie)
+        {
+            closed.add(reset);
+        }
     }
 
     /// Newest first.

@@ -4,7 +4,9 @@
 pub mod diagnoses;
 mod growth;
 mod judge;
+mod rollouts;
 mod span;
 
 pub use growth::{BASELINE_MIN_SECS, test as growth_test};
 pub use judge::{JudgeOptions, judge};
+pub use rollouts::{Correlator, CorrelatorOptions};

@@ -1,6 +1,6 @@
 //! Keeps the chronicle going: hands it deploy events, and lets it look while something drains.
 
-use std::{collections::HashMap, os::fd::AsFd as _, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
@@ -63,7 +63,7 @@ struct LiveScene {
 }
 
 impl Scene for LiveScene {
-    fn look(&self, netns: u64, minis: bool) -> anyhow::Result<Look> {
+    fn look(&self, netns: u64) -> anyhow::Result<Look> {
         // A namespace is found anew for each look: to hold it open would keep it alive when its last process is
         // gone, and that is what is being watched.
         let namespaces = Namespaces::scan().context("cannot look for network namespaces")?;
@@ -72,7 +72,7 @@ impl Scene for LiveScene {
             .iter()
             .find(|found| found.cookie == netns)
             .context("the network namespace is gone")?;
-        self.look_into(namespace, minis)
+        self.look_into(namespace)
     }
 
     fn processes(&self) -> Vec<(u32, ProcessEntry)> {
@@ -106,15 +106,11 @@ impl Scene for LiveScene {
 }
 
 impl LiveScene {
-    fn look_into(&self, namespace: &Namespace, minis: bool) -> anyhow::Result<Look> {
+    fn look_into(&self, namespace: &Namespace) -> anyhow::Result<Look> {
         let began_ns = clock::monotonic_ns();
         let probe = self.probe.blocking_read();
         let rows = probe.survey(namespace.as_fd())?;
-        let minis = if minis {
-            probe.survey_time_wait(namespace.as_fd())?
-        } else {
-            Vec::new()
-        };
+        let minis = probe.survey_time_wait(namespace.as_fd())?;
         Ok(Look {
             began_ns,
             rows,

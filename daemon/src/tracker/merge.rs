@@ -142,7 +142,8 @@ impl From<CloseRecord> for ClosedConnection {
 }
 
 impl ClosedConnection {
-    fn add(&mut self, reset: &ResetRecord) {
+    /// Adds an RST that this host sent to the connection.
+    pub fn add(&mut self, reset: &ResetRecord) {
         if reset.flags & reset_flags::SETTLES != 0 || self.time_wait_overflowed {
             self.outcome = Outcome::ResetSent;
             self.time_wait_overflowed = false;

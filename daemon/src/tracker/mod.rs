@@ -12,8 +12,9 @@ mod shelf;
 mod survey;
 mod time_wait;
 mod view;
+mod windows;
 
-pub use drains::{Drains, Input, Options, Want, World};
+pub use drains::{Drains, Input as DrainInput, Options as DrainOptions, Want, World};
 pub use filter::{Filter, Pattern};
 pub use ledger::{KEYS_MAX, Ledger, Limits};
 pub use merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger};
@@ -22,3 +23,4 @@ pub use settle::SettledRow;
 pub use survey::{Surveyed, Surveys};
 pub use time_wait::{MiniSockets, TimeWaits};
 pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
+pub use windows::Windows;

@@ -18,7 +18,8 @@ pub(super) struct Look<'a> {
     pub(super) netns: u64,
     pub(super) began_ns: u64,
     pub(super) rows: &'a [SurveyRow],
-    pub(super) minis: &'a [SurveyRow],
+    /// `None`: nobody looked at them.
+    pub(super) minis: Option<&'a [SurveyRow]>,
 }
 
 /// Connections that ended a moment ago, by cookie.
@@ -61,7 +62,9 @@ impl Recent {
 
 impl Drains {
     pub(super) fn on_look(&mut self, look: &Look<'_>, now_ns: u64, world: &mut dyn World) {
-        self.looks.answered(look.netns);
+        if look.minis.is_some() {
+            self.looks.answered(look.netns);
+        }
         self.learn_listeners(look);
         self.find_room();
         let ids: Vec<u64> = self.episodes.keys().copied().collect();
@@ -97,6 +100,10 @@ impl Drains {
     }
 
     fn look_for(&mut self, id: u64, look: &Look<'_>, now_ns: u64, world: &mut dyn World) {
+        // A survey made at leisure cannot tell whether anybody may still ask too late.
+        let Some(minis) = look.minis else {
+            return;
+        };
         let Some(episode) = self.episodes.get_mut(&id) else {
             return;
         };
@@ -113,8 +120,7 @@ impl Drains {
             let port = Port::new(key, &owner, episode.t0_ns(), instances, world);
             episode.ports.insert(*key, port);
         }
-        let minis: BTreeSet<ServiceKey> = look
-            .minis
+        let minis: BTreeSet<ServiceKey> = minis
             .iter()
             .filter(|row| row.kind == survey_kind::FIN_WAIT2)
             .filter_map(|row| self.lefts.get(row.cookie))

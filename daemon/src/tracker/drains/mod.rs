@@ -83,8 +83,8 @@ pub enum Input<'a> {
         began_ns: u64,
         /// Sockets.
         rows: &'a [SurveyRow],
-        /// Mini-sockets.
-        minis: &'a [SurveyRow],
+        /// Mini-sockets; `None`: nobody looked at them.
+        minis: Option<&'a [SurveyRow]>,
     },
     /// A look failed.
     LookFailed {
@@ -235,6 +235,11 @@ impl Drains {
     /// What others must do, since the last call.
     pub fn wants(&mut self) -> Vec<Want> {
         std::mem::take(&mut self.wanted).into_iter().collect()
+    }
+
+    /// Whether an instance is known to listen anywhere.
+    pub fn knows(&self, instance: Process) -> bool {
+        !self.instances.ports(&instance).is_empty()
     }
 
     /// Drains that last, as they stand.

@@ -281,7 +281,7 @@ fn give(drains: &mut Drains, now_ns: u64, told: &Told, world: &mut Kernel) {
             netns: *netns,
             began_ns: *began_ns,
             rows,
-            minis,
+            minis: Some(minis),
         },
         Told::LookFailed(netns) => Input::LookFailed { netns: *netns },
         Told::Lost(total) => Input::Lost { total: *total },
