@@ -13,7 +13,7 @@ use super::{
     phases,
     ring::{Slot, header},
     scalar_args,
-    task::Task,
+    task::{Task, start_ns},
 };
 
 /// Signals with a meaning of their own for some programs (`SIGUSR1` reopens nginx's logs and stops haproxy): a
@@ -59,8 +59,7 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     };
     let leader = task.follow(offset!(group_leader));
-    let start_ns: u64 = leader.get(offset!(start_boottime));
-    if entry.start_ns != 0 && entry.start_ns / NANOS_PER_TICK != start_ns / NANOS_PER_TICK {
+    if entry.start_ns != 0 && entry.start_ns != start_ns(leader) {
         return 0;
     }
     let sender = Sender::of(info);
@@ -105,9 +104,6 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     slot.submit_at_once();
     0
 }
-
-/// The start times that user space finds in `/proc` are cut to this.
-const NANOS_PER_TICK: u64 = 10_000_000;
 
 /// No other process of the instance is its parent.
 #[inline(always)]

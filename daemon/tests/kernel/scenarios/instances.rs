@@ -1,12 +1,13 @@
 //! Whose phase it is: several processes of one service, and several services on one port.
 
-use std::net::TcpStream;
+use std::{fs::File, net::TcpStream, os::fd::AsFd};
 
-use finwatch_common::{Kinship, Phase};
+use finwatch::{families, netns::owners, probe::Probe};
+use finwatch_common::{Kinship, Phase, Process};
 
 use crate::harness::{
-    Cell, Expect, Manners, Netns, Order, Origin, Outcome, Servant, Side, opened, servant,
-    settle_phases, shared, sock::read_eof, told_of, wait_until,
+    Cell, Expect, Manners, Netns, OPTIONS, Observed, Order, Origin, Outcome, Servant, Side, opened,
+    servant, settle_phases, shared, sock::read_eof, told_of, wait_until,
 };
 
 /// A connection that was opened in another phase and ended by us in this one.
@@ -135,5 +136,68 @@ fn a_daemon_that_outlives_its_parent_drains_by_its_own_stop() {
                 (Phase::Draining, Expect::server(ended())),
             ],
         );
+    });
+}
+
+/// Whoever saw a process first, the programs or user space, it is called the same: so the listeners that it had before
+/// the programs came and those that it opens after are one instance's.
+#[test]
+fn what_an_older_instance_opens_later_is_its_own() {
+    shared();
+    Netns::run(|ns| {
+        let servant = Servant::start(Manners {
+            handled: &[libc::SIGTERM],
+            ..Manners::default()
+        });
+        let probe = Probe::load(&OPTIONS).expect("a second probe loads beside the first");
+        servant.tell(Order::Listen, 0);
+        let netns = File::open("/proc/thread-self/ns/net").unwrap();
+        let rows = probe.survey(netns.as_fd()).unwrap();
+        let owners: Vec<_> = rows.iter().map(|row| row.owner).collect();
+        assert_eq!(owners, [servant.instance, servant.instance]);
+        let stat = owners::processes().unwrap();
+        let stat = stat.iter().find(|stat| stat.pid == servant.pid()).unwrap();
+        assert_eq!(servant.instance.start_ns, stat.start_ns);
+
+        for (pid, entry) in families::scan(&[servant.instance]).unwrap() {
+            probe.adopt_process(pid, entry);
+        }
+        servant.signal(libc::SIGTERM);
+        servant.tell_last(0, Order::Exit, 0);
+        let down = |phase| {
+            let observed = Observed::read_phase(&probe.counters(), ns.cookie(), phase);
+            observed.server.get(Cell::LISTEN_DOWN)
+        };
+        wait_until("both listeners close", || down(Phase::Draining) == 2);
+    });
+}
+
+/// A server whose workers call `listen()` on what their parent made: the first to do so names the instance, and its
+/// parent and its siblings belong to it.
+#[test]
+fn who_holds_a_socket_belongs_to_its_instance() {
+    shared();
+    Netns::run(|_| {
+        let servant = Servant::start(Manners::default());
+        let first = servant.tell(Order::Fork, 0).cast_unsigned();
+        let second = servant.tell(Order::Fork, 0).cast_unsigned();
+        let stranger = servant.tell(Order::Spawn, 0).cast_unsigned();
+        let named = Process {
+            tgid: first,
+            ..Process::default()
+        };
+        let found = families::scan(&[named]).unwrap();
+        let kinship = |pid: u32| {
+            let mut of = found.iter().filter(|(found, _)| *found == pid);
+            let kinship = of.next().map(|(_, entry)| entry.kinship);
+            assert!(of.next().is_none(), "{pid} stands there twice");
+            kinship
+        };
+        assert!(found.iter().all(|(_, entry)| entry.instance == named));
+        assert_eq!(kinship(first), Some(Kinship::Owner as u8));
+        assert_eq!(kinship(servant.pid()), Some(Kinship::Controller as u8));
+        assert_eq!(kinship(second), Some(Kinship::Member as u8));
+        assert_eq!(kinship(stranger), None, "it runs another program");
+        servant::signal_process(stranger, libc::SIGKILL);
     });
 }
