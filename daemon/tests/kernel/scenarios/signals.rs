@@ -16,7 +16,7 @@ use libc::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2,
 use crate::harness::{
     Cell, Manners, Netns, Observed, Order, Servant,
     servant::{entry_of, signal_process},
-    shared, told_of, within_settle,
+    shared, told_of, wait_until, within_settle,
 };
 
 /// The record of a signal that this process sent to the servant itself.
@@ -265,7 +265,9 @@ fn a_controllers_stop_is_the_services() {
             .spawn()
             .unwrap();
         let pid = controller.id();
-        assert_eq!(entry_of(pid), None, "another program is a stranger");
+        wait_until("it is another program, and so a stranger", || {
+            entry_of(pid).is_none()
+        });
         let entry = ProcessEntry {
             instance: servant.instance,
             start_ns: 0,
@@ -309,6 +311,9 @@ fn strangers_and_threads_among_themselves_make_no_record() {
             .arg("600")
             .spawn()
             .unwrap();
+        wait_until("it is another program", || {
+            entry_of(stranger.id()).is_none()
+        });
         signal_process(stranger.id(), SIGTERM);
         stranger.wait().unwrap();
         servant.tell(Order::Thread, 0);

@@ -261,7 +261,11 @@ impl Hand {
     }
 
     fn spawn(&self) -> io::Result<i32> {
-        let child = process::Command::new("sleep").arg("600").spawn()?;
+        let mut command = process::Command::new("sleep");
+        // What it inherits must not keep anybody waiting who reads the tests' output.
+        let nothing = process::Stdio::null;
+        command.stdin(nothing()).stdout(nothing()).stderr(nothing());
+        let child = command.arg("60").spawn()?;
         i32::try_from(child.id()).map_err(io::Error::other)
     }
 
