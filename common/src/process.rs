@@ -11,7 +11,8 @@ pub const KIND_EXIT: u32 = 5;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct Process {
-    /// Start time (`task->start_boottime` of the thread-group leader), nanoseconds since boot; 0 unknown.
+    /// Start time (`task->start_boottime` of the thread-group leader), nanoseconds since boot, cut to 10 ms as
+    /// `/proc/<pid>/stat` shows it; 0 unknown.
     pub start_ns: u64,
     /// Thread-group id; 0 unknown.
     pub tgid: u32,

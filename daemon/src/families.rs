@@ -46,16 +46,27 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
         if let Some(owner) = stats.get(&instance.tgid) {
             entry(owner, Kinship::Owner);
         }
-        for pid in descendants(instance.tgid, &children) {
+        let mut holders: HashSet<u32> = descendants(instance.tgid, &children).into_iter().collect();
+        let ancestors = ancestors(instance.tgid, &stats);
+        for stat in &ancestors {
+            let made_it = holds(stat.pid, &listening);
+            if made_it {
+                // Its other children have it as well, though another one called `listen()`.
+                holders.extend(descendants(stat.pid, &children));
+            }
+            if made_it || leads_cgroup_of(stat, instance.tgid) {
+                entry(stat, Kinship::Controller);
+            }
+        }
+        holders.remove(&instance.tgid);
+        for stat in ancestors {
+            holders.remove(&stat.pid);
+        }
+        for pid in holders {
             if let Some(stat) = stats.get(&pid)
                 && holds(pid, &listening)
             {
                 entry(stat, Kinship::Member);
-            }
-        }
-        for stat in ancestors(instance.tgid, &stats) {
-            if holds(stat.pid, &listening) || leads_cgroup_of(stat, instance.tgid) {
-                entry(stat, Kinship::Controller);
             }
         }
     }

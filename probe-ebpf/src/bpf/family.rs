@@ -11,6 +11,7 @@ use finwatch_common::{Kinship, Loss, Process, ProcessEntry};
 use super::{
     kernel::{Raw, offset},
     losses,
+    task::start_ns,
 };
 
 #[btf_map]
@@ -58,8 +59,7 @@ pub(super) fn grow(parent: Raw, child: Raw) {
     if entry.kinship == Kinship::Controller as u8 {
         return;
     }
-    let start_ns = child.get(offset!(start_boottime));
-    insert(tgid, entry.instance, start_ns, Kinship::Member);
+    insert(tgid, entry.instance, start_ns(child), Kinship::Member);
 }
 
 /// A process runs another program now: a member leaves the family, as what it does is no longer the server's

@@ -13,7 +13,7 @@ use super::{
     phases,
     ring::{Slot, header},
     scalar_args,
-    task::Task,
+    task::{Task, start_ns},
 };
 
 /// Signals with a meaning of their own for some programs (`SIGUSR1` reopens nginx's logs and stops haproxy): a
@@ -33,6 +33,10 @@ const WINCH: u32 = 28;
 const FAULTS: u64 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 31;
 const REQUESTS: u64 =
     1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << USR1 | 1 << USR2 | 1 << TERM | 1 << WINCH;
+
+/// Told of also when they ask for nothing. The others come by the thousand: runtimes catch faults of their own
+/// making, and windows change their size.
+const OF_NOTE: u64 = 1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << TERM;
 
 /// `SEND_SIG_PRIV`: the kernel sends it of its own accord.
 const FROM_KERNEL: u64 = 1;
@@ -55,8 +59,7 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     };
     let leader = task.follow(offset!(group_leader));
-    let start_ns: u64 = leader.get(offset!(start_boottime));
-    if entry.start_ns != 0 && entry.start_ns / NANOS_PER_TICK != start_ns / NANOS_PER_TICK {
+    if entry.start_ns != 0 && entry.start_ns != start_ns(leader) {
         return 0;
     }
     let sender = Sender::of(info);
@@ -66,8 +69,8 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     }
     let disposition = disposition(task, signal, result);
     let mut target_comm: [u8; 16] = leader.get(offset!(comm));
-    let asked = meaning(&target_comm, signal, disposition);
-    if asked == Phase::Steady as u8 && 1_u64 << signal & (1 << WINCH | 1 << USR1 | 1 << USR2) != 0 {
+    let asked = meaning(&target_comm, signal, disposition, sender.tgid == 0);
+    if asked == Phase::Steady as u8 && 1_u64 << signal & OF_NOTE == 0 {
         return 0;
     }
     let top = entry.kinship != Kinship::Member as u8 || is_top(task, entry.instance);
@@ -101,9 +104,6 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     slot.submit_at_once();
     0
 }
-
-/// The start times that user space finds in `/proc` are cut to this.
-const NANOS_PER_TICK: u64 = 10_000_000;
 
 /// No other process of the instance is its parent.
 #[inline(always)]
@@ -142,6 +142,9 @@ impl Sender {
     }
 }
 
+/// `SIG_IGN`; `SIG_DFL` is 0.
+const IGN: u64 = 1;
+
 #[inline(always)]
 fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
     if result as u32 as u64 == IGNORED {
@@ -154,23 +157,24 @@ fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
         + offset!(sigactions) as u64
         + u64::from(signal - 1) * sigaction_bytes();
     let handler: u64 = Raw(action).get(offset!(sa_handler));
-    match handler {
-        0 => {
-            let blocked: u64 = task.get(offset!(blocked));
-            if blocked & 1 << (signal - 1) != 0 {
-                Disposition::Blocked
-            } else {
-                Disposition::Default
-            }
-        }
-        1 => Disposition::Ignored,
-        _ => Disposition::Handled,
+    if handler > IGN {
+        return Disposition::Handled;
+    }
+    // Even one that is ignored is kept while it is blocked: somebody may wait for it.
+    let blocked: u64 = task.get(offset!(blocked));
+    if blocked & 1 << (signal - 1) != 0 {
+        Disposition::Blocked
+    } else if handler == IGN {
+        Disposition::Ignored
+    } else {
+        Disposition::Default
     }
 }
 
-/// The [`Phase`] that a signal asks for.
+/// The [`Phase`] that a signal asks for. A stop that is ignored was asked for all the same, unless it is a terminal's
+/// for whoever listens to it, or a kill that the kernel keeps from a process 1.
 #[inline(always)]
-fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition) -> u8 {
+fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition, by_kernel: bool) -> u8 {
     let key = MeaningKey {
         comm: *comm,
         signal,
@@ -183,6 +187,8 @@ fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition) -> u8 {
     let default = matches!(disposition, Disposition::Default);
     let ignored = matches!(disposition, Disposition::Ignored);
     let phase = match signal {
+        KILL if ignored => Phase::Steady,
+        INT | QUIT if ignored && by_kernel => Phase::Steady,
         TERM | INT | QUIT | KILL => Phase::Draining,
         // By default these end the process.
         HUP | USR1 | USR2 if default => Phase::Draining,

@@ -44,6 +44,14 @@ impl Task {
     pub(super) fn leader(self, comm: &mut [u8; 16]) -> u64 {
         let leader = Raw(self.0.follow(offset!(group_leader)).ptr() as u64);
         *comm = leader.get(offset!(comm));
-        leader.get(offset!(start_boottime))
+        start_ns(leader)
     }
+}
+
+/// Start time of a task, as coarse as `/proc` shows it: so a process has one name, whoever saw it first.
+#[inline(always)]
+pub(super) fn start_ns(task: Raw) -> u64 {
+    const NANOS_PER_TICK: u64 = 10_000_000;
+    let exact: u64 = task.get(offset!(start_boottime));
+    exact - exact % NANOS_PER_TICK
 }

@@ -64,14 +64,24 @@ impl Child {
         drop(self);
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.cast_unsigned()
+    }
+
     /// Waits until it ends by itself and returns its exit code.
     pub(crate) fn wait(self) -> i32 {
+        libc::WEXITSTATUS(self.wait_status())
+    }
+
+    /// Waits until it ends and returns what `waitpid` says of it.
+    pub(crate) fn wait_status(self) -> i32 {
         let mut status = 0;
         // SAFETY: the kernel writes one int.
         let result = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
         assert_eq!(result, self.pid, "wait: {}", io::Error::last_os_error());
         std::mem::forget(self);
-        libc::WEXITSTATUS(status)
+        status
     }
 }
 

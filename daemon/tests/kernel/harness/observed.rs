@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use finwatch::probe::{Counters, Reading};
-use finwatch_common::{CELLS, Cell, CounterRow, Cut, Evidence, Lost, Origin, Outcome, Role};
+use finwatch_common::{
+    CELLS, Cell, CounterRow, Cut, Evidence, Lost, Origin, Outcome, Phase, Role, ServiceKey,
+};
 
 use super::{Expect, Reason, Side, kernel, state};
 
@@ -33,6 +35,15 @@ impl Observed {
         let mut reading = counters.live().unwrap();
         reading.rows.retain(|(key, _)| key.port == port);
         reading.resets.retain(|(key, _)| key.service.port == port);
+        Self::of(&reading, netns)
+    }
+
+    /// Reads the rows of one phase of one namespace.
+    pub(crate) fn read_phase(counters: &Counters, netns: u64, phase: Phase) -> Self {
+        let mut reading = counters.live().unwrap();
+        let in_phase = |key: &ServiceKey| key.phase() == Some(phase);
+        reading.rows.retain(|(key, _)| in_phase(key));
+        reading.resets.retain(|(key, _)| in_phase(&key.service));
         Self::of(&reading, netns)
     }
 

@@ -1,5 +1,6 @@
-//! The records of one namespace, taken from the ring while a scenario runs. The ring is everybody's: whoever
-//! empties it hands each record to the namespace that asked for it.
+//! The records of one namespace, or of the processes of one instance, taken from the ring while a scenario runs.
+//! The ring is everybody's: whoever empties it hands each record to the namespace that asked for it, and keeps
+//! what is told of processes.
 
 use std::{
     collections::HashMap,
@@ -12,11 +13,34 @@ use std::{
 };
 
 use finwatch::probe::Record;
+use finwatch_common::Process;
 
 use super::{Netns, shared, wait_until};
 
 /// By namespace, of those whose records are wanted.
 static WANTED: Mutex<Option<HashMap<u64, Vec<Record>>>> = Mutex::new(None);
+
+/// What was told of processes, from the first look at the ring on.
+static OF_PROCESSES: Mutex<Vec<Record>> = Mutex::new(Vec::new());
+
+/// Waits until `count` signals and exits of the instance were told, and returns them in their order.
+#[track_caller]
+pub(crate) fn told_of(instance: Process, count: usize) -> Vec<Record> {
+    let its = |record: &Record| match record {
+        Record::Signal(signal) => signal.instance == instance,
+        Record::Exit(exit) => exit.instance == instance,
+        Record::Close(_) | Record::Reset(_) | Record::Listener(_) => false,
+    };
+    let told = || -> Vec<Record> {
+        take();
+        let all = OF_PROCESSES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().copied().filter(its).collect()
+    };
+    wait_until("the signals and exits come", || told().len() >= count);
+    let told = told();
+    assert_eq!(told.len(), count, "records too many: {told:#?}");
+    told
+}
 
 /// Runs `body` and returns the namespace's records, in order, when there are as many as `count`.
 #[track_caller]
@@ -51,6 +75,10 @@ fn take() {
         // Under the probe's lock, so that the records of one socket stay in their order.
         wanted(|wanted| {
             probe.drain(usize::MAX, |record| {
+                if matches!(record, Record::Signal(_) | Record::Exit(_)) {
+                    let mut all = OF_PROCESSES.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.push(record);
+                }
                 if let Some(records) = wanted.get_mut(&netns(&record)) {
                     records.push(record);
                 }
