@@ -51,8 +51,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let listeners = http::bind(&config.listen)?;
     let deploy_listeners =
         http::bind_for(&config.deploys.listen, "deploy events", "--deploys-listen")?;
-    let (deploy_events, deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
-    let intake = Arc::new(deploy::Intake::new(&config.deploys, deploy_events)?);
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
     let attribution = Attribution::new(&AttributionOptions::default());
@@ -62,6 +60,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     } else {
         lifecycle::drop_capabilities(|| counters.live().is_ok())?;
     }
+
+    // With the rights that are left: its secrets must be readable later too, when they have been rotated.
+    let (deploy_events, deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
+    let intake = Arc::new(deploy::Intake::new(&config.deploys, deploy_events)?);
 
     let probe = Arc::new(RwLock::new(probe));
     let kernel = LiveKernel::new(counters, Arc::clone(&probe));

@@ -127,6 +127,22 @@ fn the_ring_is_a_power_of_two_within_bounds() {
 }
 
 #[test]
+fn deploy_events_from_other_hosts_need_a_token() {
+    assert_eq!(
+        errors(flag("deploys-listen", "127.0.0.1:10347,0.0.0.0:10347")),
+        [
+            "flag --deploys-listen: `deploys.listen` is `0.0.0.0:10347`, expected an address and port, as in \
+             127.0.0.1:10347; others than loopback need deploys.token_file"
+        ]
+    );
+    let mut layer = flag("deploys-listen", "0.0.0.0:10347");
+    layer.extend(flag("deploys-token-file", "/etc/finwatch/token"));
+    assert!(errors(layer).is_empty());
+    assert!(errors(flag("deploys-listen", "[::1]:1")).is_empty());
+    assert!(errors(flag("deploys-listen", "")).is_empty());
+}
+
+#[test]
 fn unknown_variables_are_told_but_not_those_of_kubernetes() {
     let vars = [
         "FINWATCH_LISTN",

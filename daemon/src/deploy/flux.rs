@@ -47,8 +47,8 @@ pub(super) fn parse(headers: &Headers, body: &[u8]) -> Result<Vec<Parsed>, Refus
 
 /// How far the change is: by the controllers' reasons, and an error of any other reason is a failure.
 fn stage(kind: &str, reason: &str, severity: &str) -> Option<DeployStage> {
-    let stage = match (kind, reason) {
-        ("Kustomization" | "HelmRelease", "DependencyNotReady") => return None,
+    match (kind, reason) {
+        ("Kustomization" | "HelmRelease", "DependencyNotReady") => None,
         // Something was applied: the controller says so once for each change.
         ("Kustomization", "Progressing") => Some(DeployStage::Started),
         ("Kustomization", "ReconciliationSucceeded")
@@ -61,8 +61,7 @@ fn stage(kind: &str, reason: &str, severity: &str) -> Option<DeployStage> {
         }
         ("Kustomization" | "HelmRelease", _) if severity == "error" => Some(DeployStage::Failed),
         _ => None,
-    };
-    stage
+    }
 }
 
 /// The Alert's `eventMetadata` may name the workload; the namespace of the object that Flux reconciles need not be

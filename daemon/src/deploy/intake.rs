@@ -93,7 +93,8 @@ impl Intake {
             let opened = path.as_deref().map(open).transpose();
             opened.with_context(|| {
                 format!(
-                    "cannot take deploy events: {setting} must name a file with the secret in it"
+                    "cannot take deploy events: {setting} must name a file with the secret in it, which finwatch's user \
+                     can read without any capability"
                 )
             })
         };

@@ -23,6 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::timeout,
 };
 
 /// Longest time a client may take to send its request's head.
@@ -32,6 +33,9 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most connections at once; others wait in the accept queue.
 const CONNECTIONS_MAX: usize = 128;
 const BACKLOG: i32 = 128;
+/// Longest time that requests may take to end once the server is to stop: a client that holds one open must not hold
+/// up the daemon.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Opens the listening sockets of `/metrics`; see [`bind_for`].
 ///
@@ -68,7 +72,7 @@ pub fn bind_for(
     Ok(listeners)
 }
 
-/// Serves until `stop` is ready; then ends idle connections, lets requests finish, and returns.
+/// Serves until `stop` is ready; then ends idle connections, lets requests finish if they do so soon, and returns.
 ///
 /// # Errors
 /// When a listening socket fails for good.
@@ -106,8 +110,13 @@ pub async fn serve(
         }
     }
     accepting.shutdown().await;
-    graceful.shutdown().await;
-    while connections.join_next().await.is_some() {}
+    if timeout(STOP_PATIENCE, graceful.shutdown()).await.is_err() {
+        tracing::debug!(
+            connections = connections.len(),
+            "ended connections with unfinished requests"
+        );
+    }
+    connections.shutdown().await;
     Ok(())
 }
 

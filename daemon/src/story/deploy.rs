@@ -71,7 +71,8 @@ pub struct WorkloadRef {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeployEvent {
-    /// Unique: the same event that comes twice is taken once.
+    /// The sender's name for the change, which its start and its end may share; unique with the source and the stage, as
+    /// the same event that comes twice is taken once.
     pub id: String,
     /// Who said so.
     pub source: Source,

@@ -94,6 +94,21 @@ fn a_body_that_does_not_come_is_not_waited_for_long() {
 }
 
 #[test]
+fn a_client_that_holds_its_request_does_not_hold_up_the_stop() {
+    let server = Server::start(Setup::default());
+    let mut slow = server.connect();
+    slow.write_all(
+        b"POST /v1/deploys HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 34\r\n\r\n{",
+    )
+    .expect("written");
+    // Served after it, so the held one has arrived.
+    is_well(&server);
+    let began = Instant::now();
+    drop(server);
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+}
+
+#[test]
 fn a_head_that_does_not_end_is_not_waited_for_long() {
     let server = Server::start(Setup::default());
     let mut slow = server.connect();

@@ -40,6 +40,8 @@ impl Daemon {
         command
             .args(["daemon", "--config", "/dev/null"])
             .args(["--listen", &address.to_string()])
+            // Another finwatch on this host may have the port.
+            .args(["--deploys-listen", ""])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

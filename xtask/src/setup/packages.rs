@@ -53,6 +53,12 @@ const WANTED: &[Want] = &[
         why: "certificates and TLS peers",
     },
     Want {
+        program: "curl",
+        package: "curl",
+        scope: Scope::Test,
+        why: "the recipes of the guides",
+    },
+    Want {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
         scope: Scope::Vm,
