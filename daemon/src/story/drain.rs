@@ -234,6 +234,9 @@ pub struct Drain {
     /// Processes of the instance that came after T0 (new workers).
     #[serde(default)]
     pub new_processes: u64,
+    /// When the first of these started: until then a reloading server goes on as before.
+    #[serde(default)]
+    pub first_new_process_at: Option<Timestamp>,
     /// The old workers went and the instance goes on listening with others, though it was told to stop.
     #[serde(default)]
     pub lived_on: bool,

@@ -67,6 +67,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         processes: 1,
         processes_ended: 1,
         new_processes: 0,
+        first_new_process_at: None,
         lived_on: false,
         last_close_at: Some(at(0.9)),
         ended_at: Some(at(1.0)),

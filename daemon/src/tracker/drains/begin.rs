@@ -1,6 +1,6 @@
 //! How drains begin: signals that mean something, and deaths without one.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 use finwatch_common::{Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord};
 
@@ -12,23 +12,11 @@ use super::{
 };
 use crate::story::DrainKind;
 
-/// Most dead workers, and most signals to workers, remembered until a connection shows that they mattered.
-pub(super) const DEATHS_MAX: usize = 256;
 /// Most reloads of one instance whose old workers live at once; the oldest is told as it stands.
 pub(super) const RELOADS_MAX: usize = 8;
 
 /// What comes so soon after the first belongs to it: siblings' signals, a second signal of the same hand.
 const TOGETHER_NS: u64 = 1_000_000_000;
-/// A dead worker's connections are closed by then.
-const DEATH_NS: u64 = 5_000_000_000;
-
-/// Workers that died, and the last signals that workers got.
-#[derive(Debug, Default)]
-pub(super) struct Deaths {
-    exits: VecDeque<ExitRecord>,
-    signals: VecDeque<SignalRecord>,
-}
-
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
@@ -119,7 +107,7 @@ impl Drains {
 
     /// Whether a dead worker's connections may still come.
     pub(super) fn expects_deaths(&self) -> bool {
-        !self.deaths.exits.is_empty()
+        !self.deaths.is_empty()
     }
 
     fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, world: &mut dyn World) {
@@ -180,6 +168,9 @@ impl Drains {
         {
             oldest.supersede(at_ns);
         }
+        let earlier = reloads.iter().filter(|e| e.is_running());
+        let excluded: BTreeSet<u32> = earlier.clone().flat_map(|e| e.living()).collect();
+        let floor_ns = earlier.map(|e| e.t0_ns()).max().unwrap_or(0);
         if self.join_siblings(DrainKind::Reload, signal, world) {
             return;
         }
@@ -191,6 +182,8 @@ impl Drains {
             signal.target,
         );
         episode.signal = Some(*signal);
+        episode.excluded = excluded;
+        episode.floor_ns = floor_ns;
         self.open(episode, world);
     }
 
@@ -245,7 +238,7 @@ impl Drains {
     }
 
     /// Processes that an earlier SIGUSR2 started to take over, when those before them are told to stop.
-    fn successors(&self, signal: &SignalRecord) -> Option<std::collections::BTreeSet<u32>> {
+    fn successors(&self, signal: &SignalRecord) -> Option<BTreeSet<u32>> {
         let upgrade = self.episodes.values().rev().find(|e| {
             e.kind == DrainKind::Reload
                 && e.since.contains_key(&signal.instance)
@@ -316,40 +309,6 @@ impl Drains {
                 }
             }
         }
-    }
-}
-
-// === impl Deaths ===
-
-impl Deaths {
-    fn exit(&mut self, exit: ExitRecord) {
-        if self.exits.len() >= DEATHS_MAX {
-            self.exits.pop_front();
-        }
-        self.exits.push_back(exit);
-    }
-
-    fn signal(&mut self, signal: SignalRecord) {
-        if self.signals.len() >= DEATHS_MAX {
-            self.signals.pop_front();
-        }
-        self.signals.push_back(signal);
-    }
-
-    /// The death of a process a moment ago, and the signal that killed it.
-    fn take(&mut self, tgid: u32, now_ns: u64) -> Option<(ExitRecord, Option<SignalRecord>)> {
-        let over = |exit: &ExitRecord| exit.header.at_ns.saturating_add(DEATH_NS) < now_ns;
-        self.exits.retain(|exit| !over(exit));
-        let at = self.exits.iter().position(|e| e.process.tgid == tgid)?;
-        let exit = self.exits.remove(at)?;
-        let killed_by = exit.status & 0x7f;
-        let signal = self.signals.iter().rev().find(|s| {
-            s.target.tgid == tgid
-                && u32::from(s.signal) == killed_by
-                && s.header.at_ns <= exit.header.at_ns
-                && s.header.at_ns.saturating_add(DEATH_NS) >= exit.header.at_ns
-        });
-        Some((exit, signal.copied()))
     }
 }
 

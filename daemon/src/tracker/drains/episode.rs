@@ -83,9 +83,14 @@ pub(super) struct Episode {
     pub(super) target_exit: Option<ExitRecord>,
     /// Processes of before T0, by number, and when they ended.
     pub(super) old: BTreeMap<u32, Option<u64>>,
-    /// Processes that are none of its own although they are older: successors that an earlier signal started.
+    /// Processes that are none of its own although they are older: successors that an earlier signal started, and
+    /// workers that an earlier reload waits for.
     pub(super) excluded: BTreeSet<u32>,
+    /// Connections established before this time are an earlier reload's.
+    pub(super) floor_ns: u64,
     pub(super) new: BTreeSet<u32>,
+    /// When the first of the new ones started, since boot.
+    pub(super) new_boot_ns: Option<u64>,
     /// The owner alone serves.
     pub(super) single: bool,
     /// The owner served a connection that came long after the signal.
@@ -131,7 +136,9 @@ impl Episode {
             target_exit: None,
             old: BTreeMap::new(),
             excluded: BTreeSet::new(),
+            floor_ns: 0,
             new: BTreeSet::new(),
+            new_boot_ns: None,
             single: false,
             owner_serves: false,
             tabled: BTreeSet::new(),
@@ -165,9 +172,21 @@ impl Episode {
         self.kind != DrainKind::Reload && !matches!(self.scope, Scope::Process(_))
     }
 
+    /// Whether what an instance does at this time is a part of it.
+    pub(super) fn is_told_of(&self, instance: &Process, at_ns: u64) -> bool {
+        let taken_over = matches!(self.gone, Some((gone_ns, Over::Superseded)) if at_ns >= gone_ns);
+        self.since.contains_key(instance) && !taken_over
+    }
+
     /// Whether its old processes may still change what it is.
     pub(super) fn is_running(&self) -> bool {
         self.gone.is_none()
+    }
+
+    /// Old processes that have not ended.
+    pub(super) fn living(&self) -> impl Iterator<Item = u32> + '_ {
+        let alive = self.old.iter().filter(|(_, ended)| ended.is_none());
+        alive.map(|(tgid, _)| *tgid)
     }
 
     /// Keeps a signal that came after T0.
@@ -206,13 +225,12 @@ impl Episode {
             return Takes::No;
         };
         let ended_ns = record.header.at_ns;
-        let superseded = matches!(self.gone, Some((at_ns, Over::Superseded)) if ended_ns >= at_ns);
-        if ended_ns < since.mono_ns || superseded {
+        if ended_ns < since.mono_ns || !self.is_told_of(owner, ended_ns) {
             return Takes::No;
         }
         let closer = record.closer_tgid;
         let by_old = self.old.contains_key(&closer);
-        let older = record.opened_at_ns <= since.mono_ns;
+        let older = record.opened_at_ns <= since.mono_ns && record.opened_at_ns >= self.floor_ns;
         let known = self.tabled.contains(owner);
         match self.scope {
             Scope::Process(tgid) if closer == tgid => Takes::Own,
@@ -258,13 +276,17 @@ impl Episode {
         if exit.kinship == Kinship::Controller as u8 {
             return is_stop;
         }
-        let is_new = exit.process.start_ns >= since.boot_ns || self.excluded.contains(&tgid);
+        if self.excluded.contains(&tgid) {
+            return false;
+        }
+        let start_ns = exit.process.start_ns;
+        let is_new = start_ns >= since.boot_ns;
         match self.scope {
             Scope::Process(own) if own != tgid => return false,
             Scope::Process(_) => {}
             _ if self.old.contains_key(&tgid) => {}
             _ if is_new => {
-                self.came(tgid);
+                self.came(tgid, start_ns);
                 return is_stop;
             }
             Scope::OldWorkers if !self.is_stop() && exit.kinship == Kinship::Owner as u8 => {
@@ -307,7 +329,7 @@ impl Episode {
                     continue;
                 }
                 if kin.start_ns >= since.boot_ns {
-                    self.came(tgid);
+                    self.came(tgid, kin.start_ns);
                     continue;
                 }
                 alive.insert(tgid);
@@ -346,9 +368,13 @@ impl Episode {
         }
     }
 
-    fn came(&mut self, tgid: u32) {
+    fn came(&mut self, tgid: u32, start_ns: u64) {
         if self.new.len() < PROCESSES_MAX {
             self.new.insert(tgid);
         }
+        let first_ns = self
+            .new_boot_ns
+            .map_or(start_ns, |known| known.min(start_ns));
+        self.new_boot_ns = Some(first_ns);
     }
 }

@@ -93,11 +93,6 @@ impl Lefts {
     pub(super) fn bitten(&self) -> u64 {
         self.bitten
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.order.len().max(self.by_cookie.len())
-    }
 }
 
 // === impl Early ===

@@ -7,7 +7,7 @@ use finwatch_common::{Phase, Process, Role, ServiceKey, SurveyRow, survey_kind};
 use super::{
     Drains, World,
     episode::{Episode, Over, Scope},
-    port::{Looked, Port},
+    port::{Looked, Port, is_open},
 };
 
 /// Most connections remembered that ended a moment ago: a look that began before may still show them.
@@ -190,7 +190,8 @@ fn rows_of<'a>(
             continue;
         }
         let owner = resolve(row.owner);
-        if episode.since.contains_key(&owner) {
+        let earlier = is_open(row) && row.opened_at_ns < episode.floor_ns;
+        if episode.since.contains_key(&owner) && !earlier {
             let key = row.service.in_phase(Phase::Steady);
             rows.entry(key).or_default().push((owner, row));
         }

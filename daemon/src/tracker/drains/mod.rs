@@ -5,12 +5,16 @@
 
 mod asks;
 mod assign;
+mod at_start;
 mod begin;
+mod deaths;
+mod end;
 mod episode;
 mod instances;
 mod left;
 mod look;
 mod names;
+mod plan;
 mod port;
 mod progress;
 mod starts;
@@ -23,15 +27,14 @@ use finwatch_common::{ListenerRecord, Process, ProcessEntry, ServiceKey, SurveyR
 use jiff::Timestamp;
 
 use self::{
-    asks::{Asks, Urgency},
-    begin::Deaths,
+    asks::Asks,
+    deaths::Deaths,
     episode::Episode,
     instances::Instances,
     left::{Early, Lefts},
     port::ListenersClosed,
     progress::Step,
     starts::Starts,
-    tell::Telling,
 };
 use super::Merger;
 use crate::{probe::Record, story};
@@ -306,7 +309,7 @@ impl Drains {
                 .since
                 .keys()
                 .any(|instance| self.instances.listening(instance, &key) > 0);
-            if others || !episode.since.contains_key(&went.owner) {
+            if others || !episode.is_told_of(&went.owner, at_ns) {
                 continue;
             }
             if let Some(port) = episode.ports.get_mut(&key) {
@@ -330,125 +333,18 @@ impl Drains {
             episode.table(&self.instances, now_ns);
         }
     }
-
-    /// Ends an episode and tells it.
-    fn end(&mut self, id: u64, now_ns: u64, world: &mut dyn World) {
-        if let Some(episode) = self.episodes.get_mut(&id) {
-            if episode.kind == story::DrainKind::Reload
-                && matches!(episode.gone, Some((_, episode::Over::Nothing)))
-            {
-                episode
-                    .ports
-                    .values_mut()
-                    .for_each(port::Port::forget_opened);
-            }
-        }
-        if let Some(episode) = self.episodes.get(&id) {
-            let told = tell::tell(episode, &self.telling(episode, now_ns, true), world);
-            for drain in told {
-                if self.ended.len() >= ENDED_MAX {
-                    self.ended.pop_front();
-                    self.drains_bitten += 1;
-                }
-                self.ended.push_back(drain);
-            }
-        }
-        self.close_episode(id);
-    }
-
-    /// Forgets an episode; the kernel's phase ends with the last one of an instance.
-    fn close_episode(&mut self, id: u64) {
-        let Some(episode) = self.episodes.remove(&id) else {
-            return;
-        };
-        self.lefts.forget(id);
-        for instance in episode.since.into_keys() {
-            let others = self
-                .episodes
-                .values()
-                .any(|e| e.since.contains_key(&instance) && !is_of_process(e));
-            if !others {
-                self.wanted.insert(Want::EndPhase { instance });
-            }
-        }
-    }
-
-    fn telling(&self, episode: &Episode, now_ns: u64, ended: bool) -> Telling<'_> {
-        Telling {
-            now_ns,
-            options: &self.options,
-            records_lost: self.lost().saturating_sub(episode.lost_before),
-            ended,
-        }
-    }
-
-    /// Records that never came, or came too late to be of use.
-    fn lost(&self) -> u64 {
-        self.lost_total.saturating_add(self.told_early)
-    }
-
-    fn find_room(&mut self) {
-        let ports = self.episodes.values().flat_map(|e| e.ports.values());
-        let remembered: usize = ports.map(port::Port::remembered).sum();
-        self.room = CONNECTIONS_MAX.saturating_sub(remembered);
-        if self.episodes.is_empty() {
-            self.recent.clear();
-        }
-    }
-
-    /// Says what is to be looked at, and when.
-    fn plan(&mut self, now_ns: u64) {
-        let mut looks: BTreeMap<u64, Urgency> = BTreeMap::new();
-        let mut table = Urgency::Lasting(u64::MAX);
-        for episode in self.episodes.values() {
-            table = table.min(urgency_of_table(episode, now_ns));
-            for (key, port) in &episode.ports {
-                let urgency = urgency_of_look(episode, port, now_ns);
-                let known = looks.entry(key.netns).or_insert(urgency);
-                *known = (*known).min(urgency);
-            }
-        }
-        for netns in self.looks.ask(&looks, now_ns) {
-            self.wanted.insert(Want::Look { netns });
-        }
-        let tables = BTreeMap::from([(0, table)]);
-        if !self.tables.ask(&tables, now_ns).is_empty() {
-            self.wanted.insert(Want::Processes);
-        }
-    }
 }
 
-fn is_of_process(episode: &Episode) -> bool {
-    matches!(episode.scope, episode::Scope::Process(_))
-}
-
-fn urgency_of_look(episode: &Episode, port: &port::Port, now_ns: u64) -> Urgency {
-    if !port.looked_at_all(&episode.since_mono()) {
-        return Urgency::First;
-    }
-    settling_or_lasting(episode, now_ns)
-}
-
-fn urgency_of_table(episode: &Episode, now_ns: u64) -> Urgency {
-    if episode.since.keys().any(|p| !episode.tabled.contains(p)) && !is_of_process(episode) {
-        return Urgency::First;
-    }
-    settling_or_lasting(episode, now_ns)
-}
-
-fn settling_or_lasting(episode: &Episode, now_ns: u64) -> Urgency {
-    let ending = episode.last_end_ns > episode.table_ns || episode.target_exit.is_some();
-    if episode.gone.is_some() || episode.doubtful || ending {
-        Urgency::Settling
-    } else {
-        Urgency::Lasting(now_ns.saturating_sub(episode.t0_ns()))
-    }
-}
-
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 pub(crate) mod scenario;
 #[cfg(test)]
+mod scenario_deaths_tests;
+#[cfg(test)]
 mod scenario_kernel;
+#[cfg(test)]
+mod scenario_processes;
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]

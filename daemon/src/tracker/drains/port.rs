@@ -3,15 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use finwatch_common::{
-    CloseRecord, Cut, Evidence, Process, ServiceKey, SurveyRow, close_flags, survey_kind,
+use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, survey_kind};
+
+use super::{
+    super::ClosedConnection, World, at_start::AtStart, instances::Instances, tally::Tally,
 };
-
-use super::{super::ClosedConnection, World, instances::Instances, tally::Tally};
 use crate::story::{Baseline, Service};
-
-/// A look that began later than this after T0 does not tell what was owed at T0.
-pub(super) const LOOK_LATE_NS: u64 = 1_000_000_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub(super) struct Port {
     /// Connections established after T0 and ended by new processes.
     pub(super) by_new: u64,
     open: HashMap<u64, u64>,
-    start: Start,
+    start: AtStart,
     look: LastLook,
 }
 
@@ -44,37 +41,6 @@ pub(super) struct ListenersClosed {
     pub(super) at_ns: u64,
     pub(super) by_exit: bool,
     pub(super) taken_over: bool,
-}
-
-/// What was open at T0.
-#[derive(Debug, Default)]
-struct Start {
-    /// When the first look at each instance began.
-    looked_ns: BTreeMap<Process, u64>,
-    late: bool,
-    open: HashMap<u64, AtStart>,
-    /// Ended before the first look, until that tells which of them it had seen.
-    before_look: HashMap<u64, Ended>,
-    /// Ended between T0 and the first look, or beyond the bound.
-    uncounted: u64,
-    /// Of these, how many owed an answer.
-    uncounted_owed: u64,
-}
-
-/// A connection that was open at T0.
-#[derive(Debug, Clone, Copy)]
-struct AtStart {
-    owed: bool,
-    seen: (u8, u32, u32),
-    /// A later look found it changed.
-    busy: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Ended {
-    at_ns: u64,
-    owner: Process,
-    owed: bool,
 }
 
 /// What the last look showed.
@@ -130,7 +96,7 @@ impl Port {
             of_target: Tally::default(),
             by_new: 0,
             open: HashMap::new(),
-            start: Start::default(),
+            start: AtStart::default(),
             look: LastLook::default(),
         }
     }
@@ -147,7 +113,7 @@ impl Port {
     ) {
         let record = &closed.record;
         self.open.remove(&record.cookie);
-        let owed_at_start = self.start.open.get(&record.cookie).is_some_and(|c| c.owed);
+        let owed_at_start = self.start.owed(record.cookie);
         if record.opened_at_ns <= since_ns {
             self.start.ended(record, owner, since_ns, room);
         }
@@ -160,7 +126,7 @@ impl Port {
     /// A new process ended the connection: it is none of the drain's.
     pub(super) fn close_by_new(&mut self, record: &CloseRecord, since_ns: u64) {
         self.open.remove(&record.cookie);
-        self.start.open.remove(&record.cookie);
+        self.start.forget(record.cookie);
         self.by_new += u64::from(record.opened_at_ns > since_ns);
     }
 
@@ -199,7 +165,7 @@ impl Port {
 
     /// Adds a port of another drain, which this one takes in.
     pub(super) fn absorb(&mut self, other: Self) {
-        self.start.uncounted += other.whole.older;
+        self.start.add(other.whole.older);
         self.whole.absorb(other.whole);
         self.by_new += other.by_new;
     }
@@ -210,11 +176,7 @@ impl Port {
         self.by_new = 0;
         self.open.clear();
         self.closed = None;
-        self.start = Start {
-            uncounted: self.whole.older,
-            late: true,
-            ..Start::default()
-        };
+        self.start = AtStart::default();
     }
 
     /// Takes that a process which goes on serving is no old one.
@@ -226,26 +188,12 @@ impl Port {
 
     /// Connections open at T0.
     pub(super) fn open_at_start(&self) -> u64 {
-        let Start {
-            open,
-            before_look,
-            uncounted,
-            ..
-        } = &self.start;
-        (open.len() + before_look.len()) as u64 + uncounted
+        self.start.count()
     }
 
     /// How many of them owed an answer; none when no look was taken in time.
     pub(super) fn owed_at_start(&self, since: &BTreeMap<Process, u64>) -> Option<u64> {
-        let Start {
-            looked_ns,
-            late,
-            open,
-            uncounted_owed,
-            ..
-        } = &self.start;
-        let in_time = !late && since.keys().all(|p| looked_ns.contains_key(p));
-        in_time.then(|| open.values().filter(|c| c.owed).count() as u64 + uncounted_owed)
+        self.start.count_owed(since)
     }
 
     /// Connections open at the last look and not ended since.
@@ -255,13 +203,14 @@ impl Port {
 
     /// Of these, those in which no look saw anything change since T0.
     pub(super) fn still_open_idle(&self) -> u64 {
-        let idle = |cookie| {
-            self.start
-                .open
-                .get(cookie)
-                .is_some_and(|c| !c.busy && !c.owed)
-        };
-        self.open.keys().filter(|cookie| idle(*cookie)).count() as u64
+        let cookies = self.open.keys();
+        cookies.filter(|c| self.start.is_idle(**c)).count() as u64
+    }
+
+    /// Of these, those in which a look saw a request that was not there at T0.
+    pub(super) fn still_open_asked(&self) -> u64 {
+        let cookies = self.open.keys();
+        cookies.filter(|c| self.start.is_asked(**c)).count() as u64
     }
 
     /// Of these, those that were established after T0, and when the last was.
@@ -282,7 +231,7 @@ impl Port {
 
     /// Whether each instance was looked at since its drain began.
     pub(super) fn looked_at_all(&self, since: &BTreeMap<Process, u64>) -> bool {
-        since.keys().all(|p| self.start.looked_ns.contains_key(p))
+        self.start.looked_at_all(since)
     }
 
     /// Whether the last look found a socket that listens.
@@ -309,7 +258,7 @@ impl Port {
 
     /// Connections remembered.
     pub(super) fn remembered(&self) -> usize {
-        self.open.len() + self.start.open.len() + self.start.before_look.len()
+        self.open.len() + self.start.remembered()
     }
 
     fn see_open(&mut self, look: &Looked<'_>, room: &mut usize) {
@@ -330,90 +279,8 @@ impl Port {
     }
 }
 
-// === impl Start ===
-
-impl Start {
-    fn ended(&mut self, record: &CloseRecord, owner: Process, since_ns: u64, room: &mut usize) {
-        let owed = owed_until_the_end(record, since_ns);
-        let at_ns = record.header.at_ns;
-        match self.looked_ns.get(&owner) {
-            Some(began_ns) if at_ns < *began_ns && !self.open.contains_key(&record.cookie) => {
-                self.uncounted += 1;
-                self.uncounted_owed += u64::from(owed);
-            }
-            // The first look would have shown it, had it been open: it was closing at T0.
-            Some(_) => {}
-            None if *room > 0 => {
-                *room -= 1;
-                self.before_look
-                    .insert(record.cookie, Ended { at_ns, owner, owed });
-            }
-            None => {
-                self.uncounted += 1;
-                self.uncounted_owed += u64::from(owed);
-            }
-        }
-    }
-
-    fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
-        let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
-            *since.1 <= look.began_ns && !known.contains_key(since.0)
-        };
-        let first: BTreeMap<Process, u64> = look
-            .since
-            .iter()
-            .filter(|since| is_new(*since, &self.looked_ns))
-            .map(|(instance, since_ns)| (*instance, *since_ns))
-            .collect();
-        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
-            let seen = (row.kind, row.a, row.b);
-            if let Some(known) = self.open.get_mut(&row.cookie) {
-                known.busy |= known.seen != seen;
-                continue;
-            }
-            let Some(since_ns) = first.get(owner) else {
-                continue;
-            };
-            if row.opened_at_ns > *since_ns {
-                continue;
-            }
-            let owed = row.kind == survey_kind::AWAITING;
-            if *room == 0 {
-                self.uncounted += 1;
-                self.uncounted_owed += u64::from(owed);
-                continue;
-            }
-            *room -= 1;
-            let connection = AtStart {
-                owed,
-                seen,
-                busy: false,
-            };
-            self.open.insert(row.cookie, connection);
-        }
-        for (instance, since_ns) in &first {
-            self.late |= look.began_ns > since_ns.saturating_add(LOOK_LATE_NS);
-            self.looked_ns.insert(*instance, look.began_ns);
-        }
-        let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);
-        self.before_look.retain(|cookie, ended| {
-            if !first.contains_key(&ended.owner) {
-                return true;
-            }
-            *room += 1;
-            if ended.at_ns < look.began_ns && !open.contains_key(cookie) {
-                uncounted += 1;
-                uncounted_owed += u64::from(ended.owed);
-            }
-            false
-        });
-        self.uncounted += uncounted;
-        self.uncounted_owed += uncounted_owed;
-    }
-}
-
 /// Connections in ESTABLISHED or CLOSE_WAIT.
-fn is_open(row: &SurveyRow) -> bool {
+pub(super) fn is_open(row: &SurveyRow) -> bool {
     matches!(row.kind, survey_kind::AWAITING | survey_kind::OPEN)
 }
 
@@ -422,12 +289,4 @@ fn rows_of<'a>(
     kind: u8,
 ) -> impl Iterator<Item = &'a (Process, &'a SurveyRow)> + use<'a> {
     look.rows.iter().filter(move |(_, row)| row.kind == kind)
-}
-
-/// Whether the request that was read before T0 never got its answer.
-fn owed_until_the_end(record: &CloseRecord, since_ns: u64) -> bool {
-    let unanswered = record.cut() == Some(Cut::Unanswered)
-        || matches!(record.evidence(), Some(Evidence::Silent | Evidence::Alert))
-        || record.flags & close_flags::ABANDONED != 0;
-    unanswered && record.last_read_ns <= since_ns
 }

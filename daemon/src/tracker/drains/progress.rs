@@ -10,8 +10,10 @@ use super::{
 };
 use crate::story::DrainKind;
 
-/// A reload that replaced nothing in this time replaces nothing.
+/// A lone process that replaced nothing in this time replaces nothing.
 pub(super) const RELOAD_NS: u64 = 5_000_000_000;
+/// The same with workers: a master may read its configuration, or load its program, for long before it forks.
+const RELOAD_WORKERS_NS: u64 = 60_000_000_000;
 /// A stop signal that changed nothing in this time is ignored.
 pub(super) const IGNORED_NS: u64 = 600_000_000_000;
 /// Processes that hold no socket for so long are done.
@@ -184,7 +186,12 @@ impl Episode {
     }
 
     fn find_nothing_replaced(&self, t0_ns: u64) -> Option<(u64, Over)> {
-        let until_ns = t0_ns.saturating_add(RELOAD_NS);
+        let limit_ns = if self.single {
+            RELOAD_NS
+        } else {
+            RELOAD_WORKERS_NS
+        };
+        let until_ns = t0_ns.saturating_add(limit_ns);
         let nothing = self.table_ns >= until_ns && self.new.is_empty();
         let itself = self.single && self.owner_serves;
         (self.nobody_ended() && (nothing || itself)).then_some((until_ns, Over::Nothing))

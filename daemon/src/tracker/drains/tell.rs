@@ -73,6 +73,10 @@ fn drain(
         processes,
         processes_ended,
         new_processes: episode.new.len() as u64,
+        first_new_process_at: episode.new_boot_ns.map(|boot_ns| {
+            let after_ns = boot_ns.saturating_sub(world.boot_ns(t0_ns));
+            world.wall(t0_ns.saturating_add(after_ns))
+        }),
         lived_on: over == Some(Over::LivedOn),
         last_close_at: port.whole.last_close_ns.map(|at_ns| world.wall(at_ns)),
         ended_at: telling.ended.then(|| world.wall(telling.now_ns)),
@@ -81,7 +85,7 @@ fn drain(
             None => port.open_at_start(),
         },
         awaiting_at_start: port.owed_at_start(&since).filter(|_| worker.is_none()),
-        asked_after_start: port.whole.asked_after,
+        asked_after_start: port.whole.asked_after + port.still_open_asked(),
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),
         served_by_new: port.by_new,

@@ -1,0 +1,204 @@
+//! What was open when a drain began: told by the first look, by what ended before it, and by nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+
+use finwatch_common::{CloseRecord, Cut, Evidence, Phase, Process, close_flags, survey_kind};
+
+use super::port::{Looked, is_open};
+
+/// A look that began later than this after T0 does not tell what was owed at T0.
+const LOOK_LATE_NS: u64 = 1_000_000_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct AtStart {
+    /// When the first look at each instance began.
+    looked_ns: BTreeMap<Process, u64>,
+    late: bool,
+    open: HashMap<u64, Opened>,
+    /// Ended before the first look, until that tells which of them it had seen.
+    before_look: HashMap<u64, Ended>,
+    /// Ended between T0 and the first look, or beyond the bound.
+    uncounted: u64,
+    /// Of these, how many owed an answer.
+    uncounted_owed: u64,
+}
+
+/// A connection that was open at T0.
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    owed: bool,
+    seen: (u8, u32, u32),
+    /// A later look found it changed.
+    busy: bool,
+    /// A later look found a new request.
+    asked: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    at_ns: u64,
+    owner: Process,
+    owed: bool,
+}
+
+// === impl AtStart ===
+
+impl AtStart {
+    /// Connections open at T0.
+    pub(super) fn count(&self) -> u64 {
+        (self.open.len() + self.before_look.len()) as u64 + self.uncounted
+    }
+
+    /// How many of them owed an answer; none when no look was taken in time.
+    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>) -> Option<u64> {
+        let owed = self.open.values().filter(|c| c.owed).count() as u64;
+        (!self.late && self.looked_at_all(since)).then_some(owed + self.uncounted_owed)
+    }
+
+    /// Whether a connection owed an answer at the first look.
+    pub(super) fn owed(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| c.owed)
+    }
+
+    /// Whether a connection owed nothing at T0, and no look saw it change since.
+    pub(super) fn is_idle(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| !c.busy && !c.owed)
+    }
+
+    /// Whether a look saw a request on a connection that was not there at T0.
+    pub(super) fn is_asked(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| c.asked)
+    }
+
+    /// Whether each instance was looked at since its drain began.
+    pub(super) fn looked_at_all(&self, since: &BTreeMap<Process, u64>) -> bool {
+        since.keys().all(|p| self.looked_ns.contains_key(p))
+    }
+
+    /// Connections remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.open.len() + self.before_look.len()
+    }
+
+    /// A connection was none of the drain's.
+    pub(super) fn forget(&mut self, cookie: u64) {
+        self.open.remove(&cookie);
+    }
+
+    /// Connections that were told of elsewhere.
+    pub(super) fn add(&mut self, connections: u64) {
+        self.uncounted += connections;
+    }
+
+    /// A connection of before T0 ended.
+    pub(super) fn ended(
+        &mut self,
+        record: &CloseRecord,
+        owner: Process,
+        since_ns: u64,
+        room: &mut usize,
+    ) {
+        let owed = owed_until_the_end(record, since_ns);
+        let at_ns = record.header.at_ns;
+        match self.looked_ns.get(&owner) {
+            Some(began_ns) if at_ns < *began_ns && !self.open.contains_key(&record.cookie) => {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+            }
+            // Open connections are shown of an instance in a phase only.
+            Some(_) if record.service.phase() == Some(Phase::Steady) => {
+                self.uncounted += u64::from(!self.open.contains_key(&record.cookie));
+            }
+            // The first look would have shown it, had it been open: it was closing at T0.
+            Some(_) => {}
+            None if *room > 0 => {
+                *room -= 1;
+                self.before_look
+                    .insert(record.cookie, Ended { at_ns, owner, owed });
+            }
+            None => {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+            }
+        }
+    }
+
+    /// Takes a look.
+    pub(super) fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
+        let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
+            *since.1 <= look.began_ns && !known.contains_key(since.0)
+        };
+        let first: BTreeMap<Process, u64> = look
+            .since
+            .iter()
+            .filter(|since| is_new(*since, &self.looked_ns))
+            .map(|(instance, since_ns)| (*instance, *since_ns))
+            .collect();
+        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
+            let seen = (row.kind, row.a, row.b);
+            if let Some(known) = self.open.get_mut(&row.cookie) {
+                known.see(seen);
+                continue;
+            }
+            let Some(since_ns) = first.get(owner) else {
+                continue;
+            };
+            if row.opened_at_ns > *since_ns {
+                continue;
+            }
+            let owed = row.kind == survey_kind::AWAITING;
+            if *room == 0 {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+                continue;
+            }
+            *room -= 1;
+            let connection = Opened {
+                owed,
+                seen,
+                busy: false,
+                asked: false,
+            };
+            self.open.insert(row.cookie, connection);
+        }
+        for (instance, since_ns) in &first {
+            self.late |= look.began_ns > since_ns.saturating_add(LOOK_LATE_NS);
+            self.looked_ns.insert(*instance, look.began_ns);
+        }
+        let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);
+        self.before_look.retain(|cookie, ended| {
+            if !first.contains_key(&ended.owner) {
+                return true;
+            }
+            *room += 1;
+            if ended.at_ns < look.began_ns && !open.contains_key(cookie) {
+                uncounted += 1;
+                uncounted_owed += u64::from(ended.owed);
+            }
+            false
+        });
+        self.uncounted += uncounted;
+        self.uncounted_owed += uncounted_owed;
+    }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn see(&mut self, now: (u8, u32, u32)) {
+        let (kind, asked, _) = self.seen;
+        let begun = kind == survey_kind::OPEN && now.0 == survey_kind::AWAITING;
+        self.asked |= begun || asked != now.1;
+        self.busy |= self.seen != now;
+        self.seen = now;
+    }
+}
+
+/// Whether the request that was read before T0 never got its answer.
+fn owed_until_the_end(record: &CloseRecord, since_ns: u64) -> bool {
+    let unanswered = record.cut() == Some(Cut::Unanswered)
+        || matches!(record.evidence(), Some(Evidence::Silent | Evidence::Alert))
+        || record.flags & close_flags::ABANDONED != 0;
+    unanswered && record.last_read_ns <= since_ns
+}
