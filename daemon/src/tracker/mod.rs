@@ -12,6 +12,7 @@ mod shelf;
 mod survey;
 mod time_wait;
 mod view;
+mod windows;
 
 pub use drains::{Drains, Input, Options, Want, World};
 pub use filter::{Filter, Pattern};
@@ -22,3 +23,4 @@ pub use settle::SettledRow;
 pub use survey::{Surveyed, Surveys};
 pub use time_wait::{MiniSockets, TimeWaits};
 pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
+pub use windows::{SERVICES_MAX, Windows};
