@@ -23,4 +23,4 @@ pub use settle::SettledRow;
 pub use survey::{Surveyed, Surveys};
 pub use time_wait::{MiniSockets, TimeWaits};
 pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
-pub use windows::Windows;
+pub use windows::{SERVICES_MAX, Windows};
