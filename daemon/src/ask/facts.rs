@@ -17,7 +17,7 @@ pub(super) fn add_drain(node: &mut Node, drain: &Drain, words: &Words) {
     add_likely(node, drain);
     add_closes(node, &drain.counts);
     add_resets(node, &drain.counts);
-    add_losses(node, &drain.counts);
+    add_losses(node, drain);
     add_listening(node, drain);
     add_end(node, drain);
     add_baseline(node, &drain.baseline);
@@ -81,6 +81,10 @@ fn add_beginning(node: &mut Node, drain: &Drain, words: &Words) {
     if let Some(worker) = drain.worker_pid {
         who.push_str(&format!("; only its worker {worker} ended"));
     }
+    let new_workers = drain.new_processes.max(drain.signs.new_workers);
+    if new_workers > 0 {
+        who.push_str(&format!("; {} since T0", count(new_workers, "new process")));
+    }
     node.fact("instance", who);
     node.fact("T0", words.full_time(drain.started_at));
     match &drain.signal {
@@ -142,7 +146,7 @@ fn add_start(node: &mut Node, drain: &Drain) {
 }
 
 fn add_likely(node: &mut Node, drain: &Drain) {
-    let likely = drain.signs.likely_cut;
+    let likely = drain.likely_cut.max(drain.signs.likely_cut);
     if likely > 0 {
         let connections = count(likely, "connection");
         let text = format!(
@@ -196,7 +200,8 @@ fn add_resets(node: &mut Node, counts: &Counts) {
     }
 }
 
-fn add_losses(node: &mut Node, counts: &Counts) {
+fn add_losses(node: &mut Node, drain: &Drain) {
+    let counts = &drain.counts;
     let unanswered = counts.unanswered;
     let total = unanswered.silent + unanswered.alert + unanswered.small;
     if total > 0 {
@@ -221,7 +226,11 @@ fn add_losses(node: &mut Node, counts: &Counts) {
             sending => format!(", {sending} while data was on its way"),
         };
         let died = count(counts.by_exit, "connection");
-        node.fact("ended by death", format!("{died}{sending}"));
+        let idle = match drain.idle_at_exit {
+            0 => String::new(),
+            idle => format!(", {idle} idle since T0"),
+        };
+        node.fact("ended by death", format!("{died}{sending}{idle}"));
     }
     if counts.abandoned > 0 {
         let gone = count(counts.abandoned, "client");
@@ -270,6 +279,10 @@ fn add_end(node: &mut Node, drain: &Drain) {
             "exit",
             format!("{}, {how}", after(exit.at, drain.started_at)),
         );
+    }
+    if drain.lived_on {
+        let text = "the old workers went, and it goes on listening with new ones";
+        node.fact("lived on", text);
     }
     if drain.processes_ended < drain.processes {
         let of = count(drain.processes, "process");

@@ -18,6 +18,10 @@ pub(super) const EXIT_COULD_NOT_ASK: u8 = 4;
 /// Where the daemon is, when nobody says.
 pub(super) const URL_ENV: &str = "FINWATCH_URL";
 
+/// What the help says of the exit codes.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes: 0 answered, 1 there is no such thing, 2 usage, 4 finwatch could not be asked";
+
 /// Flags of every such command.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Asking {

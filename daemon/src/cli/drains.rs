@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::asking::{Asking, Output, Slice, Which, mention};
+use super::asking::{Asking, EXIT_CODES, Output, Slice, Which, mention};
 use crate::{
     ask::{self, AskError, Words, drain_tree, drains_table},
     story::{Drain, DrainKind, Verdict},
@@ -13,7 +13,7 @@ use crate::{
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -28,6 +28,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 struct Show {
     /// Its id, or the beginning of it, or `latest`
     id: String,

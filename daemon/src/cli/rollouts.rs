@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    asking::{Asking, Output, Slice, Which, complain, mention, now, print},
+    asking::{Asking, EXIT_CODES, Output, Slice, Which, complain, mention, now, print},
     drains::VerdictArg,
 };
 use crate::{
@@ -26,7 +26,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -41,6 +41,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 struct Show {
     /// Its id, or the beginning of it, or `latest`
     id: String,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use super::asking::{Asking, Output, Which, mention};
+use super::asking::{Asking, EXIT_CODES, Output, Which, mention};
 use crate::{
     ask::{AskError, services_table},
     story::ServiceState,
@@ -12,6 +12,7 @@ use crate::{
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,

@@ -1,7 +1,7 @@
 //! Files, directories and disks that cannot be used: the daemon has a history all the same, and nothing that was
 //! written is lost or thrown away unsaid.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use super::{
     disk::FILE,

@@ -8,7 +8,7 @@ use std::{
 
 use super::commands::{finwatch, run};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "daemon",
     "watch",
     "services",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 11] = [
     "deploy",
     "config",
     "doctor",
+    "explain",
     "completions",
     "man",
 ];
