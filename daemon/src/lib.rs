@@ -1,6 +1,7 @@
 //! finwatch: the stages of the daemon, wired in the order in which data flows.
 
 pub mod accounts;
+mod ask;
 pub mod attribution;
 pub mod chronicle;
 pub mod cli;

@@ -5,10 +5,14 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use finwatch::cli::Cli;
 
 fn main() -> ExitCode {
-    match finwatch::cli::Cli::parse().run() {
+    let cli = match Cli::typed() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli.run() {
         Ok(code) => code,
         Err(error) => {
             // Where standard error is closed there is nobody left to tell.

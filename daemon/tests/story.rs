@@ -3,6 +3,9 @@
 
 mod story {
     mod api;
+    mod commands;
+    mod gate;
+    mod pages;
     mod schema;
     mod server;
 }

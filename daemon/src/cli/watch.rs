@@ -239,7 +239,7 @@ impl From<CutArg> for Cuts {
 }
 
 /// Times as people write them; a bare number is taken for seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(secs) = text.parse() {
         return positive(Duration::from_secs(secs));
     }

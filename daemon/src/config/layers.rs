@@ -98,7 +98,10 @@ pub fn from_env(vars: impl IntoIterator<Item = (String, String)>) -> (Layer, Vec
     for (name, value) in vars {
         if let Some(key) = KEYS.iter().find(|key| key.env == name) {
             layer.insert(key.name, typed(key, &value, Origin::Env(key.env)));
-        } else if name.starts_with("FINWATCH_") && name != CONFIG_ENV && !set_by_kubernetes(&name) {
+        } else if name.starts_with("FINWATCH_")
+            && !OF_COMMANDS.contains(&name.as_str())
+            && !set_by_kubernetes(&name)
+        {
             unknown.push(name);
         }
     }
@@ -108,6 +111,9 @@ pub fn from_env(vars: impl IntoIterator<Item = (String, String)>) -> (Layer, Vec
 
 /// The environment variable that names the file.
 pub const CONFIG_ENV: &str = "FINWATCH_CONFIG";
+
+/// Variables that are no settings: what other commands read may be set where the daemon runs.
+const OF_COMMANDS: [&str; 3] = [CONFIG_ENV, "FINWATCH_URL", "FINWATCH_TOKEN"];
 
 /// Kubernetes sets these in every pod beside a service that is called `finwatch`.
 pub(super) fn set_by_kubernetes(name: &str) -> bool {

@@ -390,4 +390,6 @@ fn close<T: Kept>(shelf: &mut Shelf<T>, found: Vec<T>, now: Timestamp) -> Vec<T>
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

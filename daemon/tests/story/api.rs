@@ -21,7 +21,7 @@ fn paths(document: &Value) -> Vec<(String, String)> {
         let id = if path.contains("rollouts") {
             "r-20261122T171000-nginx"
         } else {
-            "d-20261122T171000-443-2400"
+            "1a2043c7240-2400-443"
         };
         (path.to_owned(), path.replace("{id}", id))
     };
@@ -190,10 +190,10 @@ fn ids(server: &Server, list: &str, query: &str) -> Vec<String> {
 #[test]
 fn lists_hold_what_was_asked_for() {
     let server = Server::start(Told::sample());
-    const LIVE: &str = "d-20261122T181500-8080-3300";
-    const CRASH: &str = "d-20261122T180000-8080-3100";
-    const CLEAN: &str = "d-20261122T171000-443-2400";
-    const CUT: &str = "d-20261122T165201-443-1200";
+    const LIVE: &str = "1a20477f4a0-3300-8080";
+    const CRASH: &str = "1a2046a3900-3100-8080";
+    const CLEAN: &str = "1a2043c7240-2400-443";
+    const CUT: &str = "1a2042bfc62-1200-443";
     for (query, wanted) in [
         ("", &[LIVE, CRASH, CLEAN, CUT][..]),
         ("?workload=nginx", &[CLEAN, CUT]),
@@ -208,7 +208,7 @@ fn lists_hold_what_was_asked_for() {
         ("?state=running", &[LIVE]),
         ("?since=2026-11-22T17%3A10%3A00Z", &[LIVE, CRASH, CLEAN]),
         ("?since=2026-11-22T17:10:00.001Z", &[LIVE, CRASH]),
-        ("?id=d-20261122T17", &[CLEAN]),
+        ("?id=1a2043c72", &[CLEAN]),
     ] {
         assert_eq!(ids(&server, "drains", query), wanted, "{query}");
     }
@@ -291,17 +291,14 @@ fn one_that_ends_while_the_list_is_told_comes_once() {
 #[test]
 fn an_id_that_is_not_there_is_answered_with_the_nearest() {
     let server = Server::start(Told::sample());
-    let answer = server.get("/v1/drains/d-20261122T165201-443-1201");
+    let answer = server.get("/v1/drains/1a2042bfc62-1201-443");
     assert_eq!(
         (answer.status, answer.content_type.as_str()),
         (404, "application/problem+json")
     );
     let problem: Value = serde_json::from_str(&answer.body).expect("JSON");
-    assert_eq!(
-        problem["title"],
-        "there is no drain `d-20261122T165201-443-1201`"
-    );
-    assert_eq!(problem["allowed"][0], "d-20261122T165201-443-1200");
+    assert_eq!(problem["title"], "there is no drain `1a2042bfc62-1201-443`");
+    assert_eq!(problem["allowed"][0], "1a2042bfc62-1200-443");
     for path in [
         "/v1/rollouts/x%2Fy%20z",
         "/v1/rollouts/%ff",

@@ -38,6 +38,10 @@ const CONFINED: &[Confined] = &[
         to: &["daemon/src/http/", "daemon/src/http.rs"],
     },
     Confined {
+        krate: "redb",
+        to: &["daemon/src/store/"],
+    },
+    Confined {
         krate: "kube",
         to: &[
             "daemon/src/deploy/kubernetes",

@@ -1,0 +1,154 @@
+//! `finwatch drains`: what stops, reloads and deaths did, one line each, or everything of one.
+
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use serde::Deserialize;
+
+use super::asking::{Asking, EXIT_CODES, Output, Slice, Which, mention};
+use crate::{
+    ask::{self, AskError, Words, drain_tree, drains_table},
+    story::{Drain, DrainKind, Verdict},
+};
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything of one drain
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+struct Show {
+    /// Its id, or the beginning of it, or `latest`
+    id: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    slice: Slice,
+
+    /// Only with this verdict
+    #[arg(long, value_name = "VERDICT", value_parser = VerdictArg::parser())]
+    verdict: Option<String>,
+
+    /// Only drains that began so
+    #[arg(short, long, value_enum)]
+    kind: Option<KindArg>,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Verdicts as they are typed.
+pub(super) struct VerdictArg;
+
+impl VerdictArg {
+    pub(super) fn parser() -> clap::builder::PossibleValuesParser {
+        Verdict::ALL.map(Verdict::as_str).into()
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindArg {
+    Stop,
+    Reload,
+    Kill,
+    Crash,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    drains: Vec<Drain>,
+    more: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Some(Command::Show(show)) => show.asking.finish(show.ask()),
+        None => args.list.run(),
+    }
+}
+
+// === impl Show ===
+
+impl Show {
+    fn ask(&self) -> Result<String, AskError> {
+        let Self { id, asking } = self;
+        let client = asking.client();
+        let value = ask::find_drain(&client, id)?.to_string();
+        match asking.output {
+            Output::Json => Ok(value + "\n"),
+            Output::Table => {
+                let drain = client.understand("/v1/drains", &value)?;
+                Ok(drain_tree(&drain, &Words::local()))
+            }
+        }
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let Self {
+            which,
+            slice,
+            verdict,
+            kind,
+            asking,
+        } = self;
+        let mut query = which.query();
+        slice.add_to(&mut query);
+        query.extend(verdict.clone().map(|verdict| ("verdict", verdict)));
+        query.extend(kind.map(|kind| ("kind", DrainKind::from(kind).as_str().to_owned())));
+        let client = asking.client();
+        let ask = || -> Result<(String, Page), AskError> {
+            let text = client.text("/v1/drains", &query)?;
+            let page = client.understand("/v1/drains", &text)?;
+            Ok((text, page))
+        };
+        let (text, page) = match ask() {
+            Ok(answer) => answer,
+            Err(error) => return asking.finish(Err(error)),
+        };
+        if asking.output == Output::Json {
+            return asking.finish(Ok(text + "\n"));
+        }
+        if page.drains.is_empty() {
+            mention("no drains")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let printed = asking.finish(Ok(drains_table(&page.drains, &Words::local())));
+        if page.more {
+            mention("there are more; --limit shows them")?;
+        }
+        printed
+    }
+}
+
+impl From<KindArg> for DrainKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Stop => Self::Stop,
+            KindArg::Reload => Self::Reload,
+            KindArg::Kill => Self::Kill,
+            KindArg::Crash => Self::Crash,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `finwatch rollouts`: what deploys and signals did, one line each, followed as it happens, or as the tree of one.
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    asking::{Asking, EXIT_CODES, Output, Slice, Which, complain, mention, now, print},
+    drains::VerdictArg,
+};
+use crate::{
+    ask::{self, AskError, Client, Query, Words, rollout_tree, rollouts_table},
+    story::Rollout,
+};
+
+/// How often a list that is watched is asked for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything of one rollout: what was announced, its drains, their findings with evidence and remedy
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+struct Show {
+    /// Its id, or the beginning of it, or `latest`
+    id: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    slice: Slice,
+
+    /// Only with this verdict
+    #[arg(long, value_name = "VERDICT", value_parser = VerdictArg::parser())]
+    verdict: Option<String>,
+
+    /// Go on until Ctrl-C: on a terminal the list is drawn anew each second, elsewhere whenever it changes; with `-o json`
+    /// one line for each rollout that is new or has changed
+    #[arg(long)]
+    watch: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    rollouts: Vec<Value>,
+    more: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Some(Command::Show(show)) => show.asking.finish(show.ask()),
+        None if args.list.watch => args.list.watch(),
+        None => args.list.once(),
+    }
+}
+
+// === impl Show ===
+
+impl Show {
+    fn ask(&self) -> Result<String, AskError> {
+        let Self { id, asking } = self;
+        let client = asking.client();
+        let value = ask::find_rollout(&client, id)?.to_string();
+        match asking.output {
+            Output::Json => Ok(value + "\n"),
+            Output::Table => {
+                let rollout = client.understand("/v1/rollouts", &value)?;
+                Ok(rollout_tree(&rollout, &Words::local()))
+            }
+        }
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn query(&self) -> Query {
+        let Self {
+            which,
+            slice,
+            verdict,
+            ..
+        } = self;
+        let mut query = which.query();
+        slice.add_to(&mut query);
+        query.extend(verdict.clone().map(|verdict| ("verdict", verdict)));
+        query
+    }
+
+    fn once(&self) -> anyhow::Result<ExitCode> {
+        let client = self.asking.client();
+        let text = match client.text("/v1/rollouts", &self.query()) {
+            Ok(text) => text,
+            Err(error) => return self.asking.finish(Err(error)),
+        };
+        if self.asking.output == Output::Json {
+            return print(&(text + "\n"));
+        }
+        let understood = client.understand(PATH, &text).and_then(|page: Page| {
+            let rollouts = understood(&client, &page.rollouts)?;
+            Ok((rollouts, page.more))
+        });
+        let (rollouts, more) = match understood {
+            Ok(understood) => understood,
+            Err(error) => return self.asking.finish(Err(error)),
+        };
+        if rollouts.is_empty() {
+            mention("no rollouts")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let printed = print(&rollouts_table(&rollouts, &Words::local()));
+        if more {
+            mention("there are more; --limit shows them")?;
+        }
+        printed
+    }
+
+    /// A daemon that is gone for a while, as in its own restart, ends nothing; one that never was there does.
+    fn watch(&self) -> anyhow::Result<ExitCode> {
+        let client = self.asking.client();
+        let words = Words::local();
+        let mut shown: Vec<Value> = Vec::new();
+        let mut reached = false;
+        let mut lost = false;
+        loop {
+            match client.ask::<Page>(PATH, &self.query()) {
+                Ok(page) => {
+                    let drawn = self.draw(&client, &words, &page.rollouts, &shown, reached);
+                    match drawn {
+                        Ok(text) => print_watched(&text)?,
+                        Err(error) => return self.asking.finish(Err(error)),
+                    }
+                    shown = page.rollouts;
+                    (reached, lost) = (true, false);
+                }
+                Err(error @ AskError::Unreachable { .. }) if reached => {
+                    if !std::mem::replace(&mut lost, true) {
+                        complain(error)?;
+                    }
+                }
+                Err(error) => return self.asking.finish(Err(error)),
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn draw(
+        &self,
+        client: &Client,
+        words: &Words,
+        page: &[Value],
+        shown: &[Value],
+        again: bool,
+    ) -> Result<String, AskError> {
+        if self.asking.output == Output::Json {
+            let changed = page.iter().rev().filter(|value| !shown.contains(value));
+            return Ok(changed.map(|value| format!("{value}\n")).collect());
+        }
+        let rollouts = understood(client, page)?;
+        let table = rollouts_table(&rollouts, words);
+        if io::stdout().is_terminal() {
+            let time = words.time(now());
+            return Ok(format!(
+                "{CLEAR}{time}, every second, Ctrl-C ends\n\n{table}"
+            ));
+        }
+        Ok(match again {
+            true if page == shown => String::new(),
+            true => format!("\n{table}"),
+            false => table,
+        })
+    }
+}
+
+const PATH: &str = "/v1/rollouts";
+
+fn understood(client: &Client, values: &[Value]) -> Result<Vec<Rollout>, AskError> {
+    let values = values.iter();
+    values
+        .map(|value| client.understand(PATH, &value.to_string()))
+        .collect()
+}
+
+/// Who reads may have gone: that ends a watch, and is no mistake.
+fn print_watched(text: &str) -> anyhow::Result<()> {
+    use io::Write as _;
+
+    let mut out = anstream::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        return Err(anyhow::Error::new(error).context("cannot print the rollouts"));
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `finwatch verdict`: the gate of a pipeline. Its exit code is what it is for, so every way out has one of its
+//! own.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::asking::{Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, moment, now, print};
+use crate::{
+    ask::{AskError, Gate, Passed, Wanted, WatchesTime, Words, verdict_report},
+    story::Verdict,
+};
+
+const EXIT_PASS: u8 = 0;
+const EXIT_FAIL: u8 = 1;
+const EXIT_WARN: u8 = 2;
+const EXIT_INCONCLUSIVE: u8 = 3;
+/// The command line cannot be understood. Not clap's 2, which says `warn` here.
+pub(super) const EXIT_USAGE: u8 = 64;
+
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(500);
+/// What began so long before the wait is still meant: a step `deploy; finwatch verdict --wait` asks after the fact.
+const BEFORE_WAIT: SignedDuration = SignedDuration::from_mins(1);
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without --rollout, the newest rollout is judged that fits; one that is not over goes before those that are.
+
+Exit codes:
+   0  pass; or warn, without --fail-on-warn
+   1  fail: clients lost something
+   2  warn, with --fail-on-warn
+   3  inconclusive: nothing was found or it was not over in time, or too little was seen to tell
+   4  finwatch could not be asked
+  64  the command line cannot be understood
+
+In a pipeline, so that no earlier rollout can be taken for this one:
+  since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  kubectl rollout restart deployment/checkout
+  finwatch verdict --workload checkout --since $since --wait 5m")]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+
+    /// This rollout: its id, or the beginning of it, or `latest`
+    #[arg(long, value_name = "ID", conflicts_with_all = ["workload", "namespace", "port", "since"])]
+    rollout: Option<String>,
+
+    /// Only a rollout that began then or later: 2026-11-22T16:52:01Z, or so long ago: 15m [default: with --wait one minute
+    /// ago, else any time]
+    #[arg(short, long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+
+    /// Wait for the rollout to begin and to end, so long at most: 30s, 5m, 1h [without a duration: 5m]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        default_missing_value = "5m",
+        value_parser = super::watch::parse_duration
+    )]
+    wait: Option<Duration>,
+
+    /// Let a warning end with 2; otherwise it passes with 0
+    #[arg(long)]
+    fail_on_warn: bool,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Never fails with the 1 that says `fail`.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let passed = match ask(args) {
+        Ok(passed) => passed,
+        Err(error) => {
+            let code = match error {
+                AskError::Several { .. } => EXIT_USAGE,
+                _ => EXIT_COULD_NOT_ASK,
+            };
+            complain(error)?;
+            return Ok(ExitCode::from(code));
+        }
+    };
+    let code = exit_code(passed.verdict, args.fail_on_warn);
+    if let Err(error) = tell(args, &passed, code) {
+        // Nobody could read the verdict, and the code still says it, but for a pass.
+        complain(error)?;
+        return Ok(ExitCode::from(if code == EXIT_PASS {
+            EXIT_COULD_NOT_ASK
+        } else {
+            code
+        }));
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn ask(args: &Args) -> Result<Passed, AskError> {
+    let Args {
+        which,
+        rollout,
+        since,
+        wait,
+        asking,
+        fail_on_warn: _,
+    } = args;
+    let words = Words::local();
+    let wanted = match rollout {
+        Some(id) => Wanted::Rollout(id.clone()),
+        None => Wanted::Newest {
+            query: which.query(),
+            since: since.or_else(|| wait.and_then(|_| now().checked_sub(BEFORE_WAIT).ok())),
+            called: called(which),
+        },
+    };
+    let gate = Gate {
+        client: &asking.client(),
+        wanted,
+        patience: wait.unwrap_or_default(),
+        words: &words,
+    };
+    let mut stopwatch = Stopwatch {
+        began: Instant::now(),
+        patience: wait.unwrap_or_default(),
+        shows: io::stderr().is_terminal(),
+        written: false,
+    };
+    let passed = gate.pass(&mut stopwatch);
+    stopwatch.clear();
+    passed
+}
+
+fn called(which: &Which) -> String {
+    let Which {
+        workload,
+        namespace,
+        port,
+    } = which;
+    let mut called = "rollout".to_owned();
+    if let Some(workload) = workload {
+        called.push_str(&format!(" of {workload}"));
+    }
+    if let Some(namespace) = namespace {
+        called.push_str(&format!(" in namespace {namespace}"));
+    }
+    if let Some(port) = port {
+        called.push_str(&format!(" on port {port}"));
+    }
+    called
+}
+
+fn exit_code(verdict: Verdict, fail_on_warn: bool) -> u8 {
+    match verdict {
+        Verdict::Pass => EXIT_PASS,
+        Verdict::Warn if fail_on_warn => EXIT_WARN,
+        Verdict::Warn => EXIT_PASS,
+        Verdict::Fail => EXIT_FAIL,
+        Verdict::Inconclusive => EXIT_INCONCLUSIVE,
+    }
+}
+
+fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
+    let text = match args.asking.output {
+        Output::Json => {
+            let rollout = passed.rollout.as_ref().map(|(value, _)| value);
+            let said = json!({
+                "verdict": passed.verdict.as_str(),
+                "exit_code": code,
+                "reason": passed.reason,
+                "rollout": rollout,
+            });
+            format!("{said}\n")
+        }
+        Output::Table => verdict_report(passed, args.fail_on_warn),
+    };
+    print(&text).map(drop)
+}
+
+/// The real clock, and a line on a terminal that says what is waited for.
+struct Stopwatch {
+    began: Instant,
+    patience: Duration,
+    shows: bool,
+    written: bool,
+}
+
+// === impl Stopwatch ===
+
+impl WatchesTime for Stopwatch {
+    fn passed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn wait(&mut self, waiting_for: &str) {
+        if self.shows {
+            let left = self.patience.saturating_sub(self.passed()).as_secs();
+            // Progress is a courtesy: where it cannot be written, nothing is lost.
+            let _written = write!(
+                io::stderr(),
+                "\r\x1b[Kwaiting for {waiting_for}, {left} s left"
+            );
+            self.written = true;
+        }
+        let left = self.patience.saturating_sub(self.passed());
+        std::thread::sleep(PAUSE.min(left).max(Duration::from_millis(1)));
+    }
+}
+
+impl Stopwatch {
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.written) {
+            let _written = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

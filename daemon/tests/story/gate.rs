@@ -1,0 +1,248 @@
+//! `finwatch verdict`: each way out has its code, and waiting ends with what happens.
+
+use std::{
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use finwatch::story::{RolloutState, Verdict};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    commands::{Ran, assert_expected, finwatch, run},
+    server::{Server, Told},
+};
+
+fn verdict(server: &Server, args: &[&str]) -> Ran {
+    run(finwatch(&["verdict", "--url", &server.url()]).args(args))
+}
+
+fn waiting(server: &Server, args: &[&str]) -> Child {
+    finwatch(&["verdict", "--url", &server.url()])
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs")
+}
+
+fn end_of(child: Child) -> Ran {
+    let output = child.wait_with_output().expect("its end");
+    Ran {
+        code: output.status.code().expect("it was not killed"),
+        out: String::from_utf8(output.stdout).expect("UTF-8"),
+        err: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+fn with_verdict(verdict: Verdict) -> Told {
+    let mut told = Told::sample();
+    told.rollouts.drain(..2);
+    told.rollouts[0].verdict = verdict;
+    told
+}
+
+#[test]
+fn each_verdict_has_its_code() {
+    for (judged, flags, code) in [
+        (Verdict::Pass, &[][..], 0),
+        (Verdict::Fail, &[], 1),
+        (Verdict::Warn, &[], 0),
+        (Verdict::Warn, &["--fail-on-warn"], 2),
+        (Verdict::Pass, &["--fail-on-warn"], 0),
+        (Verdict::Inconclusive, &[], 3),
+    ] {
+        let server = Server::start(with_verdict(judged));
+        let ran = verdict(&server, flags);
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (code, ""),
+            "{judged:?} {flags:?}"
+        );
+        let word = judged.as_str().to_uppercase();
+        assert!(ran.out.starts_with(&word), "{}", ran.out);
+        let json = verdict(&server, &[flags, &["-o", "json"]].concat());
+        let said: Value = serde_json::from_str(&json.out).expect("JSON");
+        assert_eq!((json.code, &said["exit_code"]), (code, &Value::from(code)));
+        assert_eq!(said["verdict"], judged.as_str());
+        assert_eq!(said["rollout"]["id"], "r-20261122T165158-nginx");
+    }
+}
+
+#[test]
+fn what_is_said_is_as_expected() {
+    let server = Server::start(Told::sample());
+    for (name, args, code) in [
+        ("verdict-fail.txt", &["--rollout", "r-20261122T1651"][..], 1),
+        (
+            "verdict-pass.txt",
+            &["--workload", "nginx", "--since", "2026-11-22T17:00:00Z"],
+            0,
+        ),
+        ("verdict-running.txt", &["-w", "checkout"], 3),
+        (
+            "verdict-nothing.txt",
+            &["-w", "payments", "-n", "shop", "-p", "9090"],
+            3,
+        ),
+        ("verdict-unknown.txt", &["--rollout", "zzz"], 3),
+    ] {
+        let ran = verdict(&server, args);
+        assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{args:?}");
+        assert_expected(name, &ran.out);
+    }
+    let mut told = with_verdict(Verdict::Warn);
+    told.rollouts[0].drains.clear();
+    told.rollouts[0].findings.remove(0);
+    told.rollouts[0].counts = Default::default();
+    let server = Server::start(told);
+    assert_expected("verdict-warn.txt", &verdict(&server, &[]).out);
+    let mut told = with_verdict(Verdict::Inconclusive);
+    told.rollouts[0].interrupted = true;
+    let server = Server::start(told);
+    assert_expected("verdict-interrupted.txt", &verdict(&server, &[]).out);
+}
+
+#[test]
+fn the_newest_that_fits_is_judged() {
+    let server = Server::start(Told::sample());
+    assert_eq!(
+        verdict(&server, &["-w", "nginx"]).code,
+        0,
+        "the reload passed"
+    );
+    let ran = verdict(
+        &server,
+        &["-w", "nginx", "--since", "2026-11-22T17:10:00.001Z"],
+    );
+    assert_eq!(ran.code, 3, "nothing since: {}", ran.out);
+    assert_eq!(verdict(&server, &[]).code, 3, "one is running");
+}
+
+#[test]
+fn usage_is_not_taken_for_a_verdict() {
+    let server = Server::start(Told::sample());
+    for args in [
+        &["--nonsense"][..],
+        &["--wait", "soon"],
+        &["--rollout", "x", "--workload", "y"],
+        &["--port", "0"],
+        &["--url", "ftp://x"],
+        &["--rollout", "r-2"],
+    ] {
+        let ran = verdict(&server, args);
+        assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{args:?}");
+        assert!(ran.err.starts_with("error: "), "{}", ran.err);
+    }
+    assert_eq!(run(&mut finwatch(&["verdict", "--help"])).code, 0);
+    assert_eq!(run(&mut finwatch(&["rollouts", "--nonsense"])).code, 2);
+}
+
+#[test]
+fn waiting_ends_when_the_rollout_does() {
+    let server = Server::start(Told::nothing());
+    let child = waiting(&server, &["--workload", "checkout", "--wait", "30s"]);
+    std::thread::sleep(Duration::from_millis(700));
+    let mut rollout = Told::sample().rollouts.remove(0);
+    let began = Timestamp::now();
+    rollout.started_at = began;
+    server.told().rollouts.push(rollout.clone());
+    std::thread::sleep(Duration::from_millis(1_200));
+    // It is followed by its id: one of another workload does not end the wait, nor a newer one of its own.
+    let mut newer = rollout.clone();
+    newer.id = "newer".to_owned();
+    newer.state = RolloutState::Ended;
+    newer.verdict = Verdict::Pass;
+    server.told().rollouts.push(newer);
+    std::thread::sleep(Duration::from_millis(700));
+    {
+        let mut told = server.told();
+        told.rollouts[0].state = RolloutState::Ended;
+        told.rollouts[0].ended_at = Some(Timestamp::now());
+        told.rollouts[0].verdict = Verdict::Fail;
+    }
+    let ended = Instant::now();
+    let ran = end_of(child);
+    assert!(ended.elapsed() < Duration::from_secs(5));
+    assert_eq!(ran.code, 1, "{} {}", ran.out, ran.err);
+    assert!(
+        ran.out.contains("rollout r-20261122T181458-checkout"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.err, "", "no progress where there is no terminal");
+}
+
+#[test]
+fn what_began_up_to_a_minute_before_the_wait_is_meant_and_nothing_older() {
+    let mut told = Told::sample();
+    told.rollouts.truncate(2);
+    let now = Timestamp::now();
+    told.rollouts[0].state = RolloutState::Ended;
+    told.rollouts[0].verdict = Verdict::Pass;
+    told.rollouts[0].started_at = now - jiff::SignedDuration::from_secs(50);
+    told.rollouts[1].started_at = now - jiff::SignedDuration::from_secs(70);
+    let server = Server::start(told);
+    assert_eq!(
+        verdict(&server, &["-w", "checkout", "--wait", "20s"]).code,
+        0
+    );
+    let began = Instant::now();
+    let ran = verdict(&server, &["-w", "nginx", "--wait", "1s"]);
+    assert_eq!(ran.code, 3, "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("waited 1.0 s for rollout of nginx that began after "),
+        "{}",
+        ran.out
+    );
+    assert!((1..5).contains(&began.elapsed().as_secs()));
+}
+
+#[test]
+fn one_that_is_still_running_at_the_end_is_inconclusive() {
+    let server = Server::start(Told::sample());
+    let ran = verdict(&server, &["--rollout", "latest", "--wait", "1s"]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.out
+            .contains("rollout r-20261122T181458-checkout is still running after 1.0 s"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_daemon_that_goes_while_waited_for_may_come_back_and_else_could_not_be_asked() {
+    let server = Server::start(Told::nothing());
+    let child = waiting(&server, &["-w", "checkout", "--wait", "3s"]);
+    std::thread::sleep(Duration::from_millis(800));
+    drop(server);
+    let ran = end_of(child);
+    assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{}", ran.err);
+    assert!(
+        ran.err.contains("cannot ask finwatch at http://127.0.0.1:"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_rollout_that_was_merged_into_another_is_looked_for_again() {
+    let mut told = Told::sample();
+    told.rollouts.truncate(1);
+    told.rollouts[0].started_at = Timestamp::now();
+    let server = Server::start(told);
+    let child = waiting(&server, &["-w", "checkout", "--wait", "20s"]);
+    std::thread::sleep(Duration::from_millis(800));
+    {
+        let mut told = server.told();
+        told.rollouts[0].id = "announced-later".to_owned();
+        told.rollouts[0].state = RolloutState::Ended;
+        told.rollouts[0].verdict = Verdict::Pass;
+    }
+    let ran = end_of(child);
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
+    assert!(ran.out.contains("rollout announced-later"), "{}", ran.out);
+}
