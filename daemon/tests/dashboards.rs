@@ -71,7 +71,10 @@ fn every_metric_that_is_asked_for_is_exposed() {
     for metric in metrics(&rules) {
         check(metric);
     }
-    check(&read("dashboards/rules_test.yaml"));
+    let tests = read("dashboards/rules_test.yaml");
+    for series in tests.lines().filter(|line| line.contains("series: ")) {
+        check(series);
+    }
     assert!(asked > 50, "{asked} names were found");
 }
 
