@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,6 +14,7 @@ use finwatch_common::{Cell, ListenerRecord, Role, ServiceKey, SurveyRow, survey_
 use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
+    deploy::{Outcome, Tallies},
     probe::{Losses, MapStats, ProgramStats, Reading},
     story::{Service, Source, StoryBook, StoryFigures},
     tracker::{Gauges, Ledger, Limits, SeriesLabels, Surveys, TimeWaits, View},
@@ -89,7 +90,7 @@ pub struct Snapshot {
     /// Drains and rollouts.
     pub story: StoryFigures,
     /// Deploy events that were sent, by source and result; zeroes included.
-    pub deploy_events: Vec<(Source, &'static str, u64)>,
+    pub deploy_events: Vec<(Source, Outcome, u64)>,
 }
 
 /// What the last look at the network namespaces found.
@@ -108,6 +109,7 @@ pub struct Accounts<K> {
     books: Mutex<Books>,
     /// Apart from the books: the story is told while the kernel's maps are read.
     story: Mutex<StoryBook>,
+    deploys: OnceLock<Arc<Tallies>>,
     failed_readings: AtomicU64,
     /// Records taken from the ring buffer.
     pub records: RecordTallies,
@@ -139,6 +141,7 @@ impl<K: Kernel> Accounts<K> {
                 listener_records_lost: 0,
             }),
             story: Mutex::new(StoryBook::default()),
+            deploys: OnceLock::new(),
             failed_readings: AtomicU64::new(0),
             records: RecordTallies::default(),
         }
@@ -180,13 +183,21 @@ impl<K: Kernel> Accounts<K> {
             failed_readings: load(&self.failed_readings),
             namespaces,
             story: self.story().figures().clone(),
-            deploy_events: Vec::new(),
+            deploy_events: match self.deploys.get() {
+                Some(tallies) => tallies.each().collect(),
+                None => Tallies::default().each().collect(),
+            },
         }
     }
 
     /// Where the story is told to: how drains and rollouts ended.
     pub fn story(&self) -> MutexGuard<'_, StoryBook> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says where deploy events are counted; before, every such counter is zero. Only the first call counts.
+    pub fn deploys_are_counted_in(&self, tallies: Arc<Tallies>) {
+        let _set_already = self.deploys.set(tallies);
     }
 
     /// The series that a service belongs to by its owner.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     accounts::{ProbeFigures, Snapshot},
+    deploy::Outcome,
     probe::Losses,
     story::{self, Source},
     tracker::{Folded, KEYS_MAX},
@@ -169,11 +170,11 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
 
 fn deploy_events(
     out: &mut DescriptorEncoder<'_>,
-    events: &[(Source, &'static str, u64)],
+    events: &[(Source, Outcome, u64)],
 ) -> fmt::Result {
     let mut out = metric(out, &catalog::DEPLOY_EVENTS)?;
     for (source, result, count) in events {
-        let labels = [("source", source.as_str()), ("result", *result)];
+        let labels = [("source", source.as_str()), ("result", result.as_str())];
         counter(&mut out, &Labels(&labels), *count)?;
     }
     Ok(())

@@ -71,6 +71,11 @@ pub fn run(options: &PreflightOptions) -> Report {
     Report { checks }
 }
 
+/// The capabilities that are looked for, as `CAP_BPF`: what a manifest has to give.
+pub fn capabilities() -> Vec<String> {
+    rights::capabilities()
+}
+
 // === impl Report ===
 
 impl Report {

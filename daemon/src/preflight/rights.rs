@@ -64,6 +64,12 @@ pub(super) fn checks() -> Vec<Check> {
     checks
 }
 
+pub(super) fn capabilities() -> Vec<String> {
+    let all = HARD.iter().chain(&SOFT);
+    all.map(|(_, capability, _)| capability.to_string())
+        .collect()
+}
+
 /// What the kernel says about this process.
 #[derive(Debug, Default)]
 struct Rights {

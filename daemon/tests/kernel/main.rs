@@ -8,7 +8,10 @@
     reason = "all of it is test code, also the helpers outside of test functions"
 )]
 
+mod deployed;
 mod harness;
 mod host;
+#[path = "../manifest/mod.rs"]
+mod manifest;
 mod raw;
 mod scenarios;

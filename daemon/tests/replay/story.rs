@@ -86,6 +86,7 @@ async fn a_rollout_is_told_line_by_line() {
             ),
             "finwatch_rollouts_total{source=\"github\",verdict=\"fail\"} 1".to_owned(),
             "finwatch_rollouts_total{source=\"signal\",verdict=\"pass\"} 0".to_owned(),
+            "finwatch_deploy_events_total{source=\"github\",result=\"duplicate\"} 0".to_owned(),
             "finwatch_map_entries{map=\"story\"} 1".to_owned(),
             "finwatch_map_full_total{map=\"story\"} 0".to_owned(),
         ],

@@ -47,6 +47,18 @@ const WANTED: &[Want] = &[
         why: "load on the real server",
     },
     Want {
+        program: "prometheus",
+        package: "prometheus",
+        scope: Scope::Test,
+        why: "scrapes finwatch and runs every query of the dashboard and the rules; promtool comes with it",
+    },
+    Want {
+        program: "setpriv",
+        package: "util-linux",
+        scope: Scope::Test,
+        why: "runs the daemon with exactly the manifests' capabilities",
+    },
+    Want {
         program: "openssl",
         package: "openssl",
         scope: Scope::Test,
@@ -87,17 +99,27 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
         .collect::<Vec<_>>()
         .join(", ");
     apt.install(&packages, &why)?;
-    if packages.contains(&"nginx-light") {
-        keep_nginx_off_at_boot()?;
+    for (package, service) in SERVICES {
+        if packages.contains(package) {
+            keep_off_at_boot(service)?;
+        }
     }
     Ok(())
 }
 
-/// The package enables its service for the next boot; the tests start servers of their own.
-fn keep_nginx_off_at_boot() -> Result<()> {
+/// Services that packages enable for the next boot.
+const SERVICES: &[(&str, &str)] = &[
+    ("nginx-light", "nginx.service"),
+    ("prometheus", "prometheus.service"),
+];
+
+/// The tests start servers of their own.
+fn keep_off_at_boot(service: &str) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
     }
-    say("disabling nginx.service, which its package enabled: the tests start their own");
-    shell::run(Command::new("systemctl").args(["disable", "nginx.service"]))
+    say(format!(
+        "disabling {service}, which its package enabled: the tests start their own"
+    ));
+    shell::run(Command::new("systemctl").args(["disable", service]))
 }

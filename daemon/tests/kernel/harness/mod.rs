@@ -28,4 +28,4 @@ pub(crate) use records::{recorded, told_of};
 pub(crate) use scenario::{scenario, settle, settle_phases, within_settle};
 pub(crate) use servant::{Manners, Order, Servant};
 pub(crate) use table::{Entry, Snmp, sockets, state};
-pub(crate) use wait::wait_until;
+pub(crate) use wait::{PATIENCE, wait_until, within};
