@@ -8,6 +8,7 @@
     reason = "all of it is test code, also the helpers outside of test functions"
 )]
 
+mod drains;
 mod harness;
 mod host;
 mod raw;
