@@ -53,6 +53,60 @@ const WANTED: &[Want] = &[
         why: "certificates and TLS peers",
     },
     Want {
+        program: "gunicorn",
+        package: "gunicorn",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "haproxy",
+        package: "haproxy",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "apache2",
+        package: "apache2-bin",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "uwsgi_python3",
+        package: "uwsgi-plugin-python3",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "uvicorn",
+        package: "uvicorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "hypercorn",
+        package: "python3-hypercorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "daphne",
+        package: "daphne",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "node",
+        package: "nodejs",
+        scope: Scope::Test,
+        why: "a real server to stop and kill",
+    },
+    Want {
+        program: "go",
+        package: "golang-go",
+        scope: Scope::Test,
+        why: "a server of Go's own to stop",
+    },
+    Want {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
         scope: Scope::Vm,
@@ -81,17 +135,26 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
         .collect::<Vec<_>>()
         .join(", ");
     apt.install(&packages, &why)?;
-    if packages.contains(&"nginx-light") {
-        keep_nginx_off_at_boot()?;
+    for (package, service) in ENABLED_BY_THEIR_PACKAGES {
+        if packages.contains(package) {
+            keep_off_at_boot(service)?;
+        }
     }
     Ok(())
 }
 
-/// The package enables its service for the next boot; the tests start servers of their own.
-fn keep_nginx_off_at_boot() -> Result<()> {
+/// Packages that enable a service for the next boot; the tests start servers of their own.
+const ENABLED_BY_THEIR_PACKAGES: &[(&str, &str)] = &[
+    ("nginx-light", "nginx.service"),
+    ("haproxy", "haproxy.service"),
+];
+
+fn keep_off_at_boot(service: &str) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
     }
-    say("disabling nginx.service, which its package enabled: the tests start their own");
-    shell::run(Command::new("systemctl").args(["disable", "nginx.service"]))
+    say(format!(
+        "disabling {service}, which its package enabled: the tests start their own"
+    ));
+    shell::run(Command::new("systemctl").args(["disable", service]))
 }
