@@ -47,6 +47,12 @@ const WANTED: &[Want] = &[
         why: "load on the real server",
     },
     Want {
+        program: "tcpdump",
+        package: "tcpdump",
+        scope: Scope::Test,
+        why: "what really passed on the wire",
+    },
+    Want {
         program: "openssl",
         package: "openssl",
         scope: Scope::Test,
