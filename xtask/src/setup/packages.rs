@@ -59,6 +59,12 @@ const WANTED: &[Want] = &[
         why: "runs the daemon with exactly the manifests' capabilities",
     },
     Want {
+        program: "tcpdump",
+        package: "tcpdump",
+        scope: Scope::Test,
+        why: "what really passed on the wire",
+    },
+    Want {
         program: "openssl",
         package: "openssl",
         scope: Scope::Test,
@@ -69,6 +75,60 @@ const WANTED: &[Want] = &[
         package: "curl",
         scope: Scope::Test,
         why: "the recipes of the guides",
+    },
+    Want {
+        program: "gunicorn",
+        package: "gunicorn",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "haproxy",
+        package: "haproxy",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "apache2",
+        package: "apache2-bin",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "uwsgi_python3",
+        package: "uwsgi-plugin-python3",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "uvicorn",
+        package: "uvicorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "hypercorn",
+        package: "python3-hypercorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "daphne",
+        package: "daphne",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "node",
+        package: "nodejs",
+        scope: Scope::Test,
+        why: "a real server to stop and kill",
+    },
+    Want {
+        program: "go",
+        package: "golang-go",
+        scope: Scope::Test,
+        why: "a server of Go's own to stop",
     },
     Want {
         program: "qemu-system-x86_64",
@@ -99,7 +159,7 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
         .collect::<Vec<_>>()
         .join(", ");
     apt.install(&packages, &why)?;
-    for (package, service) in SERVICES {
+    for (package, service) in ENABLED_BY_THEIR_PACKAGES {
         if packages.contains(package) {
             keep_off_at_boot(service)?;
         }
@@ -107,13 +167,13 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
     Ok(())
 }
 
-/// Services that packages enable for the next boot.
-const SERVICES: &[(&str, &str)] = &[
+/// Packages that enable a service for the next boot; the tests start servers of their own.
+const ENABLED_BY_THEIR_PACKAGES: &[(&str, &str)] = &[
     ("nginx-light", "nginx.service"),
+    ("haproxy", "haproxy.service"),
     ("prometheus", "prometheus.service"),
 ];
 
-/// The tests start servers of their own.
 fn keep_off_at_boot(service: &str) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
