@@ -16,7 +16,10 @@ use crate::story::DrainKind;
 pub(super) const RELOADS_MAX: usize = 8;
 
 /// What comes so soon after the first belongs to it: siblings' signals, a second signal of the same hand.
-const TOGETHER_NS: u64 = 1_000_000_000;
+pub(super) const TOGETHER_NS: u64 = 1_000_000_000;
+/// Start times of processes are cut to this. Who started in the tick of T0 is taken to be new: reloads fork at once.
+const TICK_NS: u64 = 10_000_000;
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
@@ -313,20 +316,12 @@ impl Drains {
 }
 
 fn meaning(signal: &SignalRecord) -> Meaning {
-    let steady = signal.phase == Phase::Steady as u8;
-    let worker = steady && signal.kinship == Kinship::Member as u8;
     let fatal = signal.disposition == Disposition::Default as u8;
-    if signal.signal == SIGKILL {
-        return if worker {
-            Meaning::Further
-        } else {
-            Meaning::Begin(DrainKind::Kill)
-        };
-    }
-    if names::is_fault(signal.signal) && fatal && !worker {
-        return Meaning::Begin(DrainKind::Crash);
-    }
+    let fault = names::is_fault(signal.signal) && fatal;
     match Phase::from_u8(signal.phase) {
+        Some(Phase::Draining) if signal.signal == SIGKILL => Meaning::Begin(DrainKind::Kill),
+        Some(Phase::Draining) if fault => Meaning::Begin(DrainKind::Crash),
+        _ if signal.signal == SIGKILL => Meaning::Further,
         Some(Phase::Draining) => Meaning::Begin(DrainKind::Stop),
         Some(Phase::Reloading) => Meaning::Begin(DrainKind::Reload),
         Some(Phase::Steady) | None => Meaning::Nothing,
@@ -342,9 +337,10 @@ fn kind_of_exit(status: u32) -> DrainKind {
 }
 
 fn since(mono_ns: u64, world: &dyn World) -> Since {
+    let boot_ns = world.boot_ns(mono_ns);
     Since {
         mono_ns,
-        boot_ns: world.boot_ns(mono_ns),
+        boot_ns: boot_ns - boot_ns % TICK_NS,
     }
 }
 

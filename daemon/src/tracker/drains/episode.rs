@@ -46,7 +46,7 @@ pub(super) enum Takes {
 pub(super) struct Since {
     /// On the clock of the records.
     pub(super) mono_ns: u64,
-    /// Since boot, as processes' start times are.
+    /// Since boot, and cut to a clock tick, as processes' start times are.
     pub(super) boot_ns: u64,
 }
 
@@ -72,8 +72,10 @@ pub(super) struct Episode {
     pub(super) scope: Scope,
     /// Whether it concerns the whole instance is not certain yet.
     pub(super) doubtful: bool,
-    /// The first instance, by which it is named.
+    /// The first instance.
     pub(super) instance: Process,
+    /// The process by which it is named from the beginning to the end.
+    pub(super) name: u32,
     pub(super) since: BTreeMap<Process, Since>,
     pub(super) ports: BTreeMap<ServiceKey, Port>,
     pub(super) signal: Option<SignalRecord>,
@@ -128,6 +130,10 @@ impl Episode {
             scope,
             doubtful: false,
             instance,
+            name: match scope {
+                Scope::Process(tgid) => tgid,
+                Scope::Instance | Scope::OldWorkers => instance.tgid,
+            },
             since: BTreeMap::from([(instance, since)]),
             ports: BTreeMap::new(),
             signal: None,
@@ -205,7 +211,10 @@ impl Episode {
         if self.since.len() >= SIBLINGS_MAX {
             return false;
         }
-        self.since.entry(instance).or_insert(since);
+        let mono_ns = since.mono_ns.max(self.t0_ns());
+        self.since
+            .entry(instance)
+            .or_insert(Since { mono_ns, ..since });
         true
     }
 
@@ -225,7 +234,10 @@ impl Episode {
             return Takes::No;
         };
         let ended_ns = record.header.at_ns;
-        if ended_ns < since.mono_ns || !self.is_told_of(owner, ended_ns) {
+        // Established when its processes were gone: others serve in their stead.
+        let of_successors =
+            matches!(self.gone, Some((gone_ns, _)) if record.opened_at_ns > gone_ns);
+        if ended_ns < since.mono_ns || of_successors || !self.is_told_of(owner, ended_ns) {
             return Takes::No;
         }
         let closer = record.closer_tgid;

@@ -245,9 +245,14 @@ impl Drains {
         !self.instances.ports(&instance).is_empty()
     }
 
-    /// Drains that last, as they stand.
+    /// Whether anything lasts, told or not yet told.
+    pub fn is_busy(&self) -> bool {
+        !self.episodes.is_empty()
+    }
+
+    /// Drains that last, as they stand. What is told here is told among the ended ones too, by the same id.
     pub fn running(&self, now_ns: u64, world: &mut impl World) -> Vec<story::Drain> {
-        let certain = |e: &&Episode| !e.doubtful || e.signal.is_some();
+        let certain = |e: &&Episode| e.is_certain(now_ns);
         self.episodes
             .values()
             .filter(certain)

@@ -5,6 +5,7 @@ use finwatch_common::{Kinship, Process, ServiceKey};
 
 use super::{
     super::HOLD_NS,
+    begin::TOGETHER_NS,
     episode::{Episode, Over, Scope},
     instances::Instances,
 };
@@ -65,6 +66,13 @@ impl Episode {
             Some(gone) if self.is_settled(now_ns, gone, settle_limit_ns) => Step::End,
             _ => Step::Stay,
         }
+    }
+
+    /// Whether it will be told, and as what it is now: a worker's death may turn out to be a part of its instance's.
+    pub(super) fn is_certain(&self, now_ns: u64) -> bool {
+        let of_one = matches!(self.scope, Scope::Process(_));
+        let young = now_ns < self.t0_ns().saturating_add(TOGETHER_NS);
+        !self.doubtful && !(of_one && young)
     }
 
     /// From when on a look can tell whether others listen in the target's stead.
@@ -210,9 +218,9 @@ impl Episode {
             return true;
         }
         let nobody_serves = self.scope == Scope::Instance && over == Over::Ended;
-        self.ports
-            .values()
-            .all(|port| port.is_settled(gone_ns) && !(nobody_serves && port.is_open()))
+        self.ports.values().all(|port| {
+            port.is_settled(gone_ns) && !(nobody_serves && port.is_open() && !port.is_listening())
+        })
     }
 
     fn nobody_ended(&self) -> bool {

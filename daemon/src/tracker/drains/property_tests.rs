@@ -123,7 +123,7 @@ fn process() -> impl Strategy<Value = Process> {
 /// Inputs of no meaning at all: bytes that decoding accepts.
 fn noise() -> impl Strategy<Value = Told> {
     let byte = prop_oneof![30 => Just(0_u8), 3 => Just(1_u8), 1 => Just(2_u8)];
-    let bytes = (1..6_u32, prop::collection::vec(byte, 300));
+    let bytes = (1..6_u32, prop::collection::vec(byte, 252));
     let record = bytes.prop_filter_map("not a record", |(kind, mut bytes)| {
         let size = match kind {
             1 => size_of::<finwatch_common::CloseRecord>(),
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_is_borne(noise in prop::collection::vec((noise(), 0..2_000_u64), 0..300)) {
+    fn noise_is_borne(noise in prop::collection::vec((noise(), 0..2_000_u64), 0..100)) {
         let mut now_ns = BEGIN_NS;
         let inputs: Vec<(u64, Told)> = noise
             .into_iter()
@@ -229,15 +229,15 @@ proptest! {
 #[test]
 fn bounds_bite_and_are_counted() {
     let mut inputs: Vec<(u64, Told)> = Vec::new();
-    let script: String = (1..=400)
+    let script: String = (1..=300)
         .map(|n| format!("{n} listen {} app :{}\n", 1_000 + n, 2_000 + n))
         .chain(
-            (1..=400)
+            (1..=300)
                 .map(|n| format!("{} signal TERM {} from {n} ignored\n", 5_000 + n, 1_000 + n)),
         )
         .collect();
     inputs.extend(play(&script).inputs);
     let (_, drains) = told(&inputs);
     assert_eq!(drains.episodes.len(), EPISODES_MAX);
-    assert_eq!(drains.bitten().drains, 400 - EPISODES_MAX as u64);
+    assert_eq!(drains.bitten().drains, 300 - EPISODES_MAX as u64);
 }

@@ -319,6 +319,11 @@ impl World for Kernel {
     }
 }
 
+/// When a process starts that starts now: cut to a tick, as `/proc` shows it.
+pub(super) fn started_ns(kernel_ns: u64) -> u64 {
+    boot_ns(kernel_ns) / (10 * MS) * (10 * MS)
+}
+
 /// Since boot, suspend included.
 pub(super) fn boot_ns(kernel_ns: u64) -> u64 {
     kernel_ns.saturating_add(SLEPT_NS)

@@ -6,7 +6,7 @@ use finwatch_common::{
 };
 
 use super::{
-    scenario_kernel::{End, Kernel, Proc, State, boot_ns, comm, header},
+    scenario_kernel::{End, Kernel, Proc, State, comm, header, started_ns},
     scenario_verbs::{FIN, aborted},
 };
 use crate::probe::Record;
@@ -16,7 +16,7 @@ use crate::probe::Record;
 impl Kernel {
     pub(super) fn fork(&mut self, now_ns: u64, parent: u32, child: u32) {
         let mut process = self.processes.get(&parent).expect("a parent").clone();
-        process.start_ns = boot_ns(now_ns);
+        process.start_ns = started_ns(now_ns);
         process.parent = parent;
         process.kin = process.kin.map(|(instance, _)| (instance, Kinship::Member));
         self.processes.insert(child, process);
@@ -24,6 +24,11 @@ impl Kernel {
         held.filter(|l| l.holders.contains(&parent)).for_each(|l| {
             l.holders.insert(child);
         });
+    }
+
+    /// It runs another program now, and holds what it held.
+    pub(super) fn exec(&mut self, pid: u32) {
+        self.processes.get_mut(&pid).expect("a process").kin = None;
     }
 
     pub(super) fn controller(&mut self, now_ns: u64, pid: u32, name: &str, of: u32, holds: bool) {
@@ -35,7 +40,7 @@ impl Kernel {
             .0;
         let process = Proc {
             comm: comm(name),
-            start_ns: boot_ns(now_ns),
+            start_ns: started_ns(now_ns),
             parent: 0,
             kin: Some((instance, Kinship::Controller)),
         };
@@ -67,6 +72,7 @@ impl Kernel {
         let phase = match signal {
             _ if mere_worker || after("as") == Some("steady") => Phase::Steady,
             2 | 3 | 9 | 15 => Phase::Draining,
+            6 | 11 if words.last() == Some(&"default") => Phase::Draining,
             1 | 10 | 12 | 28 => Phase::Reloading,
             _ => Phase::Steady,
         };

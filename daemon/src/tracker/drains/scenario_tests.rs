@@ -388,3 +388,30 @@ fn a_supervisor_stops_its_instance() {
         ],
     );
 }
+
+#[test]
+fn nginx_replaces_its_program_by_a_stranger() {
+    ends(
+        NGINX,
+        "1000 signal USR2 100 from 7
+         1100 fork 100 200
+         1101 exec 200
+         1200 fork 200 201
+         1300 open e1..e2 :80 by 201
+         3000 signal WINCH 100 from 7
+         3010 close c1..c20
+         3015 exit 101 0
+         3020 answer d1..d10
+         3021 close d1..d10
+         3022 exit 102 0
+         9000 signal QUIT 100 from 7
+         9010 exit 100 0
+         9500 open f1..f2 :80 by 201
+         9600 leave f1
+         30000 end",
+        &[
+            "reload SIGUSR2 nginx:80 at 1000, gone 2/2 code 0, further 1, open 30, owed 10, local 30, fin 30, tw 30",
+            "stop SIGQUIT nginx:80 at 9000, gone 1/1 code 0, open 2",
+        ],
+    );
+}

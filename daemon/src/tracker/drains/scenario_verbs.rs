@@ -10,7 +10,7 @@ use finwatch_common::{
 use super::{
     scenario::MS,
     scenario_kernel::{
-        Connection, End, Kernel, Listener, Proc, State, boot_ns, comm, header, key, v4,
+        Connection, End, Kernel, Listener, Proc, State, comm, header, key, started_ns, v4,
     },
 };
 use crate::probe::Record;
@@ -48,6 +48,7 @@ impl Kernel {
                 self.controller(now_ns, number(1), words[2], number(3), holds);
             }
             "signal" => self.signal(now_ns, &words),
+            "exec" => self.exec(number(1)),
             "exit" => self.exit(now_ns, number(1), words[2]),
             "refuse" => self.refused += u64::from(number(2)),
             "lose" => self.losing += u64::from(number(1)),
@@ -131,7 +132,7 @@ impl Kernel {
         let named = (words.len() == 4).then(|| comm(words[2]));
         let process = self.processes.entry(pid).or_insert_with(|| Proc {
             comm: named.expect("a new process has a name"),
-            start_ns: boot_ns(now_ns),
+            start_ns: started_ns(now_ns),
             parent: 0,
             kin: None,
         });

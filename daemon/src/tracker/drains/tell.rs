@@ -42,11 +42,20 @@ fn drain(
         Scope::Instance | Scope::OldWorkers => None,
     };
     let since = episode.since_mono();
-    let (younger, last_younger_ns) = port.still_open_younger(t0_ns);
+    // What is open when the processes are gone and the port is listened on is held by others.
+    let successors = over == Some(Over::Ended) && port.is_listening();
+    let (younger, last_younger_ns) = match successors {
+        true => (0, None),
+        false => port.still_open_younger(t0_ns),
+    };
     let last_opened_ns = port.whole.last_opened_ns.max(last_younger_ns);
     let opened_after_start = port.whole.opened_after + younger;
+    let asked = if successors {
+        0
+    } else {
+        port.still_open_asked()
+    };
     let started_at = world.wall(t0_ns);
-    let pid = worker.unwrap_or(episode.instance.tgid);
     let (processes, processes_ended) = if nothing {
         (0, 0)
     } else {
@@ -55,8 +64,9 @@ fn drain(
     };
     Drain {
         id: format!(
-            "{:x}-{pid}-{}",
+            "{:x}-{}-{}",
             started_at.as_millisecond(),
+            episode.name,
             port.service.port
         ),
         service: port.service.clone(),
@@ -85,14 +95,18 @@ fn drain(
             None => port.open_at_start(),
         },
         awaiting_at_start: port.owed_at_start(&since).filter(|_| worker.is_none()),
-        asked_after_start: port.whole.asked_after + port.still_open_asked(),
+        asked_after_start: port.whole.asked_after + asked,
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),
         served_by_new: port.by_new,
         likely_cut: port.whole.likely_cut,
         idle_at_exit: port.whole.idle_at_exit,
-        still_open: port.still_open(),
-        still_open_idle: port.still_open_idle(),
+        still_open: if successors { 0 } else { port.still_open() },
+        still_open_idle: if successors {
+            0
+        } else {
+            port.still_open_idle()
+        },
         counts: Counts {
             opened: opened_after_start,
             refused: port.refused(key, world),
