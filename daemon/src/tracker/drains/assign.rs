@@ -134,16 +134,14 @@ impl Drains {
         }
     }
 
-    /// Whose listener accepted it: as the record says, else the only one that ever served the port.
+    /// Whose listener accepted it: as the record says, else the only one that could.
     fn owner_of(&self, record: &CloseRecord, key: &ServiceKey) -> Option<Process> {
-        if record.owner_tgid != 0 {
-            return Some(self.instances.resolve(Process {
-                start_ns: record.owner_start_ns,
-                tgid: record.owner_tgid,
-                pad: 0,
-            }));
-        }
-        self.instances.only_owner(key).or_else(|| {
+        let named = Process {
+            start_ns: record.owner_start_ns,
+            tgid: record.owner_tgid,
+            pad: 0,
+        };
+        self.instances.owner(named, key).or_else(|| {
             let id = self.only_drain_of(key)?;
             self.episodes.get(&id).map(|e| e.instance)
         })

@@ -97,9 +97,14 @@ impl Instances {
         self.by_process.get(&tgid).copied()
     }
 
-    /// The only instance that ever listened as this service, if it is one only.
-    pub(super) fn only_owner(&self, key: &ServiceKey) -> Option<Process> {
-        let mut owners = self.known.iter().filter(|(_, i)| i.ports.contains_key(key));
+    /// The instance that a socket's owner names, else the only one that ever listened as this service.
+    pub(super) fn owner(&self, named: Process, key: &ServiceKey) -> Option<Process> {
+        if named.tgid != 0 {
+            return Some(self.resolve(named));
+        }
+        let serves =
+            |(owner, i): &(&Process, &Instance)| owner.tgid != 0 && i.ports.contains_key(key);
+        let mut owners = self.known.iter().filter(serves);
         match (owners.next(), owners.next()) {
             (Some((owner, _)), None) => Some(*owner),
             _ => None,

@@ -7,6 +7,7 @@ use finwatch_common::{Phase, Process, Role, ServiceKey, SurveyRow, survey_kind};
 use super::{
     Drains, World,
     episode::{Episode, Over, Scope},
+    instances::Instances,
     port::{Looked, Port, is_open},
 };
 
@@ -111,7 +112,7 @@ impl Drains {
             return;
         }
         let instances = &self.instances;
-        let rows = rows_of(episode, look, |owner| instances.resolve(owner));
+        let rows = rows_of(episode, look, instances);
         for (key, rows) in &rows {
             if episode.ports.contains_key(key) || !episode.may_have_port(key) {
                 continue;
@@ -178,21 +179,19 @@ impl Episode {
 
 /// The rows of an episode's instances, by port. Of one process's drain only the listeners: a look does not tell which
 /// process serves a connection.
-fn rows_of<'a>(
-    episode: &Episode,
-    look: &Look<'a>,
-    resolve: impl Fn(Process) -> Process,
-) -> Rows<'a> {
+fn rows_of<'a>(episode: &Episode, look: &Look<'a>, instances: &Instances) -> Rows<'a> {
     let of_process = matches!(episode.scope, Scope::Process(_));
     let mut rows = Rows::new();
     for row in look.rows {
         if row.service.role() != Some(Role::Server) || (of_process && !is_listener(row)) {
             continue;
         }
-        let owner = resolve(row.owner);
+        let key = row.service.in_phase(Phase::Steady);
+        let Some(owner) = instances.owner(row.owner, &key) else {
+            continue;
+        };
         let earlier = is_open(row) && row.opened_at_ns < episode.floor_ns;
         if episode.since.contains_key(&owner) && !earlier {
-            let key = row.service.in_phase(Phase::Steady);
             rows.entry(key).or_default().push((owner, row));
         }
     }

@@ -351,6 +351,8 @@ mod scenario_kernel;
 #[cfg(test)]
 mod scenario_processes;
 #[cfg(test)]
+mod scenario_reload_tests;
+#[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
 mod scenario_verbs;

@@ -81,53 +81,6 @@ fn nginx_terminates_and_answers_nobody() {
 }
 
 #[test]
-fn nginx_reloads_and_new_workers_serve() {
-    ends(
-        NGINX,
-        "1000 signal HUP 100 from 7
-         1005 fork 100 103 104
-         1010 signal QUIT 101 from 100
-         1010 signal QUIT 102 from 100
-         1020 close c1..c20
-         1025 exit 101 0
-         1030 open e1..e5 :80 by 103
-         1100 ask e1..e5
-         1110 answer e1..e5
-         1120 close e1..e5
-         2000 answer d1..d10
-         2001 close d1..d10
-         2002 exit 102 0
-         9000 end",
-        &[
-            "reload SIGHUP nginx:80 at 1000, gone 2/2 code 0, new 2, open 30, owed 10, by new 5, local 30, fin 30, tw 30",
-        ],
-    );
-}
-
-#[test]
-fn a_reload_ends_while_the_next_one_lasts() {
-    ends(
-        NGINX,
-        "1000 signal HUP 100 from 7
-         1005 fork 100 103
-         1020 close c1..c20
-         1025 exit 101 0
-         5000 open e1 :80 by 103
-         20000 signal HUP 100 from 7
-         20005 fork 100 104
-         20010 close e1
-         20020 exit 103 0
-         40000 leave d1..d10
-         40005 exit 102 0
-         60000 end",
-        &[
-            "reload SIGHUP nginx:80 at 20000, gone 1/1 code 0, new 1, open 1, local 1, fin 1, tw 1",
-            "reload SIGHUP nginx:80 at 1000, gone 2/2 code 0, new 2, open 30, owed 10, local 20, remote 10, fin 30, tw 20, abandoned 10",
-        ],
-    );
-}
-
-#[test]
 fn gunicorn_terminates_with_connections_in_its_queue() {
     ends(
         "0 listen 100 gunicorn :8000
@@ -182,104 +135,6 @@ fn siblings_stopped_one_after_the_other_are_two() {
         &[
             "stop SIGTERM uvicorn:8000 at 1000, gone 1/1 code 0, closed, taken over",
             "stop SIGTERM uvicorn:8000 at 9000, gone 1/1 code 0, closed",
-        ],
-    );
-}
-
-#[test]
-fn uwsgi_takes_a_stop_for_a_reload() {
-    ends(
-        "0 listen 100 uwsgi :9000
-         0 fork 100 101
-         10 open c1..c10 :9000 by 101
-         20 ask c1..c10",
-        "1000 signal TERM 100 from 7
-         1002 exit 101 0
-         1500 fork 100 102
-         2000 open d1..d3 :9000 by 102
-         2010 ask d1..d3
-         2020 answer d1..d3
-         2030 close d1..d3
-         20000 end",
-        &[
-            "stop SIGTERM uwsgi:9000 at 1000, gone 1/2 code 0, new 1, open 10, owed 10, by new 3, unanswered 10, local 10, fin 10, tw 10, by exit 10, lived on",
-        ],
-    );
-}
-
-#[test]
-fn nginx_replaces_its_program() {
-    ends(
-        NGINX,
-        "1000 signal USR2 100 from 7
-         1100 fork 100 200
-         1200 fork 200 201
-         1300 open e1..e2 :80 by 201
-         3000 signal WINCH 100 from 7
-         3010 close c1..c20
-         3015 exit 101 0
-         3020 answer d1..d10
-         3021 close d1..d10
-         3022 exit 102 0
-         9000 signal QUIT 100 from 7
-         9010 exit 100 0
-         9500 close e1..e2
-         30000 end",
-        &[
-            "reload SIGUSR2 nginx:80 at 1000, gone 2/2 code 0, new 2, further 1, open 30, owed 10, local 30, fin 30, tw 30",
-            "stop SIGQUIT nginx:80 at 9000 worker 100, gone 1/1 code 0, owed unknown",
-        ],
-    );
-}
-
-#[test]
-fn a_process_hands_over_and_its_successor_is_stopped() {
-    ends(
-        NODE,
-        "1000 signal HUP 100 from 7
-         1010 fork 100 200
-         1020 open d1 :3000 by 200
-         1100 close c1..c20
-         1110 exit 100 0
-         60000 signal TERM 200 from 7
-         60010 exit 200 0
-         70000 end",
-        &[
-            "reload SIGHUP node:3000 at 1000, gone 1/1 code 0, new 1, open 20, local 20, fin 20, tw 20",
-            "stop SIGTERM node:3000 at 60000, gone 1/1 code 0, open 1, local 1, fin 1, tw 1, by exit 1, idle at exit 1, closed",
-        ],
-    );
-}
-
-#[test]
-fn a_reload_that_replaces_nothing_ends_soon() {
-    ends(
-        NODE,
-        "1000 signal HUP 100 from 7
-         2000 open d1 :3000 by 100
-         2010 close d1
-         20000 close c1
-         30000 end",
-        &["reload SIGHUP node:3000 at 1000, gone 0/0, open 20, local 1, fin 1, tw 1"],
-    );
-}
-
-#[test]
-fn a_stop_ends_the_reload() {
-    ends(
-        NGINX,
-        "1000 signal HUP 100 from 7
-         1005 fork 100 103
-         1010 close c1..c20
-         1015 exit 101 0
-         5000 signal TERM 100 from 7
-         5001 exit 102 0
-         5002 exit 103 0
-         5003 exit 100 0
-         20000 end",
-        &[
-            "reload SIGHUP nginx:80 at 1000, gone 1/2 code 0, new 1, open 30, owed 10, local 20, fin 20, tw 20",
-            "stop SIGTERM nginx:80 at 5000, gone 3/3 code 0, open 10, owed 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, closed",
         ],
     );
 }
@@ -354,24 +209,6 @@ fn the_phase_ends_with_the_drain() {
 }
 
 #[test]
-fn a_master_that_reads_for_long_still_reloads() {
-    ends(
-        NGINX,
-        "1000 signal HUP 100 from 7
-         20000 fork 100 103
-         20010 close c1..c20
-         20015 exit 101 0
-         21000 answer d1..d10
-         21001 close d1..d10
-         21002 exit 102 0
-         30000 end",
-        &[
-            "reload SIGHUP nginx:80 at 1000, gone 2/2 code 0, new 1, open 30, owed 10, local 30, fin 30, tw 30",
-        ],
-    );
-}
-
-#[test]
 fn a_supervisor_stops_its_instance() {
     ends(
         "0 listen 100 app :8080
@@ -385,33 +222,6 @@ fn a_supervisor_stops_its_instance() {
          9000 end",
         &[
             "stop SIGTERM app:8080 at 1000, gone 1/1 code 0, further 1, open 3, local 3, fin 3, tw 3, closed",
-        ],
-    );
-}
-
-#[test]
-fn nginx_replaces_its_program_by_a_stranger() {
-    ends(
-        NGINX,
-        "1000 signal USR2 100 from 7
-         1100 fork 100 200
-         1101 exec 200
-         1200 fork 200 201
-         1300 open e1..e2 :80 by 201
-         3000 signal WINCH 100 from 7
-         3010 close c1..c20
-         3015 exit 101 0
-         3020 answer d1..d10
-         3021 close d1..d10
-         3022 exit 102 0
-         9000 signal QUIT 100 from 7
-         9010 exit 100 0
-         9500 open f1..f2 :80 by 201
-         9600 leave f1
-         30000 end",
-        &[
-            "reload SIGUSR2 nginx:80 at 1000, gone 2/2 code 0, further 1, open 30, owed 10, local 30, fin 30, tw 30",
-            "stop SIGQUIT nginx:80 at 9000, gone 1/1 code 0, open 2",
         ],
     );
 }
