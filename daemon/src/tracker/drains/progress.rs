@@ -72,7 +72,7 @@ impl Episode {
     pub(super) fn is_certain(&self, now_ns: u64) -> bool {
         let of_one = matches!(self.scope, Scope::Process(_));
         let young = now_ns < self.t0_ns().saturating_add(TOGETHER_NS);
-        !self.doubtful && !(of_one && young)
+        !(self.doubtful || of_one && young)
     }
 
     /// From when on a look can tell whether others listen in the target's stead.
