@@ -87,15 +87,17 @@ impl Disposition {
 pub struct ProcessEntry {
     /// The instance.
     pub instance: Process,
-    /// Start time of this process, nanoseconds since boot.
+    /// Start time of this process, cut as in [`Process`].
     pub start_ns: u64,
+    /// The same, to the nanosecond where a program saw its birth.
+    pub born_ns: u64,
     /// A [`Kinship`].
     pub kinship: u8,
     /// Always zero.
     pub pad: [u8; 7],
 }
 
-// SAFETY: repr(C), 16+8+1+7 = 32 bytes without padding, integers only.
+// SAFETY: repr(C), 16+8+8+1+7 = 40 bytes without padding, integers only.
 unsafe impl Wire for ProcessEntry {
     fn check(&self) -> Result<(), WireError> {
         kinship(self.kinship)
@@ -177,6 +179,8 @@ pub struct ExitRecord {
     pub instance: Process,
     /// The process that ended.
     pub process: Process,
+    /// When it was born: its start time to the nanosecond, since boot.
+    pub born_ns: u64,
     /// Its name.
     pub comm: [u8; 16],
     /// `task->exit_code` as `waitpid` gives it: the signal in the low 7 bits, or the exit code in the next byte.
@@ -187,7 +191,7 @@ pub struct ExitRecord {
     pub pad: [u8; 3],
 }
 
-// SAFETY: repr(C), 16+16+16+16+4+1+3 = 72 bytes without padding, integers only.
+// SAFETY: repr(C), 16+16+16+8+16+4+1+3 = 80 bytes without padding, integers only.
 unsafe impl Wire for ExitRecord {
     fn check(&self) -> Result<(), WireError> {
         kinship(self.kinship)
@@ -230,8 +234,8 @@ const fn kinship(value: u8) -> Result<(), WireError> {
 }
 
 const _: () = assert!(size_of::<Process>() == 16);
-const _: () = assert!(size_of::<ProcessEntry>() == 32);
+const _: () = assert!(size_of::<ProcessEntry>() == 40);
 const _: () = assert!(size_of::<MeaningKey>() == 24);
 const _: () = assert!(size_of::<SignalRecord>() == 88);
-const _: () = assert!(size_of::<ExitRecord>() == 72);
+const _: () = assert!(size_of::<ExitRecord>() == 80);
 const _: () = assert!(size_of::<PhaseEntry>() == 16);

@@ -38,6 +38,7 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
                 ProcessEntry {
                     instance: *instance,
                     start_ns: stat.start_ns,
+                    born_ns: stat.start_ns,
                     kinship: kinship as u8,
                     pad: [0; 7],
                 },

@@ -56,6 +56,7 @@ pub(super) fn on_exit(ctx: &BtfTracePointContext) -> i32 {
             tgid,
             pad: 0,
         },
+        born_ns: entry.born_ns,
         comm: task.follow(offset!(group_leader)).get(offset!(comm)),
         status: task.get(offset!(exit_code)),
         kinship: entry.kinship,

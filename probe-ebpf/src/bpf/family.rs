@@ -40,7 +40,7 @@ pub(super) fn of_listener(tgid: u32, start_ns: u64) -> Process {
         pad: 0,
     };
     if tgid != 0 {
-        insert(tgid, instance, start_ns, Kinship::Owner);
+        insert(tgid, instance, start_ns, start_ns, Kinship::Owner);
     }
     instance
 }
@@ -59,7 +59,14 @@ pub(super) fn grow(parent: Raw, child: Raw) {
     if entry.kinship == Kinship::Controller as u8 {
         return;
     }
-    insert(tgid, entry.instance, start_ns(child), Kinship::Member);
+    let born_ns = child.get(offset!(start_boottime));
+    insert(
+        tgid,
+        entry.instance,
+        start_ns(child),
+        born_ns,
+        Kinship::Member,
+    );
 }
 
 /// A process runs another program now: a member leaves the family, as what it does is no longer the server's
@@ -81,10 +88,11 @@ pub(super) fn forget(tgid: u32) {
 }
 
 #[inline(always)]
-fn insert(tgid: u32, instance: Process, start_ns: u64, kinship: Kinship) {
+fn insert(tgid: u32, instance: Process, start_ns: u64, born_ns: u64, kinship: Kinship) {
     let entry = ProcessEntry {
         instance,
         start_ns,
+        born_ns,
         kinship: kinship as u8,
         pad: [0; 7],
     };

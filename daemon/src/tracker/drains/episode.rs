@@ -291,7 +291,7 @@ impl Episode {
         if self.excluded.contains(&tgid) {
             return false;
         }
-        let start_ns = exit.process.start_ns;
+        let start_ns = exit.born_ns;
         let is_new = start_ns >= since.boot_ns;
         match self.scope {
             Scope::Process(own) if own != tgid => return false,

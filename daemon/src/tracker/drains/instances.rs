@@ -262,7 +262,7 @@ impl Instances {
             self.by_process.insert(*tgid, name);
             if let Some(instance) = self.known.get_mut(&name) {
                 let kin = Kin {
-                    start_ns: entry.start_ns,
+                    start_ns: entry.born_ns,
                     kinship,
                 };
                 instance.processes.insert(*tgid, kin);

@@ -140,6 +140,7 @@ fn noise() -> impl Strategy<Value = Told> {
         let entry = ProcessEntry {
             instance,
             start_ns: process.start_ns,
+            born_ns: process.start_ns,
             kinship,
             pad: [0; 7],
         };

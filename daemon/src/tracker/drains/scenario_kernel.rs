@@ -230,6 +230,7 @@ impl Kernel {
             let entry = ProcessEntry {
                 instance,
                 start_ns: process.start_ns,
+                born_ns: process.start_ns,
                 kinship: kinship as u8,
                 pad: [0; 7],
             };

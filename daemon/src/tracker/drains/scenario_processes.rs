@@ -147,6 +147,7 @@ impl Kernel {
             header: header(KIND_EXIT, size_of::<ExitRecord>(), now_ns),
             instance,
             process,
+            born_ns: process.start_ns,
             comm: dead.comm,
             status,
             kinship: kinship as u8,

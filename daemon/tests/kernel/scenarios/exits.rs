@@ -18,6 +18,7 @@ fn of_owner(servant: &Servant, like: &ExitRecord, status: u32) -> ExitRecord {
         header: like.header,
         instance: servant.instance,
         process: servant.instance,
+        born_ns: servant.instance.start_ns,
         comm,
         status,
         kinship: Kinship::Owner as u8,

@@ -271,6 +271,7 @@ fn a_controllers_stop_is_the_services() {
         let entry = ProcessEntry {
             instance: servant.instance,
             start_ns: 0,
+            born_ns: 0,
             kinship: Kinship::Controller as u8,
             pad: [0; 7],
         };
