@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Instance, Service, Signs, Verdict};
+use super::{Counts, Finding, Instance, Service, Signs, Verdict};
 
 /// What began it.
 #[derive(
@@ -63,97 +63,6 @@ pub struct Exit {
     pub code: Option<u8>,
     /// Signal that killed it (`SIGKILL`), when one did.
     pub signal: Option<String>,
-}
-
-/// Connections on which a client's request was lost, each counted once by its first cause.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Cuts {
-    /// Read, and not answered.
-    pub unanswered: u64,
-    /// Received, never read.
-    pub unread: u64,
-    /// Sent after our FIN, answered by an RST.
-    pub late: u64,
-}
-
-/// Closes from this side that left a request unanswered, by evidence.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Unanswered {
-    /// Not a byte was written after the request was read.
-    pub silent: u64,
-    /// Only a TLS alert was written.
-    pub alert: u64,
-    /// The request was under 18 bytes; not counted as cut.
-    pub small: u64,
-}
-
-/// RSTs sent for one reason, by what they threw away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Resets {
-    /// The kernel's reason, snake_case.
-    pub reason: String,
-    /// They threw nothing away.
-    pub nothing: u64,
-    /// They threw only a TLS alert or a control frame away: harmless.
-    pub goodbye: u64,
-    /// They threw data away.
-    pub data: u64,
-}
-
-/// What was counted over a stretch of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Counts {
-    /// Connections established.
-    pub opened: u64,
-    /// Connections on which a request was lost.
-    pub cut: Cuts,
-    /// Closes by who sent the first FIN: this side.
-    pub local_first: u64,
-    /// The peer.
-    pub remote_first: u64,
-    /// Both at once.
-    pub both_first: u64,
-    /// Nobody: ended without a FIN.
-    pub no_fin: u64,
-    /// Closes by how they ended: cleanly.
-    pub fin: u64,
-    /// This host sent an RST.
-    pub reset_sent: u64,
-    /// The peer sent an RST.
-    pub reset_received: u64,
-    /// Nobody answered any more.
-    pub timeout: u64,
-    /// Not to be told (the namespace was torn down).
-    pub unknown_outcome: u64,
-    /// TIME_WAIT mini-sockets left on this host.
-    pub time_wait: u64,
-    /// FIN_WAIT2 mini-sockets left on this host.
-    pub fin_wait2: u64,
-    /// RSTs sent, by reason. Late ones of mini-sockets included.
-    pub resets_sent: Vec<Resets>,
-    /// Closes from this side with a request unanswered.
-    pub unanswered: Unanswered,
-    /// Closes with received data never read: connections.
-    pub unread: u64,
-    /// The same: bytes.
-    pub unread_bytes: u64,
-    /// Closes with sent data never acknowledged: connections.
-    pub unacked: u64,
-    /// The same: bytes.
-    pub unacked_bytes: u64,
-    /// Closes by the process's death.
-    pub by_exit: u64,
-    /// Of these, while data of the last second was still on its way to the peer.
-    pub by_exit_while_sending: u64,
-    /// The peer left while its request had no answer.
-    pub abandoned: u64,
-    /// SYNs answered with RST as nothing listened.
-    pub refused: u64,
-    /// Established, never accepted, dropped with the listener.
-    pub accept_queue_dropped: u64,
 }
 
 /// The same service's steady minutes before T0.
@@ -291,15 +200,6 @@ pub struct Drain {
     pub findings: Vec<Finding>,
 }
 
-// === impl Cuts ===
-
-impl Cuts {
-    /// All causes.
-    pub const fn total(&self) -> u64 {
-        self.unanswered + self.unread + self.late
-    }
-}
-
 // === impl DrainKind ===
 
 impl DrainKind {
@@ -314,98 +214,5 @@ impl DrainKind {
             Self::Kill => "kill",
             Self::Crash => "crash",
         }
-    }
-}
-
-// === impl Counts ===
-
-impl Counts {
-    /// Connections ended.
-    pub const fn closes(&self) -> u64 {
-        self.local_first + self.remote_first + self.both_first + self.no_fin
-    }
-
-    /// RSTs sent, whatever they threw away.
-    pub fn resets(&self) -> u64 {
-        self.resets_sent
-            .iter()
-            .map(|r| r.nothing + r.goodbye + r.data)
-            .sum()
-    }
-
-    /// RSTs sent without those that threw only a goodbye away: what growth is judged by.
-    pub fn resets_without_goodbyes(&self) -> u64 {
-        self.resets_sent.iter().map(|r| r.nothing + r.data).sum()
-    }
-
-    /// Adds what was counted elsewhere.
-    pub fn add(&mut self, other: &Self) {
-        let Self {
-            opened,
-            cut,
-            local_first,
-            remote_first,
-            both_first,
-            no_fin,
-            fin,
-            reset_sent,
-            reset_received,
-            timeout,
-            unknown_outcome,
-            time_wait,
-            fin_wait2,
-            resets_sent,
-            unanswered,
-            unread,
-            unread_bytes,
-            unacked,
-            unacked_bytes,
-            by_exit,
-            by_exit_while_sending,
-            abandoned,
-            refused,
-            accept_queue_dropped,
-        } = other;
-        self.opened += opened;
-        self.cut.unanswered += cut.unanswered;
-        self.cut.unread += cut.unread;
-        self.cut.late += cut.late;
-        self.local_first += local_first;
-        self.remote_first += remote_first;
-        self.both_first += both_first;
-        self.no_fin += no_fin;
-        self.fin += fin;
-        self.reset_sent += reset_sent;
-        self.reset_received += reset_received;
-        self.timeout += timeout;
-        self.unknown_outcome += unknown_outcome;
-        self.time_wait += time_wait;
-        self.fin_wait2 += fin_wait2;
-        for resets in resets_sent {
-            match self
-                .resets_sent
-                .iter_mut()
-                .find(|r| r.reason == resets.reason)
-            {
-                Some(mine) => {
-                    mine.nothing += resets.nothing;
-                    mine.goodbye += resets.goodbye;
-                    mine.data += resets.data;
-                }
-                None => self.resets_sent.push(resets.clone()),
-            }
-        }
-        self.unanswered.silent += unanswered.silent;
-        self.unanswered.alert += unanswered.alert;
-        self.unanswered.small += unanswered.small;
-        self.unread += unread;
-        self.unread_bytes += unread_bytes;
-        self.unacked += unacked;
-        self.unacked_bytes += unacked_bytes;
-        self.by_exit += by_exit;
-        self.by_exit_while_sending += by_exit_while_sending;
-        self.abandoned += abandoned;
-        self.refused += refused;
-        self.accept_queue_dropped += accept_queue_dropped;
     }
 }

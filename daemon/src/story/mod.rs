@@ -5,6 +5,7 @@
 //! they do not know, so fields may be added and are never renamed.
 
 mod book;
+mod counts;
 mod deploy;
 mod drain;
 mod finding;
@@ -17,11 +18,9 @@ pub use book::{
     DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
     StoryBook, StoryFigures,
 };
+pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
-pub use drain::{
-    Baseline, Counts, Cuts, Drain, DrainKind, EndedConnection, Exit, Listening, Resets, Sender,
-    SignalSeen, Unanswered,
-};
+pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
 pub use finding::{Finding, Severity, Verdict};
 pub use live::{Phase, RecentClose, Role, ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
