@@ -9,4 +9,4 @@ mod span;
 
 pub use growth::{BASELINE_MIN_SECS, test as growth_test};
 pub use judge::{JudgeOptions, judge};
-pub use rollouts::{Correlator, CorrelatorOptions};
+pub use rollouts::{Correlator, CorrelatorOptions, LateClose, Look};

@@ -326,7 +326,7 @@ fn is_growth(grown: &GrowthTest, facts: &Facts<'_>) -> bool {
 }
 
 /// A growth as a sentence, with both counts and both windows.
-fn beside(grown: &GrowthTest, one: &str, many: &str) -> String {
+pub(in crate::correlator) fn beside(grown: &GrowthTest, one: &str, many: &str) -> String {
     let noun = if grown.count == 1 { one } else { many };
     let ratio = match grown.ratio {
         Some(ratio) => format!("{ratio:.1} times the ordinary rate"),

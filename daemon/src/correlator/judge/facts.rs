@@ -100,30 +100,9 @@ impl<'a> Facts<'a> {
         Some(Killed { at, signal })
     }
 
-    /// Until when there was something to see: the end, or the last thing that is known.
+    /// Until when there was something to see.
     pub(super) fn until(&self) -> Timestamp {
-        let Drain {
-            started_at,
-            exit,
-            last_close_at,
-            last_opened_at,
-            ended_at,
-            ..
-        } = self.drain;
-        let known = [
-            exit.as_ref().map(|exit| exit.at),
-            *last_close_at,
-            *last_opened_at,
-        ];
-        let live = match ended_at {
-            Some(_) => None,
-            None => self.options.now,
-        };
-        known
-            .into_iter()
-            .chain([live])
-            .flatten()
-            .fold(*started_at, Timestamp::max)
+        seen_until(self.drain, self.options.now)
     }
 
     /// For how many seconds it counted, at least one: a stop that takes a moment is compared with a second of
@@ -211,6 +190,31 @@ impl<'a> Facts<'a> {
             })
             .collect()
     }
+}
+
+/// Until when there was something to see: the last thing that is known of a drain, or the time while it lasts.
+pub(in crate::correlator) fn seen_until(drain: &Drain, now: Option<Timestamp>) -> Timestamp {
+    let Drain {
+        started_at,
+        exit,
+        last_close_at,
+        last_opened_at,
+        ended_at,
+        ..
+    } = drain;
+    let live = match ended_at {
+        Some(_) => None,
+        None => now,
+    };
+    [
+        exit.as_ref().map(|exit| exit.at),
+        *last_close_at,
+        *last_opened_at,
+        live,
+    ]
+    .into_iter()
+    .flatten()
+    .fold(*started_at, Timestamp::max)
 }
 
 /// A SIGKILL after the signal.

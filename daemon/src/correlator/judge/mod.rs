@@ -10,6 +10,7 @@ mod servers;
 use jiff::Timestamp;
 
 use self::facts::Facts;
+pub(super) use self::{cost::beside, facts::seen_until};
 use super::{diagnoses, span::count};
 use crate::story::{Drain, Finding, Severity, Verdict};
 
@@ -40,7 +41,7 @@ pub fn judge(drain: &mut Drain, options: &JudgeOptions) {
     let mut findings: Vec<Finding> = CHECKS.iter().filter_map(|check| check(&facts)).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Fail);
     let unseen = unseen(&facts);
-    if !failed && unseen.is_empty() {
+    if !failed && unseen.is_empty() && drain.ended_at.is_some() {
         findings.extend(cost::clean_drain(&facts));
     }
     let verdict = if drain.ended_at.is_none() || drain.interrupted {
