@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    tests::{at, drain, drains, files, ids, options, running},
+    tests::{at, drain, drains, files, ids, keep, options, running},
     *,
 };
 
@@ -79,9 +79,9 @@ fn keeps_drains_until_it_is_killed() {
     say("begun");
     let process = std::process::id();
     for number in 0.. {
-        history.keep_drain(running("under way", 1), at(10 + number));
+        keep(&history, running("under way", 1), at(10 + number));
         let id = format!("{process}-{number}");
-        history.keep_drain(drain(&id, 12), at(12));
+        keep(&history, drain(&id, 12), at(12));
         say(&format!("kept {id}"));
     }
 }
@@ -99,7 +99,7 @@ fn a_disk_that_is_full_in_the_middle_of_a_write_stops_nothing() {
     let (history, _) = History::open(&options(directory.path()), at(900));
     assert_eq!(files(directory.path()), ["history.redb"]);
     assert!(ids(&history).contains(&"000".to_owned()));
-    history.keep_drain(drain("later", 901), at(901));
+    keep(&history, drain("later", 901), at(901));
     assert_eq!(history.figures().unwritten, 0);
 }
 
@@ -126,12 +126,12 @@ fn keeps_more_than_it_may_write() {
     assert_eq!(limited, 0);
     let mut number = 0;
     while history.figures().failures == 0 {
-        history.keep_drain(drain(&format!("{number:03}"), number), at(number));
+        keep(&history, drain(&format!("{number:03}"), number), at(number));
         number += 1;
         assert!(number < 20_000, "the limit never bit");
     }
     for _ in 0..50 {
-        history.keep_drain(drain(&format!("{number:03}"), number), at(number));
+        keep(&history, drain(&format!("{number:03}"), number), at(number));
         number += 1;
     }
     assert!(history.figures().unwritten >= 50, "{:?}", history.figures());

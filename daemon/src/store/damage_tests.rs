@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use super::{
     disk::FILE,
-    tests::{at, drain, drains, files, ids, options, running},
+    tests::{at, drain, drains, files, ids, keep, options, running},
     *,
 };
 
@@ -25,7 +25,7 @@ fn the_history_of_a_newer_finwatch_is_set_aside_whole() {
         transaction.commit().expect("committed");
     }
     let (history, _) = History::open(&options(directory.path()), at(0));
-    history.keep_drain(drain("a", 1), at(1));
+    keep(&history, drain("a", 1), at(1));
     drop(history);
     assert_eq!(
         files(directory.path()),
@@ -79,8 +79,8 @@ fn damage_anywhere_is_found_and_set_aside() {
     let file = directory.path().join(FILE);
     let (history, _) = History::open(&options(directory.path()), at(0));
     for start in 0..40 {
-        history.keep_drain(drain(&format!("{start:02}"), start), at(start));
-        history.keep_drain(running(&format!("r{start:02}"), start), at(start));
+        keep(&history, drain(&format!("{start:02}"), start), at(start));
+        keep(&history, running(&format!("r{start:02}"), start), at(start));
     }
     let whole = drains(&history);
     drop(history);
@@ -138,7 +138,7 @@ fn damage_anywhere_is_found_and_set_aside() {
                 "{what}"
             ),
         }
-        history.keep_drain(drain("new", 51), at(51));
+        keep(&history, drain("new", 51), at(51));
         assert_eq!(ids(&history)[0], "new", "{what}");
     }
     assert!(found > 20, "only {found} damages were found");
@@ -151,7 +151,7 @@ fn without_a_directory_that_can_be_made_the_history_is_in_memory() {
     fs::write(&file, "").expect("a file");
     for impossible in [Path::new("/proc/finwatch"), &file, &file.join("below")] {
         let (history, _) = History::open(&options(impossible), at(0));
-        history.keep_drain(drain("a", 1), at(1));
+        keep(&history, drain("a", 1), at(1));
         assert_eq!(ids(&history), ["a"]);
         let figures = history.figures();
         assert!(!figures.on_disk && figures.failures > 0, "{figures:?}");
@@ -164,8 +164,8 @@ fn a_directory_that_comes_later_gets_what_waited() {
     let state = directory.path().join("state");
     fs::write(&state, "in the way").expect("a file");
     let (history, _) = History::open(&options(&state), at(0));
-    history.keep_drain(drain("a", 1), at(1));
-    history.keep_drain(running("b", 2), at(2));
+    keep(&history, drain("a", 1), at(1));
+    keep(&history, running("b", 2), at(2));
     fs::remove_file(&state).expect("removed");
     history.tick(at(5));
     assert!(!history.figures().on_disk, "it is not tried at each write");
@@ -187,8 +187,8 @@ fn a_file_that_another_process_has_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let (first, _) = History::open(&options(directory.path()), at(0));
     let (second, _) = History::open(&options(directory.path()), at(0));
-    second.keep_drain(drain("second", 1), at(1));
-    first.keep_drain(drain("first", 1), at(1));
+    keep(&second, drain("second", 1), at(1));
+    keep(&first, drain("first", 1), at(1));
     assert_eq!(
         (ids(&first), ids(&second)),
         (vec!["first".to_owned()], vec!["second".to_owned()])
@@ -203,14 +203,14 @@ fn a_file_that_another_process_has_is_left_alone() {
 fn without_room_nothing_is_written_and_what_was_stays_readable() {
     let directory = tempfile::tempdir().expect("a directory");
     let (history, _) = History::open(&options(directory.path()), at(0));
-    history.keep_drain(drain("a", 1), at(1));
+    keep(&history, drain("a", 1), at(1));
     let room = |min| {
         let mut inner = history.lock();
         inner.disk = inner.disk.take().map(|disk| disk.with_room_min(min));
     };
     room(u64::MAX);
     for start in 2..200 {
-        history.keep_drain(drain(&format!("{start}"), start), at(start));
+        keep(&history, drain(&format!("{start}"), start), at(start));
     }
     assert_eq!(ids(&history).len(), 101);
     assert_eq!(ids(&history)[100], "a");

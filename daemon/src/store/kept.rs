@@ -10,7 +10,7 @@ use crate::story::{Drain, Rollout, RolloutState, Verdict};
 pub(super) type Key = (i64, String);
 
 /// A value that is kept.
-pub(super) trait Kept: Clone + Serialize + DeserializeOwned {
+pub(super) trait Kept: Clone + PartialEq + Serialize + DeserializeOwned {
     /// What several are called.
     const CALLED: &'static str;
     /// Table of those that are over.

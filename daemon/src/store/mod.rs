@@ -1,6 +1,6 @@
 //! The history of drains and rollouts, over restarts and SIGKILL. It never stops the daemon: what cannot be
 //! written is kept in memory and written later, and a file that cannot be used is set aside. It knows neither
-//! how a drain is told nor who asks for it. Every call may block.
+//! how a drain is told nor who asks for it. Opening, writing and reading may block.
 
 mod aside;
 mod disk;
@@ -99,22 +99,24 @@ impl History {
         (history, interrupted)
     }
 
-    /// Keeps the newest state of a drain: at once when it is over, else at most once a second.
+    /// Takes the newest state of a drain. It is written by the next [`Self::tick`]: this does not touch the disk, so
+    /// that it may be called where records wait.
     pub fn keep_drain(&self, drain: Drain, now: Timestamp) {
         let mut inner = self.lock();
         inner.drains.put(drain);
-        inner.settle(now, false);
+        inner.trim(now);
     }
 
-    /// Keeps the newest state of a rollout: at once when it is over, else at most once a second.
+    /// Takes the newest state of a rollout. It is written by the next [`Self::tick`].
     pub fn keep_rollout(&self, rollout: Rollout, now: Timestamp) {
         let mut inner = self.lock();
         inner.rollouts.put(rollout);
-        inner.settle(now, false);
+        inner.trim(now);
     }
 
-    /// Writes what has waited for its second, and tries a disk again that refused. To be called about once a
-    /// second.
+    /// Writes in one transaction what is over, and what is not and has changed: once a second at most, and less often
+    /// the longer it runs. Tries a disk again that refused. To be called after each change and about once a second.
+    /// Blocking.
     pub fn tick(&self, now: Timestamp) {
         self.lock().settle(now, false);
     }
@@ -238,7 +240,6 @@ impl Inner {
         if self.disk.is_none() && now >= self.retry_at {
             self.open_disk(now);
         }
-        let retention = self.retention(now);
         if let Some(disk) = &self.disk {
             let (drains, rollouts) = (
                 self.drains.due(now, at_once),
@@ -250,7 +251,7 @@ impl Inner {
             let written = disk.write(
                 &self.drains.batch(&drains),
                 &self.rollouts.batch(&rollouts),
-                retention,
+                self.retention(now),
             );
             match written {
                 Ok(()) => {
@@ -268,7 +269,13 @@ impl Inner {
                 }
             }
         }
+        self.trim(now);
+    }
+
+    /// What waits is bounded as what is written is.
+    fn trim(&mut self, now: Timestamp) {
         let to_be_written = self.options.directory.is_some();
+        let retention = self.retention(now);
         self.drains.trim(retention, to_be_written);
         self.rollouts.trim(retention, to_be_written);
     }

@@ -13,22 +13,26 @@ use super::{
     kept::{Kept, Key},
 };
 
-/// A value that is not over is written at most this often.
-const PAUSE: SignedDuration = SignedDuration::from_secs(1);
+/// A value that is not over is written at most this often in its first minute.
+const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(1);
+/// And at least this often while it changes, however long it runs.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(1);
+/// In between, so many times in its life: what runs for hours must not keep a disk awake.
+const TIMES: i32 = 60;
 
 /// Values of one kind.
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     waiting: BTreeMap<Key, Arc<T>>,
     /// Those that are not over, by id.
-    running: HashMap<String, Running>,
+    running: HashMap<String, Running<T>>,
     dropped: u64,
 }
 
 #[derive(Debug)]
-struct Running {
+struct Running<T> {
     key: Key,
-    written: Option<(Key, Timestamp)>,
+    written: Option<(Arc<T>, Timestamp)>,
 }
 
 // === impl Shelf ===
@@ -42,9 +46,15 @@ impl<T: Kept> Shelf<T> {
         }
     }
 
-    /// Takes the newest state of a value.
+    /// Takes the newest state of a value; nothing is to be done when it is the one that was written.
     pub(super) fn put(&mut self, value: T) {
         let key = value.key();
+        let known = self.running.get(&key.1);
+        let written = known.and_then(|known| known.written.as_ref());
+        if written.is_some_and(|(written, _)| **written == value) {
+            self.waiting.remove(&key);
+            return;
+        }
         let running = self
             .running
             .entry(key.1.clone())
@@ -71,10 +81,12 @@ impl<T: Kept> Shelf<T> {
                 .running
                 .get(value.id())
                 .and_then(|running| running.written.as_ref());
+            let age = now.duration_since(value.started_at()) / TIMES;
+            let pause = age.clamp(PAUSE_MIN, PAUSE_MAX);
             at_once
                 || value.is_ended()
                 // A clock that was set back must not hold it up.
-                || written.is_none_or(|(_, at)| now.duration_since(*at).abs() >= PAUSE)
+                || written.is_none_or(|(_, at)| now.duration_since(*at).abs() >= pause)
         };
         let due = self.waiting.values().filter(|value| is_due(value));
         due.cloned().collect()
@@ -84,8 +96,8 @@ impl<T: Kept> Shelf<T> {
     pub(super) fn batch<'a>(&self, due: &'a [Arc<T>]) -> Batch<'a, T> {
         let moved = due.iter().filter_map(|value| {
             let running = self.running.get(value.id())?;
-            let (written, _) = running.written.as_ref()?;
-            (*written != running.key).then(|| written.clone())
+            let written = running.written.as_ref()?.0.key();
+            (written != running.key).then_some(written)
         });
         Batch {
             moved: moved.collect(),
@@ -101,7 +113,7 @@ impl<T: Kept> Shelf<T> {
             if value.is_ended() {
                 self.running.remove(value.id());
             } else if let Some(running) = self.running.get_mut(value.id()) {
-                running.written = Some((key, now));
+                running.written = Some((Arc::clone(value), now));
             }
         }
     }
@@ -109,6 +121,11 @@ impl<T: Kept> Shelf<T> {
     /// Lets go of what is too old or too much. What is not over stays.
     pub(super) fn trim(&mut self, retention: Retention, counts: bool) {
         let Retention { limit, since } = retention;
+        let oldest = self.waiting.keys().next();
+        if self.waiting.len() <= limit && oldest.is_none_or(|(at, _)| *at >= since.as_microsecond())
+        {
+            return;
+        }
         let over: Vec<Key> = self
             .waiting
             .iter()

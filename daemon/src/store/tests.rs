@@ -48,6 +48,12 @@ pub(super) fn running(id: &str, start: i64) -> Drain {
     }
 }
 
+/// As whoever tells the story does.
+pub(super) fn keep(history: &History, drain: Drain, now: Timestamp) {
+    history.keep_drain(drain, now);
+    history.tick(now);
+}
+
 fn rollout(id: &str, start: i64, drain: Drain) -> Rollout {
     let sample = sample("rollouts")[2].take();
     let rollout = serde_json::from_value::<Rollout>(sample).expect("a rollout");
@@ -91,10 +97,11 @@ fn what_was_kept_comes_back_as_it_was_newest_first() {
     let (history, interrupted) = History::open(&options(&state), at(0));
     assert!(interrupted.drains.is_empty() && interrupted.rollouts.is_empty());
     for (id, start) in [("b", 2), ("c", 3), ("a", 1)] {
-        history.keep_drain(drain(id, start), at(start));
+        keep(&history, drain(id, start), at(start));
     }
     let told = rollout("r", 1, drain("a", 1));
     history.keep_rollout(told.clone(), at(5));
+    history.tick(at(5));
     let mut history = history;
     for again in 0..2 {
         if again == 1 {
@@ -123,7 +130,7 @@ fn a_visitor_may_stop() {
         at(0),
     );
     for start in 1..=3 {
-        history.keep_drain(drain(&format!("{start}"), start), at(start));
+        keep(&history, drain(&format!("{start}"), start), at(start));
     }
     let mut seen = 0;
     history.drains(&mut |_| {
@@ -141,16 +148,16 @@ fn one_that_is_not_over_is_written_once_a_second_and_its_last_state_is_not_lost(
         still_open: open,
         ..running("a", 1)
     };
-    history.keep_drain(state(9), at(1));
+    keep(&history, state(9), at(1));
     assert_eq!(history.figures().unwritten, 0, "the first state at once");
-    history.keep_drain(state(8), at(1));
-    history.keep_drain(state(7), at(1));
+    keep(&history, state(8), at(1));
+    keep(&history, state(7), at(1));
     assert_eq!(history.figures().unwritten, 1, "the next one waits");
     history.tick(at(1));
     assert_eq!(history.figures().unwritten, 1);
     history.tick(at(2));
     assert_eq!(history.figures().unwritten, 0, "its second is over");
-    history.keep_drain(state(6), at(2));
+    keep(&history, state(6), at(2));
     history.flush(at(2));
     assert_eq!(history.figures().unwritten, 0);
     assert!(ids(&history).is_empty(), "it is not over");
@@ -160,18 +167,46 @@ fn one_that_is_not_over_is_written_once_a_second_and_its_last_state_is_not_lost(
 }
 
 #[test]
+fn what_does_not_change_is_not_written_and_what_runs_long_less_often() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    let state = |open| Drain {
+        still_open: open,
+        ..running("a", 0)
+    };
+    keep(&history, state(9), at(0));
+    let written = fs::read(directory.path().join("history.redb")).expect("the file");
+    for second in 1..50 {
+        keep(&history, state(9), at(second));
+    }
+    let after = fs::read(directory.path().join("history.redb")).expect("the file");
+    assert!(written == after, "nothing has changed");
+    let mut writes = 0;
+    for second in 3_000_i64..3_600 {
+        history.keep_drain(state(second.unsigned_abs()), at(second));
+        history.tick(at(second));
+        writes += usize::from(history.figures().unwritten == 0);
+    }
+    assert_eq!(writes, 11, "about once a minute in its last ten");
+    let ended = drain("a", 0);
+    keep(&history, ended.clone(), at(3_600));
+    assert_eq!(drains(&history), [ended]);
+}
+
+#[test]
 fn the_unfinished_are_closed_as_interrupted_and_keep_their_facts() {
     let directory = tempfile::tempdir().expect("a directory");
     let (history, _) = History::open(&options(directory.path()), at(0));
     let cut = running("a", 1).counts.cut;
-    history.keep_drain(running("a", 1), at(1));
-    history.keep_drain(drain("b", 2), at(2));
+    keep(&history, running("a", 1), at(1));
+    keep(&history, drain("b", 2), at(2));
     let unfinished = Rollout {
         state: RolloutState::Running,
         ended_at: None,
         ..rollout("r", 1, running("a", 1))
     };
     history.keep_rollout(unfinished, at(2));
+    history.tick(at(2));
     drop(history);
 
     let (history, interrupted) = History::open(&options(directory.path()), at(10));
@@ -204,10 +239,10 @@ fn the_unfinished_are_closed_as_interrupted_and_keep_their_facts() {
 fn one_whose_start_is_corrected_is_still_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let (history, _) = History::open(&options(directory.path()), at(0));
-    history.keep_drain(running("a", 5), at(5));
-    history.keep_drain(running("a", 4), at(5));
-    history.keep_drain(running("a", 3), at(7));
-    history.keep_drain(drain("a", 2), at(8));
+    keep(&history, running("a", 5), at(5));
+    keep(&history, running("a", 4), at(5));
+    keep(&history, running("a", 3), at(7));
+    keep(&history, drain("a", 2), at(8));
     assert_eq!(ids(&history), ["a"]);
     drop(history);
     let (history, interrupted) = History::open(&options(directory.path()), at(9));
@@ -225,14 +260,14 @@ fn the_oldest_go_when_there_are_too_many_or_they_are_too_old() {
             max_age: Duration::from_secs(100),
         };
         let (history, _) = History::open(&options, at(0));
-        history.keep_drain(running("still", 1), at(1));
+        keep(&history, running("still", 1), at(1));
         for start in 2..=6 {
-            history.keep_drain(drain(&format!("{start}"), start), at(start));
+            keep(&history, drain(&format!("{start}"), start), at(start));
         }
         assert_eq!(ids(&history), ["6", "5", "4"]);
-        history.keep_drain(drain("late", 105), at(106));
+        keep(&history, drain("late", 105), at(106));
         assert_eq!(ids(&history), ["late", "6"], "6 is 100 s old");
-        history.keep_drain(drain("still", 8), at(107));
+        keep(&history, drain("still", 8), at(107));
         assert_eq!(ids(&history), ["late", "still"]);
         assert_eq!(history.figures().dropped, 0);
     }
@@ -248,6 +283,10 @@ fn ages_are_bounded_by_the_calendar() {
         },
         at(0),
     );
-    history.keep_drain(drain("a", 1), at(1).checked_add(DAY).expect("a day"));
+    keep(
+        &history,
+        drain("a", 1),
+        at(1).checked_add(DAY).expect("a day"),
+    );
     assert_eq!(ids(&history), ["a"]);
 }
