@@ -41,7 +41,10 @@ impl Prometheus {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}/data", folder.path().display()))
+            .arg(format!(
+                "--storage.tsdb.path={}/data",
+                folder.path().display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{PORT}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -95,7 +98,9 @@ impl Prometheus {
     pub(crate) fn rules(&self) -> Vec<Rule> {
         let answer = web::json(PORT, "/api/v1/rules");
         let groups = answer["data"]["groups"].as_array().unwrap();
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap());
         rules
             .map(|rule| {
                 assert_eq!(rule["health"], "ok", "{rule:#}");
@@ -152,7 +157,10 @@ pub(crate) fn promtool(arguments: &[&str], stdin: Stdio) {
 
 /// The folder of the dashboard and the rules.
 pub(crate) fn dashboards() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../dashboards")
+        .canonicalize()
+        .unwrap()
 }
 
 #[track_caller]

@@ -27,13 +27,15 @@ pub(crate) fn queries() -> Vec<Query> {
             expression: target["expr"].as_str().unwrap().to_owned(),
         })
     });
-    let annotations = list(&dashboard["annotations"]["list"]).iter().filter_map(|annotation| {
-        Some(Query {
-            place: format!("annotation {}", annotation["name"].as_str().unwrap()),
-            instant: false,
-            expression: annotation["expr"].as_str()?.to_owned(),
-        })
-    });
+    let annotations = list(&dashboard["annotations"]["list"])
+        .iter()
+        .filter_map(|annotation| {
+            Some(Query {
+                place: format!("annotation {}", annotation["name"].as_str().unwrap()),
+                instant: false,
+                expression: annotation["expr"].as_str()?.to_owned(),
+            })
+        });
     panels.chain(annotations).collect()
 }
 
@@ -45,7 +47,11 @@ pub(crate) fn variables() -> Vec<(String, String, String)> {
         .filter(|variable| variable["type"] == "query")
         .map(|variable| {
             let query = variable["query"]["query"].as_str().unwrap();
-            let inner = query.strip_prefix("label_values(").unwrap().strip_suffix(')').unwrap();
+            let inner = query
+                .strip_prefix("label_values(")
+                .unwrap()
+                .strip_suffix(')')
+                .unwrap();
             let (series, label) = inner.rsplit_once(", ").unwrap();
             let name = variable["name"].as_str().unwrap();
             (name.to_owned(), label.to_owned(), series.to_owned())
@@ -66,7 +72,8 @@ impl Query {
 
 /// A text with these values in place of the variables.
 pub(crate) fn filled(text: &str, values: &[(&str, &str)]) -> String {
-    let fill = |text: String, (name, value): &(&str, &str)| text.replace(&format!("${name}"), value);
+    let fill =
+        |text: String, (name, value): &(&str, &str)| text.replace(&format!("${name}"), value);
     values.iter().fold(text.to_owned(), fill)
 }
 
