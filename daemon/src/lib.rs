@@ -69,6 +69,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let probe = Arc::new(RwLock::new(probe));
     let kernel = LiveKernel::new(counters, Arc::clone(&probe));
     let accounts = Arc::new(Accounts::new(kernel, config.series.clone(), attribution));
+    accounts.deploys_are_counted_in(intake.tallies());
     let chronicle = Arc::new(Chronicle::open(Arc::clone(&accounts), &config));
     let surveyor = Surveyor::new(
         Arc::clone(&probe),

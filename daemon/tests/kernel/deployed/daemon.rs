@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::Read as _,
-    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };

@@ -1,8 +1,8 @@
 //! finwatch as it is deployed: with the manifests' rights and no more, and scraped by a real Prometheus.
 
 mod daemon;
-//mod prometheus;
-//mod queries;
+mod prometheus;
+mod queries;
 mod rights;
-//mod scraped;
+mod scraped;
 mod web;

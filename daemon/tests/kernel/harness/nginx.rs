@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -27,6 +27,19 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts the server and waits until it listens.
     pub(crate) fn start() -> Self {
+        Self::launch(Command::new("nginx"), "")
+    }
+
+    /// Starts the server as a process of the cgroup, with a directive more in its main context.
+    pub(crate) fn start_in(cgroup: &Path, directive: &str) -> Self {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec nginx \"$@\""])
+            .arg(cgroup);
+        Self::launch(command, directive)
+    }
+
+    fn launch(mut command: Command, directive: &str) -> Self {
         let folder = std::env::temp_dir().join(format!(
             "finwatch-nginx-{}-{:?}",
             std::process::id(),
@@ -35,8 +48,8 @@ impl Nginx {
         fs::create_dir_all(&folder).unwrap();
         certificate(&folder);
         let config = folder.join("nginx.conf");
-        fs::write(&config, configuration(&folder)).unwrap();
-        let master = Command::new("nginx")
+        fs::write(&config, format!("{directive}\n{}", configuration(&folder))).unwrap();
+        let master = command
             .arg("-c")
             .arg(&config)
             .stdin(Stdio::null())
@@ -123,7 +136,7 @@ impl Upstream {
     }
 }
 
-fn certificate(folder: &std::path::Path) {
+fn certificate(folder: &Path) {
     let status = Command::new("openssl")
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -139,7 +152,7 @@ fn certificate(folder: &std::path::Path) {
     assert!(status.success(), "openssl made no certificate");
 }
 
-fn configuration(folder: &std::path::Path) -> String {
+fn configuration(folder: &Path) -> String {
     let at = folder.display();
     let body = "x".repeat(150);
     format!(

@@ -3,4 +3,4 @@
 
 mod commands;
 mod namespaces;
-mod workloads;
+pub(crate) mod workloads;

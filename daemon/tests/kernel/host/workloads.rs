@@ -1,19 +1,28 @@
 //! Names of workloads from cgroups made for the test.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use finwatch::attribution::{Attribution, AttributionOptions, Workload, WorkloadKind};
 use finwatch_common::{Phase, Role, ServiceKey};
 
 /// A cgroup, removed at the end.
-struct Cgroup(PathBuf);
+pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// Makes `name` in the root of the tree.
-    fn make(name: &str) -> Self {
+    pub(crate) fn make(name: &str) -> Self {
         let path = root().join(name);
         fs::create_dir(&path).unwrap_or_else(|e| panic!("make {}: {e}", path.display()));
         Self(path)
+    }
+
+    /// Its folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     fn id(&self) -> u64 {

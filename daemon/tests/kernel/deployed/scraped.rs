@@ -1,0 +1,413 @@
+//! A real nginx is reloaded with requests in flight, stopped and started again, while a real Prometheus scrapes the
+//! daemon: every query of the dashboard and of the rules is then run there. What it says of lost requests must equal
+//! the clients' own count; none may come back empty.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    daemon::Daemon,
+    prometheus::{INSTANCE, Prometheus, promtool},
+    queries::{Query, filled, queries, variables},
+};
+use crate::{
+    harness::{
+        Netns,
+        http::Plain,
+        nginx::{self, Nginx, Upstream},
+        wait_until, within,
+    },
+    host::workloads::Cgroup,
+};
+
+const IDLE: usize = 20;
+const BUSY: usize = 10;
+/// Of the idle clients, those that ask once more when the server has hung up.
+const LATE: usize = 5;
+const REFUSED: usize = 2;
+/// Alerts that the run raises. A listener that is back leaves `FinwatchClientsRefused` quiet.
+const RAISED: [&str; 3] = [
+    "FinwatchDrainFailed",
+    "FinwatchListenerGap",
+    "FinwatchRequestsCut",
+];
+/// More than the run takes.
+const RANGE: &str = "2m";
+const WINDOW: &str = "5s";
+
+/// What the clients counted.
+#[derive(Debug)]
+struct Lost {
+    in_flight: usize,
+    late: usize,
+}
+
+#[test]
+fn every_query_returns_what_a_reload_did() {
+    promtool(&["check", "rules", "rules.yaml"], Stdio::null());
+    promtool(&["test", "rules", "rules_test.yaml"], Stdio::null());
+    // A unit of its own, as the daemon sees the whole host.
+    let unit = format!("finwatch-scraped-{}.service", std::process::id());
+    let cgroup = Cgroup::make(&unit);
+    Netns::run(|_| {
+        let mut upstream = Upstream::start();
+        let daemon = Daemon::start(&[
+            "--survey-interval=1s",
+            "--baseline-window=10s",
+            "--drain-settle-limit=3s",
+            "--rollout-quiet=1s",
+        ]);
+        let server = Nginx::start_in(cgroup.path(), "worker_shutdown_timeout 1s;");
+        let prometheus = Prometheus::start();
+        let began = prometheus.last_scrape().unwrap();
+        let port = nginx::PLAIN.to_string();
+        let values = [
+            ("instance", INSTANCE),
+            ("namespace", ".*"),
+            ("workload", unit.as_str()),
+            ("port", port.as_str()),
+            ("phase", ".*"),
+        ];
+        let cut = filled(
+            "sum(finwatch_tcp_cut_connections_total{workload=\"$workload\",port=\"$port\"})",
+            &values,
+        );
+        wait_until("the counters are there before anything is lost", || {
+            number(&prometheus.query(&cut, None)) == Some(0.0)
+        });
+        let known = queries();
+        variables_offer(&prometheus, &unit, &port);
+
+        some_ordinary_connections();
+        deploy(&[
+            "start",
+            "--workload",
+            &unit,
+            "--revision",
+            "v2.3.1",
+            "--id",
+            "scraped",
+        ]);
+        let lost = reload(&server, &mut upstream);
+        assert_eq!(
+            (lost.in_flight, lost.late),
+            (BUSY, LATE),
+            "by the clients' count"
+        );
+        let server = stop_and_start_again(server, &cgroup);
+        deploy(&["finish", "--workload", &unit, "--id", "scraped-end"]);
+
+        let at = told(&prometheus, &daemon, &values, &lost);
+        compare(&prometheus, &known, &values, &lost, at);
+        for query in &known {
+            let some = [
+                &values[..],
+                &[("instance", ".*"), ("workload", ".*"), ("port", ".*")],
+            ];
+            for values in [some[0], some[1]] {
+                returns(&prometheus, query, values, (began, at));
+            }
+        }
+        rules_return(&prometheus, at);
+        let metrics = daemon.metrics();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(metrics.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        promtool(&["check", "metrics"], file.into());
+        drop(prometheus);
+        drop(server);
+        assert_eq!(daemon.stop(), Some(0));
+    });
+}
+
+/// The server ends these first, in the steady phase: what growth is compared with.
+fn some_ordinary_connections() {
+    for _ in 0..5 {
+        let mut client = TcpStream::connect(("127.0.0.1", nginx::PLAIN)).unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+    }
+}
+
+/// Idle clients, and clients whose requests take longer than the old workers may.
+fn reload(server: &Nginx, upstream: &mut Upstream) -> Lost {
+    let client = || {
+        let mut client = Plain::connect().unwrap();
+        client.exchange("/");
+        client
+    };
+    let mut idle: Vec<Plain> = (0..IDLE).map(|_| client()).collect();
+    let mut busy: Vec<Plain> = (0..BUSY).map(|_| client()).collect();
+    busy.iter_mut()
+        .for_each(|client| client.ask("/slow").unwrap());
+    upstream.hold(BUSY);
+    server.signal(libc::SIGHUP);
+    assert!(
+        idle.iter_mut().all(|client| !client.answered()),
+        "the idle ones see the end"
+    );
+    let late = idle
+        .iter_mut()
+        .take(LATE)
+        .filter_map(|client| (client.ask("/").is_ok() && !client.answered()).then_some(()))
+        .count();
+    let in_flight = busy
+        .iter_mut()
+        .filter_map(|client| (!client.answered()).then_some(()))
+        .count();
+    Lost { in_flight, late }
+}
+
+/// A graceful stop that nobody suffers from, a time in which clients are refused, and a new start.
+fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx {
+    Plain::connect().unwrap().exchange("/");
+    server.signal(libc::SIGQUIT);
+    server.wait();
+    for _ in 0..REFUSED {
+        assert!(Plain::connect().is_err(), "nobody listens");
+    }
+    // Long enough to be seen in a counter of seconds.
+    thread::sleep(Duration::from_millis(300));
+    drop(server);
+    Nginx::start_in(cgroup.path(), "")
+}
+
+/// `finwatch deploy ...`, as a pipeline runs it.
+#[track_caller]
+fn deploy(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_finwatch"))
+        .arg("deploy")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "finwatch deploy {arguments:?}: {error}"
+    );
+}
+
+/// Waits until the whole story is told and scraped; the time of that scrape.
+#[track_caller]
+fn told(prometheus: &Prometheus, daemon: &Daemon, values: &[(&str, &str)], lost: &Lost) -> f64 {
+    let all = lost.in_flight + lost.late;
+    let wanted = [
+        (
+            "sum(finwatch_tcp_cut_connections_total{workload=\"$workload\"})",
+            all as f64,
+        ),
+        (
+            "finwatch_listener_gaps_total{workload=\"$workload\",port=\"$port\"}",
+            1.0,
+        ),
+        (
+            "finwatch_tcp_refused_total{workload=\"$workload\",port=\"$port\"}",
+            REFUSED as f64,
+        ),
+        (
+            "sum(finwatch_drains_total{workload=\"$workload\",port=\"$port\",kind=\"reload\"})",
+            1.0,
+        ),
+        (
+            "sum(finwatch_drains_total{workload=\"$workload\",port=\"$port\",kind=\"stop\"})",
+            1.0,
+        ),
+        ("sum(finwatch_rollouts_total{source=\"cli\"})", 1.0),
+    ];
+    let mut missing = Vec::new();
+    let mut at = 0.0;
+    let mut all_there = || {
+        let scraped = prometheus.last_scrape();
+        missing.clear();
+        for (expression, value) in &wanted {
+            let found = number(&prometheus.query(&filled(expression, values), scraped));
+            if found != Some(*value) {
+                missing.push(format!("{expression} is {found:?}, not {value}"));
+            }
+        }
+        let firing = prometheus.firing();
+        let silent = RAISED.iter().filter(|alert| !firing.contains(**alert));
+        missing.extend(silent.map(|alert| format!("{alert} does not fire")));
+        at = scraped.unwrap_or_default();
+        missing.is_empty()
+    };
+    let there = within(Duration::from_secs(30), &mut all_there);
+    assert!(there, "{missing:#?}\n{}", daemon.log());
+    at
+}
+
+/// The panels that say what was lost, in numbers.
+#[track_caller]
+fn compare(
+    prometheus: &Prometheus,
+    known: &[Query],
+    values: &[(&str, &str)],
+    lost: &Lost,
+    at: f64,
+) {
+    let panel = |title: &str, label: &str| -> BTreeMap<String, f64> {
+        let place = format!("panel {title}, A");
+        let found = known
+            .iter()
+            .find(|query| query.place == place && query.instant);
+        let query = found
+            .unwrap_or_else(|| panic!("{place}"))
+            .filled(values, RANGE, WINDOW);
+        let samples = prometheus.query(&query, Some(at));
+        let label_of = |sample: &Value| sample["metric"][label].as_str().unwrap_or("").to_owned();
+        samples
+            .iter()
+            .map(|sample| (label_of(sample), value(sample)))
+            .collect()
+    };
+    let all = (lost.in_flight + lost.late) as f64;
+    let (in_flight, late) = (lost.in_flight as f64, lost.late as f64);
+    let is = |title: &str, label: &str, expected: &[(&str, f64)]| {
+        let found = panel(title, label);
+        let expected: BTreeMap<String, f64> = expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect();
+        assert_eq!(found, expected, "{title}");
+    };
+    is("Requests cut", "", &[("", all)]);
+    let causes = [("unanswered", in_flight), ("unread", 0.0), ("late", late)];
+    is("Cut by cause", "cause", &causes);
+    let phases = [("reloading", all), ("draining", 0.0), ("steady", 0.0)];
+    is("Cut by phase", "phase", &phases);
+    is("SYNs refused", "", &[("", REFUSED as f64)]);
+    let harmful = panel("RSTs sent", "lost");
+    assert_eq!(
+        harmful.get("data"),
+        Some(&late),
+        "an RST for each late request: {harmful:?}"
+    );
+    assert!(
+        panel("Nobody listened", "")[""] >= 0.3,
+        "longer than the pause"
+    );
+    let verdicts = panel("Drains by verdict", "verdict");
+    assert_eq!(verdicts.get("fail"), Some(&1.0), "the reload: {verdicts:?}");
+    let found = panel("Diagnoses", "diagnosis");
+    for diagnosis in ["requests-cut", "keepalive-race"] {
+        assert_eq!(found.get(diagnosis), Some(&1.0), "{found:?}");
+    }
+}
+
+/// The query gives something, and numbers only.
+#[track_caller]
+fn returns(
+    prometheus: &Prometheus,
+    query: &Query,
+    values: &[(&str, &str)],
+    (from, at): (f64, f64),
+) {
+    let all = [values, &[("namespace", ".*"), ("phase", ".*")]].concat();
+    let expression = query.filled(&all, RANGE, WINDOW);
+    let series = if query.instant {
+        prometheus.query(&expression, Some(at))
+    } else {
+        prometheus.query_range(&expression, from, at)
+    };
+    // There is no ratio where the ordinary time had no RST.
+    let may_be_empty = expression.contains("finwatch_rollout_reset_growth_ratio");
+    assert!(
+        !series.is_empty() || may_be_empty,
+        "{}: nothing for {expression}",
+        query.place
+    );
+    for one in &series {
+        let one_value = std::slice::from_ref(&one["value"]);
+        let samples = one["values"].as_array().map_or(one_value, Vec::as_slice);
+        for sample in samples {
+            let number: f64 = sample[1].as_str().unwrap().parse().unwrap();
+            assert!(
+                number.is_finite(),
+                "{}: {number} in {expression}",
+                query.place
+            );
+        }
+    }
+}
+
+/// Each variable offers what there is.
+#[track_caller]
+fn variables_offer(prometheus: &Prometheus, unit: &str, port: &str) {
+    let all = [("instance", ".*"), ("namespace", ".*"), ("workload", ".*")];
+    let expected = [("instance", INSTANCE), ("workload", unit), ("port", port)];
+    for (name, label, series) in variables() {
+        let offered = prometheus.label_values(&label, &filled(&series, &all));
+        if let Some((_, value)) = expected.iter().find(|(variable, _)| *variable == name) {
+            assert!(
+                offered.iter().any(|one| one == value),
+                "{name}: {offered:?}"
+            );
+        } else {
+            // An empty label is none: on a plain host there is no namespace to choose.
+            assert_eq!(
+                (name.as_str(), offered.len()),
+                ("namespace", 0),
+                "{offered:?}"
+            );
+        }
+    }
+}
+
+/// Recorded series are there; alerts fire when they should and no other does, and each looks at something.
+#[track_caller]
+fn rules_return(prometheus: &Prometheus, at: f64) {
+    let rules = prometheus.rules();
+    let alerts: BTreeSet<_> = rules
+        .iter()
+        .filter(|rule| rule.is_alert)
+        .map(|r| &r.name)
+        .collect();
+    assert!(
+        RAISED
+            .iter()
+            .all(|raised| alerts.contains(&(*raised).to_owned()))
+    );
+    let raised: BTreeSet<String> = RAISED.map(str::to_owned).into();
+    assert_eq!(prometheus.firing(), raised);
+    for rule in &rules {
+        let found = if rule.is_alert {
+            // With the threshold taken away, what it looks at must be there.
+            let looks_at = rule
+                .query
+                .replace(" > 0", " >= 0")
+                .replace(" == 0", " >= 0");
+            prometheus.query(&looks_at, Some(at))
+        } else {
+            prometheus.query(&rule.name, Some(at))
+        };
+        assert!(
+            !found.is_empty(),
+            "{}: {} finds nothing",
+            rule.name,
+            rule.query
+        );
+    }
+    assert!(rules.len() > 10, "{}", rules.len());
+}
+
+/// The one value of a result.
+fn number(result: &[Value]) -> Option<f64> {
+    match result {
+        [sample] => Some(value(sample)),
+        _ => None,
+    }
+}
+
+fn value(sample: &Value) -> f64 {
+    sample["value"][1].as_str().unwrap().parse().unwrap()
+}
