@@ -9,6 +9,7 @@
 )]
 
 mod deployed;
+mod drains;
 mod harness;
 mod host;
 #[path = "../manifest/mod.rs"]

@@ -32,10 +32,7 @@ impl Plain {
 impl<R: Read, W: Write> Client<R, W> {
     /// Writes a request in one piece.
     pub(crate) fn ask(&mut self, path: &str) -> io::Result<()> {
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: finwatch-kernel-tests\r\n\r\n"
-        );
-        self.to.write_all(request.as_bytes())?;
+        self.to.write_all(request(path).as_bytes())?;
         self.to.flush()
     }
 
@@ -99,7 +96,13 @@ impl Drop for Tls {
     }
 }
 
-fn is_complete(answer: &[u8]) -> bool {
+/// A request as a client writes it.
+pub(super) fn request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: finwatch-kernel-tests\r\n\r\n")
+}
+
+/// Whether that is a whole answer.
+pub(super) fn is_complete(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;

@@ -1,11 +1,15 @@
 //! What every scenario stands on: a namespace, the probe, the kernel's counters, and the comparison.
 
 pub(crate) mod child;
+pub(crate) mod crowd;
+pub(crate) mod daemon;
 mod destroy;
 mod expect;
+pub(crate) mod gate;
 pub(crate) mod http;
 mod identities;
 pub(crate) mod kernel;
+pub(crate) mod lab;
 mod netns;
 pub(crate) mod nginx;
 mod observed;

@@ -1,0 +1,191 @@
+//! Requests in flight at the signal: graceful servers answer them and then close, the others close without a word, by FIN. No
+//! RST tells the one from the other.
+
+use super::{BUSY, IDLE, stage::Stage};
+use crate::harness::crowd::{Crowd, Transport};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Stop,
+    Reload,
+}
+use Change::{Reload, Stop};
+
+/// Idle and busy clients; the busy ones are answered.
+fn answered(server: &str, arguments: &[&str], signal: libc::c_int, change: Change) {
+    Stage::set(server, arguments, |stage| {
+        let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
+        stage.server.signal(signal);
+        // Long enough for a server that would not wait.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        stage.gate.release();
+        crowd.busy_are_answered();
+        let tally = crowd.leave();
+        assert_eq!((tally.lost(), tally.resets), (0, 0), "{tally:?}");
+        let told = match change {
+            Stop => stage.stopped(signal, IDLE + BUSY, BUSY, tally),
+            Reload => stage.reloaded(signal, IDLE + BUSY, BUSY, tally),
+        };
+        told.assert_clean();
+        assert_eq!(
+            told.drain.counts.local_first,
+            (IDLE + BUSY) as u64,
+            "{told:#?}"
+        );
+        assert!(told.finds("clean-drain"), "{told:#?}");
+    });
+}
+
+/// Idle and busy clients; none of the busy ones is answered, and every connection ends by FIN.
+fn unanswered(
+    server: &str,
+    arguments: &[&str],
+    (signal, change): (libc::c_int, Change),
+    transport: Transport,
+) {
+    Stage::set(server, arguments, |stage| {
+        // The idle ones' goodbyes are another story.
+        let idle = if transport == Transport::Plain {
+            IDLE
+        } else {
+            0
+        };
+        let crowd = stage.gather(transport, idle, BUSY);
+        stage.server.signal(signal);
+        none_answered(stage, crowd, (signal, change), idle, transport);
+    });
+}
+
+fn none_answered(
+    stage: &mut Stage,
+    crowd: Crowd,
+    (signal, change): (libc::c_int, Change),
+    idle: usize,
+    transport: Transport,
+) {
+    let tally = crowd.leave();
+    assert_eq!((tally.lost(), tally.resets), (BUSY as u64, 0), "{tally:?}");
+    let told = match change {
+        Stop => stage.stopped(signal, idle + BUSY, BUSY, tally),
+        Reload => stage.reloaded(signal, idle + BUSY, BUSY, tally),
+    };
+    told.assert_cut(BUSY, 0, 0);
+    if transport == Transport::Plain {
+        assert_eq!(told.drain.counts.resets(), 0, "{told:#?}");
+        assert_eq!(told.drain.counts.fin, (idle + BUSY) as u64, "{told:#?}");
+    }
+    assert!(told.finds("requests-cut"), "{told:#?}");
+    assert_eq!(told.drain.examples.len(), 5, "{told:#?}");
+}
+
+#[test]
+fn nginx_quit() {
+    answered("nginx", &[], libc::SIGQUIT, Stop);
+}
+
+#[test]
+fn nginx_reload() {
+    answered("nginx", &[], libc::SIGHUP, Reload);
+}
+
+#[test]
+fn gunicorn_term() {
+    answered("gunicorn", &[], libc::SIGTERM, Stop);
+}
+
+#[test]
+fn gunicorn_hup() {
+    answered("gunicorn", &[], libc::SIGHUP, Reload);
+}
+
+#[test]
+fn node_close() {
+    answered("node", &["graceful"], libc::SIGTERM, Stop);
+}
+
+#[test]
+fn haproxy_soft_stop() {
+    answered("haproxy", &[], libc::SIGUSR1, Stop);
+}
+
+#[test]
+fn apache_graceful() {
+    answered("apache", &[], libc::SIGUSR1, Reload);
+}
+
+#[test]
+fn nginx_term() {
+    unanswered("nginx", &[], (libc::SIGTERM, Stop), Transport::Plain);
+}
+
+#[test]
+fn nginx_term_with_tls() {
+    unanswered(
+        "nginx",
+        &[],
+        (libc::SIGTERM, Stop),
+        Transport::Tls("-tls1_3"),
+    );
+}
+
+#[test]
+fn nginx_worker_shutdown_timeout() {
+    let arguments = ["worker_shutdown_timeout 500ms;"];
+    unanswered("nginx", &arguments, (libc::SIGQUIT, Stop), Transport::Plain);
+    unanswered(
+        "nginx",
+        &arguments,
+        (libc::SIGHUP, Reload),
+        Transport::Tls("-tls1_2"),
+    );
+}
+
+#[test]
+fn daphne_term() {
+    unanswered("daphne", &[], (libc::SIGTERM, Stop), Transport::Plain);
+}
+
+#[test]
+fn uwsgi_term() {
+    Stage::set("uwsgi", &["--die-on-term"], |stage| {
+        let crowd = stage.gather_for_once(BUSY);
+        stage.server.signal(libc::SIGTERM);
+        let how = (libc::SIGTERM, Stop);
+        none_answered(stage, crowd, how, 0, Transport::Plain);
+    });
+}
+
+#[test]
+fn node_without_a_handler() {
+    unanswered(
+        "node",
+        &["careless"],
+        (libc::SIGTERM, Stop),
+        Transport::Plain,
+    );
+}
+
+#[test]
+fn python_without_a_handler() {
+    unanswered(
+        "python",
+        &["careless"],
+        (libc::SIGTERM, Stop),
+        Transport::Plain,
+    );
+}
+
+#[test]
+fn go_close() {
+    unanswered("go", &["close"], (libc::SIGTERM, Stop), Transport::Plain);
+}
+
+#[test]
+fn go_exit_with_tls() {
+    unanswered(
+        "go",
+        &["exit"],
+        (libc::SIGTERM, Stop),
+        Transport::Tls("-tls1_3"),
+    );
+}

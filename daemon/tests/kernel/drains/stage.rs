@@ -1,0 +1,145 @@
+//! A daemon, a server and a gate in a namespace of their own.
+
+use std::collections::BTreeSet;
+
+use finwatch::story::{DrainKind, Rollout};
+
+use super::told::{Told, What};
+use crate::harness::{
+    Netns,
+    crowd::{Crowd, Tally, Transport},
+    daemon::{Daemon, netns_inode},
+    gate::Gate,
+    lab::{PLAIN, Server, TLS, ended},
+};
+
+/// See the module.
+pub(super) struct Stage {
+    pub(super) daemon: Daemon,
+    pub(super) server: Server,
+    pub(super) gate: Gate,
+    /// The server's processes when everything was ready.
+    pub(super) old: BTreeSet<u32>,
+    port: u16,
+}
+
+impl Stage {
+    /// Starts the daemon, then the server in a new namespace, and runs `body` there.
+    pub(super) fn set<R: Send>(
+        server: &str,
+        arguments: &[&str],
+        body: impl FnOnce(&mut Self) -> R + Send,
+    ) -> R {
+        let daemon = Daemon::start();
+        Netns::run(|_| {
+            let server = Server::start(server, arguments, &[PLAIN]);
+            let gate = Gate::open(server.folder());
+            let old = server.processes();
+            let mut stage = Self {
+                daemon,
+                server,
+                gate,
+                old,
+                port: PLAIN,
+            };
+            body(&mut stage)
+        })
+    }
+
+    /// Clients; from here on the story is that of the port which they use.
+    #[track_caller]
+    pub(super) fn gather(&mut self, transport: Transport, idle: usize, busy: usize) -> Crowd {
+        self.port = match transport {
+            Transport::Plain => PLAIN,
+            Transport::Tls(_) => TLS,
+        };
+        let crowd = Crowd::gather(transport, idle, busy, &mut self.gate);
+        // A server may have forked for the load.
+        self.old = self.server.processes();
+        crowd
+    }
+
+    /// Clients of a server without keep-alive.
+    #[track_caller]
+    pub(super) fn gather_for_once(&mut self, busy: usize) -> Crowd {
+        let crowd = Crowd::ask_once(busy, &mut self.gate);
+        self.old = self.server.processes();
+        crowd
+    }
+
+    /// What is told of a stop of the whole server, which must have been told to end.
+    #[track_caller]
+    pub(super) fn stopped(
+        &mut self,
+        signal: libc::c_int,
+        open: usize,
+        awaiting: usize,
+        tally: Tally,
+    ) -> Told {
+        let status = self.server.wait();
+        self.told(
+            What {
+                kind: DrainKind::Stop,
+                signal,
+                target: self.server.pid(),
+                open,
+                awaiting,
+                opened_after: 0,
+                exit: Some(ended(status)),
+            },
+            tally,
+        )
+    }
+
+    /// What is told of a reload: the old workers' end.
+    #[track_caller]
+    pub(super) fn reloaded(
+        &mut self,
+        signal: libc::c_int,
+        open: usize,
+        awaiting: usize,
+        tally: Tally,
+    ) -> Told {
+        let master = self.server.pid();
+        let workers = self.old.iter().copied().filter(|pid| *pid != master);
+        self.server.wait_gone(&workers.collect());
+        self.told(
+            What {
+                kind: DrainKind::Reload,
+                signal,
+                target: master,
+                open,
+                awaiting,
+                opened_after: 0,
+                exit: None,
+            },
+            tally,
+        )
+    }
+
+    /// Waits for the rollout with the drain of that, and holds all of it that follows from `what` and `tally`.
+    #[track_caller]
+    pub(super) fn told(&mut self, what: What, tally: Tally) -> Told {
+        let port = self.port;
+        let netns = netns_inode();
+        let is_it = |drain: &finwatch::story::Drain| {
+            drain.instance.netns == netns
+                && drain.service.port == port
+                && drain.kind == what.kind
+                && drain.ended_at.is_some()
+        };
+        let rollout: Rollout = self
+            .daemon
+            .rollout(|rollout| rollout.drains.iter().any(is_it));
+        let drains: Vec<_> = rollout.drains.iter().filter(|drain| is_it(drain)).collect();
+        let [drain] = drains[..] else {
+            panic!("one drain of port {port}: {rollout:#?}");
+        };
+        let told = Told {
+            drain: drain.clone(),
+            tally,
+        };
+        told.check(&what);
+        told
+    }
+}

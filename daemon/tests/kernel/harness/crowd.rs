@@ -1,0 +1,256 @@
+//! A crowd of clients that count for themselves: requests written, requests answered, and how each connection ended.
+//! No client hangs up before the server has.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    gate::Gate,
+    http::{Tls, is_complete, request},
+    lab::PLAIN,
+    wait::PATIENCE,
+};
+
+/// What the connections are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// TCP.
+    Plain,
+    /// `openssl s_client` with this option, such as `-tls1_3`.
+    Tls(&'static str),
+}
+
+/// Idle keep-alive connections, and connections with a request that waits at the gate.
+pub(crate) struct Crowd {
+    idle: Vec<Visitor>,
+    busy: Vec<Visitor>,
+}
+
+/// What became of a crowd.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Connections that were established.
+    pub(crate) connections: u64,
+    /// Requests written.
+    pub(crate) asked: u64,
+    /// Requests answered completely.
+    pub(crate) answered: u64,
+    /// Connections whose end began with the server's FIN, and on which no RST came; with TLS that is not to be seen,
+    /// and every end counts here.
+    pub(crate) fins: u64,
+    /// Connections on which an RST came.
+    pub(crate) resets: u64,
+    /// Of these, connections on which the server's FIN had come before it.
+    pub(crate) fins_then_resets: u64,
+}
+
+struct Visitor {
+    line: Line,
+    asked: u64,
+    answered: u64,
+    end: Option<End>,
+}
+
+enum Line {
+    Plain(TcpStream),
+    Tls(Tls),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Fin,
+    Reset,
+    FinThenReset,
+}
+
+impl Crowd {
+    /// Every client connects and is answered once; the busy ones' next requests are then held at the gate.
+    #[track_caller]
+    pub(crate) fn gather(transport: Transport, idle: usize, busy: usize, gate: &mut Gate) -> Self {
+        let mut everybody: Vec<Visitor> = (0..idle + busy)
+            .map(|_| Visitor::arrive(transport))
+            .collect();
+        for visitor in &mut everybody {
+            visitor.ask("/");
+            assert!(visitor.is_answered(), "the server answers");
+        }
+        let busy = everybody.split_off(idle);
+        let mut crowd = Self {
+            idle: everybody,
+            busy,
+        };
+        crowd.busy.iter_mut().for_each(|busy| busy.ask("/slow"));
+        gate.hold(crowd.busy.len());
+        crowd
+    }
+
+    /// Clients without keep-alive: each connects and writes one request, which is then held.
+    #[track_caller]
+    pub(crate) fn ask_once(busy: usize, gate: &mut Gate) -> Self {
+        let mut crowd = Self {
+            idle: Vec::new(),
+            busy: (0..busy)
+                .map(|_| Visitor::arrive(Transport::Plain))
+                .collect(),
+        };
+        crowd.busy.iter_mut().for_each(|busy| busy.ask("/slow"));
+        gate.hold(busy);
+        crowd
+    }
+
+    /// More clients connect and write a request; whether anybody accepts and answers is not waited for.
+    pub(crate) fn push_in(&mut self, count: usize) {
+        for _ in 0..count {
+            let mut visitor = Visitor::arrive(Transport::Plain);
+            visitor.ask("/");
+            self.idle.push(visitor);
+        }
+    }
+
+    /// The idle ones write their next request, some time after the signal. They cannot know whether the server has hung up.
+    pub(crate) fn ask_again_after(&mut self, pause: Duration) {
+        thread::sleep(pause);
+        self.idle.iter_mut().for_each(|idle| idle.ask("/"));
+    }
+
+    /// So many of the busy ones write a further request, although the first has no answer yet.
+    pub(crate) fn busy_push(&mut self, count: usize) {
+        for busy in &mut self.busy[..count] {
+            let Line::Plain(stream) = &mut busy.line else {
+                panic!("pipelining is for clients without TLS");
+            };
+            stream.write_all(request("/").as_bytes()).unwrap();
+        }
+    }
+
+    /// The busy ones' requests must be answered.
+    #[track_caller]
+    pub(crate) fn busy_are_answered(&mut self) {
+        let answered = self
+            .busy
+            .iter_mut()
+            .filter_map(|b| b.is_answered().then_some(()));
+        assert_eq!(answered.count(), self.busy.len(), "answers in flight");
+    }
+
+    /// Everybody waits for the server to end the connection, and leaves.
+    pub(crate) fn leave(self) -> Tally {
+        let mut tally = Tally::default();
+        // All of them stay until the last has seen its end: nobody's FIN comes early.
+        let mut everybody: Vec<Visitor> = self.idle.into_iter().chain(self.busy).collect();
+        for visitor in &mut everybody {
+            let end = visitor.wait_for_the_end();
+            tally.connections += 1;
+            tally.asked += visitor.asked;
+            tally.answered += visitor.answered;
+            match end {
+                End::Fin => tally.fins += 1,
+                End::Reset => tally.resets += 1,
+                End::FinThenReset => {
+                    tally.resets += 1;
+                    tally.fins_then_resets += 1;
+                }
+            }
+        }
+        tally
+    }
+}
+
+impl Tally {
+    /// Requests without an answer, and so connections: no client has more than one, or counts those that it pushed after it.
+    pub(crate) fn lost(&self) -> u64 {
+        self.asked - self.answered
+    }
+}
+
+impl Visitor {
+    fn arrive(transport: Transport) -> Self {
+        let line = match transport {
+            Transport::Plain => Line::Plain(connect().unwrap()),
+            Transport::Tls(version) => Line::Tls(Tls::connect(version)),
+        };
+        Self {
+            line,
+            asked: 0,
+            answered: 0,
+            end: None,
+        }
+    }
+
+    fn ask(&mut self, path: &str) {
+        let written = match &mut self.line {
+            Line::Plain(stream) => stream.write_all(request(path).as_bytes()),
+            Line::Tls(tls) => tls.talk.ask(path),
+        };
+        // The first write after the server's FIN succeeds: the client is none the wiser.
+        written.expect("the request is written");
+        self.asked += 1;
+    }
+
+    /// Reads one answer; `false` when the connection ended before.
+    fn is_answered(&mut self) -> bool {
+        let answered = match &mut self.line {
+            Line::Plain(stream) => {
+                let mut answer = Vec::new();
+                while !is_complete(&answer) && self.end.is_none() {
+                    self.end = read_some(stream, &mut answer);
+                }
+                is_complete(&answer)
+            }
+            Line::Tls(tls) => tls.talk.answered(),
+        };
+        self.answered += u64::from(answered);
+        answered
+    }
+
+    fn wait_for_the_end(&mut self) -> End {
+        while self.answered < self.asked && self.is_answered() {}
+        match &mut self.line {
+            Line::Plain(stream) => loop {
+                if let Some(end) = self.end {
+                    break end.and_after(stream);
+                }
+                self.end = read_some(stream, &mut Vec::new());
+            },
+            Line::Tls(tls) => {
+                tls.wait();
+                End::Fin
+            }
+        }
+    }
+}
+
+impl End {
+    /// An RST that came after the FIN is no error of `read()`: it is left on the socket.
+    fn and_after(self, stream: &TcpStream) -> Self {
+        match (self, stream.take_error().unwrap()) {
+            (Self::Fin, Some(_)) => Self::FinThenReset,
+            (end, _) => end,
+        }
+    }
+}
+
+fn connect() -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", PLAIN))?;
+    stream.set_nodelay(true)?;
+    // Whoever waits longer than that for an end has found a server that does not end.
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn read_some(stream: &mut TcpStream, to: &mut Vec<u8>) -> Option<End> {
+    let mut portion = [0; 4096];
+    match stream.read(&mut portion) {
+        Ok(0) => Some(End::Fin),
+        Ok(length) => {
+            to.extend(&portion[..length]);
+            None
+        }
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => panic!("the connection does not end"),
+        Err(_) => Some(End::Reset),
+    }
+}

@@ -1,0 +1,185 @@
+//! The lab's servers in the calling thread's network namespace, each started by the script that a user would start
+//! it with. It knows processes and signals, and nothing of any one server.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{sockets, state, wait_until};
+
+/// The port that every server of the lab has without TLS.
+pub(crate) const PLAIN: u16 = 8080;
+/// The port of HTTP/1.1 with TLS, where a server has it.
+pub(crate) const TLS: u16 = 8443;
+
+/// A running server. Every process of the namespace that is not the test's own is killed when it is dropped.
+pub(crate) struct Server {
+    main: Child,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Runs `lab/NAME/start ARGUMENTS` and waits until it listens on `ports`.
+    pub(crate) fn start(name: &str, arguments: &[&str], ports: &[u16]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("finwatch-lab-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        let log = fs::File::create(folder.path().join("output")).unwrap();
+        let script = lab().join(name).join("start");
+        let main = Command::new(&script)
+            .args(arguments)
+            .env("FINWATCH_LAB_FOLDER", folder.path())
+            .env("FINWATCH_LAB_BUILD", build_folder())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("start {}: {e}", script.display()));
+        let mut server = Self { main, folder };
+        for &port in ports {
+            wait_until("the server listens", || {
+                let ended = server.main.try_wait().unwrap();
+                assert!(ended.is_none(), "{name}: {ended:?}: {}", server.log());
+                listens(port)
+            });
+        }
+        server
+    }
+
+    /// Where the server keeps its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.main.id()
+    }
+
+    /// Every process of it, itself too.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        processes_here()
+    }
+
+    /// Sends the main process a signal.
+    pub(crate) fn signal(&self, signal: libc::c_int) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Sends SIGKILL to every process of it, to the main one first.
+    pub(crate) fn kill_all(&self) {
+        let others = self.processes();
+        kill(self.pid(), libc::SIGKILL).unwrap();
+        for pid in others.into_iter().filter(|pid| *pid != self.pid()) {
+            // A worker may end by itself when the main process is gone.
+            let _already_gone = kill(pid, libc::SIGKILL);
+        }
+    }
+
+    /// Waits for the end of the main process and then of all others.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the server ends", || {
+            status = self.main.try_wait().unwrap();
+            status.is_some()
+        });
+        wait_until("its processes end", || processes_here().is_empty());
+        status.unwrap()
+    }
+
+    /// Waits until none of `old` is there any more.
+    #[track_caller]
+    pub(crate) fn wait_gone(&self, old: &BTreeSet<u32>) {
+        wait_until("the old processes end", || {
+            self.processes().is_disjoint(old)
+        });
+    }
+
+    /// What it said.
+    pub(crate) fn log(&self) -> String {
+        ["output", "log", "error.log"]
+            .iter()
+            .filter_map(|name| fs::read_to_string(self.folder().join(name)).ok())
+            .collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A master may fork another worker while its workers are killed.
+        while self.main.try_wait().is_ok_and(|ended| ended.is_none())
+            || !processes_here().is_empty()
+        {
+            let _already_gone = kill(self.pid_if_running(), libc::SIGKILL);
+            for pid in processes_here() {
+                let _already_gone = kill(pid, libc::SIGKILL);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+}
+
+impl Server {
+    /// Zero would mean the test's own process group: never send to that.
+    fn pid_if_running(&self) -> u32 {
+        self.main.id()
+    }
+}
+
+/// How a process ended, as finwatch tells it: the exit code, or the signal.
+pub(crate) fn ended(status: ExitStatus) -> (Option<u8>, Option<i32>) {
+    let code = status.code().map(|code| u8::try_from(code).unwrap());
+    (code, status.signal())
+}
+
+fn lab() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab")
+}
+
+/// Where servers that must be compiled are kept between the tests.
+fn build_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn listens(port: u16) -> bool {
+    sockets()
+        .iter()
+        .any(|entry| entry.local_port == port && entry.state == state::LISTEN)
+}
+
+fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::kill(pid.cast_signed(), signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The processes of the calling thread's namespace, without the test itself and what it started beside the server
+/// (TLS clients): those run `openssl`.
+fn processes_here() -> BTreeSet<u32> {
+    let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let of_process = |pid: &u32| {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
+        *pid != std::process::id()
+            && comm != "openssl\n"
+            && fs::read_link(folder.join("ns/net")).is_ok_and(|there| there == here)
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(of_process)
+        .collect()
+}
