@@ -71,6 +71,60 @@ const WANTED: &[Want] = &[
         why: "the recipes of the guides",
     },
     Want {
+        program: "gunicorn",
+        package: "gunicorn",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "haproxy",
+        package: "haproxy",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "apache2",
+        package: "apache2-bin",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "uwsgi_python3",
+        package: "uwsgi-plugin-python3",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "uvicorn",
+        package: "uvicorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "hypercorn",
+        package: "python3-hypercorn",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "daphne",
+        package: "daphne",
+        scope: Scope::Test,
+        why: "a real server to stop",
+    },
+    Want {
+        program: "node",
+        package: "nodejs",
+        scope: Scope::Test,
+        why: "a real server to stop and kill",
+    },
+    Want {
+        program: "go",
+        package: "golang-go",
+        scope: Scope::Test,
+        why: "a server of Go's own to stop",
+    },
+    Want {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
         scope: Scope::Vm,
@@ -110,6 +164,7 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
 /// Services that packages enable for the next boot.
 const SERVICES: &[(&str, &str)] = &[
     ("nginx-light", "nginx.service"),
+    ("haproxy", "haproxy.service"),
     ("prometheus", "prometheus.service"),
 ];
 

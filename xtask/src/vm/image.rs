@@ -61,7 +61,8 @@ pub(super) const STATUS_PORT: &str = "/dev/ttyS1";
 
 /// Tests that change settings of a whole host are ignored anywhere else; here the host is theirs.
 /// The servers that other tests start are not in the image.
-const HERE_ONLY: &str = "--include-ignored --skip scenarios::servers --skip deployed::";
+const HERE_ONLY: &str =
+    "--include-ignored --skip scenarios::servers --skip deployed:: --skip drains::";
 
 /// How many connections the churn test opens and closes; emulation takes minutes over what takes seconds here.
 const CHURN: &str = "FINWATCH_CHURN";
