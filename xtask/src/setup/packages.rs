@@ -59,6 +59,12 @@ const WANTED: &[Want] = &[
         why: "runs the daemon with exactly the manifests' capabilities",
     },
     Want {
+        program: "tcpdump",
+        package: "tcpdump",
+        scope: Scope::Test,
+        why: "what really passed on the wire",
+    },
+    Want {
         program: "openssl",
         package: "openssl",
         scope: Scope::Test,

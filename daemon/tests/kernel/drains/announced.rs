@@ -1,2 +1,130 @@
-//! What a pipeline does with it: it announces the change, makes it, and asks for the verdict. And a finwatch that dies in the
-//! middle.
+//! What a pipeline does: it announces the change, makes it, announces that it is done, and asks for the verdict. And a
+//! finwatch that dies in the middle of a drain.
+
+use std::time::Duration;
+
+use finwatch::story::{Drain, Rollout, RolloutState, Source, Verdict};
+use serde_json::Value;
+
+use super::{BUSY, IDLE, stage::Stage};
+use crate::harness::{
+    crowd::Transport,
+    daemon::{Daemon, netns_inode},
+    lab::PLAIN,
+    wait_until,
+};
+
+/// How long `finwatch verdict` may wait.
+const LIMIT: &str = "30s";
+
+/// Announces a reload of nginx, makes it while clients are there, and returns the exit code of the pipeline's last step
+/// beside the rollout. The clients of a clean change learn of it in time; the others ask once more.
+fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
+    Stage::set("nginx", &[], |stage| {
+        let workload = workload(&stage.daemon);
+        let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
+        let announce = |stage: &Stage, what: &str| {
+            let port = PLAIN.to_string();
+            let arguments = [
+                what,
+                "--workload",
+                &workload,
+                "--port",
+                &port,
+                "--revision",
+                "r2",
+            ];
+            let output = stage.daemon.announce(&arguments);
+            assert!(output.status.success(), "{output:?}");
+        };
+        announce(stage, "start");
+        stage.server.signal(libc::SIGHUP);
+        if !clean {
+            crowd.ask_again_after(Duration::from_secs(1));
+        }
+        stage.gate.release();
+        crowd.busy_are_answered();
+        let tally = crowd.leave();
+        assert_eq!(tally.lost(), if clean { 0 } else { IDLE as u64 });
+        announce(stage, "finish");
+        let verdict = ["verdict", "--workload", &workload, "--wait", LIMIT];
+        let output = stage.daemon.ask(&verdict);
+        let rollout = stage
+            .daemon
+            .rollout(|rollout| rollout.source == Source::Cli);
+        (output.status.code(), rollout)
+    })
+}
+
+/// What finwatch calls the server: its unit or container where the tests run in one, else its program.
+fn workload(daemon: &Daemon) -> String {
+    let mut name = None;
+    wait_until("the service is known", || {
+        let output = daemon.ask(&["services", "-o", "json"]);
+        let services: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let ours = |service: &&Value| service["port"] == PLAIN;
+        name = services
+            .as_array()
+            .and_then(|services| services.iter().find(ours))
+            .and_then(|service| service["workload"].as_str())
+            .map(str::to_owned);
+        name.is_some()
+    });
+    name.unwrap()
+}
+
+#[test]
+fn a_pipeline_passes_on_a_clean_change() {
+    let (code, rollout) = pipeline(true);
+    assert_eq!(code, Some(0), "{rollout:#?}");
+    assert_eq!(rollout.revision.as_deref(), Some("r2"));
+    assert_eq!(rollout.state, RolloutState::Ended);
+    assert_eq!(rollout.events.len(), 2, "{rollout:#?}");
+    assert_eq!(rollout.counts.cut.total(), 0);
+    assert_eq!(rollout.counts.local_first, (IDLE + BUSY) as u64);
+    assert_ne!(rollout.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_pipeline_fails_on_cut_requests() {
+    let (code, rollout) = pipeline(false);
+    assert_eq!(code, Some(1), "{rollout:#?}");
+    assert_eq!(rollout.verdict, Verdict::Fail);
+    assert_eq!(rollout.counts.cut.late, IDLE as u64, "{rollout:#?}");
+    assert_eq!(rollout.counts.cut.total(), IDLE as u64, "{rollout:#?}");
+}
+
+#[test]
+fn a_drain_during_which_finwatch_dies_is_inconclusive() {
+    Stage::set("nginx", &[], |stage| {
+        let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
+        stage.server.signal(libc::SIGQUIT);
+        let netns = netns_inode();
+        let here = |drain: &Drain| drain.instance.netns == netns && drain.service.port == PLAIN;
+        wait_until("the drain has begun", || {
+            drains(&stage.daemon).iter().any(here)
+        });
+        let begun = drains(&stage.daemon).into_iter().find(here).unwrap();
+        assert_eq!(begun.verdict, Verdict::Inconclusive);
+        stage.daemon.kill();
+        stage.daemon.start_again();
+        stage.gate.release();
+        crowd.busy_are_answered();
+        assert_eq!(crowd.leave().lost(), 0);
+        stage.server.wait();
+        let drain = drains(&stage.daemon).into_iter().find(|d| d.id == begun.id);
+        let drain = drain.expect("it is in the history");
+        assert!(drain.interrupted && drain.ended_at.is_some(), "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Inconclusive, "{drain:#?}");
+        let rollout = stage.daemon.rollout(|_| true);
+        assert_eq!(rollout.verdict, Verdict::Inconclusive, "{rollout:#?}");
+        let output = stage.daemon.ask(&["verdict", "--rollout", &rollout.id]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    });
+}
+
+fn drains(daemon: &Daemon) -> Vec<Drain> {
+    let output = daemon.ask(&["drains", "-o", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}

@@ -9,6 +9,7 @@ mod flight;
 mod idle;
 mod kills;
 mod late;
+mod load;
 mod stage;
 mod told;
 

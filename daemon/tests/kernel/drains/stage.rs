@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use finwatch::story::{DrainKind, Rollout};
+use finwatch::story::{Drain, DrainKind};
 
 use super::told::{Told, What};
 use crate::harness::{
@@ -117,29 +117,32 @@ impl Stage {
         )
     }
 
-    /// Waits for the rollout with the drain of that, and holds all of it that follows from `what` and `tally`.
+    /// Waits for the drain of that, and holds all of it that follows from `what` and `tally`.
     #[track_caller]
     pub(super) fn told(&mut self, what: What, tally: Tally) -> Told {
-        let port = self.port;
-        let netns = netns_inode();
-        let is_it = |drain: &finwatch::story::Drain| {
+        let drain = self.drain(what.kind);
+        let told = Told { drain, tally };
+        told.check(&what);
+        told
+    }
+
+    /// Waits for a rollout of this port with a drain of this kind, which must be the only one.
+    #[track_caller]
+    pub(super) fn drain(&mut self, kind: DrainKind) -> Drain {
+        let (port, netns) = (self.port, netns_inode());
+        let is_it = |drain: &Drain| {
             drain.instance.netns == netns
                 && drain.service.port == port
-                && drain.kind == what.kind
+                && drain.kind == kind
                 && drain.ended_at.is_some()
         };
-        let rollout: Rollout = self
+        let rollout = self
             .daemon
             .rollout(|rollout| rollout.drains.iter().any(is_it));
         let drains: Vec<_> = rollout.drains.iter().filter(|drain| is_it(drain)).collect();
         let [drain] = drains[..] else {
             panic!("one drain of port {port}: {rollout:#?}");
         };
-        let told = Told {
-            drain: drain.clone(),
-            tally,
-        };
-        told.check(&what);
-        told
+        drain.clone()
     }
 }

@@ -1,5 +1,6 @@
 //! What every scenario stands on: a namespace, the probe, the kernel's counters, and the comparison.
 
+pub(crate) mod capture;
 pub(crate) mod child;
 pub(crate) mod crowd;
 pub(crate) mod daemon;
