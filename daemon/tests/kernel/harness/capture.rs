@@ -21,13 +21,11 @@ pub(crate) struct Capture {
 /// One connection as it was on the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Captured {
-    /// When the client's SYN passed, seconds.
-    pub(crate) began: f64,
-    /// When the first FIN or RST passed; none: it goes on.
-    pub(crate) ended: Option<f64>,
-    /// That came from the server.
+    /// A FIN or an RST passed.
+    pub(crate) ended: bool,
+    /// The first of them came from the server.
     pub(crate) by_server: bool,
-    /// It was an RST.
+    /// The first of them was an RST.
     pub(crate) by_reset: bool,
     /// Bytes that the client wrote.
     pub(crate) asked_bytes: u32,
@@ -95,17 +93,16 @@ fn connections(file: &[u8]) -> Vec<Captured> {
     let mut rest = &file[FILE_HEADER..];
     while rest.len() >= PACKET_HEADER {
         let word = |at: usize| u32::from_ne_bytes(rest[at..at + 4].try_into().unwrap());
-        let at = f64::from(word(0)) + f64::from(word(4)) / 1e6;
         let length = word(8) as usize;
         let frame = &rest[PACKET_HEADER..PACKET_HEADER + length];
-        take(at, &frame[ETHERNET..], &mut by_client, &mut done);
+        take(&frame[ETHERNET..], &mut by_client, &mut done);
         rest = &rest[PACKET_HEADER + length..];
     }
     done.extend(by_client.into_values());
     done
 }
 
-fn take(at: f64, ip: &[u8], by_client: &mut BTreeMap<u16, Captured>, done: &mut Vec<Captured>) {
+fn take(ip: &[u8], by_client: &mut BTreeMap<u16, Captured>, done: &mut Vec<Captured>) {
     const FIN: u8 = 1;
     const SYN: u8 = 2;
     const RST: u8 = 4;
@@ -121,10 +118,7 @@ fn take(at: f64, ip: &[u8], by_client: &mut BTreeMap<u16, Captured>, done: &mut 
         // The port may have been used before.
         done.extend(by_client.remove(&client));
     }
-    let connection = by_client.entry(client).or_insert(Captured {
-        began: at,
-        ..Captured::default()
-    });
+    let connection = by_client.entry(client).or_default();
     // The loopback device loses nothing, so nothing is sent twice.
     let (sum, first) = if from_server {
         (&mut connection.answered_bytes, &mut connection.answer_bytes)
@@ -135,8 +129,8 @@ fn take(at: f64, ip: &[u8], by_client: &mut BTreeMap<u16, Captured>, done: &mut 
     if *first == 0 {
         *first = payload;
     }
-    if flags & (FIN | RST) != 0 && connection.ended.is_none() {
-        connection.ended = Some(at);
+    if flags & (FIN | RST) != 0 && !connection.ended {
+        connection.ended = true;
         connection.by_server = from_server;
         connection.by_reset = flags & RST != 0;
     }
