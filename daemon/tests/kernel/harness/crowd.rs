@@ -46,6 +46,8 @@ pub(crate) struct Tally {
     pub(crate) resets: u64,
     /// Of these, connections on which the server's FIN had come before it.
     pub(crate) fins_then_resets: u64,
+    /// Some clients had TLS: they answer the server's goodbye with their own and a FIN, which may come before the server's.
+    pub(crate) with_tls: bool,
 }
 
 struct Visitor {
@@ -145,6 +147,7 @@ impl Crowd {
         for visitor in &mut everybody {
             let end = visitor.wait_for_the_end();
             tally.connections += 1;
+            tally.with_tls |= matches!(visitor.line, Line::Tls(_));
             tally.asked += visitor.asked;
             tally.answered += visitor.answered;
             match end {
