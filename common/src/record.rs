@@ -162,6 +162,8 @@ pub mod close_flags {
     pub const ROLE_BY_PORT: u16 = 1 << 6;
     /// Of [`BY_EXIT`]: data was sent within the second before the death.
     pub const SENDING: u16 = 1 << 7;
+    /// It was no longer open (ESTABLISHED or CLOSE_WAIT) when its instance began to drain or reload, or its instance did neither.
+    pub const LEFT_STEADY: u16 = 1 << 8;
 }
 
 /// The end of one connection, with its evidence.

@@ -82,6 +82,8 @@ pub(super) mod flag {
     pub(crate) const TURNS: u32 = 1 << 14;
     /// Data was sent within the second before the process died.
     pub(crate) const SENDING: u32 = 1 << 15;
+    /// Left ESTABLISHED and CLOSE_WAIT while its instance neither drained nor reloaded.
+    pub(crate) const LEFT_STEADY: u32 = 1 << 16;
 }
 
 /// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so

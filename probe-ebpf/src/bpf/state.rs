@@ -5,7 +5,7 @@
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
-use finwatch_common::{Cell, Loss, Role};
+use finwatch_common::{Cell, Loss, Phase, Role};
 use finwatch_probe::tcp::{IPPROTO_TCP, state};
 
 use super::{
@@ -217,6 +217,9 @@ pub(super) fn opened(conn: &mut Conn, row: Row) {
 pub(super) fn left(conn: &mut Conn, row: Row) {
     if conn.has(flag::OPEN) {
         conn.clear(flag::OPEN);
+        if conn.service.phase == Phase::Steady as u8 {
+            conn.set(flag::LEFT_STEADY);
+        }
         row.inc_at::<{ Cell::LEFT.index() }>();
     }
 }

@@ -122,6 +122,9 @@ fn told_flags(conn: &Conn) -> u16 {
     if conn.has(flag::SENDING) {
         flags |= close_flags::SENDING;
     }
+    if conn.has(flag::LEFT_STEADY) {
+        flags |= close_flags::LEFT_STEADY;
+    }
     if conn.has(flag::NEVER_ACCEPTED) {
         flags |= close_flags::NEVER_ACCEPTED;
     }

@@ -16,9 +16,9 @@ pub(super) struct AtStart {
     looked_ns: BTreeMap<Process, u64>,
     late: bool,
     open: HashMap<u64, Opened>,
-    /// Ended before the first look, until that tells which of them it had seen.
+    /// Ended before the first look was taken in, until that tells which of them it had seen.
     before_look: HashMap<u64, Ended>,
-    /// Ended between T0 and the first look, or beyond the bound.
+    /// Ended, and the first look had not seen them; or beyond the bound.
     uncounted: u64,
     /// Of these, how many owed an answer.
     uncounted_owed: u64,
@@ -37,7 +37,6 @@ struct Opened {
 
 #[derive(Debug, Clone, Copy)]
 struct Ended {
-    at_ns: u64,
     owner: Process,
     owed: bool,
 }
@@ -99,29 +98,19 @@ impl AtStart {
         since_ns: u64,
         room: &mut usize,
     ) {
-        let owed = owed_until_the_end(record, since_ns);
-        let at_ns = record.header.at_ns;
-        match self.looked_ns.get(&owner) {
-            Some(began_ns) if at_ns < *began_ns && !self.open.contains_key(&record.cookie) => {
-                self.uncounted += 1;
-                self.uncounted_owed += u64::from(owed);
-            }
-            // Open connections are shown of an instance in a phase only.
-            Some(_) if record.service.phase() == Some(Phase::Steady) => {
-                self.uncounted += u64::from(!self.open.contains_key(&record.cookie));
-            }
-            // The first look would have shown it, had it been open: it was closing at T0.
-            Some(_) => {}
-            None if *room > 0 => {
-                *room -= 1;
-                self.before_look
-                    .insert(record.cookie, Ended { at_ns, owner, owed });
-            }
-            None => {
-                self.uncounted += 1;
-                self.uncounted_owed += u64::from(owed);
-            }
+        if was_closing(record) || self.open.contains_key(&record.cookie) {
+            return;
         }
+        let owed = owed_until_the_end(record, since_ns);
+        if !self.looked_ns.contains_key(&owner) && *room > 0 {
+            *room -= 1;
+            let ended = Ended { owner, owed };
+            self.before_look.insert(record.cookie, ended);
+            return;
+        }
+        // A look takes its time: a connection may end when it has begun and before it comes by.
+        self.uncounted += 1;
+        self.uncounted_owed += u64::from(owed);
     }
 
     /// Takes a look.
@@ -172,7 +161,7 @@ impl AtStart {
                 return true;
             }
             *room += 1;
-            if ended.at_ns < look.began_ns && !open.contains_key(cookie) {
+            if !open.contains_key(cookie) {
                 uncounted += 1;
                 uncounted_owed += u64::from(ended.owed);
             }
@@ -193,6 +182,11 @@ impl Opened {
         self.busy |= self.seen != now;
         self.seen = now;
     }
+}
+
+/// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.
+fn was_closing(record: &CloseRecord) -> bool {
+    record.flags & close_flags::LEFT_STEADY != 0 && record.service.phase() != Some(Phase::Steady)
 }
 
 /// Whether the request that was read before T0 never got its answer.

@@ -75,6 +75,8 @@ pub(super) struct Connection {
     pub(super) last_read_ns: u64,
     pub(super) closer: u32,
     pub(super) state: State,
+    /// It was open no more before its instance was told anything.
+    pub(super) left_steady: bool,
 }
 
 /// How far a connection is.
@@ -136,6 +138,11 @@ impl Kernel {
         }
     }
 
+    /// Whether an instance was told nothing.
+    pub(super) fn is_steady(&self, owner: &Process) -> bool {
+        !self.phases.contains_key(owner)
+    }
+
     /// The key with the phase of its instance now.
     pub(super) fn phased(&self, key: ServiceKey, owner: &Process) -> ServiceKey {
         key.in_phase(self.phases.get(owner).copied().unwrap_or(Phase::Steady))
@@ -154,7 +161,12 @@ impl Kernel {
 
     /// A connection ends.
     pub(super) fn ends(&mut self, name: &str, now_ns: u64, end: &End) {
+        let steady = self.is_steady(&self.connections[name].owner);
         let connection = self.connections.get_mut(name).expect("a connection");
+        let left_steady = match connection.state {
+            State::Closing => connection.left_steady,
+            _ => steady,
+        };
         let by_us = matches!(end.origin, Origin::Local | Origin::None)
             && end.outcome != Outcome::ResetReceived;
         let owed = connection.turns > 0 && connection.since_read == 0;
@@ -166,6 +178,9 @@ impl Kernel {
             _ => 0xff,
         };
         let mut flags = end.flags;
+        if left_steady {
+            flags |= close_flags::LEFT_STEADY;
+        }
         if !by_us && owed {
             flags |= close_flags::ABANDONED;
         }
