@@ -1,33 +1,37 @@
 //! The chronicle: where records, looks and deploy events become drains, rollouts and verdicts, and are kept. It holds
 //! the pure parts (tracker, correlator) and tells them what they ask; it knows neither HTTP nor tasks nor the probe.
 
+mod conclude;
 mod names;
 mod recent;
+mod rounds;
 mod services;
+mod told;
 
 use std::{
     collections::{HashSet, VecDeque},
-    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
+use finwatch_common::{
+    Phase, Process, ProcessEntry, ResetRecord, Role, SurveyRow, reset_flags, survey_kind,
+};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::{
     names::{Names, wall},
     recent::RecentCloses,
+    rounds::Rounds,
 };
 use crate::{
     accounts::{Accounts, Kernel},
     clock,
     config::Config,
-    correlator::{Correlator, CorrelatorOptions, JudgeOptions, judge},
-    http::Story,
+    correlator::{Correlator, CorrelatorOptions, LateClose},
     probe::Record,
     store::History,
-    story::{DeployEvent, Drain, RecentClose, Rollout, ServiceState},
+    story::{DeployEvent, Drain},
     tracker::{ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows},
 };
 
@@ -83,6 +87,9 @@ struct Desk {
     correlator: Correlator,
     windows: Windows,
     recent: RecentCloses,
+    rounds: Rounds,
+    /// Rollouts that were counted as ended; one that is added to later is not counted again.
+    counted: VecDeque<String>,
     /// Drains that run, as they stood at the last tick.
     running: Vec<Drain>,
     /// Ids of the running drains that were counted as begun.
@@ -122,6 +129,8 @@ impl<K: Kernel> Chronicle<K> {
             }),
             windows: Windows::new(nanos(config.drains.baseline_window)),
             recent: RecentCloses::default(),
+            rounds: Rounds::default(),
+            counted: VecDeque::new(),
             running: Vec::new(),
             begun: HashSet::new(),
             families: VecDeque::new(),
@@ -143,6 +152,7 @@ impl<K: Kernel> Chronicle<K> {
             windows,
             families,
             recent,
+            correlator,
             ..
         } = &mut *desk;
         let mut names = Names {
@@ -166,7 +176,16 @@ impl<K: Kernel> Chronicle<K> {
                 }
                 Record::Signal(_) | Record::Exit(_) => urgent = true,
                 Record::Close(close) => recent.push(ClosedConnection::from(*close)),
-                Record::Reset(reset) => recent.reset(reset),
+                Record::Reset(reset) => {
+                    recent.reset(reset);
+                    if is_late_in_steady_time(reset) {
+                        correlator.late_close(&LateClose {
+                            service: self.accounts.service(&reset.service),
+                            at: wall(reset.header.at_ns),
+                            idle_secs: None,
+                        });
+                    }
+                }
                 Record::Listener(_) => {}
             }
             drains.take(now_ns, DrainInput::Record(record), &mut names);
@@ -214,9 +233,16 @@ impl<K: Kernel> Chronicle<K> {
     /// Notes what the services count, for the baselines. Blocking.
     pub fn sample(&self) {
         let view = self.accounts.view();
-        self.desk()
-            .windows
-            .look(clock::monotonic_ns(), &view.series);
+        let now_ns = clock::monotonic_ns();
+        let mut desk = self.desk();
+        let Desk {
+            windows,
+            rounds,
+            correlator,
+            ..
+        } = &mut *desk;
+        windows.look(now_ns, &view.series);
+        rounds.tell(&view, now_ns, wall(now_ns), windows, correlator);
     }
 
     /// Resolves when something has happened that should be looked at while it lasts.
@@ -286,78 +312,6 @@ impl<K: Kernel> Chronicle<K> {
         }
     }
 
-    /// Judges what ended, tells it to the books and the history, and correlates.
-    fn conclude(&self) -> bool {
-        let wall_now = now();
-        let options = JudgeOptions {
-            now: Some(wall_now),
-            ..JudgeOptions::default()
-        };
-        let mut desk = self.desk();
-        self.with_drains(&mut desk, |drains, names, now_ns| {
-            drains.tick(now_ns, names)
-        });
-        let mut ended = desk.drains.ended();
-        let mut running = Vec::new();
-        self.with_drains(&mut desk, |drains, names, now_ns| {
-            running = drains.running(now_ns, names);
-        });
-        let Desk {
-            drains,
-            correlator,
-            begun,
-            ..
-        } = &mut *desk;
-        for start in drains.started() {
-            correlator.start(start);
-        }
-        for gap in drains.gaps() {
-            correlator.gap(gap);
-        }
-        for drain in &mut running {
-            judge(drain, &options);
-            if begun.insert(drain.id.clone()) {
-                self.accounts.story().drain_began(drain);
-            }
-            self.history.keep_drain(drain.clone(), wall_now);
-            correlator.drain(drain.clone());
-        }
-        for drain in &mut ended {
-            judge(drain, &options);
-            tracing::info!(
-                drain = drain.id,
-                service = %drain.service,
-                kind = drain.kind.as_str(),
-                verdict = drain.verdict.as_str(),
-                cut = drain.counts.cut.total(),
-                "drain ended"
-            );
-            begun.remove(&drain.id);
-            self.accounts.story().drain_ended(drain);
-            self.history.keep_drain(drain.clone(), wall_now);
-            correlator.drain(drain.clone());
-        }
-        correlator.tick(wall_now);
-        for rollout in correlator.running() {
-            self.accounts.story().rollout_seen(&rollout);
-            self.history.keep_rollout(rollout, wall_now);
-        }
-        for rollout in correlator.ended() {
-            tracing::info!(
-                rollout = rollout.id,
-                verdict = rollout.verdict.as_str(),
-                "rollout ended"
-            );
-            self.accounts.story().rollout_ended(&rollout);
-            self.history.keep_rollout(rollout, wall_now);
-        }
-        let busy = !running.is_empty();
-        desk.running = running;
-        drop(desk);
-        self.history.tick(wall_now);
-        busy
-    }
-
     fn find_families(&self, scene: &impl Scene) {
         let now_ns = clock::monotonic_ns();
         let mut instances = Vec::new();
@@ -390,50 +344,11 @@ impl<K: Kernel> Chronicle<K> {
     }
 }
 
-impl<K: Kernel> Story for Chronicle<K> {
-    fn services(&self) -> Vec<ServiceState> {
-        let view = self.accounts.view();
-        services::tell(&view, &self.desk().running)
-    }
-
-    fn drains(&self, visit: &mut dyn FnMut(Drain) -> ControlFlow<()>) {
-        let running = self.desk().running.clone();
-        for drain in newest_first(running, |drain| drain.started_at) {
-            if visit(drain).is_break() {
-                return;
-            }
-        }
-        self.history.drains(visit);
-    }
-
-    fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
-        let running = self.desk().correlator.running();
-        for rollout in newest_first(running, |rollout| rollout.started_at) {
-            if visit(rollout).is_break() {
-                return;
-            }
-        }
-        self.history.rollouts(visit);
-    }
-
-    fn closes(&self) -> Vec<RecentClose> {
-        let desk = self.desk();
-        desk.recent
-            .iter()
-            .map(|closed| {
-                let service = self.accounts.service(&closed.record.service);
-                let reason = closed
-                    .reset_reason
-                    .map(|reason| self.accounts.reset_reason(reason));
-                recent::tell(closed, service, reason, wall)
-            })
-            .collect()
-    }
-}
-
-fn newest_first<T>(mut told: Vec<T>, started_at: impl Fn(&T) -> Timestamp) -> Vec<T> {
-    told.sort_by_key(|one| std::cmp::Reverse(started_at(one)));
-    told
+/// A request met a connection that this side had closed although nothing told it to stop.
+fn is_late_in_steady_time(reset: &ResetRecord) -> bool {
+    reset.flags & reset_flags::CUT_LATE != 0
+        && reset.service.role() == Some(Role::Server)
+        && reset.service.phase() == Some(Phase::Steady)
 }
 
 fn due(families: &mut VecDeque<(u64, Process)>, instance: Process, now_ns: u64) {

@@ -18,12 +18,7 @@ pub(super) fn tell(view: &View, running: &[Drain]) -> Vec<ServiceState> {
 
 fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
     let labels = &series.labels;
-    let service = Service {
-        workload_namespace: labels.workload.namespace.clone(),
-        workload_kind: labels.workload.kind.as_str().to_owned(),
-        workload: labels.workload.name.clone(),
-        port: labels.port,
-    };
+    let service = name(series);
     let gauges = &series.gauges;
     let sum = |cell: Cell| -> u64 { series.phases.iter().map(|row| row.get(cell)).sum() };
     ServiceState {
@@ -51,6 +46,17 @@ fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
             },
         },
         service,
+    }
+}
+
+/// Whose series it is.
+pub(super) fn name(series: &SeriesView) -> Service {
+    let labels = &series.labels;
+    Service {
+        workload_namespace: labels.workload.namespace.clone(),
+        workload_kind: labels.workload.kind.as_str().to_owned(),
+        workload: labels.workload.name.clone(),
+        port: labels.port,
     }
 }
 
