@@ -60,7 +60,15 @@ impl Drains {
         self.instances.exited(&instance, exit.process.tgid);
         let mut inside = false;
         for episode in self.episodes.values_mut() {
-            inside |= episode.exited(exit, &instance);
+            if !episode.exited(exit, &instance) {
+                continue;
+            }
+            inside = true;
+            if episode.living().next().is_none() {
+                for (key, port) in &mut episode.ports {
+                    port.processes_ended(key, world);
+                }
+            }
         }
         let controller = exit.kinship == Kinship::Controller as u8;
         if inside || controller {

@@ -22,6 +22,11 @@ impl Drains {
         {
             episode.ports.values_mut().for_each(Port::forget_opened);
         }
+        if let Some(episode) = self.episodes.get_mut(&id) {
+            for (key, port) in &mut episode.ports {
+                port.read_refused(key, u64::MAX, world);
+            }
+        }
         if let Some(episode) = self.episodes.get(&id) {
             let told = tell::tell(episode, &self.telling(episode, now_ns, true), world);
             for drain in told {

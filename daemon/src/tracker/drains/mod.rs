@@ -226,7 +226,11 @@ impl Drains {
                 continue;
             };
             match episode.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
-                Step::Stay => {}
+                Step::Stay => {
+                    for (key, port) in &mut episode.ports {
+                        port.read_refused(key, now_ns, world);
+                    }
+                }
                 Step::Drop => self.close_episode(id),
                 Step::End => self.end(id, now_ns, world),
             }
@@ -318,11 +322,12 @@ impl Drains {
                 continue;
             }
             if let Some(port) = episode.ports.get_mut(&key) {
-                port.closed = Some(ListenersClosed {
+                let closed = ListenersClosed {
                     at_ns,
                     by_exit: record.by_exit != 0,
                     taken_over: !went.last_of_port,
-                });
+                };
+                port.listeners_closed(&key, closed, world);
                 port.backlog = record.backlog;
             }
         }

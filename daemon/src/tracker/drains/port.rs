@@ -10,6 +10,11 @@ use super::{
 };
 use crate::story::{Baseline, Service};
 
+/// Between two readings of the counter of refused SYNs while a drain lasts.
+const REFUSED_NS: u64 = 1_000_000_000;
+/// A listener that closes sooner before its process ends is not closed early: a reading takes its time too.
+const CLOSED_EARLY_NS: u64 = 50_000_000;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Port {
@@ -17,7 +22,7 @@ pub(super) struct Port {
     pub(super) program: String,
     pub(super) netns_inum: u32,
     pub(super) baseline: Baseline,
-    refused_before: u64,
+    refused: Refused,
     /// A socket of the instance listened while the drain lasted.
     pub(super) listened: bool,
     /// When the last one closed.
@@ -41,6 +46,17 @@ pub(super) struct ListenersClosed {
     pub(super) at_ns: u64,
     pub(super) by_exit: bool,
     pub(super) taken_over: bool,
+}
+
+/// SYNs refused on the port since the drain began.
+#[derive(Debug, Default)]
+struct Refused {
+    /// The kernel's counter at T0.
+    before: u64,
+    now: u64,
+    read_ns: u64,
+    at_close: u64,
+    at_end: Option<u64>,
 }
 
 /// What the last look showed.
@@ -87,7 +103,10 @@ impl Port {
             program: key.comm().to_owned(),
             netns_inum: instances.netns_inum(instance),
             baseline: world.baseline(key, t0_ns),
-            refused_before: world.refused(key),
+            refused: Refused {
+                before: world.refused(key),
+                ..Refused::default()
+            },
             listened: instances.listening(instance, key) > 0,
             closed: None,
             backlog_at_start: None,
@@ -219,9 +238,46 @@ impl Port {
         (younger().count() as u64, younger().max().copied())
     }
 
-    /// SYNs refused since the drain began.
-    pub(super) fn refused(&self, key: &ServiceKey, world: &mut dyn World) -> u64 {
-        world.refused(key).saturating_sub(self.refused_before)
+    /// Reads how many SYNs were refused, when that was not done a moment ago.
+    pub(super) fn read_refused(&mut self, key: &ServiceKey, now_ns: u64, world: &mut dyn World) {
+        if now_ns >= self.refused.read_ns.saturating_add(REFUSED_NS) {
+            self.refused.read_ns = now_ns;
+            self.refused.read(key, world);
+        }
+    }
+
+    /// The last listening socket closed.
+    pub(super) fn listeners_closed(
+        &mut self,
+        key: &ServiceKey,
+        closed: ListenersClosed,
+        world: &mut dyn World,
+    ) {
+        self.refused.read(key, world);
+        self.refused.at_close = self.refused.now;
+        self.closed = Some(closed);
+    }
+
+    /// The last old process ended.
+    pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
+        self.refused.read(key, world);
+        self.refused.at_end = Some(self.refused.now);
+    }
+
+    /// SYNs refused since the drain began, at the last reading.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.now
+    }
+
+    /// SYNs refused after the last listener had closed and before the last process ended, at `end_ns` or later.
+    pub(super) fn refused_while_running(&self, end_ns: u64) -> u64 {
+        let early =
+            |closed: &ListenersClosed| end_ns >= closed.at_ns.saturating_add(CLOSED_EARLY_NS);
+        if !self.closed.as_ref().is_some_and(early) {
+            return 0;
+        }
+        let until = self.refused.at_end.unwrap_or(self.refused.now);
+        until.saturating_sub(self.refused.at_close)
     }
 
     /// When the last look began; 0: there was none.
@@ -276,6 +332,14 @@ impl Port {
                 self.open.insert(row.cookie, row.opened_at_ns);
             }
         }
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    fn read(&mut self, key: &ServiceKey, world: &mut dyn World) {
+        self.now = world.refused(key).saturating_sub(self.before).max(self.now);
     }
 }
 

@@ -177,8 +177,11 @@ pub(crate) fn line(drain: &Drain) -> String {
         ("resets", counts.resets()),
         ("by exit", counts.by_exit),
         ("idle at exit", drain.idle_at_exit),
+        ("cut by exit", drain.signs.by_exit_cut),
+        ("open at kill", drain.signs.open_at_kill.unwrap_or(0)),
         ("abandoned", counts.abandoned),
         ("refused", counts.refused),
+        ("while running", drain.signs.refused_while_running),
         ("queue dropped", counts.accept_queue_dropped),
         ("lost", drain.records_lost),
     ];

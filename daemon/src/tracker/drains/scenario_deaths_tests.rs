@@ -19,7 +19,7 @@ fn a_killed_owner_whose_siblings_serve_on_is_one_worker() {
          1500 close d1..d2
          20000 end",
         &[
-            "kill SIGKILL uvicorn:8000 at 1000 worker 100, gone 1/1 SIGKILL, open 3, unanswered 3, local 3, fin 3, tw 3, by exit 3, owed unknown",
+            "kill SIGKILL uvicorn:8000 at 1000 worker 100, gone 1/1 SIGKILL, open 3, unanswered 3, local 3, fin 3, tw 3, by exit 3, cut by exit 3, open at kill 3, owed unknown",
         ],
     );
 }
@@ -81,7 +81,7 @@ fn a_crash_is_a_drain_of_its_own() {
          1000 exit 100 1
          9000 end",
         &[
-            "crash exit node:3000 at 1000, gone 1/1 code 1, open 20, owed 3, unanswered 3, local 20, fin 20, tw 20, by exit 20, idle at exit 17, closed",
+            "crash exit node:3000 at 1000, gone 1/1 code 1, open 20, owed 3, unanswered 3, local 20, fin 20, tw 20, by exit 20, idle at exit 17, cut by exit 3, closed",
         ],
     );
 }
@@ -120,7 +120,7 @@ fn only_unread_data_is_reset_by_a_kill() {
          1001 exit 100 KILL
          9000 end",
         &[
-            "kill SIGKILL node:3000 at 1000, gone 1/1 SIGKILL, open 20, owed 2, unanswered 2, unread 4, local 16, no fin 4, fin 16, sent 4, tw 16, resets 4, by exit 20, idle at exit 14, closed",
+            "kill SIGKILL node:3000 at 1000, gone 1/1 SIGKILL, open 20, owed 2, unanswered 2, unread 4, local 16, no fin 4, fin 16, sent 4, tw 16, resets 4, by exit 20, idle at exit 14, cut by exit 6, open at kill 20, closed",
         ],
     );
 }
@@ -135,7 +135,7 @@ fn a_killed_worker_is_its_own_drain() {
          1100 close c1..c5
          9000 end",
         &[
-            "kill SIGKILL nginx:80 at 1000 worker 102, gone 1/1 SIGKILL, open 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, owed unknown",
+            "kill SIGKILL nginx:80 at 1000 worker 102, gone 1/1 SIGKILL, open 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, open at kill 10, owed unknown",
         ],
     );
 }
@@ -157,7 +157,7 @@ fn all_killed_at_once_is_one_drain() {
          1001 exit 101 KILL
          9000 end",
         &[
-            "kill SIGKILL nginx:80 at 1000, gone 3/3 SIGKILL, further 1, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 30, idle at exit 20, closed",
+            "kill SIGKILL nginx:80 at 1000, gone 3/3 SIGKILL, further 1, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 30, idle at exit 20, cut by exit 10, open at kill 30, closed",
         ],
     );
 }
@@ -189,7 +189,7 @@ fn an_ignored_signal_and_the_kill_behind_it() {
          11002 exit 1 KILL
          19000 end",
         &[
-            "stop SIGTERM app:8080 at 1000, gone 1/1 SIGKILL, further 2, open 3, owed 3, opened 1, unanswered 3, local 4, fin 4, tw 4, by exit 4, closed",
+            "stop SIGTERM app:8080 at 1000, gone 1/1 SIGKILL, further 2, open 3, owed 3, opened 1, unanswered 3, local 4, fin 4, tw 4, by exit 4, cut by exit 3, open at kill 4, closed",
         ],
     );
 }
@@ -253,7 +253,7 @@ fn idle_clients_hold_a_server() {
          31001 exit 100 KILL
          39000 end",
         &[
-            "stop SIGTERM node:3000 at 1000, gone 1/1 SIGKILL, further 1, open 20, asked 2, local 20, fin 20, tw 20, by exit 20, idle at exit 18, closed",
+            "stop SIGTERM node:3000 at 1000, gone 1/1 SIGKILL, further 1, open 20, asked 2, local 20, fin 20, tw 20, by exit 20, idle at exit 18, open at kill 20, closed",
         ],
     );
 }

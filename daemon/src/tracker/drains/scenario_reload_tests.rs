@@ -65,7 +65,7 @@ fn uwsgi_takes_a_stop_for_a_reload() {
          2030 close d1..d3
          20000 end",
         &[
-            "stop SIGTERM uwsgi:9000 at 1000, gone 1/2 code 0, new 1, open 10, owed 10, by new 3, unanswered 10, local 10, fin 10, tw 10, by exit 10, lived on",
+            "stop SIGTERM uwsgi:9000 at 1000, gone 1/2 code 0, new 1, open 10, owed 10, by new 3, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, lived on",
         ],
     );
 }
@@ -142,7 +142,7 @@ fn a_stop_ends_the_reload() {
          20000 end",
         &[
             "reload SIGHUP nginx:80 at 1000, gone 1/2 code 0, new 1, open 30, owed 10, local 20, fin 20, tw 20",
-            "stop SIGTERM nginx:80 at 5000, gone 3/3 code 0, open 10, owed 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, closed",
+            "stop SIGTERM nginx:80 at 5000, gone 3/3 code 0, open 10, owed 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, closed",
         ],
     );
 }

@@ -75,7 +75,7 @@ fn nginx_terminates_and_answers_nobody() {
          1002 exit 100 0
          9000 end",
         &[
-            "stop SIGTERM nginx:80 at 1000, gone 3/3 code 0, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 30, idle at exit 20, closed",
+            "stop SIGTERM nginx:80 at 1000, gone 3/3 code 0, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 30, idle at exit 20, cut by exit 10, closed",
         ],
     );
 }
@@ -222,6 +222,39 @@ fn a_supervisor_stops_its_instance() {
          9000 end",
         &[
             "stop SIGTERM app:8080 at 1000, gone 1/1 code 0, further 1, open 3, local 3, fin 3, tw 3, closed",
+        ],
+    );
+}
+
+#[test]
+fn a_listener_that_closes_early_refuses() {
+    ends(
+        NODE,
+        "1000 signal TERM 100 from 7
+         1002 unlisten 100 :3000
+         2000 refuse :3000 5
+         3000 close c1..c20
+         3001 exit 100 0
+         3010 refuse :3000 2
+         9000 end",
+        &[
+            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, local 20, fin 20, tw 20, refused 7, while running 5, closed",
+        ],
+    );
+}
+
+#[test]
+fn a_listener_that_closes_with_its_process_refuses_nobody_early() {
+    ends(
+        NODE,
+        "1000 signal TERM 100 from 7
+         1002 unlisten 100 :3000
+         1003 refuse :3000 5
+         1004 exit 100 0
+         1010 refuse :3000 2
+         9000 end",
+        &[
+            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, local 20, fin 20, tw 20, by exit 20, idle at exit 20, refused 7, closed",
         ],
     );
 }

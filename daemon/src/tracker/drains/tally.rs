@@ -21,6 +21,9 @@ pub(super) const EXAMPLES_MAX: usize = 5;
 /// At most so much was written behind a request that HTTP/2's GOAWAY cut: the frame, its debug text, a TLS alert.
 const GOAWAY_BYTES_MAX: u32 = 64;
 
+/// A TLS alert at most: closing without the peer's acknowledgement of it truncates nothing.
+const ALERT_BYTES_MAX: u32 = 31;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -39,8 +42,16 @@ pub(super) struct Tally {
     pub(super) likely_cut: u64,
     /// See [`crate::story::Drain::idle_at_exit`].
     pub(super) idle_at_exit: u64,
+    /// When the first one ended.
+    pub(super) first_close_ns: Option<u64>,
     /// When the last one ended.
     pub(super) last_close_ns: Option<u64>,
+    /// When a request was last read on one that is older than T0.
+    pub(super) last_asked_ns: Option<u64>,
+    /// Ended by death, and a request was lost.
+    pub(super) by_exit_cut: u64,
+    /// See [`crate::story::Signs::truncated`].
+    pub(super) truncated: u64,
     /// Connections that lost a request.
     pub(super) examples: Vec<EndedConnection>,
 }
@@ -62,12 +73,20 @@ impl Tally {
             self.add_reset(reason, closed.lost);
         }
         let ended_ns = record.header.at_ns;
+        self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
         self.last_close_ns = self.last_close_ns.max(Some(ended_ns));
+        self.by_exit_cut +=
+            u64::from(closed.cut.is_some() && record.flags & close_flags::BY_EXIT != 0);
+        self.truncated +=
+            u64::from(closed.outcome == Outcome::ResetSent && record.unacked > ALERT_BYTES_MAX);
         if record.opened_at_ns > since_ns {
             self.opened(record.opened_at_ns);
         } else {
             self.older += 1;
-            self.asked_after += u64::from(record.last_read_ns > since_ns);
+            if record.last_read_ns > since_ns {
+                self.asked_after += 1;
+                self.last_asked_ns = self.last_asked_ns.max(Some(record.last_read_ns));
+            }
             self.idle_at_exit += u64::from(was_idle_at_exit(record, since_ns));
             self.likely_cut +=
                 u64::from(owed_at_start && closed.cut.is_none() && is_likely_cut(record, since_ns));
@@ -123,7 +142,12 @@ impl Tally {
         self.counts.closes()
     }
 
-    /// RSTs sent and requests lost.
+    /// Connections ended by death.
+    pub(super) fn by_exit(&self) -> u64 {
+        self.counts.by_exit
+    }
+
+    /// Nothing ended, and no RST was sent.
     pub(super) fn is_empty(&self) -> bool {
         self.closes() == 0 && self.resets.is_empty()
     }
@@ -159,7 +183,11 @@ impl Tally {
             last_opened_ns,
             likely_cut,
             idle_at_exit,
+            first_close_ns,
             last_close_ns,
+            last_asked_ns,
+            by_exit_cut,
+            truncated,
             examples,
         } = other;
         self.counts.add(&counts);
@@ -175,7 +203,11 @@ impl Tally {
         self.last_opened_ns = self.last_opened_ns.max(last_opened_ns);
         self.likely_cut += likely_cut;
         self.idle_at_exit += idle_at_exit;
+        self.first_close_ns = first(self.first_close_ns, first_close_ns);
         self.last_close_ns = self.last_close_ns.max(last_close_ns);
+        self.last_asked_ns = self.last_asked_ns.max(last_asked_ns);
+        self.by_exit_cut += by_exit_cut;
+        self.truncated += truncated;
         for example in examples {
             self.example(|| example);
         }
@@ -233,6 +265,14 @@ impl Tally {
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
+    }
+}
+
+/// The earlier of two times that may be unknown.
+fn first(a_ns: Option<u64>, b_ns: Option<u64>) -> Option<u64> {
+    match (a_ns, b_ns) {
+        (Some(a_ns), Some(b_ns)) => Some(a_ns.min(b_ns)),
+        (known, None) | (None, known) => known,
     }
 }
 

@@ -1,11 +1,11 @@
 //! An episode told as drains, one a port.
 
-use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str};
+use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str};
 
 use super::{
     Options, World,
     episode::{Episode, Over, Scope},
-    names,
+    names::{self, SIGKILL},
     port::Port,
 };
 use crate::story::{
@@ -23,17 +23,11 @@ pub(super) struct Telling<'a> {
 /// One drain for each port of which there is anything to tell.
 pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, world: &mut dyn World) -> Vec<Drain> {
     let told = episode.ports.iter().filter(|(_, port)| port.is_told());
-    told.map(|(key, port)| drain(episode, key, port, telling, world))
+    told.map(|(_, port)| drain(episode, port, telling, world))
         .collect()
 }
 
-fn drain(
-    episode: &Episode,
-    key: &ServiceKey,
-    port: &Port,
-    telling: &Telling<'_>,
-    world: &mut dyn World,
-) -> Drain {
+fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn World) -> Drain {
     let t0_ns = episode.t0_ns();
     let over = episode.gone.map(|(_, over)| over);
     let nothing = episode.kind == DrainKind::Reload && over == Some(Over::Nothing);
@@ -109,16 +103,12 @@ fn drain(
         },
         counts: Counts {
             opened: opened_after_start,
-            refused: port.refused(key, world),
+            refused: port.refused(),
             ..port.whole.counts(world)
         },
         listening: listening(port, world),
         examples: port.whole.examples.clone(),
-        signs: Signs {
-            new_workers: episode.new.len() as u64,
-            likely_cut: port.whole.likely_cut,
-            ..Signs::default()
-        },
+        signs: signs(episode, port, telling.now_ns, world),
         baseline: port.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
@@ -165,6 +155,28 @@ fn exit(record: &ExitRecord, world: &dyn World) -> Exit {
         at: world.wall(record.header.at_ns),
         code: (killed_by == 0).then_some((record.status >> 8) as u8),
         signal: (killed_by != 0).then(|| names::signal(killed_by)),
+    }
+}
+
+fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Signs {
+    let whole = &port.whole;
+    let mut signals = episode.signal.iter().chain(&episode.further);
+    let killed = signals.any(|s| s.signal == SIGKILL);
+    let end_ns = match episode.living().next() {
+        None if episode.last_end_ns > 0 => episode.last_end_ns,
+        _ => now_ns,
+    };
+    Signs {
+        first_close_at: whole.first_close_ns.map(|at_ns| world.wall(at_ns)),
+        last_asked_at: whole.last_asked_ns.map(|at_ns| world.wall(at_ns)),
+        new_workers: episode.new.len() as u64,
+        refused_while_running: port.refused_while_running(end_ns),
+        by_exit_cut: whole.by_exit_cut,
+        truncated: whole.truncated,
+        likely_cut: whole.likely_cut,
+        // What SIGKILL finds open is what the death ends.
+        open_at_kill: killed.then(|| whole.by_exit()),
+        open_at_kill_idle: killed.then_some(whole.idle_at_exit),
     }
 }
 
