@@ -99,8 +99,7 @@ impl Running {
                     // Who controls it may be anything, and outlive it.
                     Phase::Draining => entry.kinship != Kinship::Controller as u8,
                     Phase::Reloading | Phase::Steady => {
-                        entry.kinship == Kinship::Member as u8
-                            && entry.start_ns < self.began_boot_ns
+                        entry.kinship == Kinship::Member as u8 && entry.born_ns < self.began_boot_ns
                     }
                 }
         });
@@ -138,6 +137,7 @@ mod tests {
         let entry = ProcessEntry {
             instance,
             start_ns,
+            born_ns: start_ns,
             kinship: kinship as u8,
             pad: [0; 7],
         };

@@ -173,6 +173,7 @@ pub(super) fn exit() -> Exit {
         header: header(KIND_EXIT, size_of::<ExitRecord>()),
         instance: nginx(),
         process: nginx(),
+        born_ns: 1,
         comm: comm("nginx"),
         status: 0,
         kinship: Kinship::Owner as u8,
