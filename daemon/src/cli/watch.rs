@@ -1,4 +1,4 @@
-//! `finwatch watch`: the live stream of closes, one line each. It loads programs of its own, so that no
+//! `finwatch watch`: the live stream of closes, signals and exits, one line each. It loads programs of its own, so that no
 //! daemon has to run.
 
 use std::{path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
@@ -74,7 +74,7 @@ pub struct Args {
     )]
     cuts: Vec<CutArg>,
 
-    /// Also listeners that open and close, refused SYNs, and RSTs after the end
+    /// Also listeners that open and close, signals and exits of single workers, refused SYNs, and RSTs after the end
     #[arg(short, long)]
     all: bool,
 

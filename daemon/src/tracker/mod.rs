@@ -14,6 +14,7 @@ mod time_wait;
 mod view;
 mod windows;
 
+pub(crate) use drains::names;
 pub use drains::{Drains, Input as DrainInput, Options as DrainOptions, Want, World};
 pub use filter::{Filter, Pattern};
 pub use ledger::{KEYS_MAX, Ledger, Limits};

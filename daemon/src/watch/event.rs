@@ -4,8 +4,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use finwatch_common::{
-    ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role, ServiceKey, TimeWait,
-    close_flags, reset_flags,
+    ExitRecord, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role,
+    ServiceKey, SignalRecord, TimeWait, close_flags, reset_flags,
 };
 use jiff::Timestamp;
 
@@ -24,6 +24,10 @@ pub(super) enum Event {
     Reset(Box<Reset>),
     /// A listener opened or closed.
     Listener(Box<Listener>),
+    /// A process of a service got a signal.
+    Signal(Box<Signal>),
+    /// A process of a service ended.
+    Exit(Box<Exit>),
     /// Records were lost: the stream has a gap.
     Lost(Gap),
 }
@@ -74,6 +78,28 @@ pub(super) struct Listener {
     pub(super) record: ListenerRecord,
 }
 
+/// A signal to a process of a service.
+#[derive(Debug, Clone)]
+pub(super) struct Signal {
+    /// Time of day.
+    pub(super) time: Timestamp,
+    /// The services that the process belongs to, each with that time; none when they are not known.
+    pub(super) services: Vec<Subject>,
+    /// As the kernel wrote it.
+    pub(super) record: SignalRecord,
+}
+
+/// The end of a process of a service.
+#[derive(Debug, Clone)]
+pub(super) struct Exit {
+    /// Time of day.
+    pub(super) time: Timestamp,
+    /// As in [`Signal`].
+    pub(super) services: Vec<Subject>,
+    /// As the kernel wrote it.
+    pub(super) record: ExitRecord,
+}
+
 /// Records that were lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gap {
@@ -94,6 +120,10 @@ pub(super) enum GapKind {
     Resets,
     /// Listeners, as the ring buffer was full.
     Listeners,
+    /// Signals, as the ring buffer was full.
+    Signals,
+    /// Exits, as the ring buffer was full.
+    Exits,
     /// Records whose bytes were malformed.
     Malformed,
     /// Connections without a record, as the kernel had no room for it.
@@ -211,6 +241,35 @@ impl Listener {
     }
 }
 
+// === impl Signal ===
+
+impl Signal {
+    /// What it asks for.
+    pub(super) fn phase(&self) -> Phase {
+        Phase::from_u8(self.record.phase).unwrap_or(Phase::Steady)
+    }
+}
+
+// === impl Exit ===
+
+impl Exit {
+    /// Whether it was one of several workers.
+    pub(super) fn is_members(&self) -> bool {
+        self.record.kinship == Kinship::Member as u8
+    }
+
+    /// The exit code, when it exited.
+    pub(super) fn code(&self) -> Option<u8> {
+        (self.record.status & 0x7f == 0).then_some((self.record.status >> 8) as u8)
+    }
+
+    /// The signal that killed it, when one did.
+    pub(super) fn signal(&self) -> Option<u8> {
+        let signal = (self.record.status & 0x7f) as u8;
+        (signal != 0).then_some(signal)
+    }
+}
+
 // === impl Gap ===
 
 impl GapKind {
@@ -220,6 +279,8 @@ impl GapKind {
             Self::Closes => "close",
             Self::Resets => "reset",
             Self::Listeners => "listener",
+            Self::Signals => "signal",
+            Self::Exits => "exit",
             Self::Malformed => "malformed",
             Self::Unrecorded => "unrecorded",
         }
@@ -231,6 +292,8 @@ impl GapKind {
             Self::Closes => "closes lost: the ring buffer was full",
             Self::Resets => "RSTs lost: the ring buffer was full",
             Self::Listeners => "listener changes lost: the ring buffer was full",
+            Self::Signals => "signals lost: the ring buffer was full",
+            Self::Exits => "exits lost: the ring buffer was full",
             Self::Malformed => "records rejected: their bytes were malformed",
             Self::Unrecorded => "connections not followed: the kernel had no room for their record",
         }

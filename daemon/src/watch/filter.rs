@@ -3,9 +3,9 @@
 
 use std::{ops::RangeInclusive, str::FromStr};
 
-use finwatch_common::{Cut, Origin, Outcome, Role};
+use finwatch_common::{Cut, Origin, Outcome, Phase, Role};
 
-use super::event::{Close, Event, Listener, Reset, Subject};
+use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject};
 use crate::attribution::Workload;
 
 /// Ports, from one to another.
@@ -34,7 +34,7 @@ pub(crate) struct Filter {
     pub(crate) origins: Vec<Origin>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) cuts: Vec<Cuts>,
-    /// Listeners, and RSTs that cut nothing.
+    /// Listeners, RSTs that cut nothing, and what happens to single workers.
     pub(crate) all: bool,
 }
 
@@ -45,6 +45,8 @@ impl Filter {
             Event::Close(close) => self.admits_close(close),
             Event::Reset(reset) => self.admits_reset(reset),
             Event::Listener(listener) => self.admits_listener(listener),
+            Event::Signal(signal) => self.admits_signal(signal),
+            Event::Exit(exit) => self.admits_exit(exit),
             Event::Lost(_) => true,
         }
     }
@@ -72,6 +74,25 @@ impl Filter {
             && self.origins.is_empty()
             && self.outcomes.is_empty()
             && self.cuts.is_empty()
+    }
+
+    /// A signal that begins something belongs to the story.
+    fn admits_signal(&self, signal: &Signal) -> bool {
+        (self.all || signal.phase() != Phase::Steady) && self.admits_process(&signal.services)
+    }
+
+    fn admits_exit(&self, exit: &Exit) -> bool {
+        (self.all || !exit.is_members()) && self.admits_process(&exit.services)
+    }
+
+    /// What happens to a process happens to each of its services.
+    fn admits_process(&self, services: &[Subject]) -> bool {
+        let names_services =
+            !(self.ports.is_empty() && self.workloads.is_empty() && self.roles.is_empty());
+        self.origins.is_empty()
+            && self.outcomes.is_empty()
+            && self.cuts.is_empty()
+            && (!names_services || services.iter().any(|service| self.admits_subject(service)))
     }
 
     fn admits_subject(&self, subject: &Subject) -> bool {
@@ -167,7 +188,7 @@ mod tests {
     use super::*;
     use crate::{
         attribution::WorkloadKind,
-        watch::samples::{close, listener, reset},
+        watch::samples::{close, exit, listener, reset, signal},
     };
 
     fn admits(filter: &Filter, close: Close) -> bool {
@@ -275,5 +296,40 @@ mod tests {
         assert!(cut.admits(&event(true)));
         assert!(!Filter::default().admits(&Event::Listener(Box::new(listener()))));
         assert!(all.admits(&Event::Listener(Box::new(listener()))));
+    }
+
+    #[test]
+    fn signals_and_exits_of_a_service() {
+        let event = Event::Signal(Box::new(signal()));
+        let ended = Event::Exit(Box::new(exit()));
+        let port = |port| Filter {
+            ports: vec![Ports(port..=port)],
+            ..Filter::default()
+        };
+        let cut = Filter {
+            cuts: vec![Cuts::Any],
+            ..Filter::default()
+        };
+        for event in [&event, &ended] {
+            assert!(Filter::default().admits(event));
+            assert!(port(443).admits(event), "one of its services");
+            assert!(!port(444).admits(event));
+            assert!(!cut.admits(event), "only connections are cut");
+        }
+        let all = Filter {
+            all: true,
+            ..Filter::default()
+        };
+        let mut unasked = signal();
+        unasked.record.phase = Phase::Steady as u8;
+        let mut worker = exit();
+        worker.record.kinship = finwatch_common::Kinship::Member as u8;
+        for event in [
+            Event::Signal(Box::new(unasked)),
+            Event::Exit(Box::new(worker)),
+        ] {
+            assert!(!Filter::default().admits(&event));
+            assert!(all.admits(&event));
+        }
     }
 }

@@ -6,12 +6,15 @@ use std::{
     net::SocketAddr,
 };
 
-use finwatch_common::{close_flags, reset_flags};
+use finwatch_common::{close_flags, comm_str, reset_flags};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::event::{Close, Event, Gap, Listener, Reset, Subject};
-use crate::words::{Word as _, substate};
+use super::event::{Close, Event, Exit, Gap, Listener, Reset, Signal, Subject};
+use crate::{
+    tracker::names,
+    words::{Word as _, substate},
+};
 
 /// Writes one object and a newline.
 pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
@@ -19,6 +22,8 @@ pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()>
         Event::Close(close) => WireEvent::Close(WireClose::from(&**close)),
         Event::Reset(reset) => WireEvent::Reset(WireReset::from(&**reset)),
         Event::Listener(listener) => WireEvent::Listener(WireListener::from(&**listener)),
+        Event::Signal(signal) => WireEvent::Signal(WireSignal::from(&**signal)),
+        Event::Exit(exit) => WireEvent::Exit(WireExit::from(&**exit)),
         Event::Lost(gap) => WireEvent::Lost(WireGap::from(gap)),
     };
     serde_json::to_writer(&mut *out, &wire)?;
@@ -31,6 +36,8 @@ enum WireEvent<'a> {
     Close(WireClose<'a>),
     Reset(WireReset<'a>),
     Listener(WireListener<'a>),
+    Signal(WireSignal<'a>),
+    Exit(WireExit<'a>),
     Lost(WireGap),
 }
 
@@ -112,6 +119,41 @@ struct WireListener<'a> {
     backlog: u32,
     backlog_limit: u32,
     cookie: u64,
+}
+
+#[derive(Serialize)]
+struct WireSignal<'a> {
+    time: String,
+    services: Vec<WireService<'a>>,
+    signal: String,
+    pid: u32,
+    program: &'a str,
+    kinship: &'a str,
+    sender_pid: Option<u32>,
+    sender_program: Option<&'a str>,
+    disposition: Option<&'a str>,
+    phase: &'a str,
+    instance_pid: u32,
+}
+
+#[derive(Serialize)]
+struct WireExit<'a> {
+    time: String,
+    services: Vec<WireService<'a>>,
+    pid: u32,
+    program: &'a str,
+    kinship: &'a str,
+    code: Option<u8>,
+    signal: Option<String>,
+    instance_pid: u32,
+}
+
+#[derive(Serialize)]
+struct WireService<'a> {
+    workload_namespace: &'a str,
+    workload_kind: &'a str,
+    workload: &'a str,
+    port: u16,
 }
 
 #[derive(Serialize)]
@@ -231,6 +273,62 @@ impl<'a> From<&'a Listener> for WireListener<'a> {
     }
 }
 
+impl<'a> From<&'a Signal> for WireSignal<'a> {
+    fn from(signal: &'a Signal) -> Self {
+        let Signal {
+            time,
+            services,
+            record,
+        } = signal;
+        let sent_by_process = record.sender_tgid != 0;
+        let disposition = names::disposition(record.disposition);
+        Self {
+            time: rfc3339(*time),
+            services: services.iter().map(WireService::from).collect(),
+            signal: names::signal(record.signal),
+            pid: record.target.tgid,
+            program: comm_str(&record.target_comm),
+            kinship: names::kinship(record.kinship),
+            sender_pid: pid(record.sender_tgid),
+            sender_program: sent_by_process.then(|| comm_str(&record.sender_comm)),
+            disposition: (!disposition.is_empty()).then_some(disposition),
+            phase: signal.phase().word(),
+            instance_pid: record.instance.tgid,
+        }
+    }
+}
+
+impl<'a> From<&'a Exit> for WireExit<'a> {
+    fn from(exit: &'a Exit) -> Self {
+        let Exit {
+            time,
+            services,
+            record,
+        } = exit;
+        Self {
+            time: rfc3339(*time),
+            services: services.iter().map(WireService::from).collect(),
+            pid: record.process.tgid,
+            program: comm_str(&record.comm),
+            kinship: names::kinship(record.kinship),
+            code: exit.code(),
+            signal: exit.signal().map(names::signal),
+            instance_pid: record.instance.tgid,
+        }
+    }
+}
+
+impl<'a> From<&'a Subject> for WireService<'a> {
+    fn from(subject: &'a Subject) -> Self {
+        Self {
+            workload_namespace: &subject.workload.namespace,
+            workload_kind: subject.workload.kind.as_str(),
+            workload: &subject.workload.name,
+            port: subject.port,
+        }
+    }
+}
+
 impl From<&Gap> for WireGap {
     fn from(gap: &Gap) -> Self {
         let Gap { time, kind, count } = gap;
@@ -252,102 +350,5 @@ fn rfc3339(time: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use finwatch_common::{Cut, Evidence, Lost, Outcome, TimeWait};
-
-    use super::*;
-    use crate::watch::{
-        event::GapKind,
-        samples::{close, listener, reset, subject},
-    };
-
-    fn line(event: &Event) -> String {
-        let mut out = Vec::new();
-        write_event(&mut out, event).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn a_clean_close() {
-        assert_eq!(
-            line(&Event::Close(Box::new(close()))),
-            concat!(
-                r#"{"event":"close","time":"2026-11-22T16:52:01.123456789Z","workload_namespace":"","#,
-                r#""workload_kind":"unit","workload":"nginx.service","port":443,"role":"server","#,
-                r#""phase":"steady","local_address":"10.0.0.1","local_port":443,"#,
-                r#""peer_address":"10.0.0.5","peer_port":51234,"duration_seconds":1.203,"#,
-                r#""bytes_received":107,"bytes_sent":3565158,"origin":"local","outcome":"fin","#,
-                r#""time_wait":"here","time_wait_substate":"time_wait","time_wait_overflowed":false,"#,
-                r#""cut":null,"evidence":null,"reset_reason":null,"lost":"nothing","lost_bytes":0,"#,
-                r#""unread_bytes":0,"unacked_bytes":0,"abandoned":false,"exited":false,"#,
-                r#""never_accepted":false,"preexisting":false,"turns":2,"rtt_seconds":0.00125,"#,
-                r#""retransmits":0,"owner_pid":300,"closer_pid":301,"cookie":99}"#,
-                "\n"
-            )
-        );
-    }
-
-    #[test]
-    fn a_cut_close_of_a_connection_older_than_the_watch() {
-        let mut cut = close();
-        cut.connection.cut = Some(Cut::Unread);
-        cut.connection.outcome = Outcome::ResetSent;
-        cut.connection.time_wait = TimeWait::None;
-        cut.connection.lost = Lost::Data;
-        cut.connection.lost_bytes = 50;
-        cut.connection.record.evidence = Evidence::Silent as u8;
-        cut.connection.record.unread = 50;
-        cut.connection.record.opened_at_ns = 0;
-        cut.connection.record.flags = close_flags::PREEXISTING | close_flags::BY_EXIT;
-        cut.connection.record.remote_addr = [0; 16];
-        cut.connection.record.owner_tgid = 0;
-        cut.reset_reason = Some("abort_on_close".to_owned());
-        let json: serde_json::Value =
-            serde_json::from_str(&line(&Event::Close(Box::new(cut)))).unwrap();
-        let want = serde_json::json!({
-            "cut": "unread", "outcome": "reset_sent", "time_wait": "none", "time_wait_substate": null,
-            "lost": "data", "lost_bytes": 50, "evidence": "silent", "unread_bytes": 50,
-            "duration_seconds": null, "preexisting": true, "exited": true, "turns": null,
-            "peer_address": null, "peer_port": null, "owner_pid": null,
-            "reset_reason": "abort_on_close",
-        });
-        for (field, value) in want.as_object().unwrap() {
-            assert_eq!(&json[field], value, "{field}");
-        }
-    }
-
-    #[test]
-    fn the_other_events() {
-        assert_eq!(
-            line(&Event::Reset(Box::new(reset(true)))),
-            concat!(
-                r#"{"event":"reset","time":"2026-11-22T16:52:01.123456789Z","workload_namespace":"","#,
-                r#""workload_kind":"unit","workload":"nginx.service","port":443,"role":"server","#,
-                r#""phase":"steady","local_address":"10.0.0.1","local_port":443,"#,
-                r#""peer_address":"10.0.0.5","peer_port":51234,"reset_reason":"timewait_socket","#,
-                r#""cut":"late","lost":"data","lost_bytes":107,"refused":false,"mini_socket":true,"#,
-                r#""cookie":99}"#,
-                "\n"
-            )
-        );
-        assert_eq!(
-            line(&Event::Listener(Box::new(listener()))),
-            concat!(
-                r#"{"event":"listener","time":"2026-11-22T16:52:01.123456789Z","workload_namespace":"","#,
-                r#""workload_kind":"unit","workload":"nginx.service","port":443,"role":"server","#,
-                r#""phase":"steady","local_address":"0.0.0.0","up":false,"exited":true,"pid":300,"#,
-                r#""backlog":3,"backlog_limit":511,"cookie":98}"#,
-                "\n"
-            )
-        );
-        let gap = Gap {
-            time: subject().time,
-            kind: GapKind::Closes,
-            count: 12,
-        };
-        assert_eq!(
-            line(&Event::Lost(gap)),
-            "{\"event\":\"lost\",\"time\":\"2026-11-22T16:52:01.123456789Z\",\"kind\":\"close\",\"count\":12}\n"
-        );
-    }
-}
+#[path = "json_tests.rs"]
+mod tests;

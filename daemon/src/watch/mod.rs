@@ -3,6 +3,7 @@
 
 mod event;
 mod filter;
+mod instances;
 mod json;
 mod narrator;
 mod printer;

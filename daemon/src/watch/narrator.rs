@@ -3,10 +3,16 @@
 
 use std::collections::VecDeque;
 
-use finwatch_common::{ListenerRecord, Outcome, ResetRecord, ServiceKey};
+use finwatch_common::{
+    ExitRecord, ListenerRecord, Outcome, Process, ProcessEntry, ResetRecord, Role, ServiceKey,
+    SignalRecord,
+};
 use jiff::Timestamp;
 
-use super::event::{Close, Event, Gap, GapKind, Listener, Reset, Subject};
+use super::{
+    event::{Close, Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject},
+    instances::Instances,
+};
 use crate::{
     attribution::Workload,
     probe::{Losses, Record},
@@ -20,6 +26,7 @@ pub(super) struct Narrator {
     /// What is no close waits as long as closes do, so that the story keeps its order. At most
     /// [`HELD_MAX`], as many as closes; when more come, the oldest are told early.
     others: VecDeque<(u64, Event)>,
+    instances: Instances,
     losses: Losses,
     tally: Tally,
 }
@@ -30,6 +37,8 @@ pub(super) trait World {
     fn workload(&mut self, key: &ServiceKey) -> Workload;
     /// The time of day of a kernel stamp.
     fn time_of(&self, kernel_ns: u64) -> Timestamp;
+    /// A kernel stamp on the clock of processes' start times.
+    fn boot_ns_of(&self, kernel_ns: u64) -> u64;
     /// The name of a reset reason.
     fn reset_reason(&self, reason: u8) -> String;
 }
@@ -57,6 +66,10 @@ impl Narrator {
     ) {
         match record {
             Record::Close(record) => {
+                let owner = process(record.owner_tgid, record.owner_start_ns);
+                if record.service.role() == Some(Role::Server) {
+                    self.instances.learn(owner, &record.service);
+                }
                 let tally = &mut self.tally;
                 self.merger
                     .close(record, |early| tell_close(early, tally, world, tell));
@@ -68,10 +81,36 @@ impl Narrator {
                 }
             }
             Record::Listener(record) => {
+                let owner = process(record.owner_tgid, record.start_ns);
+                self.instances.learn(owner, &record.service);
                 self.hold(record.header.at_ns, listener(record, world), tell);
             }
-            Record::Signal(_) | Record::Exit(_) => {}
+            Record::Signal(record) => {
+                let at_ns = record.header.at_ns;
+                self.instances.signal(&record, world.boot_ns_of(at_ns));
+                let signal = signal(record, &self.instances, world);
+                self.hold(at_ns, Some(signal), tell);
+            }
+            Record::Exit(record) => {
+                let exit = exit(record, &self.instances, world);
+                self.hold(record.header.at_ns, Some(exit), tell);
+            }
         }
+    }
+
+    /// An instance has a service: it listened before the stream began.
+    pub(super) fn learn(&mut self, instance: Process, service: &ServiceKey) {
+        self.instances.learn(instance, service);
+    }
+
+    /// Whether the kernel's table of processes is of use.
+    pub(super) fn wants_processes(&self) -> bool {
+        self.instances.want_processes()
+    }
+
+    /// Looks at the kernel's table of processes, and says which instances are steady again, or gone.
+    pub(super) fn processes(&mut self, now_ns: u64, table: &[(u32, ProcessEntry)]) -> Vec<Process> {
+        self.instances.look(now_ns, table)
     }
 
     /// Tells, in their order, the closes whose RSTs must have come by now and what happened between.
@@ -167,6 +206,44 @@ fn listener(record: ListenerRecord, world: &mut impl World) -> Option<Event> {
     Some(Event::Listener(Box::new(Listener { subject, record })))
 }
 
+fn signal(record: SignalRecord, instances: &Instances, world: &mut impl World) -> Event {
+    let at_ns = record.header.at_ns;
+    Event::Signal(Box::new(Signal {
+        time: world.time_of(at_ns),
+        services: services(record.instance, at_ns, instances, world),
+        record,
+    }))
+}
+
+fn exit(record: ExitRecord, instances: &Instances, world: &mut impl World) -> Event {
+    let at_ns = record.header.at_ns;
+    Event::Exit(Box::new(Exit {
+        time: world.time_of(at_ns),
+        services: services(record.instance, at_ns, instances, world),
+        record,
+    }))
+}
+
+fn services(
+    instance: Process,
+    at_ns: u64,
+    instances: &Instances,
+    world: &mut impl World,
+) -> Vec<Subject> {
+    instances
+        .services(instance)
+        .filter_map(|key| subject(key, at_ns, world))
+        .collect()
+}
+
+const fn process(tgid: u32, start_ns: u64) -> Process {
+    Process {
+        start_ns,
+        tgid,
+        pad: 0,
+    }
+}
+
 fn tell_close(
     connection: ClosedConnection,
     tally: &mut Tally,
@@ -200,11 +277,11 @@ fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subje
     Subject::new(key, world.time_of(at_ns), workload)
 }
 
-fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
-    // `rows_full` is about counters, and signals and exits are a drain's, which this stream does not show; subflows of MPTCP are left out on
-    // purpose.
+fn by_kind(losses: &Losses) -> [(GapKind, u64); 7] {
+    // `rows_full` is about counters, and a process that is not known makes no record; subflows of MPTCP are left out
+    // on purpose.
     let Losses {
-        ring_full: [closes, resets, listeners, _, _],
+        ring_full: [closes, resets, listeners, signals, exits],
         processes_full: _,
         rows_full: _,
         mptcp_subflows: _,
@@ -216,165 +293,13 @@ fn by_kind(losses: &Losses) -> [(GapKind, u64); 5] {
         (GapKind::Closes, closes),
         (GapKind::Resets, resets),
         (GapKind::Listeners, listeners),
+        (GapKind::Signals, signals),
+        (GapKind::Exits, exits),
         (GapKind::Malformed, malformed),
         (GapKind::Unrecorded, storage_failed),
     ]
 }
 
 #[cfg(test)]
-mod tests {
-    use finwatch_common::{Cut, close_flags, reset_flags};
-
-    use super::*;
-    use crate::{
-        attribution::WorkloadKind,
-        tracker::HOLD_NS,
-        watch::samples::{close, listener, reset},
-    };
-
-    struct Still;
-
-    impl World for Still {
-        fn workload(&mut self, key: &ServiceKey) -> Workload {
-            Workload::on_host(WorkloadKind::Process, key.comm())
-        }
-
-        fn time_of(&self, kernel_ns: u64) -> Timestamp {
-            Timestamp::from_nanosecond(kernel_ns.into()).unwrap()
-        }
-
-        fn reset_reason(&self, reason: u8) -> String {
-            format!("reason_{reason}")
-        }
-    }
-
-    fn take(narrator: &mut Narrator, record: Record) -> Vec<Event> {
-        let mut told = Vec::new();
-        narrator.take(record, &mut Still, &mut |event| told.push(event));
-        told
-    }
-
-    fn finish(narrator: &mut Narrator) -> Vec<Event> {
-        let mut told = Vec::new();
-        narrator.finish(&mut Still, &mut |event| told.push(event));
-        told
-    }
-
-    #[test]
-    fn an_rst_completes_the_close_before_it() {
-        let mut narrator = Narrator::default();
-        let mut record = close().connection.record;
-        record.flags |= close_flags::AMBIGUOUS;
-        assert!(take(&mut narrator, Record::Close(record)).is_empty());
-        let mut rst = reset(true).record;
-        rst.flags |= reset_flags::SETTLES;
-        assert!(take(&mut narrator, Record::Reset(rst)).is_empty());
-
-        let mut told = Vec::new();
-        let due_at = record.header.at_ns + HOLD_NS;
-        narrator.due(due_at - 1, &mut Still, &mut |event| told.push(event));
-        assert!(told.is_empty());
-        narrator.due(due_at, &mut Still, &mut |event| told.push(event));
-        let [Event::Close(close)] = &told[..] else {
-            panic!("{told:?}");
-        };
-        assert_eq!(close.connection.outcome, Outcome::ResetSent);
-        assert_eq!(close.connection.cut, Some(Cut::Late));
-        assert_eq!(close.reset_reason.as_deref(), Some("reason_9"));
-        assert_eq!(close.subject.workload.name, "nginx");
-        assert_eq!(
-            narrator.tally(),
-            Tally {
-                closes: 1,
-                clean: 0,
-                cut: 1,
-                lost: 0
-            }
-        );
-    }
-
-    #[test]
-    fn an_rst_long_after_the_close_is_told_alone() {
-        let mut narrator = Narrator::default();
-        take(&mut narrator, Record::Close(close().connection.record));
-        assert_eq!(finish(&mut narrator).len(), 1);
-        assert!(take(&mut narrator, Record::Reset(reset(true).record)).is_empty());
-        let told = finish(&mut narrator);
-        assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cuts()));
-        let tally = narrator.tally();
-        assert_eq!((tally.closes, tally.clean, tally.cut), (1, 1, 1));
-    }
-
-    #[test]
-    fn the_story_keeps_its_order() {
-        let mut narrator = Narrator::default();
-        for at_ns in [10, 30, 50] {
-            let mut record = close().connection.record;
-            record.cookie = at_ns;
-            record.header.at_ns = at_ns;
-            take(&mut narrator, Record::Close(record));
-            let mut record = listener().record;
-            record.header.at_ns = at_ns + 10;
-            take(&mut narrator, Record::Listener(record));
-        }
-        let mut told = Vec::new();
-        narrator.due(HOLD_NS + 40, &mut Still, &mut |event| told.push(event));
-        told.extend(finish(&mut narrator));
-        let order: Vec<_> = told
-            .iter()
-            .map(|event| match event {
-                Event::Close(close) => ("close", close.connection.record.header.at_ns),
-                Event::Listener(listener) => ("listener", listener.record.header.at_ns),
-                _ => panic!("{event:?}"),
-            })
-            .collect();
-        let want = [
-            ("close", 10),
-            ("listener", 20),
-            ("close", 30),
-            ("listener", 40),
-            ("close", 50),
-            ("listener", 60),
-        ];
-        assert_eq!(order, want);
-    }
-
-    #[test]
-    fn a_refused_syn_has_its_port_even_when_nobody_owned_it() {
-        let mut narrator = Narrator::default();
-        let mut record = reset(false).record;
-        record.service.port = 0;
-        record.local_port = 18_099;
-        take(&mut narrator, Record::Reset(record));
-        let told = finish(&mut narrator);
-        assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.port == 18_099));
-    }
-
-    #[test]
-    fn a_loss_is_told_once() {
-        let mut narrator = Narrator::default();
-        let losses = Losses {
-            ring_full: [3, 0, 1, 0, 0],
-            malformed: 2,
-            ..Losses::default()
-        };
-        let mut told = Vec::new();
-        let time = Still.time_of(7);
-        narrator.losses(losses, time, &mut |event| told.push(event));
-        narrator.losses(losses, time, &mut |event| told.push(event));
-        let gaps: Vec<_> = told
-            .iter()
-            .map(|event| match event {
-                Event::Lost(gap) => (gap.kind, gap.count),
-                _ => panic!("{event:?}"),
-            })
-            .collect();
-        let want = [
-            (GapKind::Closes, 3),
-            (GapKind::Listeners, 1),
-            (GapKind::Malformed, 2),
-        ];
-        assert_eq!(gaps, want);
-        assert_eq!(narrator.tally().lost, 6);
-    }
-}
+#[path = "narrator_tests.rs"]
+mod tests;

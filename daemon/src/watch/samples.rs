@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 
 use finwatch_common::{
-    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Lost, Origin, Outcome,
-    Phase, RecordHeader, ResetRecord, Role, ServiceKey, TimeWait, reset_flags,
+    CloseRecord, Disposition, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET,
+    KIND_SIGNAL, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, Process, RecordHeader,
+    ResetRecord, Role, ServiceKey, SignalRecord, TimeWait, reset_flags,
 };
 use jiff::Timestamp;
 
-use super::event::{Close, Listener, Reset, Subject};
+use super::event::{Close, Exit, Listener, Reset, Signal, Subject};
 use crate::{
     attribution::{Workload, WorkloadKind},
     tracker::ClosedConnection,
@@ -127,6 +128,60 @@ pub(super) fn listener() -> Listener {
     };
     Listener {
         subject: subject(),
+        record,
+    }
+}
+
+fn comm(name: &str) -> [u8; 16] {
+    let mut comm = [0; 16];
+    comm[..name.len()].copy_from_slice(name.as_bytes());
+    comm
+}
+
+fn nginx() -> Process {
+    Process {
+        start_ns: 1,
+        tgid: 300,
+        pad: 0,
+    }
+}
+
+/// A stop that a shell sent to nginx.
+pub(super) fn signal() -> Signal {
+    let record = SignalRecord {
+        header: header(KIND_SIGNAL, size_of::<SignalRecord>()),
+        instance: nginx(),
+        target: nginx(),
+        target_comm: comm("nginx"),
+        sender_comm: comm("bash"),
+        sender_tgid: 4_700,
+        signal: 15,
+        disposition: Disposition::Handled as u8,
+        kinship: Kinship::Owner as u8,
+        phase: Phase::Draining as u8,
+    };
+    Signal {
+        time: subject().time,
+        services: vec![subject()],
+        record,
+    }
+}
+
+/// The end of that nginx.
+pub(super) fn exit() -> Exit {
+    let record = ExitRecord {
+        header: header(KIND_EXIT, size_of::<ExitRecord>()),
+        instance: nginx(),
+        process: nginx(),
+        born_ns: 1,
+        comm: comm("nginx"),
+        status: 0,
+        kinship: Kinship::Owner as u8,
+        pad: [0; 3],
+    };
+    Exit {
+        time: subject().time,
+        services: vec![subject()],
         record,
     }
 }

@@ -2,13 +2,15 @@
 //! of the stream that does I/O.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
+    os::fd::AsFd as _,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
-use finwatch_common::ServiceKey;
+use finwatch_common::{Process, ServiceKey, survey_kind};
 use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -23,7 +25,8 @@ use super::{
 };
 use crate::{
     attribution::{Attribution, AttributionOptions, Workload},
-    clock,
+    clock, families,
+    netns::Namespaces,
     probe::{Probe, ProbeOptions},
 };
 
@@ -85,6 +88,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         attribution,
         narrator: Narrator::default(),
     };
+    session.learn_services();
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
     let mut printer = Printer::new(options, out);
     let began = Instant::now();
@@ -129,6 +133,30 @@ struct Session {
 }
 
 impl Session {
+    /// Who listens already, and the processes around each: else their signals would not be seen. What cannot be
+    /// looked at is left out, as its connections are.
+    fn learn_services(&mut self) {
+        let Ok(namespaces) = Namespaces::scan() else {
+            return;
+        };
+        let mut instances = BTreeSet::new();
+        for namespace in &namespaces.found {
+            let rows = self
+                .probe
+                .survey(namespace.file.as_fd())
+                .unwrap_or_default();
+            for row in rows.iter().filter(|row| row.kind == survey_kind::LISTENER) {
+                self.narrator.learn(row.owner, &row.service);
+                instances.insert(row.owner);
+            }
+        }
+        instances.remove(&Process::default());
+        let instances: Vec<Process> = instances.into_iter().collect();
+        for (tgid, entry) in families::scan(&instances).unwrap_or_default() {
+            self.probe.adopt_process(tgid, entry);
+        }
+    }
+
     async fn stream(
         &mut self,
         stop: &mut Stop,
@@ -182,6 +210,11 @@ impl Session {
             narrator.take(record, &mut world, &mut tell);
         }
         narrator.due(now_ns, &mut world, &mut tell);
+        if narrator.wants_processes() {
+            for instance in narrator.processes(now_ns, &probe.processes()) {
+                probe.end_phase(instance);
+            }
+        }
         narrator.losses(probe.losses(), timestamp(clock::wall()), &mut tell);
         taken >= BATCH
     }
@@ -200,6 +233,10 @@ impl World for Kernel<'_> {
 
     fn time_of(&self, kernel_ns: u64) -> Timestamp {
         timestamp(clock::wall_of(kernel_ns))
+    }
+
+    fn boot_ns_of(&self, kernel_ns: u64) -> u64 {
+        clock::boot_ns_of(kernel_ns)
     }
 
     fn reset_reason(&self, reason: u8) -> String {

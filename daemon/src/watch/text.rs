@@ -7,11 +7,13 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use finwatch_common::{Lost, Outcome, Phase, close_flags, reset_flags};
+use finwatch_common::{
+    Disposition, Kinship, Lost, Outcome, Phase, close_flags, comm_str, reset_flags,
+};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::event::{Close, Event, Gap, Listener, Reset, Side, Subject};
-use crate::words::Word as _;
+use super::event::{Close, Event, Exit, Gap, Listener, Reset, Side, Signal, Subject};
+use crate::{tracker::names, words::Word as _};
 
 const DIMMED: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -64,6 +66,8 @@ impl TextWriter {
             Event::Close(close) => self.close(out, close),
             Event::Reset(reset) => self.reset(out, reset),
             Event::Listener(listener) => self.listener(out, listener),
+            Event::Signal(signal) => self.signal(out, signal),
+            Event::Exit(exit) => self.exit(out, exit),
             Event::Lost(gap) => self.gap(out, gap),
         }
     }
@@ -143,6 +147,49 @@ impl TextWriter {
         writeln!(out)
     }
 
+    fn signal(&self, out: &mut impl Write, signal: &Signal) -> io::Result<()> {
+        let record = &signal.record;
+        let target = process(&record.target_comm, record.target.tgid, record.kinship);
+        let sender = match record.sender_tgid {
+            0 => "the kernel".to_owned(),
+            tgid => format!("{}[{tgid}]", comm_str(&record.sender_comm)),
+        };
+        let phase = signal.phase();
+        let style = match phase {
+            Phase::Steady => PLAIN,
+            Phase::Draining | Phase::Reloading => YELLOW,
+        };
+        let ignored = record.disposition == Disposition::Ignored as u8;
+        writeln!(
+            out,
+            "{DIMMED}{}{DIMMED:#} {BOLD}{}{BOLD:#} to {target}{} from {sender}: {style}{}{style:#}{}",
+            self.time(signal.time),
+            names::signal(record.signal),
+            services(&signal.services),
+            phase.word(),
+            if ignored { ", but ignores it" } else { "" },
+        )
+    }
+
+    fn exit(&self, out: &mut impl Write, exit: &Exit) -> io::Result<()> {
+        let record = &exit.record;
+        write!(
+            out,
+            "{DIMMED}{}{DIMMED:#} {}{} ",
+            self.time(exit.time),
+            process(&record.comm, record.process.tgid, record.kinship),
+            services(&exit.services)
+        )?;
+        match (exit.signal(), exit.code()) {
+            (Some(signal), _) => {
+                let name = names::signal(signal);
+                writeln!(out, "was ended by {YELLOW}{name}{YELLOW:#}")
+            }
+            (None, Some(0) | None) => writeln!(out, "exited"),
+            (None, Some(code)) => writeln!(out, "exited with {YELLOW}code {code}{YELLOW:#}"),
+        }
+    }
+
     fn gap(&self, out: &mut impl Write, gap: &Gap) -> io::Result<()> {
         let Gap { time, kind, count } = gap;
         writeln!(
@@ -168,6 +215,25 @@ impl TextWriter {
         let local = time.to_zoned(self.zone.clone());
         local.strftime("%H:%M:%S%.3f").to_string()
     }
+}
+
+/// `nginx[4711]`, and what it is to the service when it is not the service itself.
+fn process(comm: &[u8; 16], tgid: u32, kinship: u8) -> String {
+    let what = match Kinship::from_u8(kinship) {
+        Some(Kinship::Member) => "worker ",
+        Some(Kinship::Controller) => "controller ",
+        Some(Kinship::Owner) | None => "",
+    };
+    format!("{what}{}[{tgid}]", comm_str(comm))
+}
+
+/// ` (service nginx:80, nginx:443)`; nothing when none is known.
+fn services(subjects: &[Subject]) -> String {
+    if subjects.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = subjects.iter().map(service).collect();
+    format!(" (service {})", names.join(", "))
 }
 
 fn peer(end: Option<SocketAddr>) -> String {

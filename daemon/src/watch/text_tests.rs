@@ -5,7 +5,7 @@ use finwatch_common::{Cut, Evidence, Origin, Role, TimeWait};
 use super::*;
 use crate::watch::{
     event::GapKind,
-    samples::{close, listener, reset, subject},
+    samples::{close, exit, listener, reset, signal, subject},
 };
 
 fn plain(event: &Event) -> String {
@@ -134,6 +134,64 @@ fn other_events_have_lines_of_their_own() {
         plain(&Event::Lost(gap)),
         "16:52:01.123 -- 12 closes lost: the ring buffer was full --\n"
     );
+}
+
+#[test]
+fn signals_say_to_whom_from_whom_and_what_follows() {
+    let told = |change: fn(&mut Signal)| {
+        let mut signal = signal();
+        change(&mut signal);
+        plain(&Event::Signal(Box::new(signal)))
+    };
+    assert_eq!(
+        told(|_| ()),
+        "16:52:01.123 SIGTERM to nginx[300] (service nginx.service:443) from bash[4700]: draining\n"
+    );
+    assert_eq!(
+        told(|signal| {
+            let mut other = subject();
+            other.port = 80;
+            signal.services.push(other);
+            signal.record.signal = 1;
+            signal.record.phase = Phase::Reloading as u8;
+        }),
+        "16:52:01.123 SIGHUP to nginx[300] (service nginx.service:443, nginx.service:80) from bash[4700]: reloading\n"
+    );
+    assert_eq!(
+        told(|signal| {
+            signal.services.clear();
+            signal.record.sender_tgid = 0;
+            signal.record.kinship = Kinship::Controller as u8;
+            signal.record.disposition = Disposition::Ignored as u8;
+        }),
+        "16:52:01.123 SIGTERM to controller nginx[300] from the kernel: draining, but ignores it\n"
+    );
+    assert_eq!(
+        told(|signal| {
+            signal.record.kinship = Kinship::Member as u8;
+            signal.record.target.tgid = 301;
+            signal.record.phase = Phase::Steady as u8;
+        }),
+        "16:52:01.123 SIGTERM to worker nginx[301] (service nginx.service:443) from bash[4700]: steady\n"
+    );
+}
+
+#[test]
+fn exits_say_how() {
+    for (status, want) in [
+        (0, "exited"),
+        (3 << 8, "exited with code 3"),
+        (9, "was ended by SIGKILL"),
+        // With a core dump.
+        (11 | 0x80, "was ended by SIGSEGV"),
+    ] {
+        let mut exit = exit();
+        exit.record.status = status;
+        assert_eq!(
+            plain(&Event::Exit(Box::new(exit))),
+            format!("16:52:01.123 nginx[300] (service nginx.service:443) {want}\n")
+        );
+    }
 }
 
 #[test]

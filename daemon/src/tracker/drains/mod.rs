@@ -13,7 +13,7 @@ mod episode;
 mod instances;
 mod left;
 mod look;
-mod names;
+pub(crate) mod names;
 mod plan;
 mod port;
 mod progress;

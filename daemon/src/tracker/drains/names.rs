@@ -52,7 +52,7 @@ pub(super) fn is_fault(signal: u8) -> bool {
 }
 
 /// `SIGTERM`, ...; real-time signals by their number.
-pub(super) fn signal(number: u8) -> String {
+pub(crate) fn signal(number: u8) -> String {
     let named = usize::from(number)
         .checked_sub(1)
         .and_then(|at| SIGNALS.get(at));
@@ -63,7 +63,7 @@ pub(super) fn signal(number: u8) -> String {
 }
 
 /// As in JSON; empty when it is not known.
-pub(super) fn disposition(value: u8) -> &'static str {
+pub(crate) fn disposition(value: u8) -> &'static str {
     match Disposition::from_u8(value) {
         Some(Disposition::Handled) => "handled",
         Some(Disposition::Default) => "default",
@@ -74,7 +74,7 @@ pub(super) fn disposition(value: u8) -> &'static str {
 }
 
 /// As in JSON; empty when it is not known.
-pub(super) fn kinship(value: u8) -> &'static str {
+pub(crate) fn kinship(value: u8) -> &'static str {
     match Kinship::from_u8(value) {
         Some(Kinship::Owner) => "owner",
         Some(Kinship::Controller) => "controller",

@@ -4,12 +4,15 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::harness::{
-    Netns,
+    Manners, Netns, Servant, shared,
     sock::{deliver, listen, pair, read_eof, wait_all_closed},
 };
 
@@ -103,6 +106,59 @@ fn watch_tells_each_close_as_json() {
             assert_eq!(line["owner_pid"], std::process::id());
         }
         assert!(err.contains(" connections ended in "), "{err}");
+    });
+}
+
+#[test]
+fn watch_tells_signals_and_exits_of_a_service_older_than_itself() {
+    shared();
+    Netns::run(|_| {
+        let mut servant = Servant::start(Manners {
+            handled: &[libc::SIGHUP],
+            ..Manners::default()
+        });
+        let port = servant.address.port().to_string();
+        let mut watch = Running::start(&["watch", "-o", "json", "--port", &port]);
+        let out = BufReader::new(watch.0.stdout.take().unwrap());
+        let mut lines = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+            .filter(|line| line["event"] != "lost");
+        // When the programs are attached is not said, so it is told to reload until that is seen.
+        let seen = AtomicBool::new(false);
+        let reload = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !seen.load(Relaxed) {
+                    servant.signal(libc::SIGHUP);
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let reload = lines.next().unwrap();
+            seen.store(true, Relaxed);
+            reload
+        });
+        servant.signal(libc::SIGKILL);
+        servant.wait_status();
+        let mut lines = lines.skip_while(|line| line["signal"] == "SIGHUP");
+        let kill = lines.next().unwrap();
+        for (line, signal, phase) in [
+            (&reload, "SIGHUP", "reloading"),
+            (&kill, "SIGKILL", "draining"),
+        ] {
+            assert_eq!(line["event"], "signal", "{line}");
+            assert_eq!(line["signal"], signal, "{line}");
+            assert_eq!(line["phase"], phase, "{line}");
+            assert_eq!(line["program"], "servant", "{line}");
+            assert_eq!(line["sender_pid"], std::process::id(), "{line}");
+        }
+        let exit = lines.next().unwrap();
+        assert_eq!(exit["event"], "exit", "{exit}");
+        assert_eq!(exit["signal"], "SIGKILL", "{exit}");
+        for line in [reload, kill, exit] {
+            assert_eq!(line["pid"], servant.pid(), "{line}");
+            assert_eq!(line["kinship"], "owner", "{line}");
+            assert_eq!(line["services"][0]["port"].to_string(), port, "{line}");
+        }
     });
 }
 

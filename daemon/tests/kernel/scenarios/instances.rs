@@ -2,7 +2,11 @@
 
 use std::{fs::File, net::TcpStream, os::fd::AsFd};
 
-use finwatch::{families, netns::owners, probe::Probe};
+use finwatch::{
+    clock, families,
+    netns::owners,
+    probe::{Probe, Record},
+};
 use finwatch_common::{Kinship, Phase, Process};
 
 use crate::harness::{
@@ -199,5 +203,28 @@ fn who_holds_a_socket_belongs_to_its_instance() {
         assert_eq!(kinship(second), Some(Kinship::Member as u8));
         assert_eq!(kinship(stranger), None, "it runs another program");
         servant::signal_process(stranger, libc::SIGKILL);
+    });
+}
+
+/// A reload forks its new workers within milliseconds of the signal: their start times tell them from the old ones.
+#[test]
+fn workers_of_before_and_after_a_signal_are_told_apart() {
+    shared();
+    Netns::run(|_| {
+        let servant = Servant::start(Manners {
+            handled: &[libc::SIGHUP],
+            ..Manners::default()
+        });
+        let worker = || servant.tell(Order::Fork, 0).cast_unsigned();
+        let before = worker();
+        servant.signal(libc::SIGHUP);
+        let after = worker();
+        let [Record::Signal(signal)] = told_of(servant.instance, 1)[..] else {
+            panic!("one signal")
+        };
+        let boot_ns = clock::boot_ns_of(signal.header.at_ns);
+        let started = |pid| servant::entry_of(pid).unwrap().born_ns;
+        assert!(started(before) < boot_ns);
+        assert!(started(after) > boot_ns);
     });
 }

@@ -1,0 +1,194 @@
+//! Records as they come, events as they are told.
+
+use finwatch_common::{Cut, close_flags, reset_flags};
+
+use super::*;
+use crate::{
+    attribution::WorkloadKind,
+    tracker::HOLD_NS,
+    watch::samples::{close, exit, listener, reset, signal},
+};
+
+struct Still;
+
+impl World for Still {
+    fn workload(&mut self, key: &ServiceKey) -> Workload {
+        Workload::on_host(WorkloadKind::Process, key.comm())
+    }
+
+    fn time_of(&self, kernel_ns: u64) -> Timestamp {
+        Timestamp::from_nanosecond(kernel_ns.into()).unwrap()
+    }
+
+    fn boot_ns_of(&self, kernel_ns: u64) -> u64 {
+        kernel_ns
+    }
+
+    fn reset_reason(&self, reason: u8) -> String {
+        format!("reason_{reason}")
+    }
+}
+
+fn take(narrator: &mut Narrator, record: Record) -> Vec<Event> {
+    let mut told = Vec::new();
+    narrator.take(record, &mut Still, &mut |event| told.push(event));
+    told
+}
+
+fn finish(narrator: &mut Narrator) -> Vec<Event> {
+    let mut told = Vec::new();
+    narrator.finish(&mut Still, &mut |event| told.push(event));
+    told
+}
+
+#[test]
+fn an_rst_completes_the_close_before_it() {
+    let mut narrator = Narrator::default();
+    let mut record = close().connection.record;
+    record.flags |= close_flags::AMBIGUOUS;
+    assert!(take(&mut narrator, Record::Close(record)).is_empty());
+    let mut rst = reset(true).record;
+    rst.flags |= reset_flags::SETTLES;
+    assert!(take(&mut narrator, Record::Reset(rst)).is_empty());
+
+    let mut told = Vec::new();
+    let due_at = record.header.at_ns + HOLD_NS;
+    narrator.due(due_at - 1, &mut Still, &mut |event| told.push(event));
+    assert!(told.is_empty());
+    narrator.due(due_at, &mut Still, &mut |event| told.push(event));
+    let [Event::Close(close)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(close.connection.outcome, Outcome::ResetSent);
+    assert_eq!(close.connection.cut, Some(Cut::Late));
+    assert_eq!(close.reset_reason.as_deref(), Some("reason_9"));
+    assert_eq!(close.subject.workload.name, "nginx");
+    assert_eq!(
+        narrator.tally(),
+        Tally {
+            closes: 1,
+            clean: 0,
+            cut: 1,
+            lost: 0
+        }
+    );
+}
+
+#[test]
+fn an_rst_long_after_the_close_is_told_alone() {
+    let mut narrator = Narrator::default();
+    take(&mut narrator, Record::Close(close().connection.record));
+    assert_eq!(finish(&mut narrator).len(), 1);
+    assert!(take(&mut narrator, Record::Reset(reset(true).record)).is_empty());
+    let told = finish(&mut narrator);
+    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cuts()));
+    let tally = narrator.tally();
+    assert_eq!((tally.closes, tally.clean, tally.cut), (1, 1, 1));
+}
+
+#[test]
+fn the_story_keeps_its_order() {
+    let mut narrator = Narrator::default();
+    for at_ns in [10, 30, 50] {
+        let mut record = close().connection.record;
+        record.cookie = at_ns;
+        record.header.at_ns = at_ns;
+        take(&mut narrator, Record::Close(record));
+        let mut record = listener().record;
+        record.header.at_ns = at_ns + 10;
+        take(&mut narrator, Record::Listener(record));
+    }
+    let mut told = Vec::new();
+    narrator.due(HOLD_NS + 40, &mut Still, &mut |event| told.push(event));
+    told.extend(finish(&mut narrator));
+    let order: Vec<_> = told
+        .iter()
+        .map(|event| match event {
+            Event::Close(close) => ("close", close.connection.record.header.at_ns),
+            Event::Listener(listener) => ("listener", listener.record.header.at_ns),
+            _ => panic!("{event:?}"),
+        })
+        .collect();
+    let want = [
+        ("close", 10),
+        ("listener", 20),
+        ("close", 30),
+        ("listener", 40),
+        ("close", 50),
+        ("listener", 60),
+    ];
+    assert_eq!(order, want);
+}
+
+#[test]
+fn a_refused_syn_has_its_port_even_when_nobody_owned_it() {
+    let mut narrator = Narrator::default();
+    let mut record = reset(false).record;
+    record.service.port = 0;
+    record.local_port = 18_099;
+    take(&mut narrator, Record::Reset(record));
+    let told = finish(&mut narrator);
+    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.port == 18_099));
+}
+
+#[test]
+fn a_loss_is_told_once() {
+    let mut narrator = Narrator::default();
+    let losses = Losses {
+        ring_full: [3, 0, 1, 4, 0],
+        malformed: 2,
+        ..Losses::default()
+    };
+    let mut told = Vec::new();
+    let time = Still.time_of(7);
+    narrator.losses(losses, time, &mut |event| told.push(event));
+    narrator.losses(losses, time, &mut |event| told.push(event));
+    let gaps: Vec<_> = told
+        .iter()
+        .map(|event| match event {
+            Event::Lost(gap) => (gap.kind, gap.count),
+            _ => panic!("{event:?}"),
+        })
+        .collect();
+    let want = [
+        (GapKind::Closes, 3),
+        (GapKind::Listeners, 1),
+        (GapKind::Signals, 4),
+        (GapKind::Malformed, 2),
+    ];
+    assert_eq!(gaps, want);
+    assert_eq!(narrator.tally().lost, 10);
+}
+
+#[test]
+fn signals_and_exits_name_the_services_of_their_instance() {
+    let mut narrator = Narrator::default();
+    let record = signal().record;
+    // A listener of before the stream, one of it, and a connection that the instance accepted.
+    let mut service = close().connection.record.service;
+    service.port = 80;
+    narrator.learn(record.instance, &service);
+    let mut up = listener().record;
+    (up.owner_tgid, up.start_ns) = (record.instance.tgid, record.instance.start_ns);
+    take(&mut narrator, Record::Listener(up));
+    let mut ended = close().connection.record;
+    (ended.owner_tgid, ended.owner_start_ns) = (record.instance.tgid, record.instance.start_ns);
+    take(&mut narrator, Record::Close(ended));
+    finish(&mut narrator);
+
+    assert!(!narrator.wants_processes());
+    assert!(take(&mut narrator, Record::Signal(record)).is_empty());
+    assert!(take(&mut narrator, Record::Exit(exit().record)).is_empty());
+    assert!(narrator.wants_processes());
+    let told = finish(&mut narrator);
+    let [Event::Signal(signal), Event::Exit(exit)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    for services in [&signal.services, &exit.services] {
+        let ports: Vec<u16> = services.iter().map(|service| service.port).collect();
+        assert_eq!(ports, [80, 443]);
+    }
+    assert!(narrator.processes(record.header.at_ns, &[]).is_empty());
+    let later_ns = record.header.at_ns + 60_000_000_000;
+    assert_eq!(narrator.processes(later_ns, &[]), [record.instance]);
+}
