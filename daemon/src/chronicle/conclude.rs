@@ -1,5 +1,7 @@
 //! The end of a round of work: what ended is judged, told to the books and the history, and correlated.
 
+use std::sync::atomic::Ordering;
+
 use super::{Chronicle, Desk, now};
 use crate::{
     accounts::Kernel,
@@ -86,7 +88,8 @@ impl<K: Kernel> Chronicle<K> {
             drop(book);
             self.history.keep_rollout(rollout, wall_now);
         }
-        let busy = !running.is_empty();
+        let busy = drains.is_busy();
+        self.busy.store(busy, Ordering::Relaxed);
         desk.running = running;
         drop(desk);
         self.history.tick(wall_now);

@@ -10,7 +10,10 @@ mod told;
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use finwatch_common::{
@@ -79,6 +82,7 @@ pub struct Chronicle<K> {
     history: History,
     desk: Mutex<Desk>,
     attention: Notify,
+    busy: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -140,6 +144,7 @@ impl<K: Kernel> Chronicle<K> {
             history,
             desk: Mutex::new(desk),
             attention: Notify::new(),
+            busy: AtomicBool::new(false),
         }
     }
 
@@ -192,6 +197,7 @@ impl<K: Kernel> Chronicle<K> {
         }
         drop(desk);
         if urgent {
+            self.busy.store(true, Ordering::Relaxed);
             self.attention.notify_one();
         }
     }
@@ -243,6 +249,11 @@ impl<K: Kernel> Chronicle<K> {
         } = &mut *desk;
         windows.look(now_ns, &view.series);
         rounds.tell(&view, now_ns, wall(now_ns), windows, correlator);
+    }
+
+    /// Whether something drains, so that records should be brought without delay.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// Resolves when something has happened that should be looked at while it lasts.

@@ -15,6 +15,8 @@ use crate::{
 
 /// Longest sleep between two looks at the ring: the gaps between listeners are told with no more delay.
 const SLEEP: Duration = Duration::from_millis(500);
+/// The same while something drains: what a drain is made of must not wait.
+const SHORT_SLEEP: Duration = Duration::from_millis(25);
 /// Most records at a time, at about 300 bytes each; between two such times others get their turn.
 const BATCH: usize = 1_024;
 
@@ -28,7 +30,7 @@ pub(crate) async fn read_records<K: Kernel>(
     let mut records = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
-            () = ready(&probe) => {}
+            () = ready(&probe, &chronicle) => {}
             () = stop.said() => return Ok(()),
         }
         loop {
@@ -76,6 +78,11 @@ fn hand_on<K: Kernel>(records: &[Record], accounts: &Accounts<K>, chronicle: &Ch
     chronicle.take(records);
 }
 
-async fn ready(probe: &SharedProbe) {
-    probe.read().await.ready(SLEEP).await;
+async fn ready<K: Kernel>(probe: &SharedProbe, chronicle: &Chronicle<K>) {
+    let sleep = if chronicle.is_busy() {
+        SHORT_SLEEP
+    } else {
+        SLEEP
+    };
+    probe.read().await.ready(sleep).await;
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, survey_kind};
 
 use super::{
-    super::ClosedConnection, World, at_start::AtStart, instances::Instances, tally::Tally,
+    super::ClosedConnection, super::HOLD_NS, World, at_start::AtStart, instances::Instances,
+    progress::READER_NS, tally::Tally,
 };
 use crate::story::{Baseline, Service};
 
@@ -68,6 +69,8 @@ struct LastLook {
     /// Connections that were closing at the first look after the end of the processes and have not ended.
     closing: Option<HashSet<u64>>,
     mini_sockets: bool,
+    /// When the first of the looks began that found nothing that can still change, without a break until the last.
+    settled_ns: Option<u64>,
 }
 
 /// A look at a port.
@@ -178,6 +181,12 @@ impl Port {
             match &mut self.look.closing {
                 Some(closing) => closing.retain(|cookie| now.contains(cookie)),
                 None => self.look.closing = Some(now),
+            }
+            let closing = self.look.closing.as_ref();
+            if look.mini_sockets || closing.is_some_and(|closing| !closing.is_empty()) {
+                self.look.settled_ns = None;
+            } else {
+                self.look.settled_ns.get_or_insert(look.began_ns);
             }
         }
     }
@@ -300,11 +309,13 @@ impl Port {
         self.look.open > 0
     }
 
-    /// Whether a look taken after the end of the processes found nothing that can still change.
-    pub(super) fn is_settled(&self, gone_ns: u64) -> bool {
-        self.look.began_ns >= gone_ns
-            && !self.look.mini_sockets
-            && self.look.closing.as_ref().is_none_or(HashSet::is_empty)
+    /// Whether looks after the end of the processes found nothing that can still change, and went on finding nothing
+    /// when the records of what had ended by the first of them must have been told: a mini-socket is known by them.
+    pub(super) fn is_settled(&self) -> bool {
+        let told_ns = |settled_ns: u64| settled_ns.saturating_add(HOLD_NS + READER_NS);
+        self.look
+            .settled_ns
+            .is_some_and(|settled_ns| self.look.began_ns >= told_ns(settled_ns))
     }
 
     /// Whether there is anything to tell.

@@ -33,7 +33,7 @@ const LOOKS_LISTENING: u32 = 2;
 /// Looks that may fail before a namespace counts as gone.
 const LOOKS_FAILED: u32 = 3;
 /// A record may be read so much later than it was written.
-const READER_NS: u64 = 50_000_000;
+pub(super) const READER_NS: u64 = 100_000_000;
 
 /// What is to be done with an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +219,7 @@ impl Episode {
         }
         let nobody_serves = self.scope == Scope::Instance && over == Over::Ended;
         self.ports.values().all(|port| {
-            port.is_settled(gone_ns) && !(nobody_serves && port.is_open() && !port.is_listening())
+            port.is_settled() && !(nobody_serves && port.is_open() && !port.is_listening())
         })
     }
 

@@ -141,7 +141,7 @@ fn a_stop_ends_the_reload() {
          5003 exit 100 0
          20000 end",
         &[
-            "reload SIGHUP nginx:80 at 1000, gone 1/2 code 0, new 1, open 30, owed 10, local 20, fin 20, tw 20",
+            "reload SIGHUP nginx:80 at 1000, gone 2/2 code 0, new 1, open 30, owed 10, local 20, fin 20, tw 20",
             "stop SIGTERM nginx:80 at 5000, gone 3/3 code 0, open 10, owed 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, closed",
         ],
     );
