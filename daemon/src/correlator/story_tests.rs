@@ -339,7 +339,7 @@ fn an_announced_restart_has_its_drain_its_gap_and_its_start() {
             rollout.starts.len(),
             rollout.gaps.len()
         ),
-        (1, 2, 1)
+        (1, 1, 1)
     );
     assert_eq!(rollout.findings[0].diagnosis, "listener-gap");
     assert!(

@@ -239,10 +239,15 @@ impl Live {
         !is_unannounced(self.rollout.source) && !self.finished && self.takes_drain(drain, window)
     }
 
-    /// Whether a listener that came belongs to it while it runs.
+    /// Whether a listener that came belongs to it while it runs. With no announced beginning it may have come before: a
+    /// successor overlaps with the one it follows.
     pub(super) fn takes_start(&self, start: &Start, window: SignedDuration) -> bool {
-        let before = self.rollout.started_at.duration_since(start.at);
-        before <= TOGETHER
+        let reach = match self.rollout.events.first().map(|event| event.stage) {
+            None => TOGETHER,
+            Some(DeployStage::Started) => SignedDuration::ZERO,
+            Some(DeployStage::Finished | DeployStage::Failed) => window,
+        };
+        self.rollout.started_at.duration_since(start.at) <= reach
             && start.at.duration_since(self.last_sign) <= window
             && self.rollout.workload.means(&start.service)
     }
@@ -305,6 +310,15 @@ impl Live {
         self.rollout.ended_at = None;
     }
 
+    /// Whether it is the coming of an instance that was drained here, not of its successor.
+    pub(super) fn is_old(&self, start: &Start) -> bool {
+        self.rollout.drains.iter().any(|drain| {
+            drain.service == start.service
+                && drain.instance.pid == start.pid
+                && start.at <= drain.started_at
+        })
+    }
+
     /// Whether somebody listens on the port after the drains of this service.
     fn is_served_again(&self, service: &Service) -> bool {
         let mut drains = self
@@ -317,7 +331,7 @@ impl Live {
                 || drain.listening.taken_over
                 || drain.listening.closed_at.is_none()
         };
-        let came = |start: &Start| start.service == *service;
+        let came = |start: &Start| start.service == *service && !self.is_old(start);
         drains.all(stays) || self.rollout.starts.iter().any(came)
     }
 }
