@@ -27,6 +27,8 @@ pub(super) struct Live {
     pub(super) left_out: u64,
     /// It has the id of an unannounced rollout that it took in.
     pub(super) inherited: bool,
+    /// It was told as ended: when it began is a part of what it is known by, and stays.
+    is_known: bool,
     /// Its end was announced.
     finished: bool,
     last_sign: Timestamp,
@@ -107,6 +109,7 @@ impl Live {
             looks: Looks::default(),
             left_out: 0,
             inherited: false,
+            is_known: false,
             finished: false,
             last_sign: started_at,
         }
@@ -168,7 +171,9 @@ impl Live {
                 news
             }
             None if !full => {
-                self.rollout.started_at = self.rollout.started_at.min(drain.started_at);
+                if !self.is_known {
+                    self.rollout.started_at = self.rollout.started_at.min(drain.started_at);
+                }
                 self.rollout.drains.push(drain);
                 true
             }
@@ -300,8 +305,19 @@ impl Live {
 
     /// It is over, with its last sign of life.
     pub(super) fn end(&mut self) {
+        self.is_known = true;
         self.rollout.state = RolloutState::Ended;
         self.rollout.ended_at = Some(self.last_sign.max(self.rollout.started_at));
+    }
+
+    /// Takes the place of an unannounced rollout that it took in whole.
+    pub(super) fn inherit(&mut self, donor: &Self) {
+        self.inherited = true;
+        self.rollout.id.clone_from(&donor.rollout.id);
+        if donor.is_known {
+            self.is_known = true;
+            self.rollout.started_at = donor.rollout.started_at;
+        }
     }
 
     /// It goes on.
