@@ -112,3 +112,23 @@ fn an_empty_list_of_addresses_is_refused() {
         stderr(&output)
     );
 }
+
+#[test]
+fn a_diagnosis_is_explained_and_an_unknown_one_is_a_mistake() {
+    let output = finwatch(&["explain", "requests-cut"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("requests-cut (fail)\n"));
+
+    let output = finwatch(&["explain", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("\"name\": \"clean-drain\""));
+
+    let output = finwatch(&["explain", "request-cut"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).is_empty());
+    assert!(
+        stderr(&output).contains("did you mean `requests-cut`?"),
+        "{}",
+        stderr(&output)
+    );
+}

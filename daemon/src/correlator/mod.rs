@@ -10,3 +10,7 @@ mod span;
 pub use growth::{BASELINE_MIN_SECS, test as growth_test};
 pub use judge::{JudgeOptions, judge};
 pub use rollouts::{Correlator, CorrelatorOptions, LateClose, Look};
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod story_tests;

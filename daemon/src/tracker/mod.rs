@@ -15,6 +15,8 @@ mod view;
 mod windows;
 
 pub(crate) use drains::names;
+#[cfg(test)]
+pub(crate) use drains::scenario;
 pub use drains::{Drains, Input as DrainInput, Options as DrainOptions, Want, World};
 pub use filter::{Filter, Pattern};
 pub use ledger::{KEYS_MAX, Ledger, Limits};

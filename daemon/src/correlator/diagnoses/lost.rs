@@ -187,7 +187,7 @@ pub const LISTENER_CLOSED_EARLY: Diagnosis = Diagnosis {
             "On the signal fail the readiness probe, wait for some seconds, then shut down.",
         ),
     ],
-    limits: "A firewall that drops or rejects SYNs hides them from the kernel's TCP. Before kernel 6.10 refused SYNs are told only by what the port's last owner is known for.",
+    limits: "A firewall that drops or rejects SYNs hides them from the kernel's TCP. Before kernel 6.10 refused SYNs cannot be seen.",
 };
 
 /// See the table.

@@ -88,7 +88,7 @@ pub const LISTENER_GAP: Diagnosis = Diagnosis {
             "More than one replica, `maxUnavailable: 0`, a preStop sleep: another pod serves meanwhile. The gap of a pod that nobody is sent to refuses nobody.",
         ),
     ],
-    limits: "Clients that retry make several refused SYNs of one client. With hostPort or host networking every restart has a gap; behind a Service a pod's own gap need not matter.",
+    limits: "Clients that retry make several refused SYNs of one client. Before kernel 6.10 refused SYNs cannot be seen: every gap is a warning there. With hostPort or host networking every restart has a gap; behind a Service a pod's own gap need not matter.",
 };
 
 /// See the table.
@@ -114,7 +114,7 @@ pub const TRAFFIC_BEFORE_READY: Diagnosis = Diagnosis {
         ),
         at("compose", "`depends_on` with `condition: service_healthy`."),
     ],
-    limits: "SYNs to a port that nobody has listened on since finwatch started belong to no service and are not seen here. Before kernel 6.10 refused SYNs carry no event.",
+    limits: "SYNs to a port that nobody has listened on since finwatch started belong to no service and are not seen here. Before kernel 6.10 refused SYNs cannot be seen.",
 };
 
 /// See the table.

@@ -19,7 +19,7 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
     let counts = &drain.counts;
     let data: u64 = counts.resets_sent.iter().map(|resets| resets.data).sum();
     let unanswered = match facts.judges_turns() {
-        true => counts.cut.unanswered + drain.signs.likely_cut,
+        true => counts.cut.unanswered + drain.likely_cut,
         false => 0,
     };
     let lost = unanswered + counts.cut.unread + counts.cut.late + data;
@@ -251,19 +251,11 @@ pub(super) fn held_by_idle_connections(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let drain = facts.drain;
-    let counts = &drain.counts;
     let (idle, until) = match facts.kill() {
-        Some(killed) => {
-            let busy = counts.cut.unanswered
-                + counts.cut.unread
-                + counts.by_exit_while_sending
-                + drain.asked_after_start;
-            let idle = drain
-                .signs
-                .open_at_kill_idle
-                .unwrap_or(counts.by_exit.saturating_sub(busy));
-            (idle, format!("SIGKILL, {}", facts.told(killed.at)))
-        }
+        Some(killed) => (
+            drain.signs.open_at_kill_idle.unwrap_or(drain.idle_at_exit),
+            format!("SIGKILL, {}", facts.told(killed.at)),
+        ),
         None if facts.after(facts.until()) > facts.options.held_secs => {
             (drain.still_open_idle, facts.told(facts.until()))
         }

@@ -105,12 +105,12 @@ pub(super) fn signal_ignored(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn signal_means_reload(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
-    let came = drain.signs.new_workers;
-    let listens = drain.listening.closed_at.is_none();
-    if drain.kind != DrainKind::Stop || drain.signal.is_none() || came == 0 || !listens {
+    let came = drain.new_processes;
+    let serves = came > 0 && drain.served_by_new > 0 && drain.listening.closed_at.is_none();
+    if drain.kind != DrainKind::Stop || drain.signal.is_none() || !(drain.lived_on || serves) {
         return None;
     }
-    let opened = drain.opened_after_start.max(drain.counts.opened);
+    let opened = drain.opened_after_start + drain.served_by_new;
     Some(facts.found_with_stop(
         &diagnoses::SIGNAL_MEANS_RELOAD,
         vec![

@@ -27,6 +27,7 @@ fn drain_timed_out_and_what_held_it() {
     let mut held = drain("node", "SIGTERM");
     held.listening.closed_at = Some(at(0.1));
     killed(&mut held, 30.0, 8, Cuts::default());
+    held.idle_at_exit = 8;
     let evidence = told(held.clone(), "drain-timed-out").expect("told");
     assert!(
         evidence
@@ -37,7 +38,10 @@ fn drain_timed_out_and_what_held_it() {
         told(held.clone(), "held-by-idle-connections")
             .is_some_and(|t| t.contains("8 connections carried nothing"))
     );
-    let busy = but(held.clone(), |d| d.asked_after_start = 8);
+    let busy = but(held.clone(), |d| {
+        d.asked_after_start = 8;
+        d.idle_at_exit = 0;
+    });
     assert_eq!(told(busy.clone(), "held-by-idle-connections"), None);
     assert!(
         told(busy, "requests-keep-coming")
@@ -102,7 +106,8 @@ fn signal_ignored() {
 fn signal_means_reload() {
     let name = "signal-means-reload";
     let reloaded = |d: &mut Drain| {
-        d.signs.new_workers = 4;
+        d.new_processes = 4;
+        d.served_by_new = 3;
         d.listening.closed_at = None;
         d.opened_after_start = 9;
         (d.processes, d.processes_ended) = (5, 4);

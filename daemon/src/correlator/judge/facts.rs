@@ -158,7 +158,18 @@ impl<'a> Facts<'a> {
                 signal.target_pid,
                 sender(signal)
             ),
-            None => format!("T0: {} ended of its own accord.", self.program()),
+            None => {
+                let exit = self.drain.exit.as_ref();
+                let how = match exit.map(|exit| (exit.signal.as_deref(), exit.code)) {
+                    Some((Some(signal), _)) => format!("was ended by {signal}"),
+                    Some((None, Some(code))) => format!("exited with code {code}"),
+                    Some((None, None)) | None => "ended".to_owned(),
+                };
+                format!(
+                    "T0: {} {how}, with no signal that was seen.",
+                    self.program()
+                )
+            }
         }
     }
 

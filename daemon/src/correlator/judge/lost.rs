@@ -18,7 +18,7 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
         unread,
         late,
     } = facts.drain.counts.cut;
-    let likely = facts.drain.signs.likely_cut;
+    let likely = facts.drain.likely_cut;
     let (cut, severity) = if facts.judges_turns() {
         let severity = match unanswered + unread + late {
             0 => Severity::Warn,

@@ -60,10 +60,11 @@ prop_compose! {
         drain.records_lost = records_lost;
         (drain.interrupted, drain.turns_not_judged) = (interrupted, turns_not_judged);
         let [new_workers, refused, truncated, likely] = signs;
-        drain.signs.new_workers = new_workers;
+        drain.new_processes = new_workers;
+        drain.lived_on = new_workers > 10;
         drain.signs.refused_while_running = refused;
         drain.signs.truncated = truncated;
-        drain.signs.likely_cut = likely;
+        drain.likely_cut = likely;
         drain
     }
 }

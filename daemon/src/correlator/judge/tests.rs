@@ -106,7 +106,7 @@ fn unread_and_late_are_told_where_turns_are_not_judged() {
 
 #[test]
 fn what_is_only_likely_lost_is_a_warning() {
-    let drain = judged(but(quiet("nginx", "SIGQUIT"), |d| d.signs.likely_cut = 4));
+    let drain = judged(but(quiet("nginx", "SIGQUIT"), |d| d.likely_cut = 4));
     assert_eq!(drain.verdict, Verdict::Warn);
     let finding = &drain.findings[0];
     assert_eq!(

@@ -60,8 +60,7 @@ impl Correlator {
         }
         self.ended.retain(|ended| ended.id != donor.rollout.id);
         if is_new && heir.rollout.events.len() == 1 && !heir.inherited {
-            heir.rollout.id.clone_from(&donor.rollout.id);
-            heir.inherited = true;
+            heir.inherit(donor);
         } else {
             self.replaced.push(donor.rollout.id.clone());
         }

@@ -27,6 +27,8 @@ pub(super) struct Live {
     pub(super) left_out: u64,
     /// It has the id of an unannounced rollout that it took in.
     pub(super) inherited: bool,
+    /// It was told as ended: when it began is a part of what it is known by, and stays.
+    is_known: bool,
     /// Its end was announced.
     finished: bool,
     last_sign: Timestamp,
@@ -107,6 +109,7 @@ impl Live {
             looks: Looks::default(),
             left_out: 0,
             inherited: false,
+            is_known: false,
             finished: false,
             last_sign: started_at,
         }
@@ -168,7 +171,9 @@ impl Live {
                 news
             }
             None if !full => {
-                self.rollout.started_at = self.rollout.started_at.min(drain.started_at);
+                if !self.is_known {
+                    self.rollout.started_at = self.rollout.started_at.min(drain.started_at);
+                }
                 self.rollout.drains.push(drain);
                 true
             }
@@ -239,10 +244,15 @@ impl Live {
         !is_unannounced(self.rollout.source) && !self.finished && self.takes_drain(drain, window)
     }
 
-    /// Whether a listener that came belongs to it while it runs.
+    /// Whether a listener that came belongs to it while it runs. With no announced beginning it may have come before: a
+    /// successor overlaps with the one it follows.
     pub(super) fn takes_start(&self, start: &Start, window: SignedDuration) -> bool {
-        let before = self.rollout.started_at.duration_since(start.at);
-        before <= TOGETHER
+        let reach = match self.rollout.events.first().map(|event| event.stage) {
+            None => TOGETHER,
+            Some(DeployStage::Started) => SignedDuration::ZERO,
+            Some(DeployStage::Finished | DeployStage::Failed) => window,
+        };
+        self.rollout.started_at.duration_since(start.at) <= reach
             && start.at.duration_since(self.last_sign) <= window
             && self.rollout.workload.means(&start.service)
     }
@@ -295,14 +305,34 @@ impl Live {
 
     /// It is over, with its last sign of life.
     pub(super) fn end(&mut self) {
+        self.is_known = true;
         self.rollout.state = RolloutState::Ended;
         self.rollout.ended_at = Some(self.last_sign.max(self.rollout.started_at));
+    }
+
+    /// Takes the place of an unannounced rollout that it took in whole.
+    pub(super) fn inherit(&mut self, donor: &Self) {
+        self.inherited = true;
+        self.rollout.id.clone_from(&donor.rollout.id);
+        if donor.is_known {
+            self.is_known = true;
+            self.rollout.started_at = donor.rollout.started_at;
+        }
     }
 
     /// It goes on.
     pub(super) fn reopen(&mut self) {
         self.rollout.state = RolloutState::Running;
         self.rollout.ended_at = None;
+    }
+
+    /// Whether it is the coming of an instance that was drained here, not of its successor.
+    pub(super) fn is_old(&self, start: &Start) -> bool {
+        self.rollout.drains.iter().any(|drain| {
+            drain.service == start.service
+                && drain.instance.pid == start.pid
+                && start.at <= drain.started_at
+        })
     }
 
     /// Whether somebody listens on the port after the drains of this service.
@@ -317,7 +347,7 @@ impl Live {
                 || drain.listening.taken_over
                 || drain.listening.closed_at.is_none()
         };
-        let came = |start: &Start| start.service == *service;
+        let came = |start: &Start| start.service == *service && !self.is_old(start);
         drains.all(stays) || self.rollout.starts.iter().any(came)
     }
 }

@@ -63,7 +63,7 @@ fn a_word_on_the_beginning_takes_over_nothing_that_was_over_before_its_time() {
         (ids(&running), drain_ids(&running[0])),
         (ids(&before), vec!["d1"])
     );
-    assert_eq!(running[0].started_at, at(-1.0));
+    assert_eq!(running[0].started_at, at(0.0), "as it was told");
 }
 
 #[test]

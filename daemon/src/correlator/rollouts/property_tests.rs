@@ -155,4 +155,14 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_was_told_as_ended_keeps_its_id_and_its_beginning(inputs in inputs()) {
+        let (ended, _) = told(&inputs);
+        let mut began = HashMap::new();
+        for rollout in ended {
+            let first = *began.entry(rollout.id).or_insert(rollout.started_at);
+            prop_assert_eq!(first, rollout.started_at);
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
 /// A rollout that runs: no verdict yet.
 pub(super) fn running(live: &Live, options: &CorrelatorOptions) -> Rollout {
     let mut rollout = live.rollout.clone();
+    rollout.starts.retain(|start| !live.is_old(start));
     rollout.counts = grow::sum(&rollout.drains);
     rollout.growth = grow::growth(&rollout.drains);
     rollout.findings = own::findings(&rollout, &live.looks, &options.judge);

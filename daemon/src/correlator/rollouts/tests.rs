@@ -241,3 +241,32 @@ fn bounds_hold_and_are_counted() {
     assert_eq!(story.correlator.left_out(), 3 + 1_000 - 256);
     assert!(story.correlator.loose_starts.len() <= LOOSE_MAX);
 }
+
+#[test]
+fn the_coming_of_what_is_drained_is_no_successor() {
+    let mut story = Story::new();
+    let mut old = start("web", 80, 0.0);
+    old.pid = 700;
+    story.correlator.start(old.clone());
+    story.correlator.event(begins("web", "v2", 10.0));
+    assert!(
+        story.correlator.running()[0].starts.is_empty(),
+        "it came before"
+    );
+    story.correlator.drain(drained("d1", "web", 80, 11.0, 12.0));
+    assert!(story.until(12, 40).is_empty(), "nobody has come yet");
+    story.correlator.start(start("web", 80, 40.0));
+    assert_eq!(story.until(40, 45).len(), 1);
+
+    // Of what nobody announced, one that came before may be the successor.
+    let mut story = Story::new();
+    story.correlator.start(old);
+    story.correlator.start(start("web", 80, 9.0));
+    story.correlator.drain(drained("d1", "web", 80, 11.0, 12.0));
+    let pids: Vec<_> = story.correlator.running()[0]
+        .starts
+        .iter()
+        .map(|start| start.pid)
+        .collect();
+    assert_eq!(pids, [800]);
+}
