@@ -4,10 +4,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    process::{Command, Stdio},
-    thread,
+    io::{Seek as _, Write as _},
+    process::Stdio,
     time::Duration,
 };
 
@@ -17,22 +15,19 @@ use super::{
     daemon::Daemon,
     prometheus::{INSTANCE, Prometheus, promtool},
     queries::{Query, filled, queries, variables},
+    run::{
+        BUSY, LATE, Lost, REFUSED, deploy, reload, some_ordinary_connections, stop_and_start_again,
+    },
 };
 use crate::{
     harness::{
         Netns,
-        http::Plain,
         nginx::{self, Nginx, Upstream},
         wait_until, within,
     },
     host::workloads::Cgroup,
 };
 
-const IDLE: usize = 20;
-const BUSY: usize = 10;
-/// Of the idle clients, those that ask once more when the server has hung up.
-const LATE: usize = 5;
-const REFUSED: usize = 2;
 /// Alerts that the run raises. A listener that is back leaves `FinwatchClientsRefused` quiet.
 const RAISED: [&str; 3] = [
     "FinwatchDrainFailed",
@@ -42,13 +37,6 @@ const RAISED: [&str; 3] = [
 /// More than the run takes.
 const RANGE: &str = "2m";
 const WINDOW: &str = "5s";
-
-/// What the clients counted.
-#[derive(Debug)]
-struct Lost {
-    in_flight: usize,
-    late: usize,
-}
 
 #[test]
 fn every_query_returns_what_a_reload_did() {
@@ -120,81 +108,12 @@ fn every_query_returns_what_a_reload_did() {
         let metrics = daemon.metrics();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(metrics.as_bytes()).unwrap();
-        std::io::Seek::rewind(&mut file).unwrap();
+        file.rewind().unwrap();
         promtool(&["check", "metrics"], file.into());
         drop(prometheus);
         drop(server);
         assert_eq!(daemon.stop(), Some(0));
     });
-}
-
-/// The server ends these first, in the steady phase: what growth is compared with.
-fn some_ordinary_connections() {
-    for _ in 0..5 {
-        let mut client = TcpStream::connect(("127.0.0.1", nginx::PLAIN)).unwrap();
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        client.read_to_end(&mut Vec::new()).unwrap();
-    }
-}
-
-/// Idle clients, and clients whose requests take longer than the old workers may.
-fn reload(server: &Nginx, upstream: &mut Upstream) -> Lost {
-    let client = || {
-        let mut client = Plain::connect().unwrap();
-        client.exchange("/");
-        client
-    };
-    let mut idle: Vec<Plain> = (0..IDLE).map(|_| client()).collect();
-    let mut busy: Vec<Plain> = (0..BUSY).map(|_| client()).collect();
-    busy.iter_mut()
-        .for_each(|client| client.ask("/slow").unwrap());
-    upstream.hold(BUSY);
-    server.signal(libc::SIGHUP);
-    assert!(
-        idle.iter_mut().all(|client| !client.answered()),
-        "the idle ones see the end"
-    );
-    let late = idle
-        .iter_mut()
-        .take(LATE)
-        .filter_map(|client| (client.ask("/").is_ok() && !client.answered()).then_some(()))
-        .count();
-    let in_flight = busy
-        .iter_mut()
-        .filter_map(|client| (!client.answered()).then_some(()))
-        .count();
-    Lost { in_flight, late }
-}
-
-/// A graceful stop that nobody suffers from, a time in which clients are refused, and a new start.
-fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx {
-    Plain::connect().unwrap().exchange("/");
-    server.signal(libc::SIGQUIT);
-    server.wait();
-    for _ in 0..REFUSED {
-        assert!(Plain::connect().is_err(), "nobody listens");
-    }
-    // Long enough to be seen in a counter of seconds.
-    thread::sleep(Duration::from_millis(300));
-    drop(server);
-    Nginx::start_in(cgroup.path(), "")
-}
-
-/// `finwatch deploy ...`, as a pipeline runs it.
-#[track_caller]
-fn deploy(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_finwatch"))
-        .arg("deploy")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "finwatch deploy {arguments:?}: {error}"
-    );
 }
 
 /// Waits until the whole story is told and scraped; the time of that scrape.
@@ -222,7 +141,6 @@ fn told(prometheus: &Prometheus, daemon: &Daemon, values: &[(&str, &str)], lost:
             "sum(finwatch_drains_total{workload=\"$workload\",port=\"$port\",kind=\"stop\"})",
             1.0,
         ),
-        ("sum(finwatch_rollouts_total{source=\"cli\"})", 1.0),
     ];
     let mut missing = Vec::new();
     let mut at = 0.0;
@@ -320,7 +238,7 @@ fn returns(
         prometheus.query_range(&expression, from, at)
     };
     // There is no ratio where the ordinary time had no RST.
-    let may_be_empty = expression.contains("finwatch_rollout_reset_growth_ratio");
+    let may_be_empty = expression.contains("finwatch_rollout_");
     assert!(
         !series.is_empty() || may_be_empty,
         "{}: nothing for {expression}",
