@@ -4,5 +4,6 @@ mod daemon;
 mod prometheus;
 mod queries;
 mod rights;
+mod run;
 mod scraped;
 mod web;

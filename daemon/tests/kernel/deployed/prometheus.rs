@@ -113,14 +113,18 @@ impl Prometheus {
             .collect()
     }
 
-    /// Names of the alerts that fire.
-    pub(crate) fn firing(&self) -> BTreeSet<String> {
+    /// Names of the alerts that fire on a workload; an empty one: on finwatch itself.
+    pub(crate) fn firing(&self, workload: &str) -> BTreeSet<String> {
         let answer = web::json(PORT, "/api/v1/alerts");
         let alerts = answer["data"]["alerts"].as_array().unwrap();
+        let label = |alert: &Value, name: &str| {
+            let value = alert["labels"][name].as_str();
+            value.unwrap_or_default().to_owned()
+        };
         alerts
             .iter()
-            .filter(|alert| alert["state"] == "firing")
-            .map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned())
+            .filter(|alert| alert["state"] == "firing" && label(alert, "workload") == workload)
+            .map(|alert| label(alert, "alertname"))
             .collect()
     }
 

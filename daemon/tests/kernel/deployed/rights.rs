@@ -38,7 +38,7 @@ fn as_the_daemonset_runs_it() {
         let elsewhere = Elsewhere::make();
         let daemon = start(include_str!("container.sh"), &manifest, &[]);
         has_no_more_than(&daemon, &manifest, "0");
-        elsewhere.is_seen_by(&daemon);
+        elsewhere.show_to(&daemon);
         assert_eq!(daemon.stop(), Some(0), "it lived, and ended well");
     });
 }
@@ -60,7 +60,7 @@ fn as_systemd_runs_it() {
         let daemon = start(include_str!("unit.sh"), &manifest, &environment);
         assert_eq!(heard(&manager), "READY=1", "Type=notify");
         has_no_more_than(&daemon, &manifest, NOBODYS);
-        elsewhere.is_seen_by(&daemon);
+        elsewhere.show_to(&daemon);
         assert_eq!(daemon.stop(), Some(0), "it lived, and ended well");
         assert_eq!(heard(&manager), "STOPPING=1");
     });
@@ -132,6 +132,8 @@ fn has_no_more_than(daemon: &Daemon, manifest: &Manifest, user: &str) {
         let refused = fs::File::create(format!("{root}{folder}/probe")).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem, "{folder}/");
     }
+    let history = format!("{root}{}/history.redb", manifest.state);
+    assert!(fs::exists(&history).unwrap(), "the history is kept");
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", daemon.pid())).unwrap();
     let kernels = ["/proc", "/dev", "/sys"].map(|point| (point, format!("{point}/")));
     for line in mounts.lines() {
@@ -150,6 +152,9 @@ fn has_no_more_than(daemon: &Daemon, manifest: &Manifest, user: &str) {
         );
     }
 }
+
+/// A metric, its labels and its value.
+type Expected<'a> = (&'a str, Vec<(&'a str, &'a str)>, f64);
 
 /// What systemd would hear next.
 fn heard(manager: &UnixDatagram) -> String {
@@ -199,7 +204,7 @@ impl Elsewhere {
 
     /// One connection is answered, one is cut, one is left without an answer; the old one is ended.
     #[track_caller]
-    fn is_seen_by(self, daemon: &Daemon) {
+    fn show_to(self, daemon: &Daemon) {
         let Self {
             listener,
             old,
@@ -233,7 +238,7 @@ impl Elsewhere {
         let others = others_port.to_string();
         let steady = ("phase", "steady");
         let server = [("port", port.as_str()), ("role", "server")];
-        let expected: [(&str, Vec<(&str, &str)>, f64); 9] = [
+        let expected: [Expected<'_>; 9] = [
             ("finwatch_tcp_seeded_total", vec![], 1.0),
             ("finwatch_tcp_opened_total", vec![steady], 3.0),
             (

@@ -27,19 +27,19 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts the server and waits until it listens.
     pub(crate) fn start() -> Self {
-        Self::launch(Command::new("nginx"), "")
+        Self::launch(Command::new("nginx"), "", "")
     }
 
-    /// Starts the server as a process of the cgroup, with a directive more in its main context.
-    pub(crate) fn start_in(cgroup: &Path, directive: &str) -> Self {
+    /// Starts the server as a process of the cgroup, with more directives in its main and in its http context.
+    pub(crate) fn start_in(cgroup: &Path, main: &str, http: &str) -> Self {
         let mut command = Command::new("sh");
         command
             .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec nginx \"$@\""])
             .arg(cgroup);
-        Self::launch(command, directive)
+        Self::launch(command, main, http)
     }
 
-    fn launch(mut command: Command, directive: &str) -> Self {
+    fn launch(mut command: Command, main: &str, http: &str) -> Self {
         let folder = std::env::temp_dir().join(format!(
             "finwatch-nginx-{}-{:?}",
             std::process::id(),
@@ -48,7 +48,8 @@ impl Nginx {
         fs::create_dir_all(&folder).unwrap();
         certificate(&folder);
         let config = folder.join("nginx.conf");
-        fs::write(&config, format!("{directive}\n{}", configuration(&folder))).unwrap();
+        let text = configuration(&folder, http);
+        fs::write(&config, format!("{main}\n{text}")).unwrap();
         let master = command
             .arg("-c")
             .arg(&config)
@@ -152,13 +153,14 @@ fn certificate(folder: &Path) {
     assert!(status.success(), "openssl made no certificate");
 }
 
-fn configuration(folder: &Path) -> String {
+fn configuration(folder: &Path, http: &str) -> String {
     let at = folder.display();
     let body = "x".repeat(150);
     format!(
         "daemon off; user root; worker_processes 1; pid {at}/pid; error_log {at}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
+  {http}
   access_log off; keepalive_timeout 300; keepalive_requests 1000000;
   client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/fastcgi;
   uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;

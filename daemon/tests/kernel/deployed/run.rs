@@ -1,0 +1,107 @@
+//! What is done to a real nginx while it is scraped, and what its clients lose by it, by their own count.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    harness::{
+        http::Plain,
+        nginx::{self, Nginx, Upstream},
+    },
+    host::workloads::Cgroup,
+};
+
+/// Clients that wait between two requests.
+const IDLE: usize = 20;
+/// Clients that wait for an answer.
+pub(super) const BUSY: usize = 10;
+/// Of the idle clients, those that ask once more when the server has hung up.
+pub(super) const LATE: usize = 5;
+/// Clients that come while nobody listens.
+pub(super) const REFUSED: usize = 2;
+/// What the clients counted.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// Requests that the server had read.
+    pub(super) in_flight: usize,
+    /// Requests that came after its FIN.
+    pub(super) late: usize,
+}
+
+/// What growth is compared with: connections that the server ends first, one as asked, and one with an RST, as the
+/// client has not said all of its request for a second. Nobody loses anything that was asked for.
+pub(super) fn some_ordinary_connections() {
+    let connect = || TcpStream::connect(("127.0.0.1", nginx::PLAIN)).unwrap();
+    let mut slow = connect();
+    slow.write_all(b"GET /").unwrap();
+    let mut polite = connect();
+    polite
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    polite.read_to_end(&mut Vec::new()).unwrap();
+    let reset = slow.read(&mut [0]).unwrap_err();
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+}
+
+/// Idle clients, and clients whose requests take longer than the old workers may.
+pub(super) fn reload(server: &Nginx, upstream: &mut Upstream) -> Lost {
+    let client = || {
+        let mut client = Plain::connect().unwrap();
+        client.exchange("/");
+        client
+    };
+    let mut idle: Vec<Plain> = (0..IDLE).map(|_| client()).collect();
+    let mut busy: Vec<Plain> = (0..BUSY).map(|_| client()).collect();
+    busy.iter_mut()
+        .for_each(|client| client.ask("/slow").unwrap());
+    upstream.hold(BUSY);
+    server.signal(libc::SIGHUP);
+    assert!(
+        idle.iter_mut().all(|client| !client.answered()),
+        "the idle ones see the end"
+    );
+    let late = idle
+        .iter_mut()
+        .take(LATE)
+        .filter_map(|client| (client.ask("/").is_ok() && !client.answered()).then_some(()))
+        .count();
+    let in_flight = busy
+        .iter_mut()
+        .filter_map(|client| (!client.answered()).then_some(()))
+        .count();
+    Lost { in_flight, late }
+}
+
+/// A graceful stop that nobody suffers from, a time in which clients are refused, and a new start.
+pub(super) fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx {
+    Plain::connect().unwrap().exchange("/");
+    server.signal(libc::SIGQUIT);
+    server.wait();
+    for _ in 0..REFUSED {
+        assert!(Plain::connect().is_err(), "nobody listens");
+    }
+    // Long enough to be seen in a counter of seconds.
+    thread::sleep(Duration::from_millis(300));
+    drop(server);
+    Nginx::start_in(cgroup.path(), "", "")
+}
+
+/// `finwatch deploy ...`, as a pipeline runs it.
+#[track_caller]
+pub(super) fn deploy(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_finwatch"))
+        .arg("deploy")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "finwatch deploy {arguments:?}: {error}"
+    );
+}
