@@ -48,6 +48,19 @@ pub(crate) fn read_eof(mut from: &TcpStream) {
     assert_eq!(from.read(&mut byte).unwrap(), 0, "bytes before the FIN");
 }
 
+/// Reads until the peer's FIN, and waits until the peer, a socket of the namespace, has left its mini-socket: while it
+/// takes the socket's place, a segment may find neither of them.
+pub(crate) fn read_eof_of_closed(from: &TcpStream) {
+    read_eof(from);
+    let port = from.local_addr().unwrap().port();
+    wait_until("the peer leaves its mini-socket", || {
+        let its = |entry: &super::table::Entry| {
+            entry.remote_port == port && entry.state == state::FIN_WAIT2
+        };
+        sockets().iter().any(its)
+    });
+}
+
 /// Reads until the connection is reset.
 pub(crate) fn read_reset(mut from: &TcpStream) {
     let error = from.read(&mut [0; 64]).unwrap_err();

@@ -117,6 +117,7 @@ fn a_killed_worker_is_told_as_a_member() {
         };
         let expected = ExitRecord {
             process,
+            born_ns: entry.born_ns,
             kinship: Kinship::Member as u8,
             ..of_owner(&servant, &exit, 9)
         };

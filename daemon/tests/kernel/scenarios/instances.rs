@@ -11,7 +11,7 @@ use finwatch_common::{Kinship, Phase, Process};
 
 use crate::harness::{
     Cell, Expect, Manners, Netns, OPTIONS, Observed, Order, Origin, Outcome, Servant, Side, opened,
-    servant, settle_phases, shared, sock::read_eof, told_of, wait_until,
+    servant, settle_phases, shared, sock::read_eof_of_closed, told_of, wait_until,
 };
 
 /// A connection that was opened in another phase and ended by us in this one.
@@ -53,7 +53,7 @@ fn another_instance_on_the_port_stays_steady() {
             }
             ends.push(ended() * count);
         }
-        clients.iter().for_each(read_eof);
+        clients.iter().for_each(read_eof_of_closed);
         drop(clients);
         let count = CLIENTS as u64;
         settle_phases(
@@ -91,7 +91,7 @@ fn only_the_masters_stop_drains() {
         servant::signal_process(worker, libc::SIGTERM);
         let close = |(client, index): (TcpStream, u8)| {
             servant.tell_hand(1, Order::Close, index);
-            read_eof(&client);
+            read_eof_of_closed(&client);
         };
         close(before);
         servant.signal(libc::SIGTERM);
@@ -127,7 +127,7 @@ fn a_daemon_that_outlives_its_parent_drains_by_its_own_stop() {
         let (client, index) = servant.connect_hand(1);
         servant::signal_process(daemon, libc::SIGTERM);
         servant.tell_hand(1, Order::Close, index);
-        read_eof(&client);
+        read_eof_of_closed(&client);
         drop(client);
         settle_phases(
             probe.counters(),

@@ -9,7 +9,7 @@ use finwatch_common::{CloseRecord, Role, SurveyRow, close_flags, survey_kind};
 use super::{ANSWER, REQUEST};
 use crate::harness::{
     Manners, Netns, Order, Servant, recorded, shared,
-    sock::{read, read_eof, wait_port_state},
+    sock::{read, read_eof_of_closed, wait_port_state},
     state,
 };
 
@@ -111,8 +111,8 @@ fn an_answer_on_its_way_at_the_death() {
             let late = ask();
             servant.signal(libc::SIGKILL);
             servant.wait_status();
-            read_eof(&early);
-            read_eof(&late);
+            read_eof_of_closed(&early);
+            read_eof_of_closed(&late);
             drop((early, late));
             wait_port_state(servant.address.port(), state::TIME_WAIT);
         });
@@ -151,7 +151,7 @@ fn the_last_read_is_known_while_something_drains() {
                 servant.tell(Order::Answer, index);
                 read(&client, ANSWER.len());
                 servant.tell(Order::Close, index);
-                read_eof(&client);
+                read_eof_of_closed(&client);
             }
             servant.tell(Order::StopListening, 0);
         });
@@ -160,8 +160,9 @@ fn the_last_read_is_known_while_something_drains() {
         let [steady, draining] = closes[..] else {
             panic!("two closes: {closes:#?}")
         };
-        assert_eq!(steady.last_read_ns, 0);
         let (from, until) = times;
+        // 0, unless something else on this host drained just then.
+        assert!(steady.last_read_ns < from, "{steady:?}");
         assert!(
             (from..=until).contains(&draining.last_read_ns),
             "{draining:?}"

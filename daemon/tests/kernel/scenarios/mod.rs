@@ -16,6 +16,7 @@ mod linger2;
 mod listeners;
 mod looks;
 mod multipath;
+mod own_signals;
 mod phases;
 mod records;
 mod reset_received;

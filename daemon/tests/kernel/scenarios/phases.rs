@@ -10,7 +10,7 @@ use super::{ANSWER, REQUEST};
 use crate::harness::{
     Cell, Cut, Evidence, Expect, Lost, Manners, Netns, OPTIONS, Observed, Order, Origin, Outcome,
     Reason, Servant, Side, check_identities, kernel, opened, settle_phases, shared,
-    sock::{self, listen, pair, read, read_eof, tcp_state, wait_gone, wait_port_state},
+    sock::{self, listen, pair, read, read_eof_of_closed, tcp_state, wait_gone, wait_port_state},
     state, wait_until,
 };
 
@@ -84,7 +84,7 @@ fn split(ns: &Netns, counters: &Counters, signal: i32, phase: Phase) {
     let clients: Vec<(TcpStream, u8)> = (0..4).map(|_| servant.connect()).collect();
     let close = |(client, index): (TcpStream, u8)| {
         servant.tell(Order::Close, index);
-        read_eof(&client);
+        read_eof_of_closed(&client);
     };
     let mut clients = clients.into_iter();
     close(clients.next().unwrap());
@@ -108,7 +108,7 @@ fn split(ns: &Netns, counters: &Counters, signal: i32, phase: Phase) {
     close(servant.connect());
     servant.tell_last(0, Order::Exit, 0);
     let (client, _) = clients.next().unwrap();
-    read_eof(&client);
+    read_eof_of_closed(&client);
     assert_eq!(servant.wait_status(), 0);
     drop(client);
     settle_phases(
@@ -189,7 +189,7 @@ fn the_end_of_a_phase_is_steady_again() {
         }
         for (client, index) in [(client, index), (other, other_index), servant.connect()] {
             servant.tell(Order::Close, index);
-            read_eof(&client);
+            read_eof_of_closed(&client);
         }
         let end = ended(Origin::Local, Outcome::Fin).mini_socket();
         settle_phases(
@@ -228,7 +228,7 @@ fn what_a_kill_cuts_is_cut_while_draining() {
         std::io::Write::write_all(&mut &unread, REQUEST).unwrap();
         servant.signal(libc::SIGKILL);
         assert_eq!(servant.wait_status(), 9);
-        read_eof(&read_one);
+        read_eof_of_closed(&read_one);
         sock::read_reset(&unread);
         // The client's own close comes long after the process's end, and makes the server's TIME_WAIT.
         wait_port_state(servant.address.port(), state::FIN_WAIT2);
@@ -315,7 +315,7 @@ fn a_late_request_belongs_to_the_phase_of_its_close() {
         });
         let late = |(client, index): (TcpStream, u8)| {
             servant.tell(Order::Close, index);
-            read_eof(&client);
+            read_eof_of_closed(&client);
             wait_closed(&servant, 0);
             client
         };
@@ -377,7 +377,7 @@ fn a_request_answered_while_draining_is_not_cut() {
         servant.tell(Order::Answer, index);
         read(&client, ANSWER.len());
         servant.tell(Order::Close, index);
-        read_eof(&client);
+        read_eof_of_closed(&client);
         drop(client);
         wait_gone(servant.address.port());
         settle_phases(
