@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use finwatch::story::{Drain, Rollout, RolloutState, Source, Verdict};
-use serde_json::Value;
+use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
@@ -60,14 +59,12 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
 fn workload(daemon: &Daemon) -> String {
     let mut name = None;
     wait_until("the service is known", || {
-        let output = daemon.ask(&["services", "-o", "json"]);
-        let services: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let ours = |service: &&Value| service["port"] == PLAIN;
+        let services: Vec<ServiceState> = daemon.list("services");
+        let ours = |state: &&ServiceState| state.service.port == PLAIN && state.listeners > 0;
         name = services
-            .as_array()
-            .and_then(|services| services.iter().find(ours))
-            .and_then(|service| service["workload"].as_str())
-            .map(str::to_owned);
+            .iter()
+            .find(ours)
+            .map(|state| state.service.workload.clone());
         name.is_some()
     });
     name.unwrap()
@@ -124,7 +121,5 @@ fn a_drain_during_which_finwatch_dies_is_inconclusive() {
 }
 
 fn drains(daemon: &Daemon) -> Vec<Drain> {
-    let output = daemon.ask(&["drains", "-o", "json"]);
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    daemon.list("drains")
 }
