@@ -32,8 +32,8 @@ const OTHERS_NS: u64 = 3_000_000_000;
 const LOOKS_LISTENING: u32 = 2;
 /// Looks that may fail before a namespace counts as gone.
 const LOOKS_FAILED: u32 = 3;
-/// A record may be read so much later than it was written.
-const READER_NS: u64 = 50_000_000;
+/// A record may be read so much later than it was written: the ring is looked at twice a second when nothing urgent comes.
+const READER_NS: u64 = 750_000_000;
 
 /// What is to be done with an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
