@@ -1,7 +1,7 @@
 //! What a pipeline does: it announces the change, makes it, announces that it is done, and asks for the verdict. And a
 //! finwatch that dies in the middle of a drain.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
@@ -23,16 +23,7 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         let workload = workload(&stage.daemon);
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         let announce = |stage: &Stage, what: &str| {
-            let port = PLAIN.to_string();
-            let arguments = [
-                what,
-                "--workload",
-                &workload,
-                "--port",
-                &port,
-                "--revision",
-                "r2",
-            ];
+            let arguments = [what, "--workload", &workload, "--revision", "r2"];
             let output = stage.daemon.announce(&arguments);
             assert!(output.status.success(), "{output:?}");
         };
@@ -41,6 +32,7 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         if !clean {
             crowd.ask_again_after(Duration::from_secs(1));
         }
+        thread::sleep(Duration::from_millis(300));
         stage.gate.release();
         crowd.busy_are_answered();
         let tally = crowd.leave();
