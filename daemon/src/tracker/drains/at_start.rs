@@ -49,10 +49,17 @@ impl AtStart {
         (self.open.len() + self.before_look.len()) as u64 + self.uncounted
     }
 
-    /// How many of them owed an answer; none when no look was taken in time.
-    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>) -> Option<u64> {
+    /// How many of them owed an answer; none when no look was taken in time. Where nobody could look before all was over, because
+    /// the network namespace went with its last process, each connection's own end tells.
+    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
         let owed = self.open.values().filter(|c| c.owed).count() as u64;
-        (!self.late && self.looked_at_all(since)).then_some(owed + self.uncounted_owed)
+        let ended_owed = self.before_look.values().filter(|c| c.owed).count() as u64;
+        let told = if self.looked_at_all(since) {
+            !self.late
+        } else {
+            all_over
+        };
+        told.then_some(owed + ended_owed + self.uncounted_owed)
     }
 
     /// Whether a connection owed an answer at the first look.

@@ -220,8 +220,12 @@ impl Port {
     }
 
     /// How many of them owed an answer; none when no look was taken in time.
-    pub(super) fn owed_at_start(&self, since: &BTreeMap<Process, u64>) -> Option<u64> {
-        self.start.count_owed(since)
+    pub(super) fn owed_at_start(
+        &self,
+        since: &BTreeMap<Process, u64>,
+        all_over: bool,
+    ) -> Option<u64> {
+        self.start.count_owed(since, all_over)
     }
 
     /// Connections open at the last look and not ended since.

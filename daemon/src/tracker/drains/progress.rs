@@ -32,8 +32,9 @@ const OTHERS_NS: u64 = 3_000_000_000;
 const LOOKS_LISTENING: u32 = 2;
 /// Looks that may fail before a namespace counts as gone.
 const LOOKS_FAILED: u32 = 3;
-/// A record may be read so much later than it was written.
-pub(super) const READER_NS: u64 = 100_000_000;
+/// A record may be read so much later than it was written: the ring is looked at forty times a second while anything
+/// drains, and a busy host may come late.
+pub(super) const READER_NS: u64 = 250_000_000;
 
 /// What is to be done with an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,6 +49,7 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
     } else {
         port.still_open_asked()
     };
+    let all_over = telling.ended && over == Some(Over::Ended);
     let started_at = world.wall(t0_ns);
     let (processes, processes_ended) = if nothing {
         (0, 0)
@@ -88,7 +89,9 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
             Some(_) => port.whole.older,
             None => port.open_at_start(),
         },
-        awaiting_at_start: port.owed_at_start(&since).filter(|_| worker.is_none()),
+        awaiting_at_start: port
+            .owed_at_start(&since, all_over)
+            .filter(|_| worker.is_none()),
         asked_after_start: port.whole.asked_after + asked,
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),

@@ -1,10 +1,9 @@
 //! What a pipeline does: it announces the change, makes it, announces that it is done, and asks for the verdict. And a
 //! finwatch that dies in the middle of a drain.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
-use finwatch::story::{Drain, Rollout, RolloutState, Source, Verdict};
-use serde_json::Value;
+use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
@@ -24,16 +23,7 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         let workload = workload(&stage.daemon);
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         let announce = |stage: &Stage, what: &str| {
-            let port = PLAIN.to_string();
-            let arguments = [
-                what,
-                "--workload",
-                &workload,
-                "--port",
-                &port,
-                "--revision",
-                "r2",
-            ];
+            let arguments = [what, "--workload", &workload, "--revision", "r2"];
             let output = stage.daemon.announce(&arguments);
             assert!(output.status.success(), "{output:?}");
         };
@@ -42,6 +32,7 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         if !clean {
             crowd.ask_again_after(Duration::from_secs(1));
         }
+        thread::sleep(Duration::from_millis(300));
         stage.gate.release();
         crowd.busy_are_answered();
         let tally = crowd.leave();
@@ -60,14 +51,12 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
 fn workload(daemon: &Daemon) -> String {
     let mut name = None;
     wait_until("the service is known", || {
-        let output = daemon.ask(&["services", "-o", "json"]);
-        let services: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let ours = |service: &&Value| service["port"] == PLAIN;
+        let services: Vec<ServiceState> = daemon.list("services");
+        let ours = |state: &&ServiceState| state.service.port == PLAIN && state.listeners > 0;
         name = services
-            .as_array()
-            .and_then(|services| services.iter().find(ours))
-            .and_then(|service| service["workload"].as_str())
-            .map(str::to_owned);
+            .iter()
+            .find(ours)
+            .map(|state| state.service.workload.clone());
         name.is_some()
     });
     name.unwrap()
@@ -124,7 +113,5 @@ fn a_drain_during_which_finwatch_dies_is_inconclusive() {
 }
 
 fn drains(daemon: &Daemon) -> Vec<Drain> {
-    let output = daemon.ask(&["drains", "-o", "json"]);
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    daemon.list("drains")
 }

@@ -1,49 +1,52 @@
 //! SIGKILL, and what a signal does that nobody heeds.
 
-use super::{
-    BUSY, IDLE,
-    stage::Stage,
-    told::{Told, What},
-};
+use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{crowd::Transport, lab::ended};
 use finwatch::story::DrainKind;
 
 /// Kills every process with requests in flight; on `unread` of the busy connections another request has arrived that
 /// nobody has read.
-fn killed(server: &str, arguments: &[&str], unread: usize) -> Told {
-    Stage::set(server, arguments, |stage| {
-        let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
-        crowd.busy_push(unread);
-        stage.server.kill_all();
-        let tally = crowd.leave();
-        // An RST on exactly the connections with unread data, a FIN on all others.
-        assert_eq!(
-            (tally.resets, tally.fins_then_resets),
-            (unread as u64, 0),
-            "{tally:?}"
-        );
-        assert_eq!(tally.fins, (IDLE + BUSY - unread) as u64, "{tally:?}");
-        let status = stage.server.wait();
-        let what = What {
-            kind: DrainKind::Kill,
-            signal: libc::SIGKILL,
-            target: stage.server.pid(),
-            open: IDLE + BUSY,
-            awaiting: BUSY,
-            opened_after: 0,
-            exit: Some(ended(status)),
-        };
-        let told = stage.told(what, tally);
-        told.assert_cut(BUSY - unread, unread, 0);
-        assert_eq!(told.drain.counts.by_exit, (IDLE + BUSY) as u64, "{told:#?}");
-        assert!(told.finds("killed-without-stop"), "{told:#?}");
-        told
-    })
+fn killed(server: &str, arguments: &[&str], unread: usize) {
+    Stage::set(server, arguments, |stage| killed_on(stage, unread));
+}
+
+fn killed_on(stage: &mut Stage, unread: usize) {
+    let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
+    crowd.busy_push(unread);
+    stage.server.kill_all();
+    let tally = crowd.leave();
+    // An RST on exactly the connections with unread data, a FIN on all others.
+    assert_eq!(
+        (tally.resets, tally.fins_then_resets),
+        (unread as u64, 0),
+        "{tally:?}"
+    );
+    assert_eq!(tally.fins, (IDLE + BUSY - unread) as u64, "{tally:?}");
+    let status = stage.server.wait();
+    let what = What {
+        kind: DrainKind::Kill,
+        signal: libc::SIGKILL,
+        target: stage.server.pid(),
+        open: IDLE + BUSY,
+        awaiting: BUSY,
+        opened_after: 0,
+        exit: Some(ended(status)),
+    };
+    let told = stage.told(what, tally);
+    told.assert_cut(BUSY - unread, unread, 0);
+    assert_eq!(told.drain.counts.by_exit, (IDLE + BUSY) as u64, "{told:#?}");
+    assert!(told.finds("killed-without-stop"), "{told:#?}");
 }
 
 #[test]
 fn nginx() {
     killed("nginx", &[], 0);
+}
+
+#[test]
+fn nginx_with_its_container() {
+    // The network namespace cannot be found any more when the server is dead.
+    Stage::set_alone("nginx", &[], |stage| killed_on(stage, 0));
 }
 
 #[test]

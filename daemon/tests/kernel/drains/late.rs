@@ -1,7 +1,7 @@
 //! Clients that go on asking after the signal, on connections that the server has closed meanwhile, and new ones that
 //! nobody accepts.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{
@@ -65,8 +65,10 @@ fn nobody_accepts(server: &str, arguments: &[&str], busy: usize) {
     const NEW: usize = 5;
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather_for_once(busy);
+        // Which process stops a server that it does not run itself is found in /proc, once a second.
+        thread::sleep(A_WHILE * 2);
         stage.server.signal(libc::SIGTERM);
-        std::thread::sleep(A_WHILE);
+        thread::sleep(A_WHILE);
         crowd.push_in(NEW);
         stage.gate.release();
         crowd.busy_are_answered();

@@ -1,6 +1,9 @@
 //! A daemon, a server and a gate in a namespace of their own.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    process::{Child, Command},
+};
 
 use finwatch::story::{Drain, DrainKind};
 
@@ -26,6 +29,18 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts the daemon, then the server in a new namespace, and runs `body` there.
     pub(super) fn set<R: Send>(
+        server: &str,
+        arguments: &[&str],
+        body: impl FnOnce(&mut Self) -> R + Send,
+    ) -> R {
+        Self::set_alone(server, arguments, |stage| {
+            let _neighbour = Neighbour::start();
+            body(stage)
+        })
+    }
+
+    /// The same, and no process but the server's lives in the namespace: with the last of them, nobody finds it any more.
+    pub(super) fn set_alone<R: Send>(
         server: &str,
         arguments: &[&str],
         body: impl FnOnce(&mut Self) -> R + Send,
@@ -144,5 +159,22 @@ impl Stage {
             panic!("one drain of port {port}: {rollout:#?}");
         };
         drain.clone()
+    }
+}
+
+/// A process that does nothing but live in the namespace, as others do on a host or in a pod.
+struct Neighbour(Child);
+
+impl Neighbour {
+    fn start() -> Self {
+        let child = Command::new("sleep").arg("600").spawn();
+        Self(child.expect("sleep starts; Debian's package is coreutils"))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _reaped = self.0.wait();
     }
 }

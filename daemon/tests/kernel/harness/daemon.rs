@@ -11,6 +11,8 @@ use std::{
 };
 
 use finwatch::story::{Drain, Rollout};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::wait_until;
@@ -104,6 +106,14 @@ impl Daemon {
         self.run(&[&["deploy"], arguments].concat(), self.deploys_port)
     }
 
+    /// What `finwatch drains` and its like list.
+    #[track_caller]
+    pub(crate) fn list<T: DeserializeOwned>(&self, what: &str) -> Vec<T> {
+        let output = self.ask(&[what, "-o", "json"]);
+        let mut page: Value = serde_json::from_slice(&stdout_of(output)).unwrap();
+        serde_json::from_value(page[what].take()).unwrap()
+    }
+
     /// Waits until a rollout with drains of the calling thread's namespace is over, and returns it as
     /// `finwatch rollouts show` prints it.
     #[track_caller]
@@ -112,7 +122,7 @@ impl Daemon {
         let mut found = None;
         let mut last = Vec::new();
         let appeared = super::wait::within(super::wait::PATIENCE, &mut || {
-            last = self.rollouts();
+            last = self.list::<Rollout>("rollouts");
             found = last
                 .iter()
                 .find(|rollout| {
@@ -128,11 +138,6 @@ impl Daemon {
             self.log()
         );
         let output = self.ask(&["rollouts", "show", &found.unwrap(), "-o", "json"]);
-        serde_json::from_slice(&stdout_of(output)).unwrap()
-    }
-
-    fn rollouts(&self) -> Vec<Rollout> {
-        let output = self.ask(&["rollouts", "-o", "json"]);
         serde_json::from_slice(&stdout_of(output)).unwrap()
     }
 

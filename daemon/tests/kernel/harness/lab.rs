@@ -167,14 +167,14 @@ fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
 }
 
 /// The processes of the calling thread's namespace, without the test itself and what it started beside the server
-/// (TLS clients): those run `openssl`.
+/// (TLS clients, and what keeps the namespace): those run `openssl` and `sleep`.
 fn processes_here() -> BTreeSet<u32> {
     let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
     let of_process = |pid: &u32| {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         *pid != std::process::id()
-            && comm != "openssl\n"
+            && !matches!(comm.trim_end(), "openssl" | "sleep")
             && fs::read_link(folder.join("ns/net")).is_ok_and(|there| there == here)
     };
     fs::read_dir("/proc")
