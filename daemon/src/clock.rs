@@ -1,6 +1,9 @@
 //! The only place that reads time. The kernel's programs stamp with CLOCK_MONOTONIC, people read wall time.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -32,14 +35,26 @@ pub fn wall() -> SystemTime {
 }
 
 /// Wall time of a kernel stamp, as the clocks stand now: a stamp from before a step of the wall clock moves
-/// with it.
+/// with it. Two stamps are as far apart in wall time as they are on the kernel's clock.
 pub fn wall_of(kernel_ns: u64) -> SystemTime {
-    let (now_ns, wall) = (monotonic_ns(), SystemTime::now());
-    if kernel_ns <= now_ns {
-        wall - Duration::from_nanos(now_ns - kernel_ns)
+    // To read two clocks takes a moment, and not always the same one: small differences are no step.
+    const STEP_NS: u64 = 5_000_000;
+    /// Wall time at the kernel clock's zero, nanoseconds since the epoch; 0 before the first call.
+    static ZERO_NS: AtomicU64 = AtomicU64::new(0);
+
+    let since_epoch = wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let wall_ns = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+    let zero_ns = wall_ns.saturating_sub(monotonic_ns());
+    let known_ns = ZERO_NS.load(Ordering::Relaxed);
+    let zero_ns = if zero_ns.abs_diff(known_ns) > STEP_NS {
+        ZERO_NS.store(zero_ns, Ordering::Relaxed);
+        zero_ns
     } else {
-        wall + Duration::from_nanos(kernel_ns - now_ns)
-    }
+        known_ns
+    };
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(zero_ns.saturating_add(kernel_ns))
 }
 
 fn read_ns(clock: ClockId) -> u64 {

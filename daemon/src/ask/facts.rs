@@ -81,7 +81,7 @@ fn add_beginning(node: &mut Node, drain: &Drain, words: &Words) {
     if let Some(worker) = drain.worker_pid {
         who.push_str(&format!("; only its worker {worker} ended"));
     }
-    let new_workers = drain.new_processes.max(drain.signs.new_workers);
+    let new_workers = drain.new_processes;
     if new_workers > 0 {
         who.push_str(&format!("; {} since T0", count(new_workers, "new process")));
     }
@@ -146,7 +146,7 @@ fn add_start(node: &mut Node, drain: &Drain) {
 }
 
 fn add_likely(node: &mut Node, drain: &Drain) {
-    let likely = drain.likely_cut.max(drain.signs.likely_cut);
+    let likely = drain.likely_cut;
     if likely > 0 {
         let connections = count(likely, "connection");
         let text = format!(

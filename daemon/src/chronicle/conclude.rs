@@ -21,7 +21,7 @@ impl<K: Kernel> Chronicle<K> {
         };
         let mut desk = self.desk();
         self.with_drains(&mut desk, |drains, names, now_ns| {
-            drains.tick(now_ns, names)
+            drains.tick(now_ns, names);
         });
         let mut ended = desk.drains.ended();
         let mut running = Vec::new();

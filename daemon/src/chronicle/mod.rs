@@ -10,6 +10,7 @@ mod told;
 
 use std::{
     collections::{HashSet, VecDeque},
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,6 +39,8 @@ use crate::{
     tracker::{ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows},
 };
 
+/// Rollouts of an earlier run that are shown on /metrics again.
+const SHOWN_AGAIN: usize = 20;
 /// Most instances whose families wait to be looked at.
 const FAMILIES_MAX: usize = 1_024;
 /// When the family of a new listener is looked at: at once, and when a launcher has left.
@@ -118,6 +121,16 @@ impl<K: Kernel> Chronicle<K> {
                 .rollouts
                 .iter()
                 .for_each(|rollout| book.rollout_ended(rollout));
+            let mut last = Vec::new();
+            history.rollouts(&mut |rollout| {
+                last.push(rollout);
+                if last.len() < SHOWN_AGAIN {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            last.iter().for_each(|rollout| book.rollout_seen(rollout));
         }
         let nanos =
             |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

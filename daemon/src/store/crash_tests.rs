@@ -36,6 +36,14 @@ fn say(words: &str) {
     out.flush().expect("somebody listens");
 }
 
+/// With room for all that a child may keep before it is killed.
+fn roomy(directory: &Path) -> config::History {
+    config::History {
+        limit: 100_000,
+        ..options(directory)
+    }
+}
+
 #[test]
 fn what_was_kept_survives_sigkill_at_any_moment() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -53,7 +61,7 @@ fn what_was_kept_survives_sigkill_at_any_moment() {
             kept.extend(line.strip_prefix("kept ").map(str::to_owned));
         }
 
-        let (history, interrupted) = History::open(&options(directory.path()), at(50));
+        let (history, interrupted) = History::open(&roomy(directory.path()), at(50));
         assert_eq!(
             files(directory.path()),
             ["history.redb"],
@@ -75,7 +83,7 @@ fn what_was_kept_survives_sigkill_at_any_moment() {
 #[test]
 #[ignore = "the process that another test kills"]
 fn keeps_drains_until_it_is_killed() {
-    let (history, _) = History::open(&options(&directory_of_child()), at(10));
+    let (history, _) = History::open(&roomy(&directory_of_child()), at(10));
     say("begun");
     let process = std::process::id();
     for number in 0.. {

@@ -166,7 +166,7 @@ pub struct Drain {
     /// Connections established after T0 and ended by processes that came after T0: the service goes on.
     #[serde(default)]
     pub served_by_new: u64,
-    /// Connections that owed an answer at T0, read nothing more and were ended by this side with at most 64 bytes written: as
+    /// Connections that owed an answer at T0, read nothing more and were ended by this side with exactly a GOAWAY written: as
     /// HTTP/2 is cut behind a GOAWAY. Not counted as cut.
     #[serde(default)]
     pub likely_cut: u64,

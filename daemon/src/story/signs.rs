@@ -13,17 +13,12 @@ pub struct Signs {
     pub first_close_at: Option<Timestamp>,
     /// When a request was last read on a connection that is older than T0.
     pub last_asked_at: Option<Timestamp>,
-    /// Processes that joined the instance after T0: new workers.
-    pub new_workers: u64,
     /// SYNs refused after its last listener had closed, while a process of it still ran.
     pub refused_while_running: u64,
     /// Of the closes by death, those on which a request was lost.
     pub by_exit_cut: u64,
     /// Connections that ended by this side's RST with more than a TLS alert (31 bytes) sent and never acknowledged.
     pub truncated: u64,
-    /// Connections not counted as cut that owed an answer at T0, read nothing since, and ended from this side with at most
-    /// 64 bytes written: HTTP/2 after a GOAWAY, likely lost.
-    pub likely_cut: u64,
     /// Connections open when a SIGKILL came.
     pub open_at_kill: Option<u64>,
     /// Of these, how many had carried nothing since T0.

@@ -18,8 +18,10 @@ use crate::story::{Counts, EndedConnection, Resets};
 /// Most connections shown as examples.
 pub(super) const EXAMPLES_MAX: usize = 5;
 
-/// At most so much was written behind a request that HTTP/2's GOAWAY cut: the frame, its debug text, a TLS alert.
-const GOAWAY_BYTES_MAX: u32 = 64;
+/// What is written behind a request that HTTP/2's GOAWAY cut: the frame (RFC 9113 section 6.8) without debug text, once or
+/// twice, bare or in TLS records (1.3: 22 bytes more each, 1.2: 29 or 21), and the alert (24, 31 or 23) with it. Exact
+/// sizes, as a short answer of HTTP/1.1 is as small.
+const GOAWAY_BYTES: [u32; 14] = [17, 34, 38, 39, 46, 56, 61, 63, 70, 76, 77, 78, 80, 92];
 
 /// A TLS alert at most: closing without the peer's acknowledgement of it truncates nothing.
 const ALERT_BYTES_MAX: u32 = 31;
@@ -293,5 +295,5 @@ fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
 /// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
 fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
     let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
-    by_us && record.last_read_ns <= since_ns && (1..=GOAWAY_BYTES_MAX).contains(&record.since_read)
+    by_us && record.last_read_ns <= since_ns && GOAWAY_BYTES.contains(&record.since_read)
 }

@@ -172,11 +172,9 @@ fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Sign
     Signs {
         first_close_at: whole.first_close_ns.map(|at_ns| world.wall(at_ns)),
         last_asked_at: whole.last_asked_ns.map(|at_ns| world.wall(at_ns)),
-        new_workers: episode.new.len() as u64,
         refused_while_running: port.refused_while_running(end_ns),
         by_exit_cut: whole.by_exit_cut,
         truncated: whole.truncated,
-        likely_cut: whole.likely_cut,
         // What SIGKILL finds open is what the death ends.
         open_at_kill: killed.then(|| whole.by_exit()),
         open_at_kill_idle: killed.then_some(whole.idle_at_exit),
