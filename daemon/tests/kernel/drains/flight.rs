@@ -1,8 +1,13 @@
 //! Requests in flight at the signal: graceful servers answer them and then close, the others close without a word, by FIN. No
 //! RST tells the one from the other.
 
-use super::{BUSY, IDLE, stage::Stage};
-use crate::harness::crowd::{Crowd, Transport};
+use finwatch::story::DrainKind;
+
+use super::{BUSY, IDLE, stage::Stage, told::What};
+use crate::harness::{
+    crowd::{Crowd, Transport},
+    lab::{GO_HTTP2, TLS},
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Change {
@@ -148,7 +153,7 @@ fn daphne_term() {
 #[test]
 fn uwsgi_term() {
     Stage::set("uwsgi", &["--die-on-term"], |stage| {
-        let crowd = stage.gather_for_once(BUSY);
+        let crowd = stage.gather_for_once(Transport::Plain, BUSY);
         stage.server.signal(libc::SIGTERM);
         let how = (libc::SIGTERM, Stop);
         none_answered(stage, crowd, how, 0, Transport::Plain);
@@ -188,4 +193,52 @@ fn go_exit_with_tls() {
         (libc::SIGTERM, Stop),
         Transport::Tls("-tls1_3"),
     );
+}
+
+/// One request on each HTTP/2 connection was answered, and one is in flight.
+fn unanswered_with_http2(server: &str, arguments: &[&str], port: u16) {
+    Stage::set(server, arguments, |stage| {
+        let transport = Transport::Http2(port);
+        let crowd = stage.gather_for_once(transport, BUSY);
+        stage.server.signal(libc::SIGTERM);
+        let how = (libc::SIGTERM, Stop);
+        none_answered(stage, crowd, how, 0, transport);
+    });
+}
+
+#[test]
+fn nginx_term_with_http2() {
+    unanswered_with_http2("nginx", &[], TLS);
+}
+
+#[test]
+fn go_close_with_http2() {
+    unanswered_with_http2("go", &["close"], GO_HTTP2);
+}
+
+/// uWSGI takes TERM for a reload: nothing in flight is answered, and new workers serve on.
+#[test]
+fn uwsgi_term_that_means_reload() {
+    Stage::set("uwsgi", &[], |stage| {
+        let crowd = stage.gather_for_once(Transport::Plain, BUSY);
+        stage.server.signal(libc::SIGTERM);
+        let tally = crowd.leave();
+        assert_eq!((tally.lost(), tally.resets), (BUSY as u64, 0), "{tally:?}");
+        let master = stage.server.pid();
+        let workers = stage.old.iter().copied().filter(|pid| *pid != master);
+        stage.server.wait_gone(&workers.collect());
+        let what = What {
+            kind: DrainKind::Stop,
+            signal: libc::SIGTERM,
+            target: master,
+            open: BUSY,
+            awaiting: BUSY,
+            opened_after: 0,
+            exit: None,
+        };
+        let told = stage.told(what, tally);
+        told.assert_cut(BUSY, 0, 0);
+        assert!(told.finds("signal-means-reload"), "{told:#?}");
+        assert!(told.finds("requests-cut"), "{told:#?}");
+    });
 }

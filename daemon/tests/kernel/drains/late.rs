@@ -64,7 +64,7 @@ fn node_close() {
 fn nobody_accepts(server: &str, arguments: &[&str], busy: usize) {
     const NEW: usize = 5;
     Stage::set(server, arguments, |stage| {
-        let mut crowd = stage.gather_for_once(busy);
+        let mut crowd = stage.gather_for_once(Transport::Plain, busy);
         // Which process stops a server that it does not run itself is found in /proc, once a second.
         thread::sleep(A_WHILE * 2);
         stage.server.signal(libc::SIGTERM);

@@ -64,10 +64,7 @@ impl Stage {
     /// Clients; from here on the story is that of the port which they use.
     #[track_caller]
     pub(super) fn gather(&mut self, transport: Transport, idle: usize, busy: usize) -> Crowd {
-        self.port = match transport {
-            Transport::Plain => PLAIN,
-            Transport::Tls(_) => TLS,
-        };
+        self.port = port_of(transport);
         let crowd = Crowd::gather(transport, idle, busy, &mut self.gate);
         // A server may have forked for the load.
         self.old = self.server.processes();
@@ -76,8 +73,9 @@ impl Stage {
 
     /// Clients of a server without keep-alive.
     #[track_caller]
-    pub(super) fn gather_for_once(&mut self, busy: usize) -> Crowd {
-        let crowd = Crowd::ask_once(busy, &mut self.gate);
+    pub(super) fn gather_for_once(&mut self, transport: Transport, busy: usize) -> Crowd {
+        self.port = port_of(transport);
+        let crowd = Crowd::ask_once(transport, busy, &mut self.gate);
         self.old = self.server.processes();
         crowd
     }
@@ -159,6 +157,14 @@ impl Stage {
             panic!("one drain of port {port}: {rollout:#?}");
         };
         drain.clone()
+    }
+}
+
+fn port_of(transport: Transport) -> u16 {
+    match transport {
+        Transport::Plain => PLAIN,
+        Transport::Tls(_) => TLS,
+        Transport::Http2(port) => port,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::TcpStream,
+    process::{Child, Command},
     thread,
     time::Duration,
 };
@@ -22,6 +23,8 @@ pub(crate) enum Transport {
     Plain,
     /// `openssl s_client` with this option, such as `-tls1_3`.
     Tls(&'static str),
+    /// HTTP/2 with TLS on this port, by `curl`: a request that is answered, then one that waits at the gate.
+    Http2(u16),
 }
 
 /// Idle keep-alive connections, and connections with a request that waits at the gate.
@@ -60,6 +63,7 @@ struct Visitor {
 enum Line {
     Plain(TcpStream),
     Tls(Tls),
+    Curl(Child),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,12 +96,10 @@ impl Crowd {
 
     /// Clients without keep-alive: each connects and writes one request, which is then held.
     #[track_caller]
-    pub(crate) fn ask_once(busy: usize, gate: &mut Gate) -> Self {
+    pub(crate) fn ask_once(transport: Transport, busy: usize, gate: &mut Gate) -> Self {
         let mut crowd = Self {
             idle: Vec::new(),
-            busy: (0..busy)
-                .map(|_| Visitor::arrive(Transport::Plain))
-                .collect(),
+            busy: (0..busy).map(|_| Visitor::arrive(transport)).collect(),
         };
         crowd.busy.iter_mut().for_each(|busy| busy.ask("/slow"));
         gate.hold(busy);
@@ -147,7 +149,7 @@ impl Crowd {
         for visitor in &mut everybody {
             let end = visitor.wait_for_the_end();
             tally.connections += 1;
-            tally.with_tls |= matches!(visitor.line, Line::Tls(_));
+            tally.with_tls |= !matches!(visitor.line, Line::Plain(_));
             tally.asked += visitor.asked;
             tally.answered += visitor.answered;
             match end {
@@ -175,6 +177,7 @@ impl Visitor {
         let line = match transport {
             Transport::Plain => Line::Plain(connect().unwrap()),
             Transport::Tls(version) => Line::Tls(Tls::connect(version)),
+            Transport::Http2(port) => Line::Curl(curl(port)),
         };
         Self {
             line,
@@ -188,6 +191,8 @@ impl Visitor {
         let written = match &mut self.line {
             Line::Plain(stream) => stream.write_all(request(path).as_bytes()),
             Line::Tls(tls) => tls.talk.ask(path),
+            // It does so by itself.
+            Line::Curl(_) => Ok(()),
         };
         // The first write after the server's FIN succeeds: the client is none the wiser.
         written.expect("the request is written");
@@ -205,6 +210,7 @@ impl Visitor {
                 is_complete(&answer)
             }
             Line::Tls(tls) => tls.talk.answered(),
+            Line::Curl(curl) => curl.wait().unwrap().success(),
         };
         self.answered += u64::from(answered);
         answered
@@ -223,6 +229,10 @@ impl Visitor {
                 tls.wait();
                 End::Fin
             }
+            Line::Curl(curl) => {
+                curl.wait().unwrap();
+                End::Fin
+            }
         }
     }
 }
@@ -235,6 +245,16 @@ impl End {
             (end, _) => end,
         }
     }
+}
+
+/// Asks twice on one connection, and fails when the second answer is not whole. It does not try again.
+fn curl(port: u16) -> Child {
+    let command = Command::new("curl")
+        .args(["--silent", "--insecure", "--http2", "--retry", "0"])
+        .args(["--output", "/dev/null", "--output", "/dev/null"])
+        .args(["/", "/slow"].map(|path| format!("https://127.0.0.1:{port}{path}")))
+        .spawn();
+    command.expect("curl starts; Debian's package is curl")
 }
 
 fn connect() -> io::Result<TcpStream> {

@@ -17,6 +17,8 @@ use super::{sockets, state, wait_until};
 pub(crate) const PLAIN: u16 = 8080;
 /// The port of HTTP/1.1 with TLS, where a server has it.
 pub(crate) const TLS: u16 = 8443;
+/// The port of HTTP/2 with TLS of Go's server; nginx has both on one.
+pub(crate) const GO_HTTP2: u16 = 8444;
 
 /// A running server. Every process of the namespace that is not the test's own is killed when it is dropped.
 pub(crate) struct Server {
@@ -167,14 +169,14 @@ fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
 }
 
 /// The processes of the calling thread's namespace, without the test itself and what it started beside the server
-/// (TLS clients, and what keeps the namespace): those run `openssl` and `sleep`.
+/// (TLS clients, and what keeps the namespace): those run `openssl`, `curl` and `sleep`.
 fn processes_here() -> BTreeSet<u32> {
     let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
     let of_process = |pid: &u32| {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         *pid != std::process::id()
-            && !matches!(comm.trim_end(), "openssl" | "sleep")
+            && !matches!(comm.trim_end(), "openssl" | "curl" | "sleep")
             && fs::read_link(folder.join("ns/net")).is_ok_and(|there| there == here)
     };
     fs::read_dir("/proc")
