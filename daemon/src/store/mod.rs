@@ -4,6 +4,7 @@
 
 mod aside;
 mod disk;
+mod figures;
 mod kept;
 mod shelf;
 mod trouble;
@@ -20,6 +21,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::figures::HistoryFigures;
 use self::{
     disk::{Disk, Ended, FILE, Retention},
     kept::{Kept, Key},
@@ -48,19 +50,6 @@ pub struct Interrupted {
     pub drains: Vec<Drain>,
     /// Rollouts, oldest first.
     pub rollouts: Vec<Rollout>,
-}
-
-/// How the history is, for metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HistoryFigures {
-    /// Whether it is kept on disk at the moment.
-    pub on_disk: bool,
-    /// States that wait in memory: those of the last second, or all while nothing can be written.
-    pub unwritten: usize,
-    /// Attempts to open or write that failed.
-    pub failures: u64,
-    /// Drains and rollouts that were let go before they could be written.
-    pub dropped: u64,
 }
 
 #[derive(Debug)]

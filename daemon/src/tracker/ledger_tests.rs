@@ -6,7 +6,6 @@ use finwatch_common::{CELLS, KIND_LISTENER, Origin, Outcome, RecordHeader};
 use proptest::prelude::*;
 
 use super::*;
-
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 fn limits() -> Limits {

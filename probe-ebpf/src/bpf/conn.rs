@@ -14,6 +14,7 @@ use finwatch_probe::{
     turns::Turns,
 };
 
+pub(super) use super::flag;
 use super::{
     counters,
     kernel::{Tcp, offset},
@@ -46,44 +47,6 @@ pub(super) mod pending {
     pub(crate) const RECEIVED: u8 = 2;
     /// No mini-socket could be had, unless an RST of ours follows.
     pub(crate) const NO_MINI_SOCKET: u8 = 3;
-}
-
-/// Bits of [`Conn::flags`].
-pub(super) mod flag {
-    /// Was there before the programs.
-    pub(crate) const PREEXISTING: u32 = 1 << 0;
-    /// Counted as open, and not yet as left.
-    pub(crate) const OPEN: u32 = 1 << 1;
-    /// The first closing transition was judged.
-    pub(crate) const JUDGED: u32 = 1 << 2;
-    /// Our FIN is out.
-    pub(crate) const LOCAL_FIN: u32 = 1 << 3;
-    /// `tcp_reset()` ran.
-    pub(crate) const RESET_SEEN: u32 = 1 << 4;
-    /// We sent an RST before the transition to CLOSE.
-    pub(crate) const RESET_BEFORE: u32 = 1 << 5;
-    /// The process was dying when it closed.
-    pub(crate) const BY_EXIT: u32 = 1 << 6;
-    /// Never accepted.
-    pub(crate) const NEVER_ACCEPTED: u32 = 1 << 7;
-    /// What is unread is told when the socket is destroyed: until then it can be read.
-    pub(crate) const UNREAD_LATER: u32 = 1 << 8;
-    /// The role was told by the port alone.
-    pub(crate) const ROLE_BY_PORT: u32 = 1 << 9;
-    /// The peer left while its request had no answer.
-    pub(crate) const ABANDONED: u32 = 1 << 10;
-    /// Reached CLOSE.
-    pub(crate) const CLOSED: u32 = 1 << 11;
-    /// Counted as opened, or seeded.
-    pub(crate) const OPENED: u32 = 1 << 12;
-    /// Counted into CLOSE_WAIT, and not yet out of it.
-    pub(crate) const CLOSE_WAIT: u32 = 1 << 13;
-    /// The turns are kept from the first byte on.
-    pub(crate) const TURNS: u32 = 1 << 14;
-    /// Data was sent within the second before the process died.
-    pub(crate) const SENDING: u32 = 1 << 15;
-    /// Left ESTABLISHED and CLOSE_WAIT while its instance neither drained nor reloaded.
-    pub(crate) const LEFT_STEADY: u32 = 1 << 16;
 }
 
 /// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so

@@ -7,6 +7,7 @@ mod counters;
 mod end;
 mod exit;
 mod family;
+mod flag;
 mod inferred;
 mod judge;
 mod kernel;

@@ -1,0 +1,36 @@
+//! What is known of a socket in one bit each ([`super::conn::Conn`]).
+
+/// Was there before the programs.
+pub(super) const PREEXISTING: u32 = 1 << 0;
+/// Counted as open, and not yet as left.
+pub(super) const OPEN: u32 = 1 << 1;
+/// The first closing transition was judged.
+pub(super) const JUDGED: u32 = 1 << 2;
+/// Our FIN is out.
+pub(super) const LOCAL_FIN: u32 = 1 << 3;
+/// `tcp_reset()` ran.
+pub(super) const RESET_SEEN: u32 = 1 << 4;
+/// We sent an RST before the transition to CLOSE.
+pub(super) const RESET_BEFORE: u32 = 1 << 5;
+/// The process was dying when it closed.
+pub(super) const BY_EXIT: u32 = 1 << 6;
+/// Never accepted.
+pub(super) const NEVER_ACCEPTED: u32 = 1 << 7;
+/// What is unread is told when the socket is destroyed: until then it can be read.
+pub(super) const UNREAD_LATER: u32 = 1 << 8;
+/// The role was told by the port alone.
+pub(super) const ROLE_BY_PORT: u32 = 1 << 9;
+/// The peer left while its request had no answer.
+pub(super) const ABANDONED: u32 = 1 << 10;
+/// Reached CLOSE.
+pub(super) const CLOSED: u32 = 1 << 11;
+/// Counted as opened, or seeded.
+pub(super) const OPENED: u32 = 1 << 12;
+/// Counted into CLOSE_WAIT, and not yet out of it.
+pub(super) const CLOSE_WAIT: u32 = 1 << 13;
+/// The turns are kept from the first byte on.
+pub(super) const TURNS: u32 = 1 << 14;
+/// Data was sent within the second before the process died.
+pub(super) const SENDING: u32 = 1 << 15;
+/// Left ESTABLISHED and CLOSE_WAIT while its instance neither drained nor reloaded.
+pub(super) const LEFT_STEADY: u32 = 1 << 16;
