@@ -39,7 +39,12 @@ pub(super) fn listener(tcp: Tcp, conn: &Conn, up: u8) {
     };
     // SAFETY: the slot is room for exactly this record.
     unsafe { slot.record().write(record) };
-    slot.submit();
+    if up == 1 {
+        // User space looks for the processes around it while they are there.
+        slot.submit_at_once();
+    } else {
+        slot.submit();
+    }
 }
 
 /// What [`close`] needs beside the connection's own memory.
