@@ -2,12 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use finwatch_common::{CloseRecord, Cut, Evidence, Phase, Process, close_flags, survey_kind};
+use finwatch_common::{
+    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags, survey_kind,
+};
 
-use super::port::{Looked, is_open};
+use super::{
+    port::{Looked, is_open},
+    tally::is_goaway,
+};
 
 /// A look that began later than this after T0 does not tell what was owed at T0.
 const LOOK_LATE_NS: u64 = 1_000_000_000;
+/// A shorter request may be a control frame.
+const REQUEST_BYTES_MIN: u32 = 18;
+/// Two GOAWAYs without TLS.
+const BARE_BYTES_MAX: u32 = 34;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -50,7 +59,7 @@ impl AtStart {
     }
 
     /// How many of them owed an answer; none when no look was taken in time. Where nobody could look before all was over, because
-    /// the network namespace went with its last process, each connection's own end tells.
+    /// the network namespace went with its last process, each connection's own end tells, if T0 was the death itself.
     pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
         let owed = self.open.values().filter(|c| c.owed).count() as u64;
         let ended_owed = self.before_look.values().filter(|c| c.owed).count() as u64;
@@ -143,7 +152,7 @@ impl AtStart {
             if row.opened_at_ns > *since_ns {
                 continue;
             }
-            let owed = row.kind == survey_kind::AWAITING;
+            let owed = owes(row);
             if *room == 0 {
                 self.uncounted += 1;
                 self.uncounted_owed += u64::from(owed);
@@ -189,6 +198,14 @@ impl Opened {
         self.busy |= self.seen != now;
         self.seen = now;
     }
+}
+
+/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any look: nothing but that is no answer. Without
+/// TLS it is too short to be told from one.
+fn owes(row: &SurveyRow) -> bool {
+    let (asked, since_read) = (row.a, row.b);
+    row.kind == survey_kind::AWAITING
+        || asked >= REQUEST_BYTES_MIN && since_read > BARE_BYTES_MAX && is_goaway(since_read)
 }
 
 /// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.

@@ -295,5 +295,10 @@ fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
 /// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
 fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
     let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
-    by_us && record.last_read_ns <= since_ns && GOAWAY_BYTES.contains(&record.since_read)
+    by_us && record.last_read_ns <= since_ns && is_goaway(record.since_read)
+}
+
+/// Whether a GOAWAY has so many bytes, written as servers write it.
+pub(super) fn is_goaway(bytes: u32) -> bool {
+    GOAWAY_BYTES.contains(&bytes)
 }

@@ -49,7 +49,8 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
     } else {
         port.still_open_asked()
     };
-    let all_over = telling.ended && over == Some(Over::Ended);
+    let at_death = matches!(episode.kind, DrainKind::Kill | DrainKind::Crash);
+    let all_over = at_death && telling.ended && over == Some(Over::Ended);
     let started_at = world.wall(t0_ns);
     let (processes, processes_ended) = if nothing {
         (0, 0)

@@ -1,7 +1,7 @@
 //! Requests in flight at the signal: graceful servers answer them and then close, the others close without a word, by FIN. No
 //! RST tells the one from the other.
 
-use finwatch::story::DrainKind;
+use finwatch::story::{DrainKind, Finding, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{
@@ -214,6 +214,26 @@ fn nginx_term_with_http2() {
 #[test]
 fn go_close_with_http2() {
     unanswered_with_http2("go", &["close"], GO_HTTP2);
+}
+
+/// A GOAWAY is written before the connection is closed at the limit: the turn does not tell that the request was lost, and so it is
+/// told as likely.
+#[test]
+fn nginx_worker_shutdown_timeout_with_http2() {
+    let arguments = ["worker_shutdown_timeout 500ms;"];
+    Stage::set("nginx", &arguments, |stage| {
+        let crowd = stage.gather_for_once(Transport::Http2(TLS), BUSY);
+        stage.server.signal(libc::SIGQUIT);
+        assert_eq!(crowd.leave().lost(), BUSY as u64);
+        stage.server.wait();
+        let drain = stage.drain(DrainKind::Stop);
+        assert_eq!(drain.awaiting_at_start, Some(BUSY as u64), "{drain:#?}");
+        let told = drain.counts.cut.total() + drain.likely_cut;
+        assert_eq!(told, BUSY as u64, "{drain:#?}");
+        let named = |finding: &Finding| finding.diagnosis == "requests-cut";
+        assert!(drain.findings.iter().any(named), "{drain:#?}");
+        assert_ne!(drain.verdict, Verdict::Pass, "{drain:#?}");
+    });
 }
 
 /// uWSGI takes TERM for a reload: nothing in flight is answered, and new workers serve on.

@@ -1,8 +1,9 @@
-//! A reload under the load of `wrk`, which calls every end of a connection a read error. How many requests were really lost
-//! is in a packet capture.
+//! Reloads under load. `wrk` calls every end of a connection a read error: how many requests were really lost is in a packet
+//! capture.
 
 use std::{
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -12,7 +13,8 @@ use finwatch::story::{DrainKind, Verdict};
 use super::stage::Stage;
 use crate::harness::{
     capture::{Capture, Captured},
-    kernel,
+    http::Plain,
+    kernel, wait_until,
 };
 
 #[test]
@@ -62,5 +64,52 @@ fn nginx_reload_loses_what_the_capture_shows() {
         assert_eq!(drain.verdict == Verdict::Fail, lost > 0, "{drain:#?}");
         // It counts the ends; how many of them, it need not agree with anybody.
         assert!(said.contains("Socket errors: connect 0, read "), "{said}");
+    });
+}
+
+/// gunicorn answers `Connection: close` and then closes: who hangs up first is a race, and nobody loses anything.
+#[test]
+fn gunicorn_reload_loses_nothing() {
+    const CLIENTS: usize = 12;
+    Stage::set("gunicorn", &[], |stage| {
+        let stop = AtomicBool::new(false);
+        let (answers, lost) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        let mut client = Plain::connect().unwrap();
+                        while !stop.load(Relaxed) && client.ask("/").is_ok() {
+                            if !client.answered() {
+                                lost.fetch_add(1, Relaxed);
+                                break;
+                            }
+                            answers.fetch_add(1, Relaxed);
+                        }
+                    }
+                });
+            }
+            wait_until("the load has begun", || answers.load(Relaxed) > 500);
+            stage.old = stage.server.processes();
+            stage.server.signal(libc::SIGHUP);
+            let master = stage.server.pid();
+            let workers = stage.old.iter().copied().filter(|pid| *pid != master);
+            stage.server.wait_gone(&workers.collect());
+            let before = answers.load(Relaxed);
+            wait_until("the load goes on", || answers.load(Relaxed) > before + 500);
+            stop.store(true, Relaxed);
+        });
+        let drain = stage.drain(DrainKind::Reload);
+        let lost = lost.load(Relaxed);
+        let counts = &drain.counts;
+        eprintln!(
+            "{} answers, {lost} lost; {} closed by the server first, {} by the client",
+            answers.load(Relaxed),
+            counts.local_first,
+            counts.remote_first
+        );
+        assert_eq!(counts.cut.total(), lost, "{drain:#?}");
+        let older = drain.open_at_start + drain.opened_after_start;
+        assert_eq!(counts.closes() + drain.still_open, older, "{drain:#?}");
     });
 }
