@@ -65,6 +65,9 @@ impl<K: Kernel> Chronicle<K> {
             correlator.drain(drain.clone());
         }
         correlator.tick(wall_now);
+        for id in correlator.replaced() {
+            self.history.forget_rollout(&id);
+        }
         for rollout in correlator.running() {
             self.accounts.story().rollout_seen(&rollout);
             self.history.keep_rollout(rollout, wall_now);

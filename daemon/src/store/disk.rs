@@ -3,6 +3,7 @@
 //! to do when it cannot.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -51,6 +52,8 @@ pub(super) struct Batch<'a, T> {
     pub(super) values: Vec<&'a T>,
     /// Keys under which earlier states of values that are not over were written.
     pub(super) moved: Vec<Key>,
+    /// Ids of values that are removed; few, if any.
+    pub(super) forgotten: &'a BTreeSet<String>,
 }
 
 /// An open history file.
@@ -236,6 +239,11 @@ fn write_kind<T: Kept>(
 ) -> Result<(), Trouble> {
     let mut ended = transaction.open_table(Table::new(T::ENDED))?;
     let mut running = transaction.open_table(Table::new(T::RUNNING))?;
+    if !batch.forgotten.is_empty() {
+        let stays = |(_, id): (i64, &str)| !batch.forgotten.contains(id);
+        running.retain(|key, _| stays(key))?;
+        ended.retain(|key, _| stays(key))?;
+    }
     for (at, id) in &batch.moved {
         running.remove((*at, id.as_str()))?;
     }

@@ -103,6 +103,11 @@ impl History {
         inner.trim(now);
     }
 
+    /// Forgets a rollout that another one has replaced. It is removed by the next [`Self::tick`].
+    pub fn forget_rollout(&self, id: &str) {
+        self.lock().rollouts.forget(id);
+    }
+
     /// Writes in one transaction what is over, and what is not and has changed: once a second at most, and less often
     /// the longer it runs. Tries a disk again that refused. To be called after each change and about once a second.
     /// Blocking.
@@ -234,7 +239,8 @@ impl Inner {
                 self.drains.due(now, at_once),
                 self.rollouts.due(now, at_once),
             );
-            if drains.is_empty() && rollouts.is_empty() {
+            let forgets = self.drains.forgets() || self.rollouts.forgets();
+            if drains.is_empty() && rollouts.is_empty() && !forgets {
                 return;
             }
             let written = disk.write(

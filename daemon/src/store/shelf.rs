@@ -2,7 +2,7 @@
 //! disk.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Shelf<T> {
     waiting: BTreeMap<Key, Arc<T>>,
     /// Those that are not over, by id.
     running: HashMap<String, Running<T>>,
+    /// Ids of what is to be removed from the disk.
+    forgotten: BTreeSet<String>,
     dropped: u64,
 }
 
@@ -42,6 +44,7 @@ impl<T: Kept> Shelf<T> {
         Self {
             waiting: BTreeMap::new(),
             running: HashMap::new(),
+            forgotten: BTreeSet::new(),
             dropped: 0,
         }
     }
@@ -69,6 +72,18 @@ impl<T: Kept> Shelf<T> {
         self.waiting.insert(key, Arc::new(value));
     }
 
+    /// Lets go of a value for good, wherever it is.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.waiting.retain(|key, _| key.1 != id);
+        self.running.remove(id);
+        self.forgotten.insert(id.to_owned());
+    }
+
+    /// Whether something is to be removed from the disk.
+    pub(super) fn forgets(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
+
     /// Whether it is one of ours.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.running.contains_key(id)
@@ -93,7 +108,7 @@ impl<T: Kept> Shelf<T> {
     }
 
     /// What one transaction takes of `due`.
-    pub(super) fn batch<'a>(&self, due: &'a [Arc<T>]) -> Batch<'a, T> {
+    pub(super) fn batch<'a>(&'a self, due: &'a [Arc<T>]) -> Batch<'a, T> {
         let moved = due.iter().filter_map(|value| {
             let running = self.running.get(value.id())?;
             let written = running.written.as_ref()?.0.key();
@@ -101,12 +116,14 @@ impl<T: Kept> Shelf<T> {
         });
         Batch {
             moved: moved.collect(),
+            forgotten: &self.forgotten,
             values: due.iter().map(|value| &**value).collect(),
         }
     }
 
     /// `due` was written.
     pub(super) fn wrote(&mut self, due: &[Arc<T>], now: Timestamp) {
+        self.forgotten.clear();
         for value in due {
             let key = value.key();
             self.waiting.remove(&key);
@@ -120,6 +137,10 @@ impl<T: Kept> Shelf<T> {
 
     /// Lets go of what is too old or too much. What is not over stays.
     pub(super) fn trim(&mut self, retention: Retention, counts: bool) {
+        if !counts {
+            // Nothing is ever written.
+            self.forgotten.clear();
+        }
         let Retention { limit, since } = retention;
         let oldest = self.waiting.keys().next();
         if self.waiting.len() <= limit && oldest.is_none_or(|(at, _)| *at >= since.as_microsecond())

@@ -91,6 +91,29 @@ pub(super) fn files(directory: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_replaced_rollout_is_gone_from_memory_and_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    {
+        let (history, _) = History::open(&options(directory.path()), at(0));
+        for id in ["web-1", "web-2", "web-3"] {
+            history.keep_rollout(rollout(id, 1, drain("d", 1)), at(2));
+        }
+        history.tick(at(2));
+        history.keep_rollout(rollout("web-4", 3, drain("d", 3)), at(4));
+        history.forget_rollout("web-2");
+        history.forget_rollout("web-4");
+        history.tick(at(5));
+    }
+    let (history, _) = History::open(&options(directory.path()), at(6));
+    let mut ids = Vec::new();
+    history.rollouts(&mut |rollout| {
+        ids.push(rollout.id);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(ids, ["web-3", "web-1"]);
+}
+
+#[test]
 fn what_was_kept_comes_back_as_it_was_newest_first() {
     let directory = tempfile::tempdir().expect("a directory");
     let state = directory.path().join("not/yet/there");
