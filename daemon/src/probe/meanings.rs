@@ -45,8 +45,10 @@ pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
     // Opens its log files anew; USR2 starts a second master beside it.
     ("nginx", USR1, Steady),
     ("nginx", USR2, Steady),
-    // Starts the debugger.
+    // Starts the debugger. Newer ones name their main thread, and so the process.
+    ("MainThread", USR1, Steady),
     ("node", USR1, Steady),
+    ("node-MainThread", USR1, Steady),
     ("php-fpm", USR1, Steady),
     ("php-fpm7.4", USR1, Steady),
     ("php-fpm8.1", USR1, Steady),
