@@ -285,7 +285,7 @@ fn looks_that_fail_end_nothing_too_late() {
          1010 exit 100 0
          9000 end",
         &[
-            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, local 20, fin 20, tw 20, closed",
+            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, local 20, fin 20, tw 20, owed unknown, closed",
         ],
     );
 }
