@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
+use finwatch::story::{Drain, Rollout, RolloutState, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
@@ -20,14 +20,9 @@ const LIMIT: &str = "30s";
 /// beside the rollout. The clients of a clean change learn of it in time; the others ask once more.
 fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
     Stage::set("nginx", &[], |stage| {
-        let workload = workload(&stage.daemon);
+        let workload = stage.workload();
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
-        let announce = |stage: &Stage, what: &str| {
-            let arguments = [what, "--workload", &workload, "--revision", "r2"];
-            let output = stage.daemon.announce(&arguments);
-            assert!(output.status.success(), "{output:?}");
-        };
-        announce(stage, "start");
+        stage.announce("start", &workload);
         stage.server.signal(libc::SIGHUP);
         if !clean {
             crowd.ask_again_after(Duration::from_secs(1));
@@ -37,7 +32,7 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         crowd.busy_are_answered();
         let tally = crowd.leave();
         assert_eq!(tally.lost(), if clean { 0 } else { IDLE as u64 });
-        announce(stage, "finish");
+        stage.announce("finish", &workload);
         let verdict = ["verdict", "--workload", &workload, "--wait", LIMIT];
         let output = stage.daemon.ask(&verdict);
         let rollout = stage
@@ -45,21 +40,6 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
             .rollout(|rollout| rollout.source == Source::Cli);
         (output.status.code(), rollout)
     })
-}
-
-/// What finwatch calls the server: its unit or container where the tests run in one, else its program.
-fn workload(daemon: &Daemon) -> String {
-    let mut name = None;
-    wait_until("the service is known", || {
-        let services: Vec<ServiceState> = daemon.list("services");
-        let ours = |state: &&ServiceState| state.service.port == PLAIN && state.listeners > 0;
-        name = services
-            .iter()
-            .find(ours)
-            .map(|state| state.service.workload.clone());
-        name.is_some()
-    });
-    name.unwrap()
 }
 
 #[test]

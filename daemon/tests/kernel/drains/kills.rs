@@ -22,17 +22,7 @@ fn killed_on(stage: &mut Stage, unread: usize) {
         "{tally:?}"
     );
     assert_eq!(tally.fins, (IDLE + BUSY - unread) as u64, "{tally:?}");
-    let status = stage.server.wait();
-    let what = What {
-        kind: DrainKind::Kill,
-        signal: libc::SIGKILL,
-        target: stage.server.pid(),
-        open: IDLE + BUSY,
-        awaiting: BUSY,
-        opened_after: 0,
-        exit: Some(ended(status)),
-    };
-    let told = stage.told(what, tally);
+    let told = stage.killed(IDLE + BUSY, BUSY, tally);
     told.assert_cut(BUSY - unread, unread, 0);
     assert_eq!(told.drain.counts.by_exit, (IDLE + BUSY) as u64, "{told:#?}");
     assert!(told.finds("killed-without-stop"), "{told:#?}");

@@ -10,6 +10,7 @@ mod idle;
 mod kills;
 mod late;
 mod load;
+mod restart;
 mod stage;
 mod told;
 

@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command},
 };
 
-use finwatch::story::{Drain, DrainKind};
+use finwatch::story::{Drain, DrainKind, ServiceState};
 
 use super::told::{Told, What};
 use crate::harness::{
@@ -14,6 +14,7 @@ use crate::harness::{
     daemon::{Daemon, netns_inode},
     gate::Gate,
     lab::{PLAIN, Server, TLS, ended},
+    wait_until,
 };
 
 /// See the module.
@@ -128,6 +129,48 @@ impl Stage {
             },
             tally,
         )
+    }
+
+    /// What is told when every process was killed.
+    #[track_caller]
+    pub(super) fn killed(&mut self, open: usize, awaiting: usize, tally: Tally) -> Told {
+        let status = self.server.wait();
+        self.told(
+            What {
+                kind: DrainKind::Kill,
+                signal: libc::SIGKILL,
+                target: self.server.pid(),
+                open,
+                awaiting,
+                opened_after: 0,
+                exit: Some(ended(status)),
+            },
+            tally,
+        )
+    }
+
+    /// What finwatch calls the server: its unit or container where the tests run in one, else its program.
+    pub(super) fn workload(&self) -> String {
+        let comm = std::fs::read_to_string(format!("/proc/{}/comm", self.server.pid())).unwrap();
+        let mut names = Vec::new();
+        wait_until("the service is known", || {
+            let services: Vec<ServiceState> = self.daemon.list("services");
+            let listens = |state: &ServiceState| state.service.port == PLAIN && state.listeners > 0;
+            let listening = services.into_iter().filter(listens);
+            names = listening.map(|state| state.service.workload).collect();
+            !names.is_empty()
+        });
+        // Others may test on this host too.
+        let program = names.iter().find(|name| *name == comm.trim_end());
+        program.unwrap_or(&names[0]).clone()
+    }
+
+    /// Says that a change of all of the workload's ports begins (`start`) or has ended (`finish`).
+    #[track_caller]
+    pub(super) fn announce(&self, what: &str, workload: &str) {
+        let arguments = [what, "--workload", workload, "--revision", "r2"];
+        let output = self.daemon.announce(&arguments);
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Waits for the drain of that, and holds all of it that follows from `what` and `tally`.

@@ -34,26 +34,17 @@ impl Server {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir()
             .unwrap();
-        let log = fs::File::create(folder.path().join("output")).unwrap();
-        let script = lab().join(name).join("start");
-        let main = Command::new(&script)
-            .args(arguments)
-            .env("FINWATCH_LAB_FOLDER", folder.path())
-            .env("FINWATCH_LAB_BUILD", build_folder())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|e| panic!("start {}: {e}", script.display()));
+        let main = spawn(name, arguments, folder.path());
         let mut server = Self { main, folder };
-        for &port in ports {
-            wait_until("the server listens", || {
-                let ended = server.main.try_wait().unwrap();
-                assert!(ended.is_none(), "{name}: {ended:?}: {}", server.log());
-                listens(port)
-            });
-        }
+        server.wait_for(ports);
         server
+    }
+
+    /// Starts it once more, after it has ended, where its files are.
+    pub(crate) fn start_again(&mut self, name: &str, arguments: &[&str], ports: &[u16]) {
+        assert!(self.main.try_wait().unwrap().is_some(), "{name} runs still");
+        self.main = spawn(name, arguments, self.folder());
+        self.wait_for(ports);
     }
 
     /// Where the server keeps its files.
@@ -106,6 +97,17 @@ impl Server {
         });
     }
 
+    #[track_caller]
+    fn wait_for(&mut self, ports: &[u16]) {
+        for &port in ports {
+            wait_until("the server listens", || {
+                let ended = self.main.try_wait().unwrap();
+                assert!(ended.is_none(), "{ended:?}: {}", self.log());
+                listens(port)
+            });
+        }
+    }
+
     /// What it said.
     pub(crate) fn log(&self) -> String {
         ["output", "log", "error.log"]
@@ -121,7 +123,7 @@ impl Drop for Server {
         while self.main.try_wait().is_ok_and(|ended| ended.is_none())
             || !processes_here().is_empty()
         {
-            let _already_gone = kill(self.pid_if_running(), libc::SIGKILL);
+            let _already_gone = kill(self.pid(), libc::SIGKILL);
             for pid in processes_here() {
                 let _already_gone = kill(pid, libc::SIGKILL);
             }
@@ -130,17 +132,24 @@ impl Drop for Server {
     }
 }
 
-impl Server {
-    /// Zero would mean the test's own process group: never send to that.
-    fn pid_if_running(&self) -> u32 {
-        self.main.id()
-    }
-}
-
 /// How a process ended, as finwatch tells it: the exit code, or the signal.
 pub(crate) fn ended(status: ExitStatus) -> (Option<u8>, Option<i32>) {
     let code = status.code().map(|code| u8::try_from(code).unwrap());
     (code, status.signal())
+}
+
+fn spawn(name: &str, arguments: &[&str], folder: &Path) -> Child {
+    let output = fs::File::create(folder.join("output")).unwrap();
+    let script = lab().join(name).join("start");
+    Command::new(&script)
+        .args(arguments)
+        .env("FINWATCH_LAB_FOLDER", folder)
+        .env("FINWATCH_LAB_BUILD", build_folder())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|e| panic!("start {}: {e}", script.display()))
 }
 
 fn lab() -> PathBuf {
