@@ -1,13 +1,26 @@
 //! Did a rate grow? Two counts over two stretches of time, compared exactly: under equal rates the later count is a
 //! binomial share of both (Przyborowski and Wilenski, 1940). It does not know what was counted.
 
-use crate::story::GrowthTest;
+use crate::story::{Baseline, GrowthTest};
 
 /// A baseline shorter than this tells nothing.
 pub const BASELINE_MIN_SECS: f64 = 30.0;
 
 /// Half the logarithm of two pi.
 const HALF_LN_2_PI: f64 = 0.918_938_533_204_672_8;
+
+/// How much ordinary time a baseline tells of, seconds. A time in which the service had no clients tells nothing: beside it any
+/// close would be growth.
+pub fn ordinary_secs(baseline: &Baseline) -> f64 {
+    let Baseline {
+        window_secs,
+        counts,
+    } = baseline;
+    if counts.opened == 0 && counts.closes() == 0 {
+        return 0.0;
+    }
+    *window_secs
+}
 
 /// Sets a count beside the baseline's. The p-value is the probability of such a count, or a greater one, had the rate
 /// not grown; it and the ratio are left out where the baseline cannot give them.

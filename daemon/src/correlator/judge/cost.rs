@@ -125,7 +125,7 @@ pub(super) fn time_wait_burst(facts: &Facts<'_>) -> Option<Finding> {
         counts.time_wait + counts.fin_wait2,
         facts.exposure_secs(),
         ordinary.counts.time_wait + ordinary.counts.fin_wait2,
-        ordinary.window_secs,
+        growth::ordinary_secs(ordinary),
     );
     let told = grown.count >= facts.options.burst_min && is_growth(&grown, facts);
     if !told || !(facts.is_stop() || facts.is_reload()) {
@@ -144,7 +144,7 @@ pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
         facts.drain.counts.abandoned,
         facts.exposure_secs(),
         ordinary.counts.abandoned,
-        ordinary.window_secs,
+        growth::ordinary_secs(ordinary),
     );
     let told = grown.count >= facts.options.gave_up_min && is_growth(&grown, facts);
     (told && facts.judges_turns()).then(|| {

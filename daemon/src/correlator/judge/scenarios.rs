@@ -157,11 +157,14 @@ pub(crate) fn killed(drain: &mut Drain, secs: f64, open: u64, cut: Cuts) {
     drain.counts.cut = cut;
 }
 
-/// An ordinary stretch of ten minutes.
+/// An ordinary stretch of ten minutes, in which there were clients.
 pub(crate) fn ordinary(drain: &mut Drain, counts: Counts) {
     drain.baseline = Baseline {
         window_secs: 600.0,
-        counts,
+        counts: Counts {
+            opened: counts.opened.max(1),
+            ..counts
+        },
     };
 }
 

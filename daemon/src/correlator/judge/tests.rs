@@ -210,6 +210,15 @@ fn server_hangs_up_first_is_set_beside_the_ordinary_share() {
 }
 
 #[test]
+fn an_ordinary_time_without_clients_makes_no_burst() {
+    let mut quiet = drain("nginx", "SIGQUIT");
+    idle_closed_by_server(&mut quiet, 20);
+    quiet.baseline.window_secs = 600.0;
+    assert_eq!(told(quiet.clone(), "time-wait-burst"), None);
+    assert_eq!(judged(quiet).verdict, Verdict::Pass);
+}
+
+#[test]
 fn time_wait_burst_needs_an_excess() {
     let name = "time-wait-burst";
     let busy = but(quiet("s", "SIGTERM"), |d| {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     correlator::{
-        growth::{self, BASELINE_MIN_SECS},
+        growth::{self, BASELINE_MIN_SECS, ordinary_secs},
         judge::seen_until,
         span::secs,
     },
@@ -53,12 +53,12 @@ fn test(drains: &[Drain], of: impl Fn(&Counts) -> u64) -> GrowthTest {
             .spans
             .push((drain.started_at, seen_until(drain, None)));
         // The longest ordinary time: that of the first drain, or of one that came with more known.
-        if drain.baseline.window_secs > share.ordinary.window_secs {
+        if ordinary_secs(&drain.baseline) > ordinary_secs(share.ordinary) {
             share.ordinary = &drain.baseline;
         }
     }
     // A service without ordinary time would make the others' look shorter.
-    let is_known = |share: &Share<'_>| share.ordinary.window_secs >= BASELINE_MIN_SECS;
+    let is_known = |share: &Share<'_>| ordinary_secs(share.ordinary) >= BASELINE_MIN_SECS;
     if shares.values().any(is_known) {
         shares.retain(|_, share| is_known(share));
     }
@@ -67,7 +67,7 @@ fn test(drains: &[Drain], of: impl Fn(&Counts) -> u64) -> GrowthTest {
         count += share.counted;
         count_secs += together(share.spans).max(1.0);
         before += of(&share.ordinary.counts);
-        before_secs += share.ordinary.window_secs;
+        before_secs += ordinary_secs(share.ordinary);
     }
     growth::test(count, count_secs, before, before_secs)
 }

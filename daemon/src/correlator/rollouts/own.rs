@@ -96,7 +96,7 @@ fn clients_gave_up(looks: &Looks, options: &JudgeOptions) -> Option<Finding> {
             watched.abandoned,
             watched.secs,
             watched.ordinary.counts.abandoned,
-            watched.ordinary.window_secs,
+            growth::ordinary_secs(&watched.ordinary),
         )
     };
     let evidence = watched(looks, Role::Server, grown, options, |service, grown| {
@@ -119,7 +119,7 @@ fn upstream_closed_early(looks: &Looks, options: &JudgeOptions) -> Option<Findin
             watched.unanswered,
             watched.secs,
             before.silent + before.alert,
-            watched.ordinary.window_secs,
+            growth::ordinary_secs(&watched.ordinary),
         )
     };
     let evidence = watched(looks, Role::Client, grown, options, |service, grown| {

@@ -224,6 +224,7 @@ fn looks(correlator: &mut Correlator, role: Role, at_each: impl Fn(u32, &mut Loo
             ordinary: Baseline {
                 window_secs: 600.0,
                 counts: Counts {
+                    opened: 100,
                     abandoned: 5,
                     unanswered: Unanswered {
                         silent: 1,
