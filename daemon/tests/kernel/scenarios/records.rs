@@ -90,7 +90,8 @@ fn a_clean_close_tells_both_ends() {
             );
             assert_eq!(close.outcome, Outcome::Fin as u8);
             assert_eq!((close.cut(), close.evidence()), (None, None));
-            assert_eq!((close.unread, close.unacked, close.flags), (0, 0, 0));
+            assert_eq!((close.unread, close.unacked), (0, 0));
+            assert_eq!(close.flags, close_flags::LEFT_STEADY);
             assert_eq!(close.owner_tgid, std::process::id());
             assert!(close.opened_at_ns > 0 && close.opened_at_ns < close.header.at_ns);
         }
