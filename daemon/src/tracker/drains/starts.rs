@@ -6,7 +6,7 @@ use finwatch_common::{Process, ServiceKey};
 
 use super::{
     World,
-    instances::{Came, Went},
+    instances::{Came, TOLD_NS, Went},
 };
 use crate::story::{Gap, Start};
 
@@ -23,6 +23,8 @@ pub(super) struct Starts {
     started: Vec<Start>,
     gaps: Vec<Gap>,
     down: BTreeMap<(u64, u16), Down>,
+    /// When a look first found a socket that listens on such a port, by cookie.
+    found: BTreeMap<u64, u64>,
     /// SYNs refused on a port by the time somebody listened on it. While somebody does none is refused, so it does not matter how late
     /// that is read; when the listener's end is told, those of the gap may be among them already.
     refused: BTreeMap<(u64, u16), u64>,
@@ -64,6 +66,18 @@ impl Starts {
         if self.refused.len() < DOWN_MAX || self.refused.contains_key(&port) {
             self.refused.insert(port, refused);
         }
+    }
+
+    /// Whether a socket that a look found ends a time in which nobody listened, and its own record may yet tell when.
+    pub(super) fn waits_for(&mut self, cookie: u64, key: &ServiceKey, began_ns: u64) -> bool {
+        if !self.down.contains_key(&(key.netns, key.port)) {
+            return false;
+        }
+        if self.found.len() >= DOWN_MAX {
+            self.found.clear();
+        }
+        let first_ns = *self.found.entry(cookie).or_insert(began_ns);
+        began_ns < first_ns.saturating_add(TOLD_NS)
     }
 
     /// A socket was found to listen: nobody knows since when.
@@ -114,6 +128,8 @@ impl Starts {
         let Some(down) = self.down.remove(&(key.netns, key.port)) else {
             return;
         };
+        // Sockets found on other ports wait anew: that costs a second and no truth.
+        self.found.clear();
         // Two processors may tell of a handover in the other order.
         if at_ns <= down.since_ns {
             return;
