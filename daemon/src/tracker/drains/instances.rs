@@ -31,6 +31,9 @@ pub(super) struct Instances {
     bitten: u64,
 }
 
+/// The record of what a look shows comes within this time, or never.
+pub(super) const TOLD_NS: u64 = 1_000_000_000;
+
 /// A running program that listens, or did.
 #[derive(Debug, Default)]
 struct Instance {
@@ -285,8 +288,8 @@ impl Instances {
         }
     }
 
-    /// Forgets listeners of a namespace that a look began later than they were heard of did not find: the record
-    /// of their end was lost.
+    /// Forgets listeners of a namespace that a look did not find, long after they were heard of last: the record of their end was
+    /// lost.
     pub(super) fn looked(
         &mut self,
         netns: u64,
@@ -296,7 +299,10 @@ impl Instances {
         let mut missing: Vec<u64> = self
             .listeners
             .iter()
-            .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
+            .filter(|(cookie, l)| {
+                let silent = l.seen_ns.saturating_add(TOLD_NS) < began_ns;
+                l.key.netns == netns && silent && !found(**cookie)
+            })
             .map(|(cookie, _)| *cookie)
             .collect();
         missing.sort_unstable();

@@ -88,6 +88,9 @@ impl Drains {
         let listeners = || look.rows.iter().filter(|r| is_listener(r));
         for row in listeners() {
             let key = row.service.in_phase(Phase::Steady);
+            if self.starts.waits_for(row.cookie, &key, look.began_ns) {
+                continue;
+            }
             let came = self
                 .instances
                 .listen(row.cookie, row.owner, key, 0, look.began_ns);

@@ -6,7 +6,7 @@ use finwatch_common::{Process, ServiceKey};
 
 use super::{
     World,
-    instances::{Came, Went},
+    instances::{Came, TOLD_NS, Went},
 };
 use crate::story::{Gap, Start};
 
@@ -23,6 +23,11 @@ pub(super) struct Starts {
     started: Vec<Start>,
     gaps: Vec<Gap>,
     down: BTreeMap<(u64, u16), Down>,
+    /// When a look first found a socket that listens on such a port, by cookie.
+    found: BTreeMap<u64, u64>,
+    /// SYNs refused on a port by the time somebody listened on it. While somebody does none is refused, so it does not matter how late
+    /// that is read; when the listener's end is told, those of the gap may be among them already.
+    refused: BTreeMap<(u64, u16), u64>,
     bitten: u64,
 }
 
@@ -55,7 +60,24 @@ impl Starts {
                 pid: owner.tgid,
             });
         }
-        self.fill(key, at_ns, world);
+        let refused = world.refused(key);
+        self.fill(key, at_ns, refused, world);
+        let port = (key.netns, key.port);
+        if self.refused.len() < DOWN_MAX || self.refused.contains_key(&port) {
+            self.refused.insert(port, refused);
+        }
+    }
+
+    /// Whether a socket that a look found ends a time in which nobody listened, and its own record may yet tell when.
+    pub(super) fn waits_for(&mut self, cookie: u64, key: &ServiceKey, began_ns: u64) -> bool {
+        if !self.down.contains_key(&(key.netns, key.port)) {
+            return false;
+        }
+        if self.found.len() >= DOWN_MAX {
+            self.found.clear();
+        }
+        let first_ns = *self.found.entry(cookie).or_insert(began_ns);
+        began_ns < first_ns.saturating_add(TOLD_NS)
     }
 
     /// A socket was found to listen: nobody knows since when.
@@ -79,7 +101,10 @@ impl Starts {
             since_ns: at_ns,
             key: went.key,
             service: world.service(&went.key),
-            refused: world.refused(&went.key),
+            refused: match self.refused.remove(&(went.key.netns, went.key.port)) {
+                Some(before) => before,
+                None => world.refused(&went.key),
+            },
         };
         self.down.insert((went.key.netns, went.key.port), down);
     }
@@ -99,17 +124,25 @@ impl Starts {
         self.bitten
     }
 
-    fn fill(&mut self, key: &ServiceKey, at_ns: u64, world: &mut dyn World) {
+    fn fill(&mut self, key: &ServiceKey, at_ns: u64, refused: u64, world: &mut dyn World) {
         let Some(down) = self.down.remove(&(key.netns, key.port)) else {
             return;
         };
+        // Sockets found on other ports wait anew: that costs a second and no truth.
+        self.found.clear();
         // Two processors may tell of a handover in the other order.
         if at_ns <= down.since_ns {
             return;
         }
         self.bitten += make_room(&mut self.gaps, GAPS_MAX);
+        // Those of the gap count as its last owner's.
+        let now = if down.key == *key {
+            refused
+        } else {
+            world.refused(&down.key)
+        };
         self.gaps.push(Gap {
-            refused: world.refused(&down.key).saturating_sub(down.refused),
+            refused: now.saturating_sub(down.refused),
             service: down.service,
             from: world.wall(down.since_ns),
             until: Some(world.wall(at_ns)),
