@@ -1,5 +1,6 @@
 //! Who belongs to a service beside the process that listens, as `/proc` shows it: forked children that are older
-//! than the kernel programs, and the processes whose stop is the service's stop. It does not know why it is asked.
+//! than the kernel programs, heirs that a listening socket was handed to, and the processes whose stop is the service's
+//! stop. It does not know why it is asked.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,11 +14,21 @@ use crate::netns::owners::{self, ProcessStat};
 /// Most generations that are walked up or down.
 const GENERATIONS: usize = 32;
 
+/// Most instances whose sockets are remembered.
+const INSTANCES_MAX: usize = 4_096;
+
+/// The listening sockets of each instance, by inode: when its first process has gone, they tell who serves in its
+/// stead.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    listening: HashMap<Process, HashSet<u64>>,
+}
+
 /// Looks at the processes around each instance. Blocking: some microseconds a process on the host.
 ///
 /// # Errors
 /// When `/proc` cannot be read at all.
-pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
+pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32, ProcessEntry)>> {
     let stats: HashMap<u32, ProcessStat> = owners::processes()?
         .into_iter()
         .map(|stat| (stat.pid, stat))
@@ -28,10 +39,6 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
     }
     let mut found = Vec::new();
     for instance in instances {
-        if !stats.contains_key(&instance.tgid) {
-            continue;
-        }
-        let listening = listening_inodes(instance.tgid);
         let mut entry = |stat: &ProcessStat, kinship: Kinship| {
             found.push((
                 stat.pid,
@@ -44,9 +51,15 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
                 },
             ));
         };
-        if let Some(owner) = stats.get(&instance.tgid) {
-            entry(owner, Kinship::Owner);
-        }
+        let Some(owner) = stats.get(&instance.tgid) else {
+            for heir in sockets.heirs(instance, &stats) {
+                entry(heir, Kinship::Member);
+            }
+            continue;
+        };
+        entry(owner, Kinship::Owner);
+        let listening = listening_inodes(instance.tgid);
+        sockets.remember(*instance, &listening);
         let mut holders: HashSet<u32> = descendants(instance.tgid, &children).into_iter().collect();
         let ancestors = ancestors(instance.tgid, &stats);
         for stat in &ancestors {
@@ -55,7 +68,10 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
                 // Its other children have it as well, though another one called `listen()`.
                 holders.extend(descendants(stat.pid, &children));
             }
-            if made_it || leads_cgroup_of(stat, instance.tgid) {
+            if made_it
+                || leads_cgroup_of(stat, instance.tgid)
+                || leads_namespace_of(stat.pid, instance.tgid)
+            {
                 entry(stat, Kinship::Controller);
             }
         }
@@ -72,6 +88,42 @@ pub fn scan(instances: &[Process]) -> io::Result<Vec<(u32, ProcessEntry)>> {
         }
     }
     Ok(found)
+}
+
+// === impl Sockets ===
+
+impl Sockets {
+    fn remember(&mut self, instance: Process, listening: &HashSet<u64>) {
+        if self.listening.len() >= INSTANCES_MAX && !self.listening.contains_key(&instance) {
+            return;
+        }
+        // A socket that the first process closes may live on with whom it was handed to.
+        self.listening
+            .entry(instance)
+            .or_default()
+            .extend(listening);
+    }
+
+    /// Who still listens on a socket of an instance whose first process has gone: a program that hands its socket to a
+    /// new one of itself runs `execve()` there, which the kernel programs take for leaving the family.
+    fn heirs<'a>(
+        &mut self,
+        instance: &Process,
+        stats: &'a HashMap<u32, ProcessStat>,
+    ) -> Vec<&'a ProcessStat> {
+        let Some(sockets) = self.listening.get(instance) else {
+            return Vec::new();
+        };
+        let heirs: Vec<&ProcessStat> = stats
+            .values()
+            .filter(|stat| stat.pid > 1 && holds(stat.pid, sockets))
+            .filter(|stat| !listening_inodes(stat.pid).is_disjoint(sockets))
+            .collect();
+        if heirs.is_empty() {
+            self.listening.remove(instance);
+        }
+        heirs
+    }
 }
 
 fn descendants(of: u32, children: &HashMap<u32, Vec<u32>>) -> Vec<u32> {
@@ -125,6 +177,16 @@ fn leads_cgroup_of(stat: &ProcessStat, owner: u32) -> bool {
         && (is_first_of_namespace(stat.pid) || cgroup(stat.parent).is_none_or(|its| its != home))
 }
 
+/// It is process 1 of a pid namespace that the owner is in: when it goes, the kernel kills all that are in there.
+fn leads_namespace_of(pid: u32, owner: u32) -> bool {
+    let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let depth = |pid: u32| ids(pid).map(|ids| ids.len());
+    is_first_of_namespace(pid)
+        // The host's own process 1, as a finwatch sees it that runs in a container itself, is left out.
+        && depth(pid).is_some_and(|depth| depth > 1)
+        && namespace(pid).is_some_and(|its| namespace(owner) == Some(its))
+}
+
 /// Path in the cgroup v2 hierarchy (cgroups(7)).
 fn cgroup(pid: u32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
@@ -132,14 +194,15 @@ fn cgroup(pid: u32) -> Option<String> {
     Some(path.to_owned())
 }
 
-/// `NSpid:  4711  1` (proc(5)).
 fn is_first_of_namespace(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| {
-        text.lines()
-            .find_map(|line| line.strip_prefix("NSpid:"))
-            .and_then(|ids| ids.split_ascii_whitespace().next_back())
-            == Some("1")
-    })
+    ids(pid).is_some_and(|ids| ids.last().is_some_and(|id| id == "1"))
+}
+
+/// Its numbers, from ours to that of its own pid namespace: `NSpid:  4711  1` (proc(5)).
+fn ids(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let ids = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    Some(ids.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// Inodes of the listening TCP sockets that a process holds.
@@ -190,11 +253,46 @@ mod tests {
             tgid: process::id(),
             pad: 0,
         };
-        let found = scan(&[instance]).unwrap();
+        let found = scan(&[instance], &mut Sockets::default()).unwrap();
         assert!(
             found
                 .iter()
                 .any(|(pid, entry)| *pid == process::id() && entry.kinship == Kinship::Owner as u8)
         );
+    }
+    #[test]
+    fn who_was_handed_a_socket_is_found_when_its_first_process_has_gone() {
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ended = process::Command::new("true").spawn().unwrap();
+        let gone = Process {
+            start_ns: 1,
+            tgid: ended.id(),
+            pad: 0,
+        };
+        ended.wait().unwrap();
+        let mut sockets = Sockets::default();
+        assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
+        sockets.remember(gone, &listening_inodes(process::id()));
+        let found = scan(&[gone], &mut sockets).unwrap();
+        let (_, heir) = found.iter().find(|(pid, _)| *pid == process::id()).unwrap();
+        assert_eq!((heir.instance, heir.kinship), (gone, Kinship::Member as u8));
+    }
+
+    #[test]
+    fn sockets_that_nobody_holds_are_forgotten() {
+        let gone = Process {
+            start_ns: 1,
+            tgid: u32::MAX,
+            pad: 0,
+        };
+        let mut sockets = Sockets::default();
+        sockets.remember(gone, &HashSet::from([u64::MAX]));
+        assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
+        assert!(sockets.listening.is_empty());
+    }
+    #[test]
+    fn a_process_outside_of_any_pid_namespace_leads_none() {
+        assert!(ids(process::id()).is_some());
+        assert!(!leads_namespace_of(process::id(), process::id()));
     }
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use finwatch_common::{
-    Phase, Process, ProcessEntry, ResetRecord, Role, SurveyRow, reset_flags, survey_kind,
+    Kinship, Phase, Process, ProcessEntry, ResetRecord, Role, SurveyRow, reset_flags, survey_kind,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -192,7 +192,15 @@ impl<K: Kernel> Chronicle<K> {
                         now_ns,
                     );
                 }
-                Record::Signal(_) | Record::Exit(_) => urgent = true,
+                Record::Exit(exit) => {
+                    urgent = true;
+                    // What it listened on may have been handed to others, who are known by nothing else.
+                    let owner = exit.kinship == Kinship::Owner as u8;
+                    if owner || drains.owner_gone(exit.instance) {
+                        due(families, exit.instance, now_ns);
+                    }
+                }
+                Record::Signal(_) => urgent = true,
                 Record::Close(close) => recent.push(ClosedConnection::from(*close)),
                 Record::Reset(reset) => {
                     recent.reset(reset);

@@ -1,6 +1,10 @@
 //! Keeps the chronicle going: hands it deploy events, and lets it look while something drains.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
@@ -29,6 +33,7 @@ pub(crate) async fn tell_stories<K: Kernel>(
 ) -> anyhow::Result<()> {
     let mut pause = IDLE;
     let mut announced = true;
+    let sockets = Arc::default();
     loop {
         tokio::select! {
             () = chronicle.attention() => {}
@@ -48,9 +53,12 @@ pub(crate) async fn tell_stories<K: Kernel>(
             },
             () = stop.said() => break,
         }
-        let (chronicle, probe) = (Arc::clone(&chronicle), Arc::clone(&probe));
-        let busy =
-            tokio::task::spawn_blocking(move || chronicle.work(&LiveScene { probe })).await?;
+        let working = Arc::clone(&chronicle);
+        let scene = LiveScene {
+            probe: Arc::clone(&probe),
+            sockets: Arc::clone(&sockets),
+        };
+        let busy = tokio::task::spawn_blocking(move || working.work(&scene)).await?;
         pause = if busy { BUSY } else { IDLE };
     }
     tokio::task::spawn_blocking(move || chronicle.close()).await?;
@@ -60,6 +68,7 @@ pub(crate) async fn tell_stories<K: Kernel>(
 /// The probe, as the chronicle sees it.
 struct LiveScene {
     probe: SharedProbe,
+    sockets: Arc<Mutex<families::Sockets>>,
 }
 
 impl Scene for LiveScene {
@@ -84,7 +93,12 @@ impl Scene for LiveScene {
     }
 
     fn find_families(&self, instances: &[Process]) {
-        match families::scan(instances) {
+        let scanned = {
+            // A panic under the lock leaves at worst a socket that is not remembered.
+            let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            families::scan(instances, &mut sockets)
+        };
+        match scanned {
             Ok(found) => {
                 let probe = self.probe.blocking_read();
                 // An owner that the programs know by its exact start time is not overwritten.

@@ -152,7 +152,9 @@ impl Session {
         }
         instances.remove(&Process::default());
         let instances: Vec<Process> = instances.into_iter().collect();
-        for (tgid, entry) in families::scan(&instances).unwrap_or_default() {
+        for (tgid, entry) in
+            families::scan(&instances, &mut families::Sockets::default()).unwrap_or_default()
+        {
             self.probe.adopt_process(tgid, entry);
         }
     }

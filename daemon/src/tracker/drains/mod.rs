@@ -249,6 +249,11 @@ impl Drains {
         !self.instances.ports(&instance).is_empty()
     }
 
+    /// Whether the process that an instance is named by has ended, and others may serve in its stead.
+    pub fn owner_gone(&self, instance: Process) -> bool {
+        self.instances.owner_gone(&self.instances.resolve(instance))
+    }
+
     /// Whether anything lasts, told or not yet told.
     pub fn is_busy(&self) -> bool {
         !self.episodes.is_empty()
