@@ -11,7 +11,7 @@ const HALF_LN_2_PI: f64 = 0.918_938_533_204_672_8;
 
 /// How much ordinary time a baseline tells of, seconds. A time in which the service had no clients tells nothing: beside it any
 /// close would be growth.
-pub fn ordinary_secs(baseline: &Baseline) -> f64 {
+pub(super) fn ordinary_secs(baseline: &Baseline) -> f64 {
     let Baseline {
         window_secs,
         counts,
