@@ -151,7 +151,7 @@ pub const DIED_SERVING: Diagnosis = Diagnosis {
     severity: Severity::Fail,
     summary: "The process ended with requests in its hands: the kernel closed their connections, not the program.",
     signature: "After T0, or with none, connections ended as the process died, with a request unanswered or unread, or with data sent to the peer within the last second: then a response may be cut in the middle, which no other fact of TCP shows.",
-    evidence: "Tells how many connections ended by death, on how many of them a request was lost, and on how many data was still being sent. The last may include responses that were just complete.",
+    evidence: "Tells how many connections ended by death, on how many of them a request was lost, and on how many data was still being sent. The last may include responses that were just complete: alone they make it a warning.",
     remedy: "Finish or close every connection before the process exits, and give it the time for that.",
     advice: FINISH_REQUESTS,
     limits: "A complete response that was sent within the second before the exit looks like one that was cut, if the program left the connection to the kernel. Not judged on ports marked as streams.",

@@ -163,9 +163,18 @@ pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
     let mut evidence = vec![
         facts.began(),
         format!(
-            "{} ended as the process died, not by close(): on {cut} of them a request was lost, and on {sending} data \
-             had been sent within the second before.",
-            count(by_exit.max(cut + sending), "connection")
+            "{} ended as the process died, not by close(): {}.",
+            count(by_exit.max(cut + sending), "connection"),
+            match (cut, sending) {
+                (_, 0) => format!("on {cut} of them a request was lost"),
+                (0, _) => format!(
+                    "on {sending} of them data had been sent within the second before, so that an answer may have been \
+                     cut in its middle"
+                ),
+                _ => format!(
+                    "on {cut} of them a request was lost, and on {sending} data had been sent within the second before"
+                ),
+            }
         ),
     ];
     if let Some(exit) = &facts.drain.exit {
@@ -179,7 +188,12 @@ pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
             facts.told(exit.at)
         ));
     }
-    Some(facts.found_with_stop(&diagnoses::DIED_SERVING, evidence))
+    let mut finding = facts.found_with_stop(&diagnoses::DIED_SERVING, evidence);
+    if cut == 0 {
+        // A complete answer of the last second looks the same: nothing is certainly lost.
+        finding.severity = Severity::Warn;
+    }
+    Some(finding)
 }
 
 pub(super) fn listener_closed_early(facts: &Facts<'_>) -> Option<Finding> {

@@ -192,7 +192,9 @@ impl Recorder {
         let due: VecDeque<(Instant, Process)> = due;
         let instances: Vec<Process> = due.into_iter().map(|(_, instance)| instance).collect();
         if !instances.is_empty() {
-            for (tgid, entry) in families::scan(&instances).unwrap() {
+            for (tgid, entry) in
+                families::scan(&instances, &mut families::Sockets::default()).unwrap()
+            {
                 self.probe.adopt_process(tgid, entry);
             }
         }

@@ -163,7 +163,9 @@ fn what_an_older_instance_opens_later_is_its_own() {
         let stat = stat.iter().find(|stat| stat.pid == servant.pid()).unwrap();
         assert_eq!(servant.instance.start_ns, stat.start_ns);
 
-        for (pid, entry) in families::scan(&[servant.instance]).unwrap() {
+        for (pid, entry) in
+            families::scan(&[servant.instance], &mut families::Sockets::default()).unwrap()
+        {
             probe.adopt_process(pid, entry);
         }
         servant.signal(libc::SIGTERM);
@@ -190,7 +192,7 @@ fn who_holds_a_socket_belongs_to_its_instance() {
             tgid: first,
             ..Process::default()
         };
-        let found = families::scan(&[named]).unwrap();
+        let found = families::scan(&[named], &mut families::Sockets::default()).unwrap();
         let kinship = |pid: u32| {
             let mut of = found.iter().filter(|(found, _)| *found == pid);
             let kinship = of.next().map(|(_, entry)| entry.kinship);
