@@ -163,9 +163,17 @@ pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
     let mut evidence = vec![
         facts.began(),
         format!(
-            "{} ended as the process died, not by close(): on {cut} of them a request was lost, and on {sending} data \
-             had been sent within the second before.",
-            count(by_exit.max(cut + sending), "connection")
+            "{} ended as the process died, not by close(): {}.",
+            count(by_exit.max(cut + sending), "connection"),
+            [
+                (cut, "a request was lost"),
+                (sending, "data had been sent within the second before"),
+            ]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("on {number} of them {what}"))
+            .collect::<Vec<_>>()
+            .join(", and ")
         ),
     ];
     if let Some(exit) = &facts.drain.exit {
