@@ -10,6 +10,7 @@ pub(super) fn secs(from: Timestamp, to: Timestamp) -> f64 {
 /// A length of time with as many digits as it deserves: `0.004 s`, `1.2 s`, `75 s`, `10 min`.
 pub(super) fn length(secs: f64) -> String {
     match secs {
+        s if s > 0.0 && s < 0.000_5 => "less than 0.001 s".to_owned(),
         s if s < 0.1 => format!("{s:.3} s"),
         s if s < 1.0 => format!("{s:.2} s"),
         s if s < 20.0 => format!("{s:.1} s"),
@@ -53,13 +54,23 @@ mod tests {
 
     #[test]
     fn lengths_have_as_many_digits_as_they_deserve() {
-        let told: Vec<_> = [0.0, 0.0042, 0.25, 1.24, 19.96, 75.4, 600.0, 36_000.0]
-            .map(length)
-            .into();
+        let told: Vec<_> = [
+            0.0, 0.000_2, 0.0042, 0.25, 1.24, 19.96, 75.4, 600.0, 36_000.0,
+        ]
+        .map(length)
+        .into();
         assert_eq!(
             told,
             [
-                "0.000 s", "0.004 s", "0.25 s", "1.2 s", "20.0 s", "75 s", "10 min", "10 h"
+                "0.000 s",
+                "less than 0.001 s",
+                "0.004 s",
+                "0.25 s",
+                "1.2 s",
+                "20.0 s",
+                "75 s",
+                "10 min",
+                "10 h"
             ]
         );
     }

@@ -37,8 +37,12 @@ pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
     ("java", QUIT, Steady),
     ("java", USR1, Steady),
     ("java", USR2, Steady),
+    // Opens its log files anew.
+    ("lighttpd", HUP, Steady),
     ("mariadbd", HUP, Steady),
     ("mariadbd", USR1, Steady),
+    // HUP reads the passwords and certificates anew in place.
+    ("memcached", HUP, Steady),
     ("memcached", USR1, Draining),
     ("mysqld", HUP, Steady),
     ("mysqld", USR1, Steady),

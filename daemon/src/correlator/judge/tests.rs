@@ -155,7 +155,9 @@ fn died_serving() {
         d.counts.by_exit = 10;
         d.counts.by_exit_while_sending = 2;
     });
-    assert!(told(sending, name).is_some_and(|t| t.contains("on 2 data had been sent")));
+    assert!(told(sending, name).is_some_and(|t| {
+        t.contains("not by close(): on 2 of them data had been sent within the second before.")
+    }));
     let elsewhere = but(quiet("s", "SIGTERM"), |d| {
         in_flight_cut(d, 5);
         d.counts.by_exit = 5;

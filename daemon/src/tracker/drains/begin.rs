@@ -38,6 +38,10 @@ impl Drains {
             ..*record
         };
         let instance = signal.instance;
+        // The kernel kills who dies already once more, and keeps a kill from a process 1: nobody is ended by either.
+        if signal.signal == SIGKILL && signal.disposition == Disposition::Ignored as u8 {
+            return;
+        }
         match meaning(&signal) {
             Meaning::Nothing => self.deaths.signal(signal),
             Meaning::Further => {

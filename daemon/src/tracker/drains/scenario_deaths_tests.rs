@@ -195,6 +195,20 @@ fn an_ignored_signal_and_the_kill_behind_it() {
 }
 
 #[test]
+fn a_kill_that_the_kernel_ignores_is_nobodys_end() {
+    ends(
+        "0 listen 100 app :8080
+         10 open c1..c3 :8080 by 100",
+        "1000 signal TERM 100 from 7
+         2000 signal KILL 100 from 7 ignored
+         3000 close c1..c3
+         3001 exit 100 0
+         9000 end",
+        &["stop SIGTERM app:8080 at 1000, gone 1/1 code 0, open 3, local 3, fin 3, tw 3, closed"],
+    );
+}
+
+#[test]
 fn late_requests_are_waited_for() {
     ends(
         NODE,
