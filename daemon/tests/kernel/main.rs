@@ -15,4 +15,8 @@ mod host;
 #[path = "../manifest/mod.rs"]
 mod manifest;
 mod raw;
+#[path = "../replay/recording.rs"]
+mod recording;
 mod scenarios;
+#[path = "../replay/teller.rs"]
+mod teller;

@@ -10,6 +10,8 @@ mod idle;
 mod kills;
 mod late;
 mod load;
+mod recorded;
+mod recorder;
 mod restart;
 mod stage;
 mod told;

@@ -1,0 +1,182 @@
+//! Runs that are recorded, input by input: what was told while they lasted is told again from the written recording, and
+//! is what the clients saw. `FINWATCH_WRITE_RECORDINGS=1` keeps the recordings for the replay tier.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use super::recorder::Recorder;
+use crate::{
+    harness::{
+        Netns,
+        crowd::{Crowd, Tally, Transport},
+        gate::Gate,
+        http::Plain,
+        lab::{PLAIN, Server},
+        wait_until,
+    },
+    recording::Recording,
+    teller::retell,
+};
+
+/// Few: each is in the recording at every look.
+const IDLE: usize = 6;
+const BUSY: usize = 4;
+/// A recording that is longer is no text that anybody would keep.
+const BYTES_MAX: usize = 100_000;
+
+/// Runs the lab's server, lets `act` stop or reload it, and holds the recording against what `act` says was asked and
+/// answered.
+fn recorded(
+    name: &str,
+    (server, arguments): (&str, &[&str]),
+    act: impl FnOnce(&mut Server, &mut Gate) -> (u64, u64) + Send,
+) {
+    Netns::run(|netns| {
+        let recorder = Recorder::new(netns.cookie(), server);
+        let finish = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let finish = FinishAtEnd(&finish);
+            let recorder = scope.spawn(|| recorder.run(finish.0));
+            let mut started = Server::start(server, arguments, &[PLAIN]);
+            let mut gate = Gate::open(started.folder());
+            let (asked, answered) = act(&mut started, &mut gate);
+            finish.0.store(true, Relaxed);
+            let (mut recording, story) = recorder.join().unwrap();
+            recording.head.asked = asked;
+            recording.head.answered = answered;
+            recording.head.lost = asked - answered;
+            assert_eq!(story.cut(), asked - answered, "{}", story.json());
+            assert!(!story.drains.is_empty() && !story.rollouts.is_empty());
+            check(name, &recording, &story.json());
+        });
+    });
+}
+
+/// It can be written, read and told again.
+fn check(name: &str, recording: &Recording, told: &str) {
+    let text = recording.to_string();
+    let read = Recording::read(&text).unwrap();
+    assert_eq!(&read, recording, "what was written is what is read");
+    assert_eq!(retell(&read).json(), told, "the recording tells the same");
+    assert!(text.len() < BYTES_MAX, "{name}: {} bytes", text.len());
+    if env::var_os("FINWATCH_WRITE_RECORDINGS").is_some() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/recordings");
+        fs::write(folder.join(format!("{name}.txt")), text).unwrap();
+    }
+}
+
+#[test]
+fn nginx_reload_under_load() {
+    recorded("nginx-reload", ("nginx", &[]), |server, gate| {
+        let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        let old = server.processes();
+        let load = Load::default();
+        let tally = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| load.ask_until_stopped());
+            }
+            wait_until("the load has begun", || load.answered.load(Relaxed) > 50);
+            server.signal(libc::SIGHUP);
+            crowd.ask_again_after(Duration::from_millis(500));
+            gate.release();
+            crowd.busy_are_answered();
+            let tally = crowd.leave();
+            load.stop.store(true, Relaxed);
+            tally
+        });
+        assert!(tally.lost() > 0, "who asks late loses: {tally:?}");
+        let master = BTreeSet::from([server.pid()]);
+        server.wait_gone(&(&old - &master));
+        let asked = tally.asked + load.asked.load(Relaxed);
+        (asked, tally.answered + load.answered.load(Relaxed))
+    });
+}
+
+#[test]
+fn nginx_quit_when_idle() {
+    recorded("nginx-quit-idle", ("nginx", &[]), |server, gate| {
+        let crowd = Crowd::gather(Transport::Plain, IDLE, 0, gate);
+        // An answer that is younger than a second may be cut in its middle by a process that dies.
+        thread::sleep(Duration::from_millis(1100));
+        server.signal(libc::SIGQUIT);
+        counted(crowd, server, 0)
+    });
+}
+
+#[test]
+fn nginx_term_with_requests_in_flight() {
+    recorded("nginx-term", ("nginx", &[]), |server, gate| {
+        let crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        server.signal(libc::SIGTERM);
+        counted(crowd, server, BUSY)
+    });
+}
+
+#[test]
+fn gunicorn_term_with_requests_in_flight() {
+    recorded("gunicorn-term", ("gunicorn", &[]), |server, gate| {
+        let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        server.signal(libc::SIGTERM);
+        thread::sleep(Duration::from_millis(700));
+        gate.release();
+        crowd.busy_are_answered();
+        counted(crowd, server, 0)
+    });
+}
+
+#[test]
+fn node_killed_with_requests_in_flight() {
+    recorded("node-kill", ("node", &["graceful"]), |server, gate| {
+        let crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        server.kill_all();
+        counted(crowd, server, BUSY)
+    });
+}
+
+/// Everybody leaves, having lost so many requests, and the server ends.
+#[track_caller]
+fn counted(crowd: Crowd, server: &mut Server, lost: usize) -> (u64, u64) {
+    let tally: Tally = crowd.leave();
+    assert_eq!(tally.lost(), lost as u64, "{tally:?}");
+    server.wait();
+    (tally.asked, tally.answered)
+}
+
+/// Clients that ask again and again on one connection, and connect anew when it has ended.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    asked: AtomicU64,
+    answered: AtomicU64,
+}
+
+impl Load {
+    fn ask_until_stopped(&self) {
+        while !self.stop.load(Relaxed) {
+            let mut client = Plain::connect().unwrap();
+            while !self.stop.load(Relaxed) && client.ask("/").is_ok() {
+                self.asked.fetch_add(1, Relaxed);
+                if !client.answered() {
+                    break;
+                }
+                self.answered.fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// The recorder's thread ends also when the run panics.
+struct FinishAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for FinishAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
