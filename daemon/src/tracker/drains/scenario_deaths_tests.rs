@@ -329,7 +329,9 @@ fn a_kill_ends_without_its_exit_record() {
          1000 lose 1
          1000 exit 100 KILL
          20000 end",
-        &["kill SIGKILL node:3000 at 1000, gone 0/0, open 3"],
+        &[
+            "kill SIGKILL node:3000 at 1000, gone 0/0, open 3, local 3, fin 3, tw 3, by exit 3, idle at exit 3, open at kill 3, lost 1, closed",
+        ],
     );
 }
 
