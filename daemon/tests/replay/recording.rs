@@ -14,7 +14,7 @@ use finwatch::probe::Record;
 use finwatch_common::{ProcessEntry, SurveyRow, Wire};
 
 /// How to write it anew; said wherever one cannot be read.
-const REMEDY: &str = "when a layout of common has changed, record it anew: FINWATCH_WRITE_RECORDINGS=1 cargo xtask test kernel recorded";
+const REMEDY: &str = "when a layout of common has changed, record it anew: FINWATCH_WRITE_RECORDINGS=1 ./x test kernel -- recorded";
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]

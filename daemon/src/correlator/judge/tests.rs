@@ -156,7 +156,7 @@ fn died_serving() {
         d.counts.by_exit_while_sending = 2;
     });
     assert!(told(sending, name).is_some_and(|t| {
-        t.contains("not by close(): on 2 of them data had been sent within the second before.")
+        t.contains("not by close(): on 2 of them data had been sent within the second before, so")
     }));
     let elsewhere = but(quiet("s", "SIGTERM"), |d| {
         in_flight_cut(d, 5);

@@ -89,7 +89,8 @@ impl Episode {
         }
         let Some(exit) = self.target_exit else {
             let early = now_ns < self.t0_ns().saturating_add(DOUBT_NS);
-            return (self.doubtful && (early || self.nobody_ended())).then_some(Step::Stay);
+            let alive = self.nobody_ended() && !self.nobody_left(instances);
+            return (self.doubtful && (early || alive)).then_some(Step::Stay);
         };
         let ended_ns = exit.header.at_ns;
         let by_controller = exit.kinship == Kinship::Controller as u8;
@@ -147,12 +148,7 @@ impl Episode {
         if all_ended && (tabled || late) {
             return Some((self.last_end_ns.max(t0_ns), Over::Ended));
         }
-        let nobody_left = tabled
-            && self
-                .since
-                .keys()
-                .all(|p| instances.processes(p).next().is_none());
-        if self.old.is_empty() && nobody_left {
+        if self.nobody_left(instances) {
             return Some((self.table_ns, Over::Ended));
         }
         match self.kind {
@@ -226,6 +222,14 @@ impl Episode {
 
     fn nobody_ended(&self) -> bool {
         self.old.values().all(Option::is_none)
+    }
+
+    /// No table since T0 knows a process of it, and so no record tells of an end: it was lost, or the process was dead
+    /// before the first table.
+    fn nobody_left(&self, instances: &Instances) -> bool {
+        let tabled = self.since.keys().all(|p| self.tabled.contains(p));
+        let nobody = |instance: &Process| instances.processes(instance).next().is_none();
+        self.old.is_empty() && tabled && self.since.keys().all(nobody)
     }
 
     fn only_target_ended(&self) -> bool {

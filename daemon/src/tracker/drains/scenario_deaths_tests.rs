@@ -335,6 +335,21 @@ fn a_drain_ends_without_its_exit_record() {
 }
 
 #[test]
+fn a_kill_ends_without_its_exit_record() {
+    ends(
+        "0 listen 100 node :3000
+         10 open c1..c3 :3000 by 100",
+        "1000 signal KILL 100 from 7
+         1000 lose 1
+         1000 exit 100 KILL
+         20000 end",
+        &[
+            "kill SIGKILL node:3000 at 1000, gone 0/0, open 3, local 3, fin 3, tw 3, by exit 3, idle at exit 3, open at kill 3, lost 1, closed",
+        ],
+    );
+}
+
+#[test]
 fn a_signal_that_nobody_told_of_leaves_an_exit() {
     ends(
         NODE,
