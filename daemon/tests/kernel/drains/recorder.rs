@@ -38,6 +38,7 @@ pub(super) struct Recorder {
     /// Instances that listen in the namespace.
     instances: HashSet<Process>,
     families: VecDeque<(Instant, Process)>,
+    sockets: families::Sockets,
     lost: u64,
 }
 
@@ -58,6 +59,7 @@ impl Recorder {
             inputs: Vec::new(),
             instances: HashSet::new(),
             families: VecDeque::new(),
+            sockets: families::Sockets::default(),
             lost: 0,
         }
     }
@@ -192,9 +194,7 @@ impl Recorder {
         let due: VecDeque<(Instant, Process)> = due;
         let instances: Vec<Process> = due.into_iter().map(|(_, instance)| instance).collect();
         if !instances.is_empty() {
-            for (tgid, entry) in
-                families::scan(&instances, &mut families::Sockets::default()).unwrap()
-            {
+            for (tgid, entry) in families::scan(&instances, &mut self.sockets).unwrap() {
                 self.probe.adopt_process(tgid, entry);
             }
         }
