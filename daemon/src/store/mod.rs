@@ -381,8 +381,8 @@ fn close<T: Kept>(shelf: &mut Shelf<T>, found: Vec<T>, now: Timestamp) -> Vec<T>
     }
     if !closed.is_empty() {
         tracing::warn!(
-            "{} {} were under way when finwatch ended; they are closed as interrupted and cannot be judged",
-            closed.len(),
+            count = closed.len(),
+            "{} that were under way when finwatch ended are closed as interrupted and cannot be judged",
             T::CALLED
         );
     }

@@ -341,9 +341,12 @@ fn meaning(signal: &SignalRecord) -> Meaning {
 }
 
 fn kind_of_exit(status: u32) -> DrainKind {
-    match status {
-        0 => DrainKind::Stop,
-        status if status & 0x7f == u32::from(SIGKILL) => DrainKind::Kill,
+    /// HUP, INT, QUIT, TERM: somebody asked it to stop.
+    const STOPS: [u32; 4] = [1, 2, 3, 15];
+    match (status, status & 0x7f) {
+        (0, _) => DrainKind::Stop,
+        (_, killed_by) if killed_by == u32::from(SIGKILL) => DrainKind::Kill,
+        (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
         _ => DrainKind::Crash,
     }
 }
