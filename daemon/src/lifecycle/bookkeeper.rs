@@ -39,6 +39,10 @@ pub(crate) async fn keep_books<K: Kernel>(
                 accounts.rotate()?;
             }
             chronicle.sample();
+            if rotate {
+                // What a view or an answer took at its largest must not be held for good.
+                super::return_memory();
+            }
             anyhow::Ok(())
         })
         .await??;
