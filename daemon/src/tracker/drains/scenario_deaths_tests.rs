@@ -126,20 +126,6 @@ fn only_unread_data_is_reset_by_a_kill() {
 }
 
 #[test]
-fn a_worker_that_somebody_stopped_did_not_crash() {
-    ends(
-        NGINX,
-        "1000 signal TERM 102 from 7
-         1001 exit 102 TERM
-         1050 fork 100 103
-         9000 end",
-        &[
-            "stop SIGTERM nginx:80 at 1000 worker 102, gone 1/1 SIGTERM, open 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, owed unknown",
-        ],
-    );
-}
-
-#[test]
 fn a_killed_worker_is_its_own_drain() {
     ends(
         NGINX,

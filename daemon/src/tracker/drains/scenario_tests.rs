@@ -258,3 +258,17 @@ fn a_listener_that_closes_with_its_process_refuses_nobody_early() {
         ],
     );
 }
+
+#[test]
+fn a_worker_that_somebody_stopped_did_not_crash() {
+    ends(
+        NGINX,
+        "1000 signal TERM 102 from 7
+         1001 exit 102 TERM
+         1050 fork 100 103
+         9000 end",
+        &[
+            "stop SIGTERM nginx:80 at 1000 worker 102, gone 1/1 SIGTERM, open 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, owed unknown",
+        ],
+    );
+}
