@@ -1,7 +1,7 @@
 //! What finwatch tells: drains, rollouts, deploy events, findings and verdicts, as plain values. The one
 //! format in which they are stored, served and printed; it knows neither kernel nor HTTP nor disk.
 //!
-//! Times are wall times (RFC 3339, UTC). Optional fields are left out of JSON when empty; readers ignore fields that
+//! Times are wall times (RFC 3339, UTC). What is not known is null; readers ignore fields that
 //! they do not know, so fields may be added and are never renamed.
 
 mod book;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use finwatch_common::{Cut, Disposition, Kinship, Origin, Outcome};
+use finwatch_common::{Disposition, Kinship};
 
 /// SIGKILL.
 pub(super) const SIGKILL: u8 = 9;
@@ -80,37 +80,6 @@ pub(crate) fn kinship(value: u8) -> &'static str {
         Some(Kinship::Controller) => "controller",
         Some(Kinship::Member) => "member",
         None => "",
-    }
-}
-
-/// As in JSON; empty when nothing was cut.
-pub(super) fn cut(cut: Option<Cut>) -> &'static str {
-    match cut {
-        Some(Cut::Unanswered) => "unanswered",
-        Some(Cut::Unread) => "unread",
-        Some(Cut::Late) => "late",
-        None => "",
-    }
-}
-
-/// As in JSON.
-pub(super) fn origin(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Local => "local",
-        Origin::Remote => "remote",
-        Origin::Both => "both",
-        Origin::None => "none",
-    }
-}
-
-/// As in JSON.
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Fin => "fin",
-        Outcome::ResetSent => "reset_sent",
-        Outcome::ResetReceived => "reset_received",
-        Outcome::Timeout => "timeout",
-        Outcome::Unknown => "unknown",
     }
 }
 

@@ -7,13 +7,11 @@ use finwatch_common::{
     reset_flags,
 };
 
-use super::{
-    super::ClosedConnection,
-    World,
-    left::Left,
-    names::{self, peer},
+use super::{super::ClosedConnection, World, left::Left, names::peer};
+use crate::{
+    story::{Counts, EndedConnection, Resets},
+    words::Word,
 };
-use crate::story::{Counts, EndedConnection, Resets};
 
 /// Most connections shown as examples.
 pub(super) const EXAMPLES_MAX: usize = 5;
@@ -99,11 +97,11 @@ impl Tally {
                 opened_at: (record.opened_at_ns != 0).then(|| world.wall(record.opened_at_ns)),
                 ended_at: world.wall(ended_ns),
                 closed_by_pid: record.closer_tgid,
-                cut: names::cut(closed.cut).to_owned(),
+                cut: closed.cut.map_or("", Word::word).to_owned(),
                 asked_bytes: record.asked,
                 unread_bytes: record.unread,
-                origin: names::origin(closed.origin).to_owned(),
-                outcome: names::outcome(closed.outcome).to_owned(),
+                origin: closed.origin.word().to_owned(),
+                outcome: closed.outcome.word().to_owned(),
             });
         }
     }
@@ -125,11 +123,11 @@ impl Tally {
                 .map(|l| world.wall(l.opened_at_ns)),
             ended_at: world.wall(reset.header.at_ns),
             closed_by_pid: left.map_or(0, |l| l.closer_tgid),
-            cut: names::cut(Some(Cut::Late)).to_owned(),
+            cut: Cut::Late.word().to_owned(),
             asked_bytes: reset.lost_bytes,
             unread_bytes: 0,
-            origin: left.map_or("", |l| names::origin(l.origin)).to_owned(),
-            outcome: left.map_or("", |l| names::outcome(l.outcome)).to_owned(),
+            origin: left.map_or("", |l| l.origin.word()).to_owned(),
+            outcome: left.map_or("", |l| l.outcome.word()).to_owned(),
         });
     }
 
