@@ -8,6 +8,7 @@ mod process;
 mod record;
 mod service;
 mod survey;
+mod unread;
 mod wire;
 
 pub use cell::{CELLS, Cell, CounterRow};
@@ -24,4 +25,5 @@ pub use service::{
     Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey, inferred_reason,
 };
 pub use survey::{Loss, OwnerSeed, SurveyRow, survey_kind};
+pub use unread::{KIND_UNREAD, UnreadRecord};
 pub use wire::{Wire, WireError};

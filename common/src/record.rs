@@ -164,6 +164,9 @@ pub mod close_flags {
     pub const SENDING: u16 = 1 << 7;
     /// It was no longer open (ESTABLISHED or CLOSE_WAIT) when its instance began to drain or reload, or its instance did neither.
     pub const LEFT_STEADY: u16 = 1 << 8;
+    /// A program holds the socket still, and may read on: what it never reads is told by an [`crate::UnreadRecord`] that
+    /// follows, not by this record.
+    pub const HELD: u16 = 1 << 9;
 }
 
 /// The end of one connection, with its evidence.

@@ -103,9 +103,11 @@ pub enum Loss {
     ExitRecords = 8,
     /// Processes of an instance, or phases, that the full table refused.
     ProcessesFull = 9,
+    /// Unread records the full ring refused.
+    UnreadRecords = 10,
 }
 
 impl Loss {
     /// Number of counters.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 }

@@ -68,6 +68,8 @@ pub struct RecordTallies {
     pub signals: AtomicU64,
     /// Ends of such processes.
     pub exits: AtomicU64,
+    /// What programs never read of connections that had ended.
+    pub unread: AtomicU64,
 }
 
 /// Everything that one scrape shows.
@@ -81,8 +83,8 @@ pub struct Snapshot {
     pub probe: ProbeFigures,
     /// Attribution about itself.
     pub attribution: AttributionStats,
-    /// Records taken: closes, resets, listeners, signals, exits.
-    pub records: [u64; 5],
+    /// Records taken: closes, resets, listeners, signals, exits, unread.
+    pub records: [u64; 6],
     /// Readings of the maps that failed.
     pub failed_readings: u64,
     /// Network namespaces seen by the last survey, and those that could not be entered.
@@ -179,6 +181,7 @@ impl<K: Kernel> Accounts<K> {
                 load(&self.records.listeners),
                 load(&self.records.signals),
                 load(&self.records.exits),
+                load(&self.records.unread),
             ],
             failed_readings: load(&self.failed_readings),
             namespaces,

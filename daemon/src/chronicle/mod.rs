@@ -212,6 +212,7 @@ impl<K: Kernel> Chronicle<K> {
                         });
                     }
                 }
+                Record::Unread(unread) => recent.unread(unread),
                 Record::Listener(_) => {}
             }
             drains.take(now_ns, DrainInput::Record(record), &mut names);

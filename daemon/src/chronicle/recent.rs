@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use finwatch_common::{ResetRecord, Role, close_flags};
+use finwatch_common::{ResetRecord, Role, UnreadRecord, close_flags};
 
 use crate::{
     story::{self, RecentClose},
@@ -28,13 +28,22 @@ impl RecentCloses {
     /// An RST came after the close; of one long past it says nothing new.
     pub(super) fn reset(&mut self, reset: &ResetRecord) {
         const BACK: usize = 64;
-        let newest = self.0.iter_mut().rev().take(BACK);
-        if let Some(closed) = newest
-            .into_iter()
-            .find(|closed| closed.record.cookie == reset.cookie)
-        {
+        if let Some(closed) = self.newest(BACK, reset.cookie) {
             closed.add(reset);
         }
+    }
+
+    /// A program let go of what it never read, some time after the close.
+    pub(super) fn unread(&mut self, unread: &UnreadRecord) {
+        if let Some(closed) = self.newest(RECENT_MAX, unread.cookie) {
+            closed.add_unread(unread);
+        }
+    }
+
+    /// The connection, if it is one of the `count` newest.
+    fn newest(&mut self, count: usize, cookie: u64) -> Option<&mut ClosedConnection> {
+        let mut newest = self.0.iter_mut().rev().take(count);
+        newest.find(|closed| closed.record.cookie == cookie)
     }
 
     /// Newest first.

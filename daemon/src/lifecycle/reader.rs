@@ -69,6 +69,7 @@ fn hand_on<K: Kernel>(records: &[Record], accounts: &Accounts<K>, chronicle: &Ch
             }
             Record::Signal(_) => &tallies.signals,
             Record::Exit(_) => &tallies.exits,
+            Record::Unread(_) => &tallies.unread,
         };
         tally.fetch_add(1, Ordering::Relaxed);
     }

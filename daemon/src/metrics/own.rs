@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Kinds of records, in the order of the figures.
-const RECORD_KINDS: [&str; 5] = ["close", "reset", "listener", "signal", "exit"];
+const RECORD_KINDS: [&str; 6] = ["close", "reset", "listener", "signal", "exit", "unread"];
 
 pub(super) fn encode(
     out: &mut DescriptorEncoder<'_>,
@@ -180,7 +180,7 @@ fn deploy_events(
     Ok(())
 }
 
-fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 5]) -> fmt::Result {
+fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 6]) -> fmt::Result {
     let mut out = metric(out, family)?;
     for (kind, count) in RECORD_KINDS.into_iter().zip(counts) {
         counter(&mut out, &Labels(&[("kind", kind)]), count)?;

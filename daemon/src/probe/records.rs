@@ -9,7 +9,8 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use finwatch_common::{
     CloseRecord, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL,
-    ListenerRecord, RecordHeader, ResetRecord, SignalRecord, Wire, WireError,
+    KIND_UNREAD, ListenerRecord, RecordHeader, ResetRecord, SignalRecord, UnreadRecord, Wire,
+    WireError,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -26,6 +27,8 @@ pub enum Record {
     Signal(SignalRecord),
     /// Such a process ended.
     Exit(ExitRecord),
+    /// What a connection that had ended still held when its program let go of it.
+    Unread(UnreadRecord),
 }
 
 impl Record {
@@ -47,6 +50,7 @@ impl Record {
             KIND_LISTENER => ListenerRecord::from_bytes(bytes).map(Self::Listener),
             KIND_SIGNAL => SignalRecord::from_bytes(bytes).map(Self::Signal),
             KIND_EXIT => ExitRecord::from_bytes(bytes).map(Self::Exit),
+            KIND_UNREAD => UnreadRecord::from_bytes(bytes).map(Self::Unread),
             kind => Err(WireError::Value {
                 field: "kind",
                 value: kind.into(),

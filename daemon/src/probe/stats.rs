@@ -21,8 +21,8 @@ use super::{
 /// What was lost, and counted: each number only grows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Losses {
-    /// Records the full ring buffer refused, by kind: close, reset, listener, signal, exit.
-    pub ring_full: [u64; 5],
+    /// Records the full ring buffer refused, by kind: close, reset, listener, signal, exit, unread.
+    pub ring_full: [u64; 6],
     /// Processes of services, or phases, that a full table refused.
     pub processes_full: u64,
     /// Counter updates that fell to the `other` row as the map was full.
@@ -127,6 +127,7 @@ impl Stats {
                 count(Loss::ListenerRecords),
                 count(Loss::SignalRecords),
                 count(Loss::ExitRecords),
+                count(Loss::UnreadRecords),
             ],
             processes_full: count(Loss::ProcessesFull),
             rows_full: count(Loss::RowsFull),

@@ -5,7 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use finwatch_common::{
-    CloseRecord, Cut, Lost, Origin, Outcome, ResetRecord, TimeWait, close_flags, reset_flags,
+    CloseRecord, Cut, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord, close_flags,
+    reset_flags,
 };
 
 /// How long a close waits for its RSTs: the kernel sends them within the same softirq, a reader sees both within
@@ -68,17 +69,22 @@ impl Merger {
     /// Takes an RST; false when no held close is its own (nobody's socket sent it, a mini-socket did later, or
     /// the connection is still open).
     pub fn reset(&mut self, reset: &ResetRecord) -> bool {
-        let Some(at) = self.by_cookie.get(&reset.cookie) else {
-            return false;
-        };
-        let Some(closed) = at
-            .checked_sub(self.first)
-            .and_then(|at| self.held.get_mut(usize::try_from(at).ok()?))
-        else {
-            return false;
-        };
-        closed.add(reset);
-        true
+        let closed = self.held(reset.cookie);
+        let found = closed.is_some();
+        if let Some(closed) = closed {
+            closed.add(reset);
+        }
+        found
+    }
+
+    /// Takes what a program never read; false when no held close is its own (the program held it for longer).
+    pub fn unread(&mut self, unread: &UnreadRecord) -> bool {
+        let closed = self.held(unread.cookie);
+        let found = closed.is_some();
+        if let Some(closed) = closed {
+            closed.add_unread(unread);
+        }
+        found
     }
 
     /// Tells every close whose hold is over, oldest first.
@@ -100,6 +106,11 @@ impl Merger {
     /// Closes told before their hold was over, as too many were held.
     pub fn told_early(&self) -> u64 {
         self.told_early
+    }
+
+    fn held(&mut self, cookie: u64) -> Option<&mut ClosedConnection> {
+        let at = self.by_cookie.get(&cookie)?.checked_sub(self.first)?;
+        self.held.get_mut(usize::try_from(at).ok()?)
     }
 
     fn pop(&mut self, mut tell: impl FnMut(ClosedConnection)) {
@@ -158,6 +169,12 @@ impl ClosedConnection {
         if reset.flags & reset_flags::CUT_LATE != 0 {
             self.cut = self.cut.or(Some(Cut::Late));
         }
+    }
+
+    /// Adds what the program never read, told when it let go of the socket.
+    pub fn add_unread(&mut self, unread: &UnreadRecord) {
+        self.record.unread = unread.unread;
+        self.cut = self.cut.or(unread.cut());
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use finwatch_common::{
     ExitRecord, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role,
-    ServiceKey, SignalRecord, TimeWait, close_flags, reset_flags,
+    ServiceKey, SignalRecord, TimeWait, UnreadRecord, close_flags, reset_flags,
 };
 use jiff::Timestamp;
 
@@ -22,6 +22,8 @@ pub(super) enum Event {
     Close(Box<Close>),
     /// An RST left this host that belongs to no close told here.
     Reset(Box<Reset>),
+    /// A program let go of what it never read, long after the close was told.
+    Unread(Box<Unread>),
     /// A listener opened or closed.
     Listener(Box<Listener>),
     /// A process of a service got a signal.
@@ -67,6 +69,15 @@ pub(super) struct Reset {
     pub(super) record: ResetRecord,
     /// Name of its reason.
     pub(super) reason: String,
+}
+
+/// What a program never read of a connection that had ended.
+#[derive(Debug, Clone)]
+pub(super) struct Unread {
+    /// When it let go of it, and whose.
+    pub(super) subject: Subject,
+    /// As the kernel wrote it.
+    pub(super) record: UnreadRecord,
 }
 
 /// A listener that opened or closed.
@@ -124,6 +135,8 @@ pub(super) enum GapKind {
     Signals,
     /// Exits, as the ring buffer was full.
     Exits,
+    /// What was never read, as the ring buffer was full.
+    Unread,
     /// Records whose bytes were malformed.
     Malformed,
     /// Connections without a record, as the kernel had no room for it.
@@ -231,6 +244,20 @@ impl Reset {
     }
 }
 
+// === impl Unread ===
+
+impl Unread {
+    /// The peer's end; `None` when it is not known.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        address(self.record.remote_addr, self.record.remote_port)
+    }
+
+    /// This host's end; `None` when it is not known.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        address(self.record.local_addr, self.record.local_port)
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -281,6 +308,7 @@ impl GapKind {
             Self::Listeners => "listener",
             Self::Signals => "signal",
             Self::Exits => "exit",
+            Self::Unread => "unread",
             Self::Malformed => "malformed",
             Self::Unrecorded => "unrecorded",
         }
@@ -294,6 +322,7 @@ impl GapKind {
             Self::Listeners => "listener changes lost: the ring buffer was full",
             Self::Signals => "signals lost: the ring buffer was full",
             Self::Exits => "exits lost: the ring buffer was full",
+            Self::Unread => "unread requests lost: the ring buffer was full",
             Self::Malformed => "records rejected: their bytes were malformed",
             Self::Unrecorded => "connections not followed: the kernel had no room for their record",
         }

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 use finwatch_common::{Cut, Origin, Outcome, Phase, Role};
 
-use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject};
+use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject, Unread};
 use crate::attribution::Workload;
 
 /// Ports, from one to another.
@@ -44,6 +44,7 @@ impl Filter {
         match event {
             Event::Close(close) => self.admits_close(close),
             Event::Reset(reset) => self.admits_reset(reset),
+            Event::Unread(unread) => self.admits_unread(unread),
             Event::Listener(listener) => self.admits_listener(listener),
             Event::Signal(signal) => self.admits_signal(signal),
             Event::Exit(exit) => self.admits_exit(exit),
@@ -66,6 +67,16 @@ impl Filter {
             && self.origins.is_empty()
             && is_among(&self.outcomes, Outcome::ResetSent)
             && self.admits_cut(reset.cuts().then_some(Cut::Late))
+    }
+
+    /// As with an RST.
+    fn admits_unread(&self, unread: &Unread) -> bool {
+        let cut = unread.record.cut();
+        (self.all || cut.is_some())
+            && self.admits_subject(&unread.subject)
+            && self.origins.is_empty()
+            && self.outcomes.is_empty()
+            && self.admits_cut(cut)
     }
 
     fn admits_listener(&self, listener: &Listener) -> bool {

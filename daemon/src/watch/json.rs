@@ -10,7 +10,7 @@ use finwatch_common::{close_flags, comm_str, reset_flags};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::event::{Close, Event, Exit, Gap, Listener, Reset, Signal, Subject};
+use super::event::{Close, Event, Exit, Gap, Listener, Reset, Signal, Subject, Unread};
 use crate::{
     tracker::names,
     words::{Word as _, substate},
@@ -21,6 +21,7 @@ pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()>
     let wire = match event {
         Event::Close(close) => WireEvent::Close(WireClose::from(&**close)),
         Event::Reset(reset) => WireEvent::Reset(WireReset::from(&**reset)),
+        Event::Unread(unread) => WireEvent::Unread(WireUnread::from(&**unread)),
         Event::Listener(listener) => WireEvent::Listener(WireListener::from(&**listener)),
         Event::Signal(signal) => WireEvent::Signal(WireSignal::from(&**signal)),
         Event::Exit(exit) => WireEvent::Exit(WireExit::from(&**exit)),
@@ -35,6 +36,7 @@ pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()>
 enum WireEvent<'a> {
     Close(WireClose<'a>),
     Reset(WireReset<'a>),
+    Unread(WireUnread<'a>),
     Listener(WireListener<'a>),
     Signal(WireSignal<'a>),
     Exit(WireExit<'a>),
@@ -106,6 +108,17 @@ struct WireReset<'a> {
     refused: bool,
     mini_socket: bool,
     cookie: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct WireUnread<'a> {
+    #[serde(flatten)]
+    subject: WireSubject<'a>,
+    #[serde(flatten)]
+    ends: WireEnds,
+    cut: Option<&'a str>,
+    unread_bytes: u32,
+    cookie: u64,
 }
 
 #[derive(Serialize)]
@@ -253,6 +266,19 @@ impl<'a> From<&'a Reset> for WireReset<'a> {
             refused: reset.has(reset_flags::REFUSED),
             mini_socket: reset.has(reset_flags::MINI_SOCKET),
             cookie: (record.cookie != 0).then_some(record.cookie),
+        }
+    }
+}
+
+impl<'a> From<&'a Unread> for WireUnread<'a> {
+    fn from(unread: &'a Unread) -> Self {
+        let Unread { subject, record } = unread;
+        Self {
+            subject: subject.into(),
+            ends: WireEnds::new(unread.local(), unread.peer()),
+            cut: record.cut().map(|cut| cut.word()),
+            unread_bytes: record.unread,
+            cookie: record.cookie,
         }
     }
 }

@@ -5,7 +5,7 @@ use finwatch_common::{Cut, Evidence, Lost, Outcome, TimeWait};
 use super::*;
 use crate::watch::{
     event::GapKind,
-    samples::{close, exit, listener, reset, signal, subject},
+    samples::{close, exit, listener, reset, signal, subject, unread},
 };
 
 fn line(event: &Event) -> String {
@@ -73,6 +73,17 @@ fn the_other_events() {
             r#""phase":"steady","local_address":"10.0.0.1","local_port":443,"#,
             r#""peer_address":"10.0.0.5","peer_port":51234,"reset_reason":"timewait_socket","#,
             r#""cut":"late","lost":"data","lost_bytes":107,"refused":false,"mini_socket":true,"#,
+            r#""cookie":99}"#,
+            "\n"
+        )
+    );
+    assert_eq!(
+        line(&Event::Unread(Box::new(unread()))),
+        concat!(
+            r#"{"event":"unread","time":"2026-11-22T16:52:01.123456789Z","workload_namespace":"","#,
+            r#""workload_kind":"unit","workload":"nginx.service","port":443,"role":"server","#,
+            r#""phase":"steady","local_address":"10.0.0.1","local_port":443,"#,
+            r#""peer_address":"10.0.0.5","peer_port":51234,"cut":"unread","unread_bytes":107,"#,
             r#""cookie":99}"#,
             "\n"
         )

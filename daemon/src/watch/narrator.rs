@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 
 use finwatch_common::{
     ExitRecord, ListenerRecord, Outcome, Process, ProcessEntry, ResetRecord, Role, ServiceKey,
-    SignalRecord,
+    SignalRecord, UnreadRecord,
 };
 use jiff::Timestamp;
 
 use super::{
-    event::{Close, Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject},
+    event::{Close, Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread},
     instances::Instances,
 };
 use crate::{
@@ -78,6 +78,12 @@ impl Narrator {
                 if !self.merger.reset(&record) {
                     let reset = lone_reset(record, world, &mut self.tally);
                     self.hold(record.header.at_ns, reset, tell);
+                }
+            }
+            Record::Unread(record) => {
+                if !self.merger.unread(&record) {
+                    let unread = lone_unread(record, world, &mut self.tally);
+                    self.hold(record.header.at_ns, unread, tell);
                 }
             }
             Record::Listener(record) => {
@@ -201,6 +207,14 @@ fn lone_reset(record: ResetRecord, world: &mut impl World, tally: &mut Tally) ->
     Some(Event::Reset(Box::new(reset)))
 }
 
+fn lone_unread(record: UnreadRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
+    let subject = subject(&record.service, record.header.at_ns, world)?;
+    if record.cut().is_some() {
+        tally.cut += 1;
+    }
+    Some(Event::Unread(Box::new(Unread { subject, record })))
+}
+
 fn listener(record: ListenerRecord, world: &mut impl World) -> Option<Event> {
     let subject = subject(&record.service, record.header.at_ns, world)?;
     Some(Event::Listener(Box::new(Listener { subject, record })))
@@ -277,11 +291,11 @@ fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subje
     Subject::new(key, world.time_of(at_ns), workload)
 }
 
-fn by_kind(losses: &Losses) -> [(GapKind, u64); 7] {
+fn by_kind(losses: &Losses) -> [(GapKind, u64); 8] {
     // `rows_full` is about counters, and a process that is not known makes no record; subflows of MPTCP are left out
     // on purpose.
     let Losses {
-        ring_full: [closes, resets, listeners, signals, exits],
+        ring_full: [closes, resets, listeners, signals, exits, unread],
         processes_full: _,
         rows_full: _,
         mptcp_subflows: _,
@@ -295,6 +309,7 @@ fn by_kind(losses: &Losses) -> [(GapKind, u64); 7] {
         (GapKind::Listeners, listeners),
         (GapKind::Signals, signals),
         (GapKind::Exits, exits),
+        (GapKind::Unread, unread),
         (GapKind::Malformed, malformed),
         (GapKind::Unrecorded, storage_failed),
     ]

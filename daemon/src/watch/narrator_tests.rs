@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     attribution::WorkloadKind,
     tracker::HOLD_NS,
-    watch::samples::{close, exit, listener, reset, signal},
+    watch::samples::{close, exit, listener, reset, signal, unread},
 };
 
 struct Still;
@@ -87,6 +87,23 @@ fn an_rst_long_after_the_close_is_told_alone() {
 }
 
 #[test]
+fn what_was_never_read_joins_its_close_or_is_told_alone() {
+    let mut narrator = Narrator::default();
+    let mut record = close().connection.record;
+    record.cookie = unread().record.cookie;
+    take(&mut narrator, Record::Close(record));
+    take(&mut narrator, Record::Unread(unread().record));
+    let told = finish(&mut narrator);
+    assert!(
+        matches!(&told[..], [Event::Close(close)] if close.connection.cut == Some(Cut::Unread))
+    );
+    take(&mut narrator, Record::Unread(unread().record));
+    let told = finish(&mut narrator);
+    assert!(matches!(&told[..], [Event::Unread(_)]));
+    assert_eq!(narrator.tally().cut, 2);
+}
+
+#[test]
 fn the_story_keeps_its_order() {
     let mut narrator = Narrator::default();
     for at_ns in [10, 30, 50] {
@@ -135,7 +152,7 @@ fn a_refused_syn_has_its_port_even_when_nobody_owned_it() {
 fn a_loss_is_told_once() {
     let mut narrator = Narrator::default();
     let losses = Losses {
-        ring_full: [3, 0, 1, 4, 0],
+        ring_full: [3, 0, 1, 4, 0, 0],
         malformed: 2,
         ..Losses::default()
     };

@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 
 use finwatch_common::{
-    CloseRecord, Disposition, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET,
-    KIND_SIGNAL, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, Process, RecordHeader,
-    ResetRecord, Role, ServiceKey, SignalRecord, TimeWait, reset_flags,
+    CloseRecord, Cut, Disposition, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET,
+    KIND_SIGNAL, KIND_UNREAD, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, Process,
+    RecordHeader, ResetRecord, Role, ServiceKey, SignalRecord, TimeWait, UnreadRecord, reset_flags,
 };
 use jiff::Timestamp;
 
-use super::event::{Close, Exit, Listener, Reset, Signal, Subject};
+use super::event::{Close, Exit, Listener, Reset, Signal, Subject, Unread};
 use crate::{
     attribution::{Workload, WorkloadKind},
     tracker::ClosedConnection,
@@ -106,6 +106,26 @@ pub(super) fn reset(cuts: bool) -> Reset {
         subject: subject(),
         record,
         reason: "timewait_socket".to_owned(),
+    }
+}
+
+/// A request that the program let go of unread.
+pub(super) fn unread() -> Unread {
+    let record = UnreadRecord {
+        header: header(KIND_UNREAD, size_of::<UnreadRecord>()),
+        cookie: 99,
+        service: service(),
+        local_addr: v4(10, 0, 0, 1),
+        remote_addr: v4(10, 0, 0, 5),
+        local_port: 443,
+        remote_port: 51_234,
+        unread: 107,
+        cut: Cut::Unread as u8,
+        pad: [0; 7],
+    };
+    Unread {
+        subject: subject(),
+        record,
     }
 }
 

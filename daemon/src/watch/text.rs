@@ -12,7 +12,7 @@ use finwatch_common::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::event::{Close, Event, Exit, Gap, Listener, Reset, Side, Signal, Subject};
+use super::event::{Close, Event, Exit, Gap, Listener, Reset, Side, Signal, Subject, Unread};
 use crate::{tracker::names, words::Word as _};
 
 const DIMMED: Style = Style::new().dimmed();
@@ -65,6 +65,7 @@ impl TextWriter {
         match event {
             Event::Close(close) => self.close(out, close),
             Event::Reset(reset) => self.reset(out, reset),
+            Event::Unread(unread) => self.unread(out, unread),
             Event::Listener(listener) => self.listener(out, listener),
             Event::Signal(signal) => self.signal(out, signal),
             Event::Exit(exit) => self.exit(out, exit),
@@ -126,6 +127,22 @@ impl TextWriter {
         }
         rest.extend(lost(reset.lost(), reset.record.lost_bytes));
         notes(out, 0, cut, &rest)
+    }
+
+    fn unread(&self, out: &mut impl Write, unread: &Unread) -> io::Result<()> {
+        self.lead(out, &unread.subject, peer(unread.peer()))?;
+        write!(
+            out,
+            " {:>8} {:>8} {:>8} {:<6} {:<14} ",
+            "", "", "", "", "let go"
+        )?;
+        let record = &unread.record;
+        let cut = record.cut().map(|cut| format!("CUT {}", cut.word()));
+        let rest = [
+            format!("{} unread", bytes(record.unread.into())),
+            "after the close".to_owned(),
+        ];
+        notes(out, 0, cut.as_deref(), &rest)
     }
 
     fn listener(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {

@@ -5,7 +5,7 @@ use finwatch_common::{Cut, Evidence, Origin, Role, TimeWait};
 use super::*;
 use crate::watch::{
     event::GapKind,
-    samples::{close, exit, listener, reset, signal, subject},
+    samples::{close, exit, listener, reset, signal, subject, unread},
 };
 
 fn plain(event: &Event) -> String {
@@ -117,6 +117,12 @@ fn other_events_have_lines_of_their_own() {
     assert!(
         late.ends_with("CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"),
         "{late}"
+    );
+    let unread = plain(&Event::Unread(Box::new(unread())));
+    assert!(unread.contains(" let go "), "{unread}");
+    assert!(
+        unread.ends_with("CUT unread, 107B unread, after the close\n"),
+        "{unread}"
     );
     let down = plain(&Event::Listener(Box::new(listener())));
     assert!(

@@ -220,6 +220,7 @@ fn record_bytes(record: &Record) -> &[u8] {
         Record::Listener(listener) => listener.as_bytes(),
         Record::Signal(signal) => signal.as_bytes(),
         Record::Exit(exit) => exit.as_bytes(),
+        Record::Unread(unread) => unread.as_bytes(),
     }
 }
 

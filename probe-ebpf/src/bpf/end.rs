@@ -104,7 +104,11 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         old,
         outcome,
         time_wait: time_wait as u8,
-        unread,
+        unread: if conn.has(flag::UNREAD_LATER) {
+            0
+        } else {
+            unread
+        },
         unacked,
         err,
     };
@@ -241,6 +245,8 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         if unread > 0 {
             row.inc(Cell::UNREAD);
             row.add(Cell::UNREAD_BYTES, unread.into());
+            let cut = judge::never_read(tcp, conn, row, unread);
+            tell::unread(tcp, conn, unread, cut);
         }
     }
     0

@@ -117,8 +117,27 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
         closed_by_us(conn, row, by_process, tcp.write_seq(), unread);
         note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
-        let early = conn.unread_before_fin(tcp.copied_seq());
-        cut(conn, row, if early { Cut::Unread } else { Cut::Late });
+        cut(conn, row, cause_of_unread(tcp, conn));
+    }
+}
+
+/// The program lets go of a connection that has ended, and of what it never read of it: a request that met our FIN, on a
+/// connection that the peer left before our `close()`. Returns the cause when that makes it a cut one.
+#[inline(always)]
+pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> u8 {
+    if conn.cut != NONE || !conn.is_server() || !conn.has(flag::LOCAL_FIN) || is_goodbye(unread) {
+        return NONE;
+    }
+    cut(conn, row, cause_of_unread(tcp, conn));
+    conn.cut
+}
+
+#[inline(always)]
+fn cause_of_unread(tcp: Tcp, conn: &Conn) -> Cut {
+    if conn.unread_before_fin(tcp.copied_seq()) {
+        Cut::Unread
+    } else {
+        Cut::Late
     }
 }
 

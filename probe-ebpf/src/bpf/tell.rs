@@ -1,8 +1,8 @@
 //! Records for the ring: what a listener or a connection did, with its evidence.
 
 use finwatch_common::{
-    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Loss, Lost, ResetRecord,
-    ServiceKey, close_flags,
+    CloseRecord, KIND_CLOSE, KIND_LISTENER, KIND_RESET, KIND_UNREAD, ListenerRecord, Loss, Lost,
+    ResetRecord, ServiceKey, UnreadRecord, close_flags,
 };
 use finwatch_probe::{classify::origin, tcp::SOCK_DONE};
 
@@ -127,6 +127,9 @@ fn told_flags(conn: &Conn) -> u16 {
     if conn.has(flag::SENDING) {
         flags |= close_flags::SENDING;
     }
+    if conn.has(flag::UNREAD_LATER) {
+        flags |= close_flags::HELD;
+    }
     if conn.has(flag::LEFT_STEADY) {
         flags |= close_flags::LEFT_STEADY;
     }
@@ -145,6 +148,29 @@ fn told_flags(conn: &Conn) -> u16 {
         _ => {}
     }
     flags
+}
+
+/// `cut`: as the connection's, when these bytes make it a cut one.
+#[inline(always)]
+pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8) {
+    let Some(mut slot) = Slot::<UnreadRecord>::reserve(Loss::UnreadRecords) else {
+        return;
+    };
+    let to = slot.record();
+    // SAFETY: the slot is room for exactly this record, and every field is written.
+    unsafe {
+        (&raw mut (*to).header).write(header::<UnreadRecord>(KIND_UNREAD));
+        (&raw mut (*to).cookie).write(conn.cookie);
+        (&raw mut (*to).service).write(conn.service);
+        tcp.local_addr(&mut (*to).local_addr);
+        tcp.remote_addr(&mut (*to).remote_addr);
+        (&raw mut (*to).local_port).write(tcp.local_port());
+        (&raw mut (*to).remote_port).write(tcp.remote_port());
+        (&raw mut (*to).unread).write(unread);
+        (&raw mut (*to).cut).write(cut);
+        (&raw mut (*to).pad).write([0; 7]);
+    }
+    slot.submit();
 }
 
 /// What [`reset`] needs beside the socket.

@@ -2,7 +2,7 @@
 
 use finwatch_common::{
     CloseRecord, Lost, Outcome, Phase, Process, ResetRecord, Role, ServiceKey, TimeWait,
-    close_flags, reset_flags,
+    UnreadRecord, close_flags, reset_flags,
 };
 
 use super::{
@@ -75,6 +75,30 @@ impl Drains {
         }
     }
 
+    pub(super) fn on_unread(&mut self, unread: &UnreadRecord, world: &mut dyn World) {
+        if self.episodes.is_empty()
+            || unread.service.role() != Some(Role::Server)
+            || self.merger.unread(unread)
+        {
+            return;
+        }
+        // A connection that is not remembered was told before the drains that last now.
+        let Some(left) = self.lefts.take(unread.cookie) else {
+            return;
+        };
+        let Some(episode) = self.episodes.get_mut(&left.episode) else {
+            return;
+        };
+        let target = episode.target.tgid;
+        let Some(port) = episode.ports.get_mut(&left.key) else {
+            return;
+        };
+        port.whole.never_read(unread, &left, world);
+        if left.closer_tgid == target {
+            port.of_target.never_read(unread, &left, world);
+        }
+    }
+
     /// Tells the closes whose hold is over.
     pub(super) fn tell_due(&mut self, now_ns: u64, world: &mut dyn World) {
         let mut due = Vec::new();
@@ -121,11 +145,15 @@ impl Drains {
             return port.close_by_new(&record, since_ns);
         }
         port.close(&closed, owner, since_ns, of_target, &mut self.room, world);
-        if closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none() {
+        let answers_late = closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none();
+        // Bytes that are known to be unread were told when it was let go of.
+        let held = record.flags & close_flags::HELD != 0 && record.unread == 0;
+        if answers_late || held {
             let left = Left {
                 episode: id,
                 key,
                 opened_at_ns: record.opened_at_ns,
+                ended_at_ns: record.header.at_ns,
                 closer_tgid: record.closer_tgid,
                 origin: closed.origin,
                 outcome: closed.outcome,

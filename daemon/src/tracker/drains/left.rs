@@ -1,11 +1,12 @@
-//! Connections whose story goes on after their close was told: their mini-socket may still answer a late request.
+//! Connections whose story goes on after their close was told: their mini-socket may still answer a late request, or a
+//! program holds them and what it never read.
 //! And the other way round: RSTs that were sent before the close they belong to.
 
 use std::collections::{HashMap, VecDeque};
 
 use finwatch_common::{Origin, Outcome, ResetRecord, ServiceKey};
 
-/// Most connections in FIN_WAIT2 remembered (about 12 MiB).
+/// Most connections remembered (about 12 MiB).
 pub(super) const LEFT_MAX: usize = 131_072;
 /// Most RSTs that wait for the close they belong to.
 pub(super) const EARLY_MAX: usize = 1_024;
@@ -13,7 +14,7 @@ pub(super) const EARLY_MAX: usize = 1_024;
 /// A mini-socket in FIN_WAIT2 lives no longer than this (`TCP_TIMEWAIT_LEN`, and a reader's delay).
 const LIFE_NS: u64 = 65_000_000_000;
 
-/// A connection that left a mini-socket in FIN_WAIT2.
+/// A connection that left a mini-socket in FIN_WAIT2, or that a program holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left {
     /// Which drain it counted in.
@@ -22,6 +23,8 @@ pub(super) struct Left {
     pub(super) key: ServiceKey,
     /// When it was established; 0 unknown.
     pub(super) opened_at_ns: u64,
+    /// When it ended.
+    pub(super) ended_at_ns: u64,
     /// Process that ended it.
     pub(super) closer_tgid: u32,
     /// Who sent the first FIN.
@@ -68,7 +71,7 @@ impl Lefts {
         self.by_cookie.get(&cookie)
     }
 
-    /// Takes a connection out: a mini-socket sends one RST only.
+    /// Takes a connection out: a mini-socket sends one RST only, and a socket is let go of once.
     pub(super) fn take(&mut self, cookie: u64) -> Option<Left> {
         self.by_cookie.remove(&cookie)
     }

@@ -188,6 +188,7 @@ impl Drains {
         match input {
             Input::Record(Record::Close(close)) => return self.on_close(close, world),
             Input::Record(Record::Reset(reset)) => return self.on_reset(reset, world),
+            Input::Record(Record::Unread(unread)) => return self.on_unread(unread, world),
             Input::Record(Record::Listener(listener)) => {
                 return self.on_listener(listener, world);
             }

@@ -184,7 +184,7 @@ proptest! {
         let mut losses = Vec::new();
         for (now_ns, told) in recorded() {
             match told {
-                Told::Record(record @ (Record::Close(_) | Record::Reset(_))) => {
+                Told::Record(record @ (Record::Close(_) | Record::Reset(_) | Record::Unread(_))) => {
                     closes += 1;
                     if lost[closes % lost.len()] {
                         total += 1;

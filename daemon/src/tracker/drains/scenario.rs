@@ -18,6 +18,7 @@
 //! 30    closing c1                    the server closes, the peer takes its time; `end c1` ends it
 //! 30    leave c1                      the client closes, then the server; `break c1`: the client resets
 //! 30    late c1 [bytes]               the client sends into the mini-socket, and gets an RST; `settle c1`: its FIN comes
+//! 30    shut c1                       the server half-closes and holds it, the client leaves; `let-go c1`: the server closes
 //! 40    signal QUIT 100 [from 7] [as steady] [ignored|default|blocked]
 //! 50    exit 101 0                    or `exit 101 KILL`: the process ends, then its connections
 //! 50    unlisten 100 :80              closes the listening socket

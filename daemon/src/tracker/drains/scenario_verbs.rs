@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use finwatch_common::{
-    KIND_LISTENER, KIND_RESET, Kinship, ListenerRecord, Lost, Origin, Outcome, ResetRecord,
-    TimeWait, close_flags, reset_flags,
+    Cut, KIND_LISTENER, KIND_RESET, KIND_UNREAD, Kinship, ListenerRecord, Lost, Origin, Outcome,
+    ResetRecord, TimeWait, UnreadRecord, close_flags, reset_flags,
 };
 
 use super::{
@@ -107,6 +107,12 @@ impl Kernel {
                 c.left_steady = steady;
             }
             "end" => self.ends(name, now_ns, &FIN),
+            "shut" => {
+                c.closer = c.worker;
+                let flags = close_flags::HELD;
+                self.ends(name, now_ns, &End { flags, ..FIN });
+            }
+            "let-go" => self.let_go(now_ns, name),
             "settle" => c.state = State::Gone,
             "late" => self.late(now_ns, name, bytes),
             "leave" => {
@@ -245,6 +251,27 @@ impl Kernel {
             left_steady: false,
         };
         self.connections.insert(name, connection);
+    }
+
+    fn let_go(&mut self, now_ns: u64, name: &str) {
+        let c = self.connections[name].clone();
+        if c.unread == 0 {
+            return;
+        }
+        let cut = c.unread >= 18 && c.unread != 24;
+        let record = UnreadRecord {
+            header: header(KIND_UNREAD, size_of::<UnreadRecord>(), now_ns),
+            cookie: c.cookie,
+            service: self.phased(c.key, &c.owner),
+            local_addr: v4(10, 0, 0, 1),
+            remote_addr: v4(10, 0, 0, 2),
+            local_port: c.key.port,
+            remote_port: 40_000,
+            unread: c.unread,
+            cut: if cut { Cut::Unread as u8 } else { 0xff },
+            pad: [0; 7],
+        };
+        self.record(Record::Unread(record));
     }
 
     fn late(&mut self, now_ns: u64, name: &str, bytes: u32) {

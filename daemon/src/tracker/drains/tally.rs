@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use finwatch_common::{
-    CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, close_flags,
-    reset_flags,
+    CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
+    close_flags, reset_flags,
 };
 
 use super::{super::ClosedConnection, World, left::Left, names::peer};
@@ -115,7 +115,7 @@ impl Tally {
         if reset.flags & reset_flags::CUT_LATE == 0 {
             return;
         }
-        self.counts.cut.late += 1;
+        self.add_cut(Some(Cut::Late));
         self.example(|| EndedConnection {
             peer: peer(reset.remote_addr, reset.remote_port),
             opened_at: left
@@ -128,6 +128,27 @@ impl Tally {
             unread_bytes: 0,
             origin: left.map_or("", |l| l.origin.word()).to_owned(),
             outcome: left.map_or("", |l| l.outcome.word()).to_owned(),
+        });
+    }
+
+    /// Adds what a program never read of a connection that was told before.
+    pub(super) fn never_read(&mut self, record: &UnreadRecord, left: &Left, world: &dyn World) {
+        self.counts.unread += 1;
+        self.counts.unread_bytes += u64::from(record.unread);
+        let Some(cut) = record.cut() else {
+            return;
+        };
+        self.add_cut(Some(cut));
+        self.example(|| EndedConnection {
+            peer: peer(record.remote_addr, record.remote_port),
+            opened_at: (left.opened_at_ns != 0).then(|| world.wall(left.opened_at_ns)),
+            ended_at: world.wall(left.ended_at_ns),
+            closed_by_pid: left.closer_tgid,
+            cut: cut.word().to_owned(),
+            asked_bytes: 0,
+            unread_bytes: record.unread,
+            origin: left.origin.word().to_owned(),
+            outcome: left.outcome.word().to_owned(),
         });
     }
 
@@ -245,12 +266,6 @@ impl Tally {
             TimeWait::FinWait2 => counts.fin_wait2 += 1,
             TimeWait::None => {}
         }
-        match closed.cut {
-            Some(Cut::Unanswered) => counts.cut.unanswered += 1,
-            Some(Cut::Unread) => counts.cut.unread += 1,
-            Some(Cut::Late) => counts.cut.late += 1,
-            None => {}
-        }
         match record.evidence() {
             Some(Evidence::Silent) => counts.unanswered.silent += 1,
             Some(Evidence::Alert) => counts.unanswered.alert += 1,
@@ -265,6 +280,17 @@ impl Tally {
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
+        self.add_cut(closed.cut);
+    }
+
+    fn add_cut(&mut self, cut: Option<Cut>) {
+        let cuts = &mut self.counts.cut;
+        match cut {
+            Some(Cut::Unanswered) => cuts.unanswered += 1,
+            Some(Cut::Unread) => cuts.unread += 1,
+            Some(Cut::Late) => cuts.late += 1,
+            None => {}
+        }
     }
 }
 

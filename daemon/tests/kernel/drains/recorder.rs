@@ -116,6 +116,7 @@ impl Recorder {
                     }
                 }
                 Record::Signal(_) | Record::Exit(_) => urgent = true,
+                Record::Unread(_) => {}
                 Record::Close(close) => self.name(close.reason),
                 Record::Reset(reset) => self.name(reset.reason),
             }
@@ -205,6 +206,7 @@ impl Recorder {
         match record {
             Record::Close(close) => close.service.netns == self.netns,
             Record::Reset(reset) => reset.service.netns == self.netns,
+            Record::Unread(unread) => unread.service.netns == self.netns,
             Record::Listener(listener) => listener.service.netns == self.netns,
             Record::Signal(signal) => self.instances.contains(&signal.instance),
             Record::Exit(exit) => self.instances.contains(&exit.instance),

@@ -29,7 +29,7 @@ pub(crate) fn told_of(instance: Process, count: usize) -> Vec<Record> {
     let its = |record: &Record| match record {
         Record::Signal(signal) => signal.instance == instance,
         Record::Exit(exit) => exit.instance == instance,
-        Record::Close(_) | Record::Reset(_) | Record::Listener(_) => false,
+        Record::Close(_) | Record::Reset(_) | Record::Listener(_) | Record::Unread(_) => false,
     };
     let told = || -> Vec<Record> {
         take();
@@ -106,6 +106,7 @@ fn netns(record: &Record) -> u64 {
     match record {
         Record::Close(close) => close.service.netns,
         Record::Reset(reset) => reset.service.netns,
+        Record::Unread(unread) => unread.service.netns,
         Record::Listener(listener) => listener.service.netns,
         Record::Signal(_) | Record::Exit(_) => 0,
     }

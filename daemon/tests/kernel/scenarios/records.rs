@@ -1,7 +1,7 @@
 //! Records of the ring buffer: each close with its evidence, each RST, each listener, in the order in which
 //! they happened.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, Shutdown};
 
 use finwatch::probe::Record;
 use finwatch_common::{
@@ -12,7 +12,7 @@ use super::{ANSWER, REQUEST};
 use crate::{
     harness::{
         Cut, Evidence, Lost, Netns, Origin, Outcome, kernel, recorded, shared,
-        sock::{deliver, listen, pair, read, wait_port_state},
+        sock::{deliver, listen, pair, read, wait_port_state, wait_state},
         state,
     },
     raw::{ACK, FIN, Family, PSH, RST, RawPeer},
@@ -149,6 +149,41 @@ fn an_unread_request_is_told_with_the_reset_that_follows() {
             (Lost::Data as u8, BYTES)
         );
         assert_eq!(reset.flags & reset_flags::CUT_LATE, 0);
+    });
+}
+
+#[test]
+fn an_unread_request_is_told_when_the_program_lets_go_of_it() {
+    shared();
+    Netns::run(|ns| {
+        let raw = RawPeer::new();
+        let listener = raw.listener(Family::V6);
+        let records = recorded(ns, 2, || {
+            let (mut peer, server) = raw.accepted(&listener);
+            peer.data(REQUEST);
+            peer.expect(ACK);
+            server.shutdown(Shutdown::Write).unwrap();
+            peer.expect(FIN);
+            peer.fin();
+            wait_state(&server, 7);
+            drop(server);
+        });
+        let [Record::Close(close), Record::Unread(unread)] = &records[..] else {
+            panic!("not a close and what was unread: {records:#?}")
+        };
+        assert_ne!(close.flags & close_flags::HELD, 0);
+        assert_eq!((close.cut(), close.unread), (None, 0));
+        assert_eq!(unread.cookie, close.cookie);
+        assert_eq!(unread.cut(), Some(Cut::Unread));
+        assert_eq!(u64::from(unread.unread), BYTES);
+        assert_eq!(
+            (unread.local_addr, unread.local_port),
+            (close.local_addr, close.local_port)
+        );
+        assert_eq!(
+            (unread.remote_addr, unread.remote_port),
+            (close.remote_addr, close.remote_port)
+        );
     });
 }
 

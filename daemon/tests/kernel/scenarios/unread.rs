@@ -149,6 +149,56 @@ fn after_a_half_close() {
     });
 }
 
+/// Java's servers close so: `shutdown()` at once, `close()` a second later. The client has left by then, and no RST tells.
+#[test]
+fn when_the_client_leaves_between_the_half_close_and_the_close() {
+    scenario(|_| {
+        let (client, server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        server.shutdown(Shutdown::Write).unwrap();
+        read_eof(&client);
+        drop(client);
+        wait_state(&server, 7);
+        drop(server);
+        assert_eq!(Snmp::read().get("TCPAbortOnClose"), 0);
+        Expect::both(
+            Side::closed(Origin::Local, Outcome::Fin)
+                .time_wait()
+                .unread(BYTES)
+                .cut(Cut::Unread),
+            Side::passively_closed().unanswered(Evidence::Silent),
+        )
+    });
+}
+
+#[test]
+fn when_the_request_and_the_peers_fin_come_after_the_half_close() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let listener = raw.listener(Family::V4);
+        let ends = |parting: &[u8]| {
+            let (mut peer, server) = raw.accepted(&listener);
+            server.shutdown(Shutdown::Write).unwrap();
+            peer.expect(FIN);
+            peer.acknowledge();
+            peer.data(parting);
+            peer.fin();
+            wait_state(&server, 7);
+            server
+        };
+        drop(ends(REQUEST));
+        drop(ends(ALERT));
+        // The program drains it at last: it was read, as an upload is whose answer came first.
+        let server = ends(REQUEST);
+        read(&server, REQUEST.len());
+        drop(server);
+        let left = || Side::closed(Origin::Local, Outcome::Fin).time_wait();
+        Expect::server(
+            left().unread(BYTES).cut(Cut::Late) + left().unread(ALERT.len() as u64) + left(),
+        )
+    });
+}
+
 #[test]
 fn when_the_peer_resets() {
     scenario(|_| {
