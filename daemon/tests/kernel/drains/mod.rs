@@ -13,6 +13,7 @@ mod load;
 mod recorded;
 mod recorder;
 mod restart;
+mod spring;
 mod stage;
 mod told;
 
