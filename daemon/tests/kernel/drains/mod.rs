@@ -6,6 +6,7 @@
 
 mod announced;
 mod flight;
+mod grpc;
 mod idle;
 mod kills;
 mod late;
