@@ -14,3 +14,17 @@ certificate() {
     # Some servers want both in one file.
     cat cert.pem key.pem >both.pem
 }
+
+# Sets $built, the folder of what a server's build makes, and is true when it was made of just these sources.
+is_built_of() {
+    built=${FINWATCH_LAB_BUILD:-$folder}/$(basename "$here")
+    sources=$(cat "$@" | sha256sum)
+    [ "$(cat "$built/sources" 2>/dev/null)" = "$sources" ]
+}
+
+# What was made in $built.new is whole, and takes its place.
+is_whole() {
+    echo "$sources" >"$built.new/sources"
+    rm -rf "$built"
+    mv "$built.new" "$built"
+}

@@ -41,6 +41,11 @@ impl Paths {
         self.probe_target().join("finwatch-probe.o")
     }
 
+    /// The lab's servers that are built; the kernel tier knows it as a folder of `CARGO_TARGET_TMPDIR`.
+    pub(crate) fn lab(&self) -> PathBuf {
+        self.target.join("tmp/lab")
+    }
+
     /// Kernels, user space and disk images of the virtual machines.
     pub(crate) fn vm(&self) -> PathBuf {
         self.target.join("vm")

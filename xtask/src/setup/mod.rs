@@ -2,6 +2,7 @@
 //! says what it does and why. Where it may not install, it names each missing thing and the command.
 
 mod apt;
+mod lab;
 pub(crate) mod linker;
 mod packages;
 mod services;
@@ -58,6 +59,9 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
     };
     note(packages::ensure(&mut apt, args.scope));
     note(ensure_probe_build(paths, permission, &mut apt));
+    if args.scope >= Scope::Test {
+        note(lab::ensure(paths, permission));
+    }
     if args.scope >= Scope::Vm {
         note(kernels::ensure(paths, permission, &mut apt));
     }

@@ -128,7 +128,19 @@ const WANTED: &[Want] = &[
         program: "go",
         package: "golang-go",
         scope: Scope::Test,
-        why: "a server of Go's own to stop",
+        why: "a server of Go's own to stop, and gRPC's",
+    },
+    Want {
+        program: "javac",
+        package: "default-jdk-headless",
+        scope: Scope::Test,
+        why: "Spring Boot, a real server to stop",
+    },
+    Want {
+        program: "mvn",
+        package: "maven",
+        scope: Scope::Test,
+        why: "the libraries of Spring Boot",
     },
     Want {
         program: "qemu-system-x86_64",

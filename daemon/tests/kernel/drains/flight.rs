@@ -10,14 +10,14 @@ use crate::harness::{
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
+pub(super) enum Change {
     Stop,
     Reload,
 }
 use Change::{Reload, Stop};
 
 /// Idle and busy clients; the busy ones are answered.
-fn answered(server: &str, arguments: &[&str], signal: libc::c_int, change: Change) {
+pub(super) fn answered(server: &str, arguments: &[&str], signal: libc::c_int, change: Change) {
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         stage.server.signal(signal);
@@ -42,7 +42,7 @@ fn answered(server: &str, arguments: &[&str], signal: libc::c_int, change: Chang
 }
 
 /// Idle and busy clients; none of the busy ones is answered, and every connection ends by FIN.
-fn unanswered(
+pub(super) fn unanswered(
     server: &str,
     arguments: &[&str],
     (signal, change): (libc::c_int, Change),

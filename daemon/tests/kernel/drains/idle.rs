@@ -6,7 +6,7 @@ use std::{thread, time::Duration};
 use super::{IDLE, stage::Stage, told::Told};
 use crate::harness::crowd::{Crowd, Tally, Transport};
 
-fn stop(server: &str, arguments: &[&str], signal: libc::c_int) {
+pub(super) fn stop(server: &str, arguments: &[&str], signal: libc::c_int) {
     Stage::set(server, arguments, |stage| {
         let crowd = stage.gather(Transport::Plain, IDLE, 0);
         // An answer that is younger than a second may be cut in its middle by a process that dies.

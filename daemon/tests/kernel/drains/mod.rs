@@ -6,6 +6,7 @@
 
 mod announced;
 mod flight;
+mod grpc;
 mod idle;
 mod kills;
 mod late;
@@ -13,6 +14,7 @@ mod load;
 mod recorded;
 mod recorder;
 mod restart;
+mod spring;
 mod stage;
 mod told;
 

@@ -119,8 +119,10 @@ impl Told {
         equal("closes that the peer began", by_peer, 0);
         let minis = counts.time_wait + counts.fin_wait2;
         equal("mini-sockets", minis, snmp.get("TW") + snmp.get("TWKilled"));
+        // A server that wakes itself up by a connection to its own listener (Tomcat) is no client, and resets it.
+        let own = snmp.get("ActiveOpens") - self.tally.connections;
         if kernel::traces_every_reset() {
-            equal("RSTs", counts.resets(), snmp.get("OutRsts"));
+            equal("RSTs", counts.resets() + own, snmp.get("OutRsts"));
         }
     }
 

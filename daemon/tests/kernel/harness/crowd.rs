@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
+    mem,
     net::TcpStream,
     process::{Child, Command},
     thread,
@@ -121,6 +122,34 @@ impl Crowd {
         self.idle.iter_mut().for_each(|idle| idle.ask("/"));
     }
 
+    /// The idle ones write their next request, all at once, and wait for the end of their connection; each then stays for as long as
+    /// `stay` says of its place in the row, and leaves. `meanwhile` is done when all have begun.
+    pub(crate) fn ask_again_and_leave(
+        &mut self,
+        stay: impl Fn(usize) -> Duration,
+        meanwhile: impl FnOnce(),
+    ) -> Tally {
+        let idle = mem::take(&mut self.idle);
+        thread::scope(|scope| {
+            let leaving: Vec<_> = idle
+                .into_iter()
+                .enumerate()
+                .map(|(place, mut visitor)| {
+                    let stay = stay(place);
+                    scope.spawn(move || {
+                        visitor.ask("/");
+                        visitor.wait_for_the_end();
+                        thread::sleep(stay);
+                        Tally::default().and_of(&mut visitor)
+                    })
+                })
+                .collect();
+            meanwhile();
+            let tallies = leaving.into_iter().map(|visitor| visitor.join().unwrap());
+            tallies.fold(Tally::default(), Tally::and)
+        })
+    }
+
     /// So many of the busy ones write a further request, although the first has no answer yet.
     pub(crate) fn busy_push(&mut self, count: usize) {
         for busy in &mut self.busy[..count] {
@@ -143,25 +172,9 @@ impl Crowd {
 
     /// Everybody waits for the server to end the connection, and leaves.
     pub(crate) fn leave(self) -> Tally {
-        let mut tally = Tally::default();
         // All of them stay until the last has seen its end: nobody's FIN comes early.
         let mut everybody: Vec<Visitor> = self.idle.into_iter().chain(self.busy).collect();
-        for visitor in &mut everybody {
-            let end = visitor.wait_for_the_end();
-            tally.connections += 1;
-            tally.with_tls |= !matches!(visitor.line, Line::Plain(_));
-            tally.asked += visitor.asked;
-            tally.answered += visitor.answered;
-            match end {
-                End::Fin => tally.fins += 1,
-                End::Reset => tally.resets += 1,
-                End::FinThenReset => {
-                    tally.resets += 1;
-                    tally.fins_then_resets += 1;
-                }
-            }
-        }
-        tally
+        everybody.iter_mut().fold(Tally::default(), Tally::and_of)
     }
 }
 
@@ -169,6 +182,43 @@ impl Tally {
     /// Requests without an answer, and so connections: no client has more than one, or counts those that it pushed after it.
     pub(crate) fn lost(&self) -> u64 {
         self.asked - self.answered
+    }
+
+    /// Both of them.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let Self {
+            connections,
+            asked,
+            answered,
+            fins,
+            resets,
+            fins_then_resets,
+            with_tls,
+        } = other;
+        Self {
+            connections: self.connections + connections,
+            asked: self.asked + asked,
+            answered: self.answered + answered,
+            fins: self.fins + fins,
+            resets: self.resets + resets,
+            fins_then_resets: self.fins_then_resets + fins_then_resets,
+            with_tls: self.with_tls || with_tls,
+        }
+    }
+
+    /// It, and one visitor more, whose end is waited for.
+    fn and_of(self, visitor: &mut Visitor) -> Self {
+        let end = visitor.wait_for_the_end();
+        let reset = matches!(end, End::Reset | End::FinThenReset);
+        self.and(Self {
+            connections: 1,
+            asked: visitor.asked,
+            answered: visitor.answered,
+            fins: u64::from(!reset),
+            resets: u64::from(reset),
+            fins_then_resets: u64::from(matches!(end, End::FinThenReset)),
+            with_tls: !matches!(visitor.line, Line::Plain(_)),
+        })
     }
 }
 
@@ -221,7 +271,9 @@ impl Visitor {
         match &mut self.line {
             Line::Plain(stream) => loop {
                 if let Some(end) = self.end {
-                    break end.and_after(stream);
+                    let end = end.and_after(stream);
+                    self.end = Some(end);
+                    break end;
                 }
                 self.end = read_some(stream, &mut Vec::new());
             },

@@ -157,7 +157,7 @@ fn lab() -> PathBuf {
 }
 
 /// Where servers that must be compiled are kept between the tests.
-fn build_folder() -> PathBuf {
+pub(crate) fn build_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
     fs::create_dir_all(&folder).unwrap();
     folder
@@ -178,14 +178,17 @@ fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
 }
 
 /// The processes of the calling thread's namespace, without the test itself and what it started beside the server
-/// (TLS clients, and what keeps the namespace): those run `openssl`, `curl` and `sleep`.
+/// (clients with TLS or gRPC, and what keeps the namespace): those run the programs named here.
 fn processes_here() -> BTreeSet<u32> {
     let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
     let of_process = |pid: &u32| {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         *pid != std::process::id()
-            && !matches!(comm.trim_end(), "openssl" | "curl" | "sleep")
+            && !matches!(
+                comm.trim_end(),
+                "openssl" | "curl" | "grpc-client" | "sleep"
+            )
             && fs::read_link(folder.join("ns/net")).is_ok_and(|there| there == here)
     };
     fs::read_dir("/proc")

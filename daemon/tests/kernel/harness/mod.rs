@@ -7,6 +7,7 @@ pub(crate) mod daemon;
 mod destroy;
 mod expect;
 pub(crate) mod gate;
+pub(crate) mod grpc;
 pub(crate) mod http;
 mod identities;
 pub(crate) mod kernel;

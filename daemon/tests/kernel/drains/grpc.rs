@@ -1,0 +1,61 @@
+//! gRPC-Go: GracefulStop says GOAWAY, and each client hangs up when its calls are answered. The clean drain that HTTP/1.1 has no
+//! words for.
+
+use finwatch::story::{DrainKind, Verdict};
+
+use super::{BUSY, IDLE, stage::Stage};
+use crate::harness::{
+    grpc::{Clients, Seen},
+    lab::PLAIN,
+    sockets, state,
+};
+
+#[test]
+fn graceful_stop_lets_the_clients_leave_first() {
+    const ALL: u64 = (IDLE + BUSY) as u64;
+    Stage::set("grpc", &["graceful"], |stage| {
+        let clients = Clients::gather(IDLE, BUSY, &mut stage.gate);
+        stage.server.signal(libc::SIGTERM);
+        // Long enough for a server that would not wait.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        stage.gate.release();
+        let seen = clients.leave();
+        let expected = Seen {
+            connections: ALL,
+            asked: ALL + BUSY as u64,
+            answered: ALL + BUSY as u64,
+            closed_by_peer: 0,
+            closed_by_us: ALL,
+            closed_by_reset: 0,
+        };
+        assert_eq!(seen, expected, "by the clients' count");
+        stage.server.wait();
+        let minis = |of_server: bool| {
+            let is_one = |entry: &&_| is_mini_socket(entry, of_server);
+            sockets().iter().filter(is_one).count() as u64
+        };
+        let drain = stage.drain(DrainKind::Stop);
+        assert_eq!((minis(true), minis(false)), (0, ALL), "{drain:#?}");
+        let counts = &drain.counts;
+        assert_eq!(drain.open_at_start, ALL, "{drain:#?}");
+        assert_eq!(
+            (counts.remote_first, counts.closes()),
+            (ALL, ALL),
+            "{drain:#?}"
+        );
+        assert_eq!((counts.fin, counts.resets()), (ALL, 0), "{drain:#?}");
+        assert_eq!(counts.time_wait + counts.fin_wait2, 0, "{drain:#?}");
+        assert_eq!(counts.cut.total() + drain.likely_cut, 0, "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Pass, "{drain:#?}");
+    });
+}
+
+/// What is left of a connection for a minute: of the end at the server's port, or of the client's.
+fn is_mini_socket(entry: &crate::harness::Entry, of_server: bool) -> bool {
+    let port = if of_server {
+        entry.local_port
+    } else {
+        entry.remote_port
+    };
+    port == PLAIN && matches!(entry.state, state::TIME_WAIT | state::FIN_WAIT2)
+}

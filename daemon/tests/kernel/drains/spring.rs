@@ -1,0 +1,133 @@
+//! Spring Boot's four servers, each with its graceful shutdown.
+
+use std::{thread, time::Duration};
+
+use finwatch::story::{DrainKind, Verdict};
+
+use super::{
+    flight::{Change::Stop, answered, unanswered},
+    idle,
+    stage::Stage,
+};
+use crate::harness::crowd::Transport;
+
+/// Shorter than the requests in flight take.
+fn limited(server: &str) {
+    let how = (libc::SIGTERM, Stop);
+    unanswered("spring", &[server, "1s"], how, Transport::Plain);
+}
+
+#[test]
+fn tomcat_limited() {
+    limited("tomcat");
+}
+
+#[test]
+fn jetty_limited() {
+    limited("jetty");
+}
+
+#[test]
+fn undertow_limited() {
+    limited("undertow");
+}
+
+#[test]
+fn netty_limited() {
+    limited("netty");
+}
+
+#[test]
+fn tomcat_idle() {
+    idle::stop("spring", &["tomcat"], libc::SIGTERM);
+}
+
+#[test]
+fn jetty_idle() {
+    idle::stop("spring", &["jetty"], libc::SIGTERM);
+}
+
+#[test]
+fn tomcat_answers() {
+    answered("spring", &["tomcat"], libc::SIGTERM, Stop);
+}
+
+#[test]
+fn jetty_answers() {
+    answered("spring", &["jetty"], libc::SIGTERM, Stop);
+}
+
+#[test]
+fn undertow_answers() {
+    answered("spring", &["undertow"], libc::SIGTERM, Stop);
+}
+
+#[test]
+fn netty_answers() {
+    answered("spring", &["netty"], libc::SIGTERM, Stop);
+}
+
+/// While one request in flight holds the drain up, Tomcat closes each idle connection on which a request arrives, and does not answer. It is
+/// closed in two steps, a FIN and the rest up to a second later: what a client that has left meanwhile asked is lost without any RST.
+fn asked_during_the_drain(stay: impl Fn(usize) -> Duration + Send) {
+    Stage::set("spring", &["tomcat"], |stage| {
+        let mut crowd = stage.gather(Transport::Plain, ASKING, 1);
+        stage.server.signal(libc::SIGTERM);
+        thread::sleep(A_MOMENT);
+        let asking = crowd.ask_again_and_leave(stay, || ());
+        assert_eq!(asking.lost(), ASKING as u64, "by the clients' count");
+        stage.gate.release();
+        crowd.busy_are_answered();
+        let tally = asking.and(crowd.leave());
+        let told = stage.stopped(libc::SIGTERM, ASKING + 1, 1, tally);
+        let counts = &told.drain.counts;
+        assert_eq!(counts.local_first, tally.connections, "{told:#?}");
+        assert_eq!(counts.reset_sent, tally.resets, "{told:#?}");
+    });
+}
+
+/// Idle clients that ask during a drain.
+const ASKING: usize = 30;
+/// Long enough for a server to have heeded a signal.
+const A_MOMENT: Duration = Duration::from_millis(500);
+/// Longer than Tomcat takes to close what it has ended.
+const LONG: Duration = Duration::from_secs(2);
+
+#[test]
+fn tomcat_asked_by_clients_that_leave_at_once() {
+    asked_during_the_drain(|_| Duration::ZERO);
+}
+
+#[test]
+fn tomcat_asked_by_clients_that_stay() {
+    asked_during_the_drain(|_| LONG);
+}
+
+#[test]
+fn tomcat_asked_by_clients_of_which_some_stay() {
+    asked_during_the_drain(|place| LONG * u32::from(place % 2 == 0));
+}
+
+/// Some ask before the server has heeded the signal, and are answered; how many is a race.
+#[test]
+fn tomcat_asked_at_the_signal() {
+    Stage::set("spring", &["tomcat"], |stage| {
+        let mut crowd = stage.gather(Transport::Plain, ASKING, 1);
+        stage.server.signal(libc::SIGTERM);
+        let stay = |place: usize| Duration::from_millis(place as u64 % 3 * 700);
+        let asking = crowd.ask_again_and_leave(stay, || {
+            // Who was answered waits for the end of the drain.
+            thread::sleep(A_MOMENT);
+            stage.gate.release();
+        });
+        crowd.busy_are_answered();
+        let tally = asking.and(crowd.leave());
+        stage.server.wait();
+        let drain = stage.drain(DrainKind::Stop);
+        let counts = &drain.counts;
+        assert_eq!(counts.cut.total(), tally.lost(), "{tally:?} {drain:#?}");
+        assert_eq!(counts.closes(), tally.connections, "{tally:?} {drain:#?}");
+        let fail = drain.verdict == Verdict::Fail;
+        assert_eq!(fail, tally.lost() > 0, "{tally:?} {drain:#?}");
+    });
+}
