@@ -143,6 +143,11 @@ fn add_start(node: &mut Node, drain: &Drain) {
         let opened = count(drain.opened_after_start, "connection");
         node.fact("opened after T0", format!("{opened}{last}"));
     }
+    if drain.own_calls > 0 {
+        let calls = count(drain.own_calls, "connection");
+        let text = format!("{calls} of the server to itself, without a byte; not counted");
+        node.fact("own calls", text);
+    }
 }
 
 fn add_likely(node: &mut Node, drain: &Drain) {

@@ -166,6 +166,10 @@ pub struct Drain {
     /// Connections established after T0 and ended by processes that came after T0: the service goes on.
     #[serde(default)]
     pub served_by_new: u64,
+    /// Connections that the server made to its own listener and on which nothing was said, as some wake their accepting thread
+    /// at a stop. In no other number.
+    #[serde(default)]
+    pub own_calls: u64,
     /// Connections that owed an answer at T0, read nothing more and were ended by this side with exactly a GOAWAY written: as
     /// HTTP/2 is cut behind a GOAWAY. Not counted as cut.
     #[serde(default)]

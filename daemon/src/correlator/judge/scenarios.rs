@@ -77,6 +77,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         opened_after_start: 0,
         last_opened_at: None,
         served_by_new: 0,
+        own_calls: 0,
         likely_cut: 0,
         idle_at_exit: 0,
         still_open: 0,

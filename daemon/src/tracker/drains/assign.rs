@@ -23,7 +23,7 @@ impl Drains {
             return;
         }
         if record.service.role() != Some(Role::Server) {
-            return;
+            return self.note_own_call(record);
         }
         if record.flags & close_flags::BY_EXIT != 0 && record.closer_tgid != 0 {
             self.begin_death(record.closer_tgid, record.header.at_ns, world);
@@ -99,6 +99,16 @@ impl Drains {
         }
     }
 
+    fn note_own_call(&mut self, record: &CloseRecord) {
+        let caller = self.instances.resolve(Process {
+            start_ns: record.owner_start_ns,
+            tgid: record.owner_tgid,
+            pad: 0,
+        });
+        let family = self.instances.of_process(caller.tgid);
+        self.own_calls.note(record, family.unwrap_or(caller));
+    }
+
     /// Tells the closes whose hold is over.
     pub(super) fn tell_due(&mut self, now_ns: u64, world: &mut dyn World) {
         let mut due = Vec::new();
@@ -141,6 +151,9 @@ impl Drains {
             .ports
             .entry(key)
             .or_insert_with(|| Port::new(&key, &owner, t0_ns, instances, world));
+        if self.own_calls.has(&record, &owner) {
+            return port.close_own_call(&record);
+        }
         if takes == Takes::ByNew {
             return port.close_by_new(&record, since_ns);
         }

@@ -14,6 +14,7 @@ mod instances;
 mod left;
 mod look;
 pub(crate) mod names;
+mod own_calls;
 mod plan;
 mod port;
 mod progress;
@@ -32,6 +33,7 @@ use self::{
     episode::Episode,
     instances::Instances,
     left::{Early, Lefts},
+    own_calls::OwnCalls,
     port::ListenersClosed,
     progress::Step,
     starts::Starts,
@@ -141,6 +143,7 @@ pub struct Drains {
     merger: Merger,
     lefts: Lefts,
     early: Early,
+    own_calls: OwnCalls,
     recent: look::Recent,
     deaths: Deaths,
     starts: Starts,
@@ -169,6 +172,7 @@ impl Drains {
             merger: Merger::new(),
             lefts: Lefts::default(),
             early: Early::default(),
+            own_calls: OwnCalls::default(),
             recent: look::Recent::default(),
             deaths: Deaths::default(),
             starts: Starts::default(),

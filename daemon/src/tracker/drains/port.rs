@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, survey_kind};
+use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, close_flags, survey_kind};
 
 use super::{
     super::ClosedConnection, super::HOLD_NS, World, at_start::AtStart, instances::Instances,
@@ -36,6 +36,10 @@ pub(super) struct Port {
     pub(super) of_target: Tally,
     /// Connections established after T0 and ended by new processes.
     pub(super) by_new: u64,
+    /// Connections that the server made to itself.
+    pub(super) own_calls: u64,
+    /// Of these, those that it did not accept.
+    own_calls_waiting: u32,
     open: HashMap<u64, u64>,
     start: AtStart,
     look: LastLook,
@@ -117,6 +121,8 @@ impl Port {
             whole: Tally::default(),
             of_target: Tally::default(),
             by_new: 0,
+            own_calls: 0,
+            own_calls_waiting: 0,
             open: HashMap::new(),
             start: AtStart::default(),
             look: LastLook::default(),
@@ -150,6 +156,21 @@ impl Port {
         self.open.remove(&record.cookie);
         self.start.forget(record.cookie);
         self.by_new += u64::from(record.opened_at_ns > since_ns);
+    }
+
+    /// The server had called itself: no client's connection ended.
+    pub(super) fn close_own_call(&mut self, record: &CloseRecord) {
+        self.open.remove(&record.cookie);
+        self.start.forget(record.cookie);
+        self.own_calls += 1;
+        if record.flags & close_flags::NEVER_ACCEPTED != 0 {
+            self.own_calls_waiting += 1;
+        }
+    }
+
+    /// Connections that waited to be accepted when that was last looked at, less the server's own.
+    pub(super) fn backlog(&self) -> u32 {
+        self.backlog.saturating_sub(self.own_calls_waiting)
     }
 
     /// A connection ended; its story is told later.
@@ -196,6 +217,8 @@ impl Port {
         self.start.add(other.whole.older);
         self.whole.absorb(other.whole);
         self.by_new += other.by_new;
+        self.own_calls += other.own_calls;
+        self.own_calls_waiting += other.own_calls_waiting;
     }
 
     /// Leaves only what the signalled process ended itself.

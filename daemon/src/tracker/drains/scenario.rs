@@ -160,6 +160,7 @@ pub(crate) fn line(drain: &Drain) -> String {
         ("owed", owed),
         ("opened", drain.opened_after_start),
         ("by new", drain.served_by_new),
+        ("own calls", drain.own_calls),
         ("asked", drain.asked_after_start),
         ("still", drain.still_open),
         ("idle", drain.still_open_idle),

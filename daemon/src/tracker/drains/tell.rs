@@ -97,6 +97,7 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),
         served_by_new: port.by_new,
+        own_calls: port.own_calls,
         likely_cut: port.whole.likely_cut,
         idle_at_exit: port.whole.idle_at_exit,
         still_open: if successors { 0 } else { port.still_open() },
@@ -187,7 +188,7 @@ fn listening(port: &Port, world: &dyn World) -> Listening {
         closed_at: port.closed.map(|closed| world.wall(closed.at_ns)),
         closed_by_exit: port.closed.is_some_and(|closed| closed.by_exit),
         taken_over: port.closed.is_some_and(|closed| closed.taken_over),
-        backlog: port.backlog,
+        backlog: port.backlog(),
         backlog_at_start: port.backlog_at_start.unwrap_or(0),
     }
 }
