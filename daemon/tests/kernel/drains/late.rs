@@ -61,7 +61,7 @@ fn node_close() {
 }
 
 /// The kernel completes the handshakes of a server that no longer accepts, and resets them with the listener.
-fn nobody_accepts(server: &str, arguments: &[&str], busy: usize) {
+pub(super) fn nobody_accepts(server: &str, arguments: &[&str], busy: usize) {
     const NEW: usize = 5;
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather_for_once(Transport::Plain, busy);

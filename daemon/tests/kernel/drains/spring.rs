@@ -1,15 +1,15 @@
 //! Spring Boot's four servers, each with its graceful shutdown.
 
-use std::{thread, time::Duration};
+use std::{net::TcpStream, thread, time::Duration};
 
-use finwatch::story::{DrainKind, Verdict};
+use finwatch::story::{DrainKind, Finding, Verdict};
 
 use super::{
     flight::{Change::Stop, answered, unanswered},
-    idle,
+    idle, late,
     stage::Stage,
 };
-use crate::harness::crowd::Transport;
+use crate::harness::{Entry, crowd::Transport, lab::PLAIN, sockets, state, wait_until};
 
 /// Shorter than the requests in flight take.
 fn limited(server: &str) {
@@ -130,4 +130,47 @@ fn tomcat_asked_at_the_signal() {
         let fail = drain.verdict == Verdict::Fail;
         assert_eq!(fail, tally.lost() > 0, "{tally:?} {drain:#?}");
     });
+}
+
+/// The listener is closed at the signal, so that clients who come then are refused while a request in flight is still being answered.
+#[test]
+fn tomcat_refuses_new_connections() {
+    const REFUSED: u64 = 5;
+    Stage::set("spring", &["tomcat"], |stage| {
+        let mut crowd = stage.gather(Transport::Plain, 0, 1);
+        stage.server.signal(libc::SIGTERM);
+        let listens = |entry: &Entry| entry.local_port == PLAIN && entry.state == state::LISTEN;
+        wait_until("Tomcat has closed its listener", || {
+            !sockets().iter().any(listens)
+        });
+        for _ in 0..REFUSED {
+            let refused = TcpStream::connect(("127.0.0.1", PLAIN)).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        }
+        stage.gate.release();
+        crowd.busy_are_answered();
+        assert_eq!(crowd.leave().lost(), 0);
+        stage.server.wait();
+        let drain = stage.drain(DrainKind::Stop);
+        let counts = &drain.counts;
+        assert_eq!(
+            (counts.refused, counts.cut.total()),
+            (REFUSED, 0),
+            "{drain:#?}"
+        );
+        assert_eq!(
+            (counts.closes(), drain.opened_after_start),
+            (1, 0),
+            "{drain:#?}"
+        );
+        let early = |finding: &Finding| finding.diagnosis == "listener-closed-early";
+        assert!(drain.findings.iter().any(early), "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Fail, "{drain:#?}");
+    });
+}
+
+/// Tomcat without Spring keeps its listener to the end, and accepts nobody.
+#[test]
+fn plain_tomcat_accepts_nobody() {
+    late::nobody_accepts("spring", &["plain"], 2);
 }
