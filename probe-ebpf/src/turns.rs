@@ -15,6 +15,20 @@ pub const fn is_alert(bytes: u32) -> bool {
     matches!(bytes, 23 | 24 | 31)
 }
 
+/// Whether so many bytes are one or two HTTP/2 PINGs (RFC 9113 section 6.7), or the peer's acknowledgements of ours.
+#[inline(always)]
+const fn is_pings(bytes: u32) -> bool {
+    matches!(bytes, 17 | 34)
+}
+
+/// Whether so many bytes written are no answer but HTTP/2's control frames: what a gRPC server sends on each request to measure
+/// the path (a PING of 17 bytes, with a WINDOW_UPDATE of 13, with the acknowledgement of the client's own), or a GOAWAY. A
+/// whole answer of gRPC has 36 bytes at least.
+#[inline(always)]
+const fn is_control(bytes: u32) -> bool {
+    matches!(bytes, 17 | 30 | 34 | 47)
+}
+
 /// Whether bytes of the peer, lost, were its goodbye rather than a request.
 #[inline(always)]
 pub const fn is_goodbye(bytes: u32) -> bool {
@@ -67,8 +81,14 @@ impl Turns {
             return;
         }
         if self.count == 0 || write_seq != self.written {
-            self.prev_written = self.written;
-            self.prev_asked = seq_after(self.read, self.began);
+            let asked = seq_after(self.read, self.began);
+            if self.is_open_behind_pings(asked) && is_control(seq_after(write_seq, self.written)) {
+                // Pings went to and fro once more: the request before them stays the one to judge.
+                self.prev_written = write_seq.wrapping_sub(17);
+            } else {
+                self.prev_written = self.written;
+                self.prev_asked = asked;
+            }
             self.began = self.read;
             self.count = self.count.saturating_add(1);
         }
@@ -76,7 +96,8 @@ impl Turns {
         self.read = copied_seq;
     }
 
-    /// The turn to judge: the last, or the one before when the last was only the peer's goodbye.
+    /// The turn to judge: the last, or the one before when the last was only the peer's goodbye, or only its acknowledgement of a
+    /// PING that was no answer (then with nothing written since).
     /// `unread` bytes belong to the last turn as long as nothing was written since.
     #[inline(always)]
     pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
@@ -88,6 +109,15 @@ impl Turns {
             };
         }
         let since_read = seq_after(write_seq, self.written);
+        if unread == 0
+            && (since_read == 0 || is_control(since_read))
+            && self.is_open_behind_pings(asked)
+        {
+            return Turn {
+                since_read: 0,
+                asked: self.prev_asked,
+            };
+        }
         Turn {
             since_read,
             asked: if since_read == 0 {
@@ -96,6 +126,17 @@ impl Turns {
                 asked
             },
         }
+    }
+
+    /// Whether the last question was only the acknowledgement of a PING, and that PING, with the like of it, was all that a request
+    /// before it got.
+    #[inline(always)]
+    const fn is_open_behind_pings(&self, asked: u32) -> bool {
+        is_pings(asked)
+            && self.count >= 2
+            && is_control(seq_after(self.written, self.prev_written))
+            && self.prev_asked >= SMALL_BYTES
+            && !is_control(self.prev_asked)
     }
 
     /// Server: whether a request was read and left without an answer, and what shows it.
@@ -134,6 +175,7 @@ impl Turns {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Copy)]
     /// A connection on which the peer's bytes and ours are counted from one.
     struct Talk {
         turns: Turns,
@@ -221,6 +263,39 @@ mod tests {
         assert_eq!(answered.owed(), None);
         let cut = tls().reads(129).writes(24).reads(24);
         assert_eq!(cut.owed(), Some(Evidence::Alert));
+    }
+
+    #[test]
+    fn a_ping_that_is_acknowledged_is_no_answer() {
+        let settled = || Talk::new().reads(33).writes(18).reads(9);
+        for ping in [17, 30, 47] {
+            let call = settled().reads(41).writes(ping);
+            let owed = call.reads(17);
+            assert_eq!(owed.owed(), Some(Evidence::Silent), "{ping}");
+            assert_eq!(owed.turns.last(owed.written, 0).asked, 50, "{ping}");
+            assert_eq!(owed.writes(189).owed(), None, "{ping}");
+        }
+        let again = settled().reads(41).writes(30).reads(17);
+        let stopping = again.writes(47).reads(17);
+        assert_eq!(
+            stopping.owed(),
+            Some(Evidence::Silent),
+            "a GOAWAY and a PING"
+        );
+        assert_eq!(stopping.reads(17).writes(17).owed(), Some(Evidence::Silent));
+        // The client measures the path too; an answer is longer.
+        let idle = || {
+            settled()
+                .reads(41)
+                .writes(30)
+                .reads(17)
+                .writes(189)
+                .reads(30)
+        };
+        assert_eq!(idle().writes(17).owed(), None);
+        assert_eq!(idle().writes(17).reads(17).owed(), Some(Evidence::Small));
+        let answered = settled().reads(41).writes(189).reads(17);
+        assert_eq!(answered.owed(), Some(Evidence::Small));
     }
 
     #[test]

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -31,9 +32,14 @@ func main() {
 	done := make(chan struct{})
 	go func() {
 		<-terminated
-		if os.Args[1] == "graceful" {
+		switch os.Args[1] {
+		case "graceful":
 			server.GracefulStop()
-		} else {
+		case "limited":
+			limit := time.AfterFunc(time.Second, server.Stop)
+			server.GracefulStop()
+			limit.Stop()
+		default:
 			server.Stop()
 		}
 		close(done)

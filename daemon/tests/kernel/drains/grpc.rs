@@ -1,7 +1,9 @@
 //! gRPC-Go: GracefulStop says GOAWAY, and each client hangs up when its calls are answered. The clean drain that HTTP/1.1 has no
 //! words for.
 
-use finwatch::story::{DrainKind, Verdict};
+use std::{thread, time::Duration};
+
+use finwatch::story::{Drain, DrainKind, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
@@ -15,9 +17,10 @@ fn graceful_stop_lets_the_clients_leave_first() {
     const ALL: u64 = (IDLE + BUSY) as u64;
     Stage::set("grpc", &["graceful"], |stage| {
         let clients = Clients::gather(IDLE, BUSY, &mut stage.gate);
+        thread::sleep(ROUND_TRIP);
         stage.server.signal(libc::SIGTERM);
         // Long enough for a server that would not wait.
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(700));
         stage.gate.release();
         let seen = clients.leave();
         let expected = Seen {
@@ -38,6 +41,7 @@ fn graceful_stop_lets_the_clients_leave_first() {
         assert_eq!((minis(true), minis(false)), (0, ALL), "{drain:#?}");
         let counts = &drain.counts;
         assert_eq!(drain.open_at_start, ALL, "{drain:#?}");
+        assert_eq!(drain.awaiting_at_start, Some(BUSY as u64), "{drain:#?}");
         assert_eq!(
             (counts.remote_first, counts.closes()),
             (ALL, ALL),
@@ -49,6 +53,44 @@ fn graceful_stop_lets_the_clients_leave_first() {
         assert_eq!(drain.verdict, Verdict::Pass, "{drain:#?}");
     });
 }
+
+/// Calls in flight are ended without a word. What the server had written is a PING, which the client acknowledged.
+#[test]
+fn stop_answers_nothing() {
+    Stage::set("grpc", &["stop"], |stage| {
+        let drain = lost(stage);
+        assert_eq!(drain.counts.cut.unanswered, BUSY as u64, "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Fail, "{drain:#?}");
+    });
+}
+
+/// A limit to the GracefulStop, as servers that must end set it: GOAWAY, and then the end.
+#[test]
+fn graceful_stop_with_a_limit_answers_nothing() {
+    Stage::set("grpc", &["limited"], |stage| {
+        let drain = lost(stage);
+        let told = drain.counts.cut.total() + drain.likely_cut;
+        assert_eq!(told, BUSY as u64, "{drain:#?}");
+        assert_ne!(drain.verdict, Verdict::Pass, "{drain:#?}");
+    });
+}
+
+/// Every call in flight is lost, by the clients' count.
+fn lost(stage: &mut Stage) -> Drain {
+    let clients = Clients::gather(IDLE, BUSY, &mut stage.gate);
+    thread::sleep(ROUND_TRIP);
+    stage.server.signal(libc::SIGTERM);
+    let seen = clients.leave();
+    assert_eq!(seen.asked - seen.answered, BUSY as u64, "{seen:?}");
+    stage.gate.release();
+    stage.server.wait();
+    let drain = stage.drain(DrainKind::Stop);
+    assert_eq!(drain.awaiting_at_start, Some(BUSY as u64), "{drain:#?}");
+    drain
+}
+
+/// Longer than a server's PING and its acknowledgement take. Until then nothing but the sizes of a first answer tells that it is none.
+const ROUND_TRIP: Duration = Duration::from_millis(300);
 
 /// What is left of a connection for a minute: of the end at the server's port, or of the client's.
 fn is_mini_socket(entry: &crate::harness::Entry, of_server: bool) -> bool {
