@@ -151,8 +151,7 @@ pub mod close_flags {
     pub const BY_EXIT: u16 = 1 << 1;
     /// Established, but never accepted.
     pub const NEVER_ACCEPTED: u16 = 1 << 2;
-    /// Whether the peer's RST or ours ended it is told by a [`super::ResetRecord`] that follows, or
-    /// by its absence (then the peer's did).
+    /// Whether the peer's RST or ours ended it is told by a [`super::ResetRecord`] that follows; none: the peer's.
     pub const AMBIGUOUS: u16 = 1 << 3;
     /// The peer left while its request had no answer.
     pub const ABANDONED: u16 = 1 << 4;
@@ -162,10 +161,9 @@ pub mod close_flags {
     pub const ROLE_BY_PORT: u16 = 1 << 6;
     /// Of [`BY_EXIT`]: data was sent within the second before the death.
     pub const SENDING: u16 = 1 << 7;
-    /// It was no longer open (ESTABLISHED or CLOSE_WAIT) when its instance began to drain or reload, or its instance did neither.
+    /// No longer open (ESTABLISHED or CLOSE_WAIT) when its instance began to drain or reload, or that did neither.
     pub const LEFT_STEADY: u16 = 1 << 8;
-    /// A program holds the socket still, and may read on: what it never reads is told by an [`crate::UnreadRecord`] that
-    /// follows, not by this record.
+    /// A program holds it still: what it never reads is told by an [`crate::UnreadRecord`] that follows, not here.
     pub const HELD: u16 = 1 << 9;
 }
 

@@ -226,25 +226,6 @@ fn late_requests_are_waited_for() {
 }
 
 #[test]
-fn what_a_program_holds_unread_is_told_when_it_lets_go() {
-    ends(
-        NODE,
-        "1000 signal TERM 100 from 7
-         1001 send c1..c3
-         1001 send c4 24
-         1002 shut c1..c5
-         1050 let-go c1
-         2002 let-go c2..c5
-         2003 close c6..c20
-         2010 exit 100 0
-         9000 end",
-        &[
-            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, unread 3, local 20, fin 20, tw 20, closed",
-        ],
-    );
-}
-
-#[test]
 fn late_requests_are_not_waited_for_for_ever() {
     let script = format!(
         "{NODE}\n1000 signal TERM 100 from 7\n1005 close c1..c20 half\n1010 exit 100 0\n70000 end"
