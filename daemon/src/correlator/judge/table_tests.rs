@@ -267,10 +267,9 @@ fn a_phase_limit_shorter_than_the_request_cuts_with_a_clean_fin() {
 fn tomcat_closes_an_idle_connection_that_asks_during_the_drain() {
     let mut drain = drain("java", "SIGTERM");
     drain.open_at_start = 30;
-    drain.asked_after_start = 30;
     drain.counts.local_first = 30;
-    drain.counts.cut.unanswered = 16;
-    drain.counts.cut.unread = 14;
+    drain.counts.cut.unread = 30;
+    drain.counts.unread = 30;
     drain.counts.fin = 16;
     drain.counts.reset_sent = 14;
     let (verdict, _) = verdict_of(&mut drain);
