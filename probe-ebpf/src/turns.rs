@@ -109,7 +109,7 @@ impl Turns {
             };
         }
         let since_read = seq_after(write_seq, self.written);
-        if unread == 0
+        if (unread == 0 || is_pings(unread))
             && (since_read == 0 || is_control(since_read))
             && self.is_open_behind_pings(asked)
         {
@@ -134,9 +134,16 @@ impl Turns {
     const fn is_open_behind_pings(&self, asked: u32) -> bool {
         is_pings(asked)
             && self.count >= 2
-            && is_control(seq_after(self.written, self.prev_written))
+            && self.is_no_answer(seq_after(self.written, self.prev_written))
             && self.prev_asked >= SMALL_BYTES
             && !is_control(self.prev_asked)
+    }
+
+    /// Whether so many bytes, written in the turn before the last, left its request open. On a new connection the acknowledgement
+    /// of the client's SETTINGS (9) may be among them.
+    #[inline(always)]
+    const fn is_no_answer(&self, wrote: u32) -> bool {
+        is_control(wrote) || (self.count == 2 && wrote == 39)
     }
 
     /// Server: whether a request was read and left without an answer, and what shows it.
@@ -155,6 +162,13 @@ impl Turns {
         } else {
             Evidence::Alert
         })
+    }
+
+    /// Whether so many bytes, asked last, are what a gRPC client sends behind each answer to measure the path: a PING with a
+    /// WINDOW_UPDATE, and maybe with the acknowledgement of the server's own. It leaves without waiting for the like.
+    #[inline(always)]
+    pub const fn is_farewell_ping(&self, bytes: u32) -> bool {
+        self.count >= 2 && matches!(bytes, 30 | 47)
     }
 
     /// Client: whether a request of ours waits for its answer. `unread`: an answer that has arrived.
@@ -275,6 +289,8 @@ mod tests {
             assert_eq!(owed.turns.last(owed.written, 0).asked, 50, "{ping}");
             assert_eq!(owed.writes(189).owed(), None, "{ping}");
         }
+        let fresh = Talk::new().reads(24).reads(102).writes(39).reads(17);
+        assert_eq!(fresh.owed(), Some(Evidence::Silent), "the first call");
         let again = settled().reads(41).writes(30).reads(17);
         let stopping = again.writes(47).reads(17);
         assert_eq!(

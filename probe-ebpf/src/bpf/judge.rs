@@ -74,9 +74,14 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
                 unanswered(conn, row, Evidence::Alert);
                 cut(conn, row, Cut::Unanswered);
             }
+            Some(Evidence::Silent) if conn.turns.is_farewell_ping(turn.asked) => {}
             Some(Evidence::Silent) => abandoned(conn, row),
             // A request that the program never got to: the server is slow, the client gave up.
-            Some(Evidence::Small) | None if !is_goodbye(unread) => abandoned(conn, row),
+            Some(Evidence::Small) | None
+                if !is_goodbye(unread) && !conn.turns.is_farewell_ping(unread) =>
+            {
+                abandoned(conn, row);
+            }
             Some(Evidence::Small) | None => {}
         }
     } else if let Some(evidence) = conn.turns.awaited(turn, unread) {

@@ -50,6 +50,7 @@ fn graceful_stop_lets_the_clients_leave_first() {
         assert_eq!((counts.fin, counts.resets()), (ALL, 0), "{drain:#?}");
         assert_eq!(counts.time_wait + counts.fin_wait2, 0, "{drain:#?}");
         assert_eq!(counts.cut.total() + drain.likely_cut, 0, "{drain:#?}");
+        assert_eq!(counts.abandoned, 0, "{drain:#?}");
         assert_eq!(drain.verdict, Verdict::Pass, "{drain:#?}");
     });
 }
