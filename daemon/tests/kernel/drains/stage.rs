@@ -14,6 +14,7 @@ use crate::harness::{
     daemon::{Daemon, netns_inode},
     gate::Gate,
     lab::{PLAIN, Server, TLS, ended},
+    resets::Resets,
     wait_until,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct Stage {
     /// The server's processes when everything was ready.
     pub(super) old: BTreeSet<u32>,
     port: u16,
+    resets: Resets,
 }
 
 impl Stage {
@@ -48,6 +50,7 @@ impl Stage {
     ) -> R {
         let daemon = Daemon::start();
         Netns::run(|_| {
+            let resets = Resets::watch();
             let server = Server::start(server, arguments, &[PLAIN]);
             let gate = Gate::open(server.folder());
             let old = server.processes();
@@ -57,6 +60,7 @@ impl Stage {
                 gate,
                 old,
                 port: PLAIN,
+                resets,
             };
             body(&mut stage)
         })
@@ -178,7 +182,7 @@ impl Stage {
     pub(super) fn told(&mut self, what: What, tally: Tally) -> Told {
         let drain = self.drain(what.kind);
         let told = Told { drain, tally };
-        told.check(&what);
+        told.check(&what, self.resets.from_port(self.port));
         told
     }
 

@@ -17,6 +17,7 @@ pub(crate) mod nginx;
 mod observed;
 mod probe;
 mod records;
+pub(crate) mod resets;
 mod scenario;
 pub(crate) mod servant;
 pub(crate) mod sock;

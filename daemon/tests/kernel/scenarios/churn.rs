@@ -90,6 +90,7 @@ fn churn(total: u64, prepare: impl FnOnce(&Netns) + Send) {
         });
         let mut expect = expected(each);
         expect.server = expect.server + by_timing(&observed(), each);
+        expect.client = expect.client + asked_late(&observed(), each);
         settle(ns, &expect);
         check_identities(ns, &Observed::read(probe.counters(), ns.cookie()));
         let snmp = Snmp::read();
@@ -155,6 +156,18 @@ fn by_timing(observed: &Observed, each: u64) -> Side {
         }
     }
     side
+}
+
+/// The same of a client whose request was reset before its acknowledgement came.
+fn asked_late(observed: &Observed, each: u64) -> Side {
+    let unacked = observed.client.get(Cell::UNACKED);
+    assert!(
+        unacked <= each,
+        "only servers that reset leave a request unacknowledged"
+    );
+    Side::default()
+        .plus(Cell::UNACKED, unacked)
+        .plus(Cell::UNACKED_BYTES, unacked * (REQUEST.len() as u64 + 1))
 }
 
 fn serve(listener: &TcpListener) {
