@@ -101,12 +101,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             },
         ),
     );
+    let (reading, read_out) = tokio::sync::oneshot::channel();
     tasks.spawn(
         "storyteller",
         lifecycle::tell_stories(
             Arc::clone(&chronicle),
             Arc::clone(&probe),
             deployed,
+            read_out,
             tasks.stop_word(),
         ),
     );
@@ -116,6 +118,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             Arc::clone(&probe),
             Arc::clone(&accounts),
             Arc::clone(&chronicle),
+            reading,
             tasks.stop_word(),
         ),
     );

@@ -304,8 +304,9 @@ impl<K: Kernel> Chronicle<K> {
         self.conclude()
     }
 
-    /// Writes everything down, at the end. Blocking.
+    /// Writes everything down, at the end: what began in the last moment too. Blocking.
     pub fn close(&self) {
+        self.conclude();
         self.history.flush(now());
     }
 

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
+
 use super::{SharedProbe, tasks::Stop};
 use crate::{
     accounts::{Accounts, Kernel},
@@ -20,18 +22,20 @@ const SHORT_SLEEP: Duration = Duration::from_millis(25);
 /// Most records at a time, at about 300 bytes each; between two such times others get their turn.
 const BATCH: usize = 1_024;
 
-/// Reads until the stop.
+/// Reads until the stop, and then what is there. Who waits for `read_out` goes on when nothing more is handed on.
 pub(crate) async fn read_records<K: Kernel>(
     probe: SharedProbe,
     accounts: Arc<Accounts<K>>,
     chronicle: Arc<Chronicle<K>>,
+    read_out: oneshot::Sender<()>,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
     let mut records = Vec::with_capacity(BATCH);
-    loop {
+    let mut last = false;
+    while !last {
         tokio::select! {
             () = ready(&probe, &chronicle) => {}
-            () = stop.said() => return Ok(()),
+            () = stop.said() => last = true,
         }
         loop {
             records.clear();
@@ -54,6 +58,9 @@ pub(crate) async fn read_records<K: Kernel>(
             tokio::task::yield_now().await;
         }
     }
+    // Nobody waits when the storyteller has failed.
+    let _unheard = read_out.send(());
+    Ok(())
 }
 
 fn hand_on<K: Kernel>(records: &[Record], accounts: &Accounts<K>, chronicle: &Chronicle<K>) {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{SharedProbe, tasks::Stop};
 use crate::{
@@ -24,11 +24,12 @@ const BUSY: Duration = Duration::from_millis(100);
 /// Between two looks else: rollouts end by the clock too.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Works until the stop.
+/// Works until the stop, and then until all records are told (`read_out`).
 pub(crate) async fn tell_stories<K: Kernel>(
     chronicle: Arc<Chronicle<K>>,
     probe: SharedProbe,
     mut deploys: mpsc::Receiver<DeployEvent>,
+    read_out: oneshot::Receiver<()>,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
     let mut pause = IDLE;
@@ -61,6 +62,8 @@ pub(crate) async fn tell_stories<K: Kernel>(
         let busy = tokio::task::spawn_blocking(move || working.work(&scene)).await?;
         pause = if busy { BUSY } else { IDLE };
     }
+    // A reader that failed has nothing more to tell either.
+    let _told = read_out.await;
     tokio::task::spawn_blocking(move || chronicle.close()).await?;
     Ok(())
 }

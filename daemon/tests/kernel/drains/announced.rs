@@ -92,6 +92,27 @@ fn a_drain_during_which_finwatch_dies_is_inconclusive() {
     });
 }
 
+/// Nothing had been looked at when it was told to stop: the signal was a record in the ring.
+#[test]
+fn a_drain_that_began_when_finwatch_stops_is_in_the_history() {
+    Stage::set("nginx", &[], |stage| {
+        let crowd = stage.gather(Transport::Plain, IDLE, 0);
+        stage.server.signal(libc::SIGQUIT);
+        stage.daemon.stop();
+        stage.daemon.start_again();
+        assert_eq!(crowd.leave().lost(), 0);
+        stage.server.wait();
+        let netns = netns_inode();
+        let here = |drain: &Drain| drain.instance.netns == netns && drain.service.port == PLAIN;
+        let drains: Vec<_> = drains(&stage.daemon).into_iter().filter(here).collect();
+        let [drain] = &drains[..] else {
+            panic!("one drain: {drains:#?}");
+        };
+        assert!(drain.interrupted, "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Inconclusive, "{drain:#?}");
+    });
+}
+
 fn drains(daemon: &Daemon) -> Vec<Drain> {
     daemon.list("drains")
 }

@@ -45,7 +45,7 @@ impl Daemon {
         daemon
     }
 
-    /// Starts it once more with the same state, after it was killed.
+    /// Starts it once more with the same state, after it ended.
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = fs::File::options()
@@ -80,6 +80,13 @@ impl Daemon {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        super::lab::kill(process.id(), libc::SIGTERM).unwrap();
+        assert!(process.wait().unwrap().success(), "{}", self.log());
     }
 
     /// What it logged.

@@ -169,7 +169,7 @@ fn listens(port: u16) -> bool {
         .any(|entry| entry.local_port == port && entry.state == state::LISTEN)
 }
 
-fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
+pub(crate) fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: no memory is involved.
     match unsafe { libc::kill(pid.cast_signed(), signal) } {
         0 => Ok(()),
