@@ -102,12 +102,18 @@ pub(super) fn server_hangs_up_first(facts: &Facts<'_>) -> Option<Finding> {
             percent(base_ours, base_closes)
         ),
     };
-    let left = facts.drain.counts.time_wait + facts.drain.counts.fin_wait2;
+    let half_closed = facts.drain.counts.fin_wait2;
+    let left = facts.drain.counts.time_wait + half_closed;
+    let first = match half_closed {
+        0 => String::new(),
+        all if all == left => ", in FIN_WAIT2 until the peer's FIN".to_owned(),
+        some => format!(", {some} of them in FIN_WAIT2 until the peer's FIN"),
+    };
     Some(facts.found_with_keepalive(
         &diagnoses::SERVER_HANGS_UP_FIRST,
         vec![
             format!(
-                "{ours} of {} after T0 ({}) {} begun by this side, and left {} here.",
+                "{ours} of {} after T0 ({}) {} begun by this side, and left {} here{first}.",
                 count(closes, "close"),
                 percent(ours, closes),
                 were(ours),
