@@ -240,7 +240,11 @@ impl Turns {
         if unread == 0 && self.is_open_behind_settings(asked, since_read) {
             return Turn {
                 since_read: 0,
-                asked: self.prev_asked,
+                asked: if self.count == 1 {
+                    asked
+                } else {
+                    self.prev_asked
+                },
             };
         }
         Turn {
@@ -270,6 +274,12 @@ impl Turns {
     #[inline(always)]
     const fn is_open_behind_settings(&self, asked: u32, since_read: u32) -> bool {
         let silent = match self.count {
+            // The server spoke first, and the client's acknowledgement came with its request.
+            1 => {
+                return asked > PREFACE_BYTES_MAX + SETTINGS_ACK_BYTES
+                    && matches!(since_read, 9 | 13 | 22 | 26 | 39)
+                    && is_settings(seq_after(self.written, self.prev_written));
+            }
             2 => matches!(since_read, 0 | 9 | 13 | 17 | 22 | 26 | 30 | 39),
             3 => matches!(since_read, 0 | 9 | 17),
             _ => false,

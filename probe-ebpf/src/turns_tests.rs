@@ -149,6 +149,16 @@ fn settings_are_no_answer() {
         .reads(9);
     assert_eq!(in_two.owed(), Some(Evidence::Silent));
     assert_eq!(in_two.writes(17).owed(), Some(Evidence::Silent), "a GOAWAY");
+    let at_once = Talk::new().writes(9).reads(119).writes(9);
+    assert_eq!(at_once.owed(), Some(Evidence::Silent));
+    assert_eq!(at_once.turns.last(at_once.written, 0).asked, 119);
+    assert_eq!(at_once.writes(49).owed(), None);
+    assert_eq!(Talk::new().reads(119).writes(9).owed(), None, "Redis");
+    assert_eq!(
+        Talk::new().writes(9).reads(91).writes(9).owed(),
+        None,
+        "no request"
+    );
     let two_and_idle = Talk::new()
         .reads(24)
         .writes(39)
