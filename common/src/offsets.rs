@@ -114,6 +114,8 @@ offsets! {
     write_seq: "tcp_sock.write_seq", 4;
     /// Payload received.
     bytes_received: "tcp_sock.bytes_received", 8;
+    /// Segments with payload received.
+    data_segs_in: "tcp_sock.data_segs_in", 4;
     /// Payload sent, retransmissions included.
     bytes_sent: "tcp_sock.bytes_sent", 8;
     /// Payload retransmitted.

@@ -29,10 +29,69 @@ const fn is_control(bytes: u32) -> bool {
     matches!(bytes, 17 | 30 | 34 | 47)
 }
 
-/// Whether bytes of the peer, lost, were its goodbye rather than a request.
+/// A ClientHello has so many bytes at least (TLS 1.3: past 130), and comes with one of so many questions: after one or two
+/// where TLS is asked for first (PostgreSQL, STARTTLS).
+const HELLO_BYTES_MIN: u16 = 90;
+const HELLO_TURNS: u16 = 3;
+
+/// The longest beginning of an HTTP/2 client that may hold no request: the preface (24), SETTINGS of 8 values (57), a WINDOW_UPDATE (13).
+const PREFACE_BYTES_MAX: u32 = 94;
+/// HTTP/2's acknowledgement of SETTINGS (RFC 9113 section 6.5).
+const SETTINGS_ACK_BYTES: u32 = 9;
+
+/// Whether so many bytes are all that an HTTP/2 server writes before it answers: its SETTINGS with few values, a WINDOW_UPDATE,
+/// the acknowledgement of the client's; the last two alone where the SETTINGS went out before it read.
 #[inline(always)]
-pub const fn is_goodbye(bytes: u32) -> bool {
-    bytes < SMALL_BYTES || is_alert(bytes)
+const fn is_settings(bytes: u32) -> bool {
+    const fn is_of(bytes: u32, others: u32, values_max: u32) -> bool {
+        let least = SETTINGS_ACK_BYTES + others;
+        bytes >= least && (bytes - least) % 6 == 0 && (bytes - least) / 6 <= values_max
+    }
+    // With more values it could be a very short answer.
+    is_of(bytes, 0, 5)
+        || is_of(bytes, 9, 5)
+        || is_of(bytes, 13, 5)
+        || is_of(bytes, 22, 4)
+        || bytes == 13
+}
+
+/// HTTP/2 clients make room for more with WINDOW_UPDATEs only after they took so many bytes (Go; others 32 KiB).
+const ROOM_BYTES_MIN: u32 = 4096;
+/// What one segment with WINDOW_UPDATEs holds at most: one for the stream and one for the connection, each a record of TLS 1.2.
+const ROOM_SEGMENT_BYTES_MAX: u32 = 55;
+/// The turns in which a client may still acknowledge the server's SETTINGS: TLS has two before.
+const SETTINGS_TURNS: u16 = 5;
+
+/// What a connection's conversation says of the bytes that the peer sends when it leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner(u8);
+
+impl Manner {
+    /// It cannot be TLS. Nothing of this is set where nothing is known.
+    const PLAIN: u8 = 1 << 6;
+    /// The last question was a PING.
+    const PINGS: u8 = 1 << 5;
+
+    /// From [`Manner::bits`]; other bits are left out.
+    #[inline(always)]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & (Self::PLAIN | Self::PINGS))
+    }
+
+    /// As bits that leave the lower five and the highest free.
+    #[inline(always)]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether bytes of the peer, lost, were its goodbye rather than a request: an alert, or control frames (of gRPC: the
+    /// acknowledgement of a PING with the end of a stream or a WINDOW_UPDATE).
+    #[inline(always)]
+    pub const fn is_goodbye(self, bytes: u32) -> bool {
+        bytes < SMALL_BYTES
+            || (self.0 & Self::PLAIN == 0 && is_alert(bytes))
+            || (self.0 & Self::PINGS != 0 && bytes == 30)
+    }
 }
 
 /// Where one connection's conversation stands.
@@ -46,7 +105,9 @@ pub struct Turns {
     /// `copied_seq` when the turn began: with the first read after a write.
     pub began: u32,
     /// Turns so far.
-    pub count: u32,
+    pub count: u16,
+    /// The longest of the first questions.
+    pub hello_bytes: u16,
     /// Of the turn before: `write_seq` at its last read.
     pub prev_written: u32,
     /// Of the turn before: bytes asked.
@@ -70,14 +131,29 @@ impl Turns {
         self.read = copied_seq;
         self.began = copied_seq;
         self.count = 0;
+        self.hello_bytes = 0;
         self.prev_written = write_seq;
         self.prev_asked = 0;
     }
 
-    /// The program took bytes (`tcp_rcv_space_adjust`). A peek moves nothing and is no read.
+    /// The beginning of the conversation was not seen: it may be anything.
     #[inline(always)]
-    pub const fn on_read(&mut self, write_seq: u32, copied_seq: u32) {
+    pub const fn miss_beginning(&mut self) {
+        self.hello_bytes = u16::MAX;
+    }
+
+    /// The program took bytes (`tcp_rcv_space_adjust`). A peek moves nothing and is no read. `segments`: with data, that came
+    /// since the last read; 0 where that is not known.
+    #[inline(always)]
+    pub const fn on_read(&mut self, write_seq: u32, copied_seq: u32, segments: u32) {
         if copied_seq == self.read {
+            return;
+        }
+        let bytes = seq_after(copied_seq, self.read);
+        if self.is_making_room(seq_after(write_seq, self.written), bytes, segments) {
+            // As if it had not come: the answer stays the last word.
+            self.began = self.began.wrapping_add(bytes);
+            self.read = copied_seq;
             return;
         }
         if self.count == 0 || write_seq != self.written {
@@ -94,6 +170,49 @@ impl Turns {
         }
         self.written = write_seq;
         self.read = copied_seq;
+        if self.count <= HELLO_TURNS {
+            let asked = seq_after(copied_seq, self.began);
+            if asked > self.hello_bytes as u32 {
+                self.hello_bytes = if asked > u16::MAX as u32 {
+                    u16::MAX
+                } else {
+                    asked as u16
+                };
+            }
+        }
+    }
+
+    /// Whether bytes that come behind a long answer are no question but HTTP/2's WINDOW_UPDATEs for it, in clear or in TLS: nobody
+    /// answers them. One segment must have the exact size; several are told by being so short. A client that asks the same
+    /// again is never taken for this.
+    #[inline(always)]
+    const fn is_making_room(&self, answered: u32, bytes: u32, segments: u32) -> bool {
+        if self.count == 0 || answered < ROOM_BYTES_MIN || bytes == seq_after(self.read, self.began)
+        {
+            return false;
+        }
+        if segments > 1 {
+            return bytes <= segments.saturating_mul(ROOM_SEGMENT_BYTES_MAX);
+        }
+        match bytes {
+            9 | 13 | 26 => true,
+            35 | 42 | 48 | 55 => self.may_be_tls(),
+            31 | 38 => self.may_be_tls() && self.count <= SETTINGS_TURNS,
+            _ => false,
+        }
+    }
+
+    /// What the conversation says of the peer's last bytes.
+    #[inline(always)]
+    pub const fn manner(&self) -> Manner {
+        let plain = if self.may_be_tls() { 0 } else { Manner::PLAIN };
+        let pings = matches!(seq_after(self.read, self.began), 17 | 47) && self.count >= 2;
+        Manner(plain | if pings { Manner::PINGS } else { 0 })
+    }
+
+    #[inline(always)]
+    const fn may_be_tls(&self) -> bool {
+        self.hello_bytes >= HELLO_BYTES_MIN
     }
 
     /// The turn to judge: the last, or the one before when the last was only the peer's goodbye, or only its acknowledgement of a
@@ -102,7 +221,7 @@ impl Turns {
     #[inline(always)]
     pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
         let asked = seq_after(self.read, self.began);
-        if self.count >= 2 && is_alert(asked) && unread == 0 {
+        if self.count >= 2 && self.may_be_tls() && is_alert(asked) && unread == 0 {
             return Turn {
                 since_read: seq_after(write_seq, self.prev_written),
                 asked: self.prev_asked,
@@ -116,6 +235,16 @@ impl Turns {
             return Turn {
                 since_read: 0,
                 asked: self.prev_asked,
+            };
+        }
+        if unread == 0 && self.is_open_behind_settings(asked, since_read) {
+            return Turn {
+                since_read: 0,
+                asked: if self.count == 1 {
+                    asked
+                } else {
+                    self.prev_asked
+                },
             };
         }
         Turn {
@@ -139,6 +268,36 @@ impl Turns {
             && !is_control(self.prev_asked)
     }
 
+    /// Whether an HTTP/2 client's first words held a request, and all that followed on either side were SETTINGS, their
+    /// acknowledgements and a GOAWAY (17). Exact sizes on the first two or three turns, so a short answer to a short question is
+    /// not taken for this.
+    #[inline(always)]
+    const fn is_open_behind_settings(&self, asked: u32, since_read: u32) -> bool {
+        let silent = match self.count {
+            // The server spoke first, and the client's acknowledgement came with its request.
+            1 => {
+                return asked > PREFACE_BYTES_MAX + SETTINGS_ACK_BYTES
+                    && matches!(since_read, 9 | 13 | 22 | 26 | 39)
+                    && is_settings(seq_after(self.written, self.prev_written));
+            }
+            2 => matches!(since_read, 0 | 9 | 13 | 17 | 22 | 26 | 30 | 39),
+            3 => matches!(since_read, 0 | 9 | 17),
+            _ => false,
+        };
+        // Of three turns the longest question is remembered too.
+        let hello = self.hello_bytes as u32;
+        let beginning = if self.count == 3 && hello > self.prev_asked {
+            hello.saturating_add(self.prev_asked)
+        } else {
+            self.prev_asked
+        };
+        silent
+            && asked == SETTINGS_ACK_BYTES
+            && beginning > PREFACE_BYTES_MAX
+            && self.prev_asked >= SMALL_BYTES
+            && is_settings(seq_after(self.written, self.prev_written))
+    }
+
     /// Whether so many bytes, written in the turn before the last, left its request open. On a new connection the acknowledgement
     /// of the client's SETTINGS (9) may be among them.
     #[inline(always)]
@@ -150,7 +309,7 @@ impl Turns {
     #[inline(always)]
     pub const fn owed(&self, turn: Turn) -> Option<Evidence> {
         let silent = turn.since_read == 0;
-        let alert = is_alert(turn.since_read) && self.count >= 2;
+        let alert = self.may_be_tls() && is_alert(turn.since_read) && self.count >= 2;
         if self.count == 0 || !(silent || alert) || turn.asked == 0 {
             return None;
         }
@@ -186,177 +345,5 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone, Copy)]
-    /// A connection on which the peer's bytes and ours are counted from one.
-    struct Talk {
-        turns: Turns,
-        written: u32,
-        read: u32,
-    }
-
-    impl Talk {
-        fn new() -> Self {
-            let mut turns = Turns::default();
-            turns.begin(1000, 5000);
-            Self {
-                turns,
-                written: 1000,
-                read: 5000,
-            }
-        }
-        fn reads(mut self, bytes: u32) -> Self {
-            self.read = self.read.wrapping_add(bytes);
-            self.turns.on_read(self.written, self.read);
-            self
-        }
-        fn writes(mut self, bytes: u32) -> Self {
-            self.written = self.written.wrapping_add(bytes);
-            self
-        }
-        fn owed(&self) -> Option<Evidence> {
-            self.turns.owed(self.turns.last(self.written, 0))
-        }
-    }
-
-    #[test]
-    fn idle_after_an_answer_owes_nothing() {
-        assert_eq!(Talk::new().reads(107).writes(118).owed(), None);
-        assert_eq!(Talk::new().owed(), None, "nothing was ever asked");
-    }
-
-    #[test]
-    fn a_request_without_a_byte_of_answer_is_owed() {
-        assert_eq!(Talk::new().reads(107).owed(), Some(Evidence::Silent));
-        let second = Talk::new().reads(107).writes(118).reads(107);
-        assert_eq!(second.owed(), Some(Evidence::Silent));
-    }
-
-    #[test]
-    fn a_request_read_in_pieces_is_one_turn() {
-        let part = Talk::new().reads(10);
-        assert_eq!(
-            part.turns.last(part.written, 50).asked,
-            60,
-            "the rest lies unread"
-        );
-        let talk = Talk::new().reads(10).reads(10);
-        assert_eq!(talk.turns.count, 1);
-        assert_eq!(talk.turns.last(talk.written, 0).asked, 20);
-        assert_eq!(talk.owed(), Some(Evidence::Silent));
-    }
-
-    #[test]
-    fn a_peek_is_no_read() {
-        let talk = Talk::new().reads(0);
-        assert_eq!(talk.turns.count, 0);
-        assert_eq!(talk.owed(), None);
-    }
-
-    #[test]
-    fn a_tls_alert_is_no_answer() {
-        let handshake = Talk::new().reads(517).writes(1500);
-        assert_eq!(
-            handshake.reads(129).writes(24).owed(),
-            Some(Evidence::Alert)
-        );
-        let first = Talk::new().reads(129).writes(24);
-        assert_eq!(
-            first.owed(),
-            None,
-            "without a handshake it may be a short answer"
-        );
-    }
-
-    #[test]
-    fn the_peers_goodbye_is_judged_by_the_turn_before() {
-        let tls = || Talk::new().reads(517).writes(1500);
-        let answered = tls().reads(129).writes(300).reads(24);
-        assert_eq!(answered.owed(), None);
-        let cut = tls().reads(129).writes(24).reads(24);
-        assert_eq!(cut.owed(), Some(Evidence::Alert));
-    }
-
-    #[test]
-    fn a_ping_that_is_acknowledged_is_no_answer() {
-        let settled = || Talk::new().reads(33).writes(18).reads(9);
-        for ping in [17, 30, 47] {
-            let call = settled().reads(41).writes(ping);
-            let owed = call.reads(17);
-            assert_eq!(owed.owed(), Some(Evidence::Silent), "{ping}");
-            assert_eq!(owed.turns.last(owed.written, 0).asked, 50, "{ping}");
-            assert_eq!(owed.writes(189).owed(), None, "{ping}");
-        }
-        let fresh = Talk::new().reads(24).reads(102).writes(39).reads(17);
-        assert_eq!(fresh.owed(), Some(Evidence::Silent), "the first call");
-        let again = settled().reads(41).writes(30).reads(17);
-        let stopping = again.writes(47).reads(17);
-        assert_eq!(
-            stopping.owed(),
-            Some(Evidence::Silent),
-            "a GOAWAY and a PING"
-        );
-        assert_eq!(stopping.reads(17).writes(17).owed(), Some(Evidence::Silent));
-        // The client measures the path too; an answer is longer.
-        let idle = || {
-            settled()
-                .reads(41)
-                .writes(30)
-                .reads(17)
-                .writes(189)
-                .reads(30)
-        };
-        assert_eq!(idle().writes(17).owed(), None);
-        assert_eq!(idle().writes(17).reads(17).owed(), Some(Evidence::Small));
-        let answered = settled().reads(41).writes(189).reads(17);
-        assert_eq!(answered.owed(), Some(Evidence::Small));
-    }
-
-    #[test]
-    fn a_small_question_is_told_apart() {
-        assert_eq!(Talk::new().reads(6).owed(), Some(Evidence::Small));
-        assert_eq!(Talk::new().reads(17).owed(), Some(Evidence::Small));
-        assert_eq!(Talk::new().reads(18).owed(), Some(Evidence::Silent));
-    }
-
-    #[test]
-    fn a_client_waits_until_an_answer_arrives() {
-        let asked = Talk::new().writes(100);
-        let turn = asked.turns.last(asked.written, 0);
-        assert_eq!(asked.turns.awaited(turn, 0), Some(Evidence::Silent));
-        assert_eq!(
-            asked.turns.awaited(turn, 5),
-            None,
-            "it is in the receive queue"
-        );
-        let answered = Talk::new().writes(100).reads(200);
-        assert_eq!(
-            answered
-                .turns
-                .awaited(answered.turns.last(answered.written, 0), 0),
-            None
-        );
-        let goodbye = Talk::new().writes(100).reads(200).writes(24);
-        assert_eq!(
-            goodbye
-                .turns
-                .awaited(goodbye.turns.last(goodbye.written, 0), 0),
-            None
-        );
-    }
-
-    #[test]
-    fn sequence_numbers_wrap() {
-        let mut turns = Turns::default();
-        turns.begin(u32::MAX - 1, u32::MAX - 1);
-        turns.on_read(u32::MAX - 1, 50);
-        assert_eq!(turns.last(u32::MAX - 1, 0).asked, 52);
-        assert_eq!(
-            turns.owed(turns.last(u32::MAX - 1, 0)),
-            Some(Evidence::Silent)
-        );
-        assert_eq!(turns.owed(turns.last(30, 0)), None);
-    }
-}
+#[path = "turns_tests.rs"]
+mod tests;

@@ -79,7 +79,9 @@ pub(super) struct Conn {
     pub(super) last_read_ns: u64,
     /// State left for CLOSE.
     pub(super) old_state: u8,
-    pub(super) pad: [u8; 7],
+    pub(super) pad: [u8; 3],
+    /// Segments with data that had come at the last read.
+    pub(super) segments: u32,
     /// See [`Conn::forget`].
     scratch: u64,
 }
@@ -218,6 +220,7 @@ impl Conn {
         self.fin_rcv_nxt = 0;
         self.unread = 0;
         self.last_read_ns = 0;
+        self.segments = 0;
         self.flags = 0;
         self.kind = kind::CONNECTION;
         self.pending = pending::NOTHING;
@@ -315,6 +318,7 @@ impl Conn {
         self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT | flag::OPENED | flag::TURNS;
         self.name(sk);
         self.turns.begin(tcp.write_seq(), tcp.copied_seq());
+        self.turns.miss_beginning();
         self.enter_phase();
         let Some(row) = counters::row(&self.service) else {
             return;

@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_jiffies64;
 use finwatch_common::{Cell, Cut, Evidence};
-use finwatch_probe::{tcp::state, turns::is_goodbye};
+use finwatch_probe::tcp::state;
 
 use super::{
     conn::{Conn, NONE, flag},
@@ -78,7 +78,8 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
             Some(Evidence::Silent) => abandoned(conn, row),
             // A request that the program never got to: the server is slow, the client gave up.
             Some(Evidence::Small) | None
-                if !is_goodbye(unread) && !conn.turns.is_farewell_ping(unread) =>
+                if !conn.turns.manner().is_goodbye(unread)
+                    && !conn.turns.is_farewell_ping(unread) =>
             {
                 abandoned(conn, row);
             }
@@ -113,7 +114,7 @@ pub(super) fn cut(conn: &mut Conn, row: Row, cause: Cut) {
 /// This host ends the connection: by an abort, a death, or its listener's end.
 #[inline(always)]
 pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: u32) {
-    let lost = conn.is_server() && !is_goodbye(unread);
+    let lost = conn.is_server() && !conn.turns.manner().is_goodbye(unread);
     if !conn.has(flag::JUDGED) {
         if lost {
             cut(conn, row, Cut::Unread);
@@ -130,7 +131,11 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
 /// connection that the peer left before our `close()`. Returns the cause when that makes it a cut one.
 #[inline(always)]
 pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> u8 {
-    if conn.cut != NONE || !conn.is_server() || !conn.has(flag::LOCAL_FIN) || is_goodbye(unread) {
+    if conn.cut != NONE
+        || !conn.is_server()
+        || !conn.has(flag::LOCAL_FIN)
+        || conn.turns.manner().is_goodbye(unread)
+    {
         return NONE;
     }
     cut(conn, row, cause_of_unread(tcp, conn));

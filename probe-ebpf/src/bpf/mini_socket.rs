@@ -5,7 +5,7 @@
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
-use finwatch_probe::tcp::state;
+use finwatch_probe::{tcp::state, turns::Manner};
 
 use super::{
     conn::Conn,
@@ -27,10 +27,12 @@ pub(super) struct Past(u8);
 impl Past {
     const CUT: u8 = 1 << 7;
 
+    const PHASE: u8 = 0x1f;
+
     /// Of a connection that ended in `phase`.
     #[inline(always)]
-    pub(super) const fn new(cut: bool, phase: u8) -> Self {
-        Self(phase | if cut { Self::CUT } else { 0 })
+    pub(super) const fn new(cut: bool, phase: u8, manner: Manner) -> Self {
+        Self(phase & Self::PHASE | manner.bits() | if cut { Self::CUT } else { 0 })
     }
 
     /// It counts as cut from now on.
@@ -48,7 +50,13 @@ impl Past {
     /// The phase in which it ended.
     #[inline(always)]
     pub(super) const fn phase(self) -> u8 {
-        self.0 & !Self::CUT
+        self.0 & Self::PHASE
+    }
+
+    /// What its conversation said of its peer's last bytes.
+    #[inline(always)]
+    pub(super) const fn manner(self) -> Manner {
+        Manner::from_bits(self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 
 use super::{
     conn::{Conn, flag},
-    kernel::Tcp,
+    kernel::{Tcp, offset},
     phases,
 };
 
@@ -20,7 +20,15 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     if !conn.has(flag::TURNS) {
         conn.begin_turns_early(tcp);
     }
-    conn.turns.on_read(tcp.write_seq(), tcp.copied_seq());
+    let segments: u32 = tcp.get(offset!(data_segs_in));
+    // A client's question makes no room: what it reads is an answer, however short.
+    let new = if conn.is_server() {
+        segments.wrapping_sub(conn.segments)
+    } else {
+        0
+    };
+    conn.segments = segments;
+    conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
     if phases::any() {
         // SAFETY: the helper has no preconditions.
         conn.last_read_ns = unsafe { bpf_ktime_get_ns() };

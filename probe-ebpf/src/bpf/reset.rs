@@ -11,7 +11,7 @@ use finwatch_common::{
 };
 use finwatch_probe::{
     tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, state, unread},
-    turns::is_goodbye,
+    turns::Manner,
 };
 
 use super::{
@@ -136,10 +136,10 @@ fn tcp_flags(skb: Raw) -> u8 {
 }
 
 #[inline(always)]
-const fn lost(bytes: u32) -> Lost {
+const fn lost(bytes: u32, manner: Manner) -> Lost {
     if bytes == 0 {
         Lost::Nothing
-    } else if is_goodbye(bytes) {
+    } else if manner.is_goodbye(bytes) {
         Lost::Goodbye
     } else {
         Lost::Data
@@ -190,7 +190,11 @@ fn without_socket(event: Event) {
         .wrapping_add(transport.into()));
     // The destination port is the third and fourth byte (RFC 9293 section 3.1).
     let service = owner_of(netns, u16::from_be(segment.get(2)));
-    counters::reset(&reset_key(&service, reason, lost(payload(skb))));
+    counters::reset(&reset_key(
+        &service,
+        reason,
+        lost(payload(skb), Manner::default()),
+    ));
     if tcp_flags(skb) & (TH_SYN | TH_ACK) == TH_SYN
         && let Some(row) = counters::row(&service)
     {
@@ -214,7 +218,7 @@ fn by_mini_socket(event: Event) {
     let past = mini_socket::past_of(cookie);
     service.phase = past.phase();
     let bytes = payload(skb);
-    let lost = lost(bytes);
+    let lost = lost(bytes, past.manner());
     counters::reset(&reset_key(&service, reason, lost));
     let mut flags = reset_flags::MINI_SOCKET;
     if owner.is_some()
@@ -266,7 +270,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     } else {
         unread_of(sk)
     };
-    let lost = lost(bytes);
+    let lost = lost(bytes, conn.turns.manner());
     let reason = if has_reset_reason() {
         reason
     } else {
@@ -328,7 +332,7 @@ fn unknown_socket(event: Event, tcp_state: u8) {
         (true, _) => reason,
         (false, _) => inferred_reason::UNKNOWN,
     };
-    counters::reset(&reset_key(&service, reason, lost(bytes)));
+    counters::reset(&reset_key(&service, reason, lost(bytes, Manner::default())));
 }
 
 #[inline(always)]

@@ -93,7 +93,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).remote_port).write(tcp.remote_port());
         (&raw mut (*to).owner_tgid).write(conn.owner_tgid);
         (&raw mut (*to).closer_tgid).write(conn.closer_tgid);
-        (&raw mut (*to).turns).write(conn.turns.count);
+        (&raw mut (*to).turns).write(conn.turns.count.into());
         (&raw mut (*to).since_read).write(conn.since_read);
         (&raw mut (*to).asked).write(conn.asked);
         (&raw mut (*to).unread).write(unread);

@@ -1,0 +1,320 @@
+//! Conversations, byte by byte, and what is owed at their end.
+
+use super::*;
+
+#[derive(Clone, Copy)]
+/// A connection on which the peer's bytes and ours are counted from one.
+struct Talk {
+    turns: Turns,
+    written: u32,
+    read: u32,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let mut turns = Turns::default();
+        turns.begin(1000, 5000);
+        Self {
+            turns,
+            written: 1000,
+            read: 5000,
+        }
+    }
+    fn reads(mut self, bytes: u32) -> Self {
+        self.read = self.read.wrapping_add(bytes);
+        self.turns.on_read(self.written, self.read, 1);
+        self
+    }
+    fn reads_of(mut self, bytes: u32, segments: u32) -> Self {
+        self.read = self.read.wrapping_add(bytes);
+        self.turns.on_read(self.written, self.read, segments);
+        self
+    }
+    fn writes(mut self, bytes: u32) -> Self {
+        self.written = self.written.wrapping_add(bytes);
+        self
+    }
+    fn owed(&self) -> Option<Evidence> {
+        self.turns.owed(self.turns.last(self.written, 0))
+    }
+}
+
+#[test]
+fn idle_after_an_answer_owes_nothing() {
+    assert_eq!(Talk::new().reads(107).writes(118).owed(), None);
+    assert_eq!(Talk::new().owed(), None, "nothing was ever asked");
+}
+
+#[test]
+fn a_request_without_a_byte_of_answer_is_owed() {
+    assert_eq!(Talk::new().reads(107).owed(), Some(Evidence::Silent));
+    let second = Talk::new().reads(107).writes(118).reads(107);
+    assert_eq!(second.owed(), Some(Evidence::Silent));
+}
+
+#[test]
+fn a_request_read_in_pieces_is_one_turn() {
+    let part = Talk::new().reads(10);
+    assert_eq!(
+        part.turns.last(part.written, 50).asked,
+        60,
+        "the rest lies unread"
+    );
+    let talk = Talk::new().reads(10).reads(10);
+    assert_eq!(talk.turns.count, 1);
+    assert_eq!(talk.turns.last(talk.written, 0).asked, 20);
+    assert_eq!(talk.owed(), Some(Evidence::Silent));
+}
+
+#[test]
+fn a_peek_is_no_read() {
+    let talk = Talk::new().reads(0);
+    assert_eq!(talk.turns.count, 0);
+    assert_eq!(talk.owed(), None);
+}
+
+#[test]
+fn a_tls_alert_is_no_answer() {
+    let handshake = Talk::new().reads(517).writes(1500);
+    assert_eq!(
+        handshake.reads(129).writes(24).owed(),
+        Some(Evidence::Alert)
+    );
+    let first = Talk::new().reads(129).writes(24);
+    assert_eq!(
+        first.owed(),
+        None,
+        "without a handshake it may be a short answer"
+    );
+}
+
+#[test]
+fn the_peers_goodbye_is_judged_by_the_turn_before() {
+    let tls = || Talk::new().reads(517).writes(1500);
+    let answered = tls().reads(129).writes(300).reads(24);
+    assert_eq!(answered.owed(), None);
+    let cut = tls().reads(129).writes(24).reads(24);
+    assert_eq!(cut.owed(), Some(Evidence::Alert));
+}
+
+#[test]
+fn a_ping_that_is_acknowledged_is_no_answer() {
+    let settled = || Talk::new().reads(33).writes(18).reads(9);
+    for ping in [17, 30, 47] {
+        let call = settled().reads(41).writes(ping);
+        let owed = call.reads(17);
+        assert_eq!(owed.owed(), Some(Evidence::Silent), "{ping}");
+        assert_eq!(owed.turns.last(owed.written, 0).asked, 50, "{ping}");
+        assert_eq!(owed.writes(189).owed(), None, "{ping}");
+    }
+    let fresh = Talk::new().reads(24).reads(102).writes(39).reads(17);
+    assert_eq!(fresh.owed(), Some(Evidence::Silent), "the first call");
+    let again = settled().reads(41).writes(30).reads(17);
+    let stopping = again.writes(47).reads(17);
+    assert_eq!(
+        stopping.owed(),
+        Some(Evidence::Silent),
+        "a GOAWAY and a PING"
+    );
+    assert_eq!(stopping.reads(17).writes(17).owed(), Some(Evidence::Silent));
+    // The client measures the path too; an answer is longer.
+    let idle = || {
+        settled()
+            .reads(41)
+            .writes(30)
+            .reads(17)
+            .writes(189)
+            .reads(30)
+    };
+    assert_eq!(idle().writes(17).owed(), None);
+    assert_eq!(idle().writes(17).reads(17).owed(), Some(Evidence::Small));
+    let answered = settled().reads(41).writes(189).reads(17);
+    assert_eq!(answered.owed(), Some(Evidence::Small));
+}
+
+#[test]
+fn settings_are_no_answer() {
+    let fresh = |wrote| Talk::new().reads(64).reads(46).writes(wrote).reads(9);
+    // nginx, Go, Node: one write or two, before and after the client's acknowledgement.
+    for (before, after) in [(49, 0), (39, 22), (9, 9), (9, 0), (9, 26)] {
+        let talk = fresh(before).writes(after);
+        assert_eq!(talk.owed(), Some(Evidence::Silent), "{before} {after}");
+        assert_eq!(talk.turns.last(talk.written, 0).asked, 110);
+    }
+    let in_two = Talk::new()
+        .reads(64)
+        .writes(9)
+        .reads(46)
+        .writes(22)
+        .reads(9);
+    assert_eq!(in_two.owed(), Some(Evidence::Silent));
+    assert_eq!(in_two.writes(17).owed(), Some(Evidence::Silent), "a GOAWAY");
+    let at_once = Talk::new().writes(9).reads(119).writes(9);
+    assert_eq!(at_once.owed(), Some(Evidence::Silent));
+    assert_eq!(at_once.turns.last(at_once.written, 0).asked, 119);
+    assert_eq!(at_once.writes(49).owed(), None);
+    assert_eq!(Talk::new().reads(119).writes(9).owed(), None, "Redis");
+    assert_eq!(
+        Talk::new().writes(9).reads(91).writes(9).owed(),
+        None,
+        "no request"
+    );
+    let two_and_idle = Talk::new()
+        .reads(24)
+        .writes(39)
+        .reads(40)
+        .writes(9)
+        .reads(9);
+    assert_eq!(two_and_idle.owed(), Some(Evidence::Small));
+    let server_first = Talk::new().writes(46).reads(148).writes(9).reads(9);
+    assert_eq!(server_first.owed(), Some(Evidence::Silent));
+    assert_eq!(fresh(49).writes(62).owed(), None, "answered");
+    assert_eq!(
+        fresh(49 + 62).owed(),
+        Some(Evidence::Small),
+        "answered before"
+    );
+    let idle = Talk::new().reads(82).writes(49).reads(9);
+    assert_eq!(
+        idle.owed(),
+        Some(Evidence::Small),
+        "no request was sent yet"
+    );
+    let later = fresh(49).writes(62).reads(40).writes(9).reads(9);
+    assert_eq!(later.owed(), Some(Evidence::Small), "not at the beginning");
+    // Redis: short answers to short questions.
+    let redis = Talk::new().reads(33).writes(9).reads(22).writes(9);
+    assert_eq!(redis.owed(), None);
+    assert_eq!(
+        redis.reads(22).writes(9).reads(9).owed(),
+        Some(Evidence::Small)
+    );
+}
+
+#[test]
+fn no_alert_without_a_hello() {
+    let plain = || Talk::new().reads(27).writes(43);
+    for bytes in [23, 24, 31] {
+        assert_eq!(
+            plain().reads(bytes).owed(),
+            Some(Evidence::Silent),
+            "{bytes}"
+        );
+        assert_eq!(
+            plain().reads(27).writes(bytes).owed(),
+            None,
+            "an answer of {bytes}"
+        );
+        let manner = plain().turns.manner();
+        assert!(!manner.is_goodbye(bytes), "{bytes}");
+        assert!(Manner::from_bits(manner.bits() | 0x9f) == manner);
+        assert!(Manner::default().is_goodbye(bytes), "nothing is known");
+    }
+    let asked_for_tls = Talk::new().reads(8).writes(1).reads(320).writes(1500);
+    assert_eq!(asked_for_tls.reads(64).writes(300).reads(24).owed(), None);
+    let mut old = Talk::new();
+    old.turns.miss_beginning();
+    assert_eq!(old.reads(27).writes(43).reads(24).owed(), None);
+}
+
+#[test]
+fn a_ping_with_the_end_of_a_stream_is_a_goodbye() {
+    let pinged = Talk::new().reads(260).writes(175).reads(17).writes(103);
+    assert!(pinged.turns.manner().is_goodbye(30));
+    assert!(!pinged.turns.manner().is_goodbye(41));
+    let asked = Talk::new().reads(30).writes(175).reads(30).writes(103);
+    assert!(!asked.turns.manner().is_goodbye(30), "a request as before");
+}
+
+#[test]
+fn room_for_more_is_no_question() {
+    let plain = || Talk::new().reads(70).writes(100_000);
+    let tls = || {
+        Talk::new()
+            .reads(517)
+            .writes(1245)
+            .reads(93)
+            .writes(51)
+            .reads(177)
+            .writes(100_000)
+    };
+    for bytes in [13, 26] {
+        let idle = plain().reads(9).reads(bytes).reads(bytes);
+        assert_eq!(idle.owed(), None, "{bytes}");
+        assert_eq!(
+            idle.reads(40).owed(),
+            Some(Evidence::Silent),
+            "a request after {bytes}"
+        );
+        assert_eq!(idle.reads(40).turns.last(idle.written, 0).asked, 40);
+    }
+    for bytes in [35, 48, 42, 55] {
+        assert_eq!(tls().reads(38).reads(bytes).owed(), None, "{bytes}");
+        assert_eq!(
+            plain().reads(bytes).owed(),
+            Some(Evidence::Silent),
+            "{bytes}"
+        );
+    }
+    assert_eq!(plain().reads_of(191, 8).owed(), None, "many at once");
+    assert_eq!(tls().reads_of(423, 8).owed(), None);
+    assert_eq!(tls().reads_of(423, 2).owed(), Some(Evidence::Silent));
+    let short = Talk::new().reads(70).writes(300);
+    assert_eq!(
+        short.reads(26).owed(),
+        Some(Evidence::Silent),
+        "not after a short answer"
+    );
+    let same = Talk::new().reads(26).writes(5000);
+    assert_eq!(
+        same.reads(26).owed(),
+        Some(Evidence::Silent),
+        "the same again"
+    );
+}
+
+#[test]
+fn a_small_question_is_told_apart() {
+    assert_eq!(Talk::new().reads(6).owed(), Some(Evidence::Small));
+    assert_eq!(Talk::new().reads(17).owed(), Some(Evidence::Small));
+    assert_eq!(Talk::new().reads(18).owed(), Some(Evidence::Silent));
+}
+
+#[test]
+fn a_client_waits_until_an_answer_arrives() {
+    let asked = Talk::new().writes(100);
+    let turn = asked.turns.last(asked.written, 0);
+    assert_eq!(asked.turns.awaited(turn, 0), Some(Evidence::Silent));
+    assert_eq!(
+        asked.turns.awaited(turn, 5),
+        None,
+        "it is in the receive queue"
+    );
+    let answered = Talk::new().writes(100).reads(200);
+    assert_eq!(
+        answered
+            .turns
+            .awaited(answered.turns.last(answered.written, 0), 0),
+        None
+    );
+    let goodbye = Talk::new().writes(100).reads(200).writes(24);
+    assert_eq!(
+        goodbye
+            .turns
+            .awaited(goodbye.turns.last(goodbye.written, 0), 0),
+        None
+    );
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut turns = Turns::default();
+    turns.begin(u32::MAX - 1, u32::MAX - 1);
+    turns.on_read(u32::MAX - 1, 50, 1);
+    assert_eq!(turns.last(u32::MAX - 1, 0).asked, 52);
+    assert_eq!(
+        turns.owed(turns.last(u32::MAX - 1, 0)),
+        Some(Evidence::Silent)
+    );
+    assert_eq!(turns.owed(turns.last(30, 0)), None);
+}
