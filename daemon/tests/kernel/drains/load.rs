@@ -1,8 +1,10 @@
 //! Reloads under load. `wrk` calls every end of a connection a read error: how many requests were really lost is in a packet
-//! capture.
+//! capture, also under TLS, whose records tell data by their type and size.
 
 use std::{
-    process::{Command, Stdio},
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -14,37 +16,40 @@ use super::stage::Stage;
 use crate::harness::{
     capture::{Capture, Captured},
     http::Plain,
-    kernel, wait_until,
+    kernel,
+    lab::{PLAIN, TLS},
+    wait_until,
 };
 
 #[test]
 fn nginx_reload_loses_what_the_capture_shows() {
-    const CLIENTS: usize = 20;
+    reload_under_wrk(PLAIN, "");
+}
+
+#[test]
+fn nginx_reload_with_tls_1_2_loses_what_the_capture_shows() {
+    reload_under_wrk(TLS, "TLSv1.2");
+}
+
+#[test]
+fn nginx_reload_with_tls_1_3_loses_what_the_capture_shows() {
+    reload_under_wrk(TLS, "TLSv1.3");
+}
+
+/// Reloads nginx under the load of `wrk`, which speaks that version of TLS on the port that has TLS.
+fn reload_under_wrk(port: u16, version: &str) {
     Stage::set("nginx", &[], |stage| {
-        let capture = Capture::start();
-        let wrk = Command::new("wrk")
-            .args([
-                "-t1",
-                &format!("-c{CLIENTS}"),
-                "-d3",
-                "http://127.0.0.1:8080/",
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("wrk starts; Debian's package is wrk");
+        stage.attend(port);
+        let capture = Capture::start(port);
+        let wrk = wrk(stage.server.folder(), port, version);
         thread::sleep(Duration::from_millis(1500));
         stage.server.signal(libc::SIGHUP);
         let said = String::from_utf8(wrk.wait_with_output().unwrap().stdout).unwrap();
         let connections = capture.end();
         // Those that the server ended are the old workers': the others are ended by wrk, with its own end.
-        let ended: Vec<Captured> = connections
-            .iter()
-            .copied()
-            .filter(|connection| connection.by_server)
-            .collect();
-        let lost =
-            |c: &&Captured| c.asked_bytes / c.request_bytes > c.answered_bytes / c.answer_bytes;
-        let lost = ended.iter().filter(lost).count() as u64;
+        let by_server = |connection: &&Captured| connection.by_server;
+        let ended: Vec<_> = connections.iter().filter(by_server).collect();
+        let lost = ended.iter().filter(|c| c.asked > c.answered).count() as u64;
         let by_reset = ended.iter().filter(|c| c.by_reset).count() as u64;
         let drain = stage.drain(DrainKind::Reload);
         eprintln!(
@@ -65,6 +70,32 @@ fn nginx_reload_loses_what_the_capture_shows() {
         // It counts the ends; how many of them, it need not agree with anybody.
         assert!(said.contains("Socket errors: connect 0, read "), "{said}");
     });
+}
+
+/// Starts it, for three seconds.
+fn wrk(folder: &Path, port: u16, version: &str) -> Child {
+    let scheme = if port == TLS { "https" } else { "http" };
+    // It has no option for that; OpenSSL has a file.
+    let config = folder.join("openssl.cnf");
+    let text = format!(
+        "openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = ours
+[ours]
+MinProtocol = {version}
+MaxProtocol = {version}
+"
+    );
+    fs::write(&config, text).unwrap();
+    Command::new("wrk")
+        .args(["-t1", "-c20", "-d3"])
+        .arg(format!("{scheme}://127.0.0.1:{port}/"))
+        .env("OPENSSL_CONF", config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("wrk starts; Debian's package is wrk")
 }
 
 /// gunicorn answers `Connection: close` and then closes: who hangs up first is a race, and nobody loses anything.

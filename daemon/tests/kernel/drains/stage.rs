@@ -76,6 +76,11 @@ impl Stage {
         crowd
     }
 
+    /// From here on the story is that of `port`, whose clients the test brings itself.
+    pub(super) fn attend(&mut self, port: u16) {
+        self.port = port;
+    }
+
     /// Clients of a server without keep-alive.
     #[track_caller]
     pub(super) fn gather_for_once(&mut self, transport: Transport, busy: usize) -> Crowd {
