@@ -20,7 +20,7 @@
 //! 30    late c1 [bytes]               the client sends into the mini-socket, and gets an RST; `settle c1`: its FIN comes
 //! 30    shut c1                       the server half-closes and holds it, the client leaves; `let-go c1`: the server closes
 //! 40    signal QUIT 100 [from 7] [as steady] [ignored|default|blocked]
-//! 50    exit 101 0                    or `exit 101 KILL`: the process ends, then its connections
+//! 50    exit 101 0 [half]             or `exit 101 KILL`: the process ends, then its connections; `half` as with `close`
 //! 50    unlisten 100 :80              closes the listening socket
 //! 50    backlog :80 5                 so many wait to be accepted
 //! 50    refuse :80 3                  SYNs are refused

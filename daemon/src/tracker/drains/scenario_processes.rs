@@ -2,7 +2,7 @@
 
 use finwatch_common::{
     Disposition, ExitRecord, KIND_EXIT, KIND_SIGNAL, Kinship, Phase, Process, SignalRecord,
-    close_flags,
+    TimeWait, close_flags,
 };
 
 use super::{
@@ -104,7 +104,7 @@ impl Kernel {
         self.record(Record::Signal(record));
     }
 
-    pub(super) fn exit(&mut self, now_ns: u64, pid: u32, how: &str) {
+    pub(super) fn exit(&mut self, now_ns: u64, pid: u32, how: &str, half: bool) {
         let process = self.name(pid);
         let dead = self.processes.remove(&pid).expect("a process");
         if let Some((instance, kinship)) = dead.kin {
@@ -125,11 +125,14 @@ impl Kernel {
             let c = self.connections.get_mut(&name).expect("a connection");
             c.closer = pid;
             let flags = close_flags::BY_EXIT;
-            let end = if c.unread > 0 {
+            let mut end = if c.unread > 0 {
                 aborted(flags)
             } else {
                 End { flags, ..FIN }
             };
+            if half {
+                end.time_wait = TimeWait::FinWait2;
+            }
             self.ends(&name, now_ns, &end);
         }
     }

@@ -291,3 +291,18 @@ fn a_worker_that_somebody_stopped_did_not_crash() {
         ],
     );
 }
+
+#[test]
+fn a_request_that_comes_after_the_death_is_late() {
+    ends(
+        NODE,
+        "1000 signal KILL 100 from 7
+         1001 exit 100 KILL half
+         1020 late c1..c3
+         1500 settle c4..c20
+         20000 end",
+        &[
+            "kill SIGKILL node:3000 at 1000, gone 1/1 SIGKILL, open 20, late 3, local 20, fin 20, fw2 20, resets 3, by exit 20, idle at exit 20, open at kill 20, closed",
+        ],
+    );
+}

@@ -49,7 +49,7 @@ impl Kernel {
             }
             "signal" => self.signal(now_ns, &words),
             "exec" => self.exec(number(1)),
-            "exit" => self.exit(now_ns, number(1), words[2]),
+            "exit" => self.exit(now_ns, number(1), words[2], has("half")),
             "refuse" => self.refused += u64::from(number(2)),
             "lose" => self.losing += u64::from(number(1)),
             "looks" => match words[1] {

@@ -75,8 +75,9 @@ impl Tally {
         let ended_ns = record.header.at_ns;
         self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
         self.last_close_ns = self.last_close_ns.max(Some(ended_ns));
-        self.by_exit_cut +=
-            u64::from(closed.cut.is_some() && record.flags & close_flags::BY_EXIT != 0);
+        // A request that came afterwards met the FIN, whoever sent that.
+        let while_open = closed.cut.is_some_and(|cut| cut != Cut::Late);
+        self.by_exit_cut += u64::from(while_open && record.flags & close_flags::BY_EXIT != 0);
         self.truncated +=
             u64::from(closed.outcome == Outcome::ResetSent && record.unacked > ALERT_BYTES_MAX);
         if record.opened_at_ns > since_ns {
