@@ -151,6 +151,8 @@ impl Gate<'_> {
     fn judged(&self, value: Value, rollout: Box<Rollout>) -> Passed {
         let cut = rollout.counts.cut;
         let cut = match cut.total() {
+            // What was cut with no stop under way, its findings tell.
+            0 if rollout.drains.is_empty() => "no stop and no reload was seen".to_owned(),
             0 => "no connection was cut".to_owned(),
             _ => format!("connections cut: {}", words::cuts(cut)),
         };
