@@ -308,6 +308,11 @@ impl Episode {
                 }
                 self.single = true;
             }
+            // The table was read when its workers had ended, before their ends were: it does not serve alone.
+            Scope::OldWorkers if self.single && exit.kinship == Kinship::Member as u8 => {
+                self.single = false;
+                self.old.remove(&instance.tgid);
+            }
             Scope::OldWorkers | Scope::Instance => {}
         }
         let at_ns = exit.header.at_ns;

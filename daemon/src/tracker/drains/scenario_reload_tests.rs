@@ -1,6 +1,11 @@
 //! Servers that replace their workers, or themselves.
 
-use super::scenario_tests::{NGINX, NODE, ends};
+use super::{
+    Drains, Options,
+    scenario::{MS, Told, lines, play, replay},
+    scenario_tests::{NGINX, NODE, ends},
+};
+use crate::probe::Record;
 
 #[test]
 fn nginx_reloads_and_new_workers_serve() {
@@ -24,6 +29,44 @@ fn nginx_reloads_and_new_workers_serve() {
             "reload SIGHUP nginx:80 at 1000, gone 2/2 code 0, new 2, open 30, owed 10, by new 5, local 30, fin 30, tw 30",
         ],
     );
+}
+
+/// A busy reader: the kernel's table of processes, read now, lacks workers whose ends are still to be read.
+#[test]
+fn a_table_that_is_ahead_of_the_records_makes_no_lone_process_of_a_master() {
+    let played = play(&format!(
+        "{NGINX}
+         1000 signal HUP 100 from 7
+         1000 fork 100 103 104
+         1000 close c1..c20
+         1000 close d1..d10
+         1000 exit 101 0
+         1000 exit 102 0
+         9000 end"
+    ));
+    let mut inputs = played.inputs;
+    let is_exit = |told: &Told| matches!(told, Told::Record(Record::Exit(_)));
+    let exits: Vec<_> = inputs.extract_if(.., |(_, told)| is_exit(told)).collect();
+    assert_eq!(exits.len(), 2);
+    let signalled = exits[0].0;
+    let is_table = |told: &Told| matches!(told, Told::Processes(_));
+    let table = inputs
+        .iter()
+        .position(|(at_ns, told)| *at_ns > signalled && is_table(told))
+        .expect("a table is read after the signal");
+    let at_ns = inputs[table].0;
+    let late = exits.into_iter().map(|(_, told)| (at_ns, told));
+    inputs.splice(table + 1..table + 1, late);
+    let mut drains = Drains::new(Options {
+        settle_limit_ns: 60_000 * MS,
+        stream_ports: Vec::new(),
+    });
+    assert_eq!(
+        lines(&replay(&inputs, &mut drains)),
+        lines(&played.ended),
+        "what is told in time"
+    );
+    assert_eq!(played.ended.len(), 1);
 }
 
 #[test]

@@ -121,9 +121,12 @@ struct Stream {
 
 impl Talk {
     fn by_bytes(&self) -> Captured {
-        // The first request is as large as each.
-        let count = |stream: &Stream| stream.bytes.checked_div(stream.first).unwrap_or(0);
-        self.captured(count(&self.client), count(&self.server))
+        // The first is as large as each.
+        let whole = |stream: &Stream| stream.bytes.checked_div(stream.first).unwrap_or(0);
+        let rest = self.server.bytes - whole(&self.server) * self.server.first;
+        let last = rest > 0 && rest + SHORTER == self.server.first;
+        let answered = whole(&self.server) + usize::from(last);
+        self.captured(whole(&self.client), answered)
     }
 
     fn captured(&self, asked: usize, answered: usize) -> Captured {
@@ -138,6 +141,9 @@ impl Talk {
     }
 }
 
+/// By so much the last answer is shorter, when it says `close` for `keep-alive`.
+const SHORTER: usize = "keep-alive".len() - "close".len();
+
 /// Requests and answers are the data records of the size that is by far the most frequent: those of the handshake and alerts, which TLS
 /// 1.3 makes look like data, pass a few times a connection.
 fn by_records(talks: &[Talk]) -> Vec<Captured> {
@@ -151,8 +157,9 @@ fn by_records(talks: &[Talk]) -> Vec<Captured> {
     };
     let (request, answer) = (usual(|talk| &talk.client), usual(|talk| &talk.server));
     let captured = |talk: &Talk| {
-        let asked = talk.client.records.count(request);
-        talk.captured(asked, talk.server.records.count(answer))
+        let server = &talk.server.records;
+        let answered = server.count(answer) + server.count(answer - SHORTER);
+        talk.captured(talk.client.records.count(request), answered)
     };
     talks.iter().map(captured).collect()
 }
