@@ -69,7 +69,7 @@ pub struct Manner(u8);
 impl Manner {
     /// It cannot be TLS. Nothing of this is set where nothing is known.
     const PLAIN: u8 = 1 << 6;
-    /// The last question was a PING.
+    /// The last question was a PING or two, or their acknowledgements.
     const PINGS: u8 = 1 << 5;
 
     /// From [`Manner::bits`]; other bits are left out.
@@ -206,7 +206,7 @@ impl Turns {
     #[inline(always)]
     pub const fn manner(&self) -> Manner {
         let plain = if self.may_be_tls() { 0 } else { Manner::PLAIN };
-        let pings = matches!(seq_after(self.read, self.began), 17 | 47) && self.count >= 2;
+        let pings = matches!(seq_after(self.read, self.began), 17 | 34 | 47) && self.count >= 2;
         Manner(plain | if pings { Manner::PINGS } else { 0 })
     }
 
