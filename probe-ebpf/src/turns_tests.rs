@@ -224,6 +224,15 @@ fn a_ping_with_the_end_of_a_stream_is_a_goodbye() {
         assert!(pinged.turns.manner().is_goodbye(30), "{pings}");
         assert!(!pinged.turns.manner().is_goodbye(41), "{pings}");
     }
+    let read = Talk::new()
+        .reads(260)
+        .writes(175)
+        .reads(34)
+        .writes(66)
+        .reads(30);
+    assert_eq!(read.owed(), Some(Evidence::Small));
+    let short = Talk::new().reads(34).writes(5).reads(30);
+    assert_eq!(short.owed(), Some(Evidence::Silent), "Redis");
     let asked = Talk::new().reads(30).writes(175).reads(30).writes(103);
     assert!(!asked.turns.manner().is_goodbye(30), "a request as before");
 }
