@@ -69,7 +69,7 @@ pub struct Manner(u8);
 impl Manner {
     /// It cannot be TLS. Nothing of this is set where nothing is known.
     const PLAIN: u8 = 1 << 6;
-    /// The last question was a PING.
+    /// The last question was a PING or two, or their acknowledgements.
     const PINGS: u8 = 1 << 5;
 
     /// From [`Manner::bits`]; other bits are left out.
@@ -206,7 +206,7 @@ impl Turns {
     #[inline(always)]
     pub const fn manner(&self) -> Manner {
         let plain = if self.may_be_tls() { 0 } else { Manner::PLAIN };
-        let pings = matches!(seq_after(self.read, self.began), 17 | 47) && self.count >= 2;
+        let pings = matches!(seq_after(self.read, self.began), 17 | 34 | 47) && self.count >= 2;
         Manner(plain | if pings { Manner::PINGS } else { 0 })
     }
 
@@ -313,7 +313,7 @@ impl Turns {
         if self.count == 0 || !(silent || alert) || turn.asked == 0 {
             return None;
         }
-        if turn.asked < SMALL_BYTES {
+        if turn.asked < SMALL_BYTES || self.is_farewell_to_goaway(turn.asked) {
             return Some(Evidence::Small);
         }
         Some(if silent {
@@ -328,6 +328,17 @@ impl Turns {
     #[inline(always)]
     pub const fn is_farewell_ping(&self, bytes: u32) -> bool {
         self.count >= 2 && matches!(bytes, 30 | 47)
+    }
+
+    /// Whether so many bytes, asked last, are how gRPC's C core takes leave behind its PINGs and our GOAWAY (17, and its reason): the
+    /// acknowledgement of a PING with the end of a stream.
+    #[inline(always)]
+    const fn is_farewell_to_goaway(&self, bytes: u32) -> bool {
+        const GOAWAY_BYTES_MIN: u32 = 32;
+        bytes == 30
+            && self.count >= 2
+            && matches!(self.prev_asked, 17 | 34 | 47)
+            && seq_after(self.written, self.prev_written) >= GOAWAY_BYTES_MIN
     }
 
     /// Client: whether a request of ours waits for its answer. `unread`: an answer that has arrived.

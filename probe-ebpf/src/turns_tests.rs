@@ -219,9 +219,20 @@ fn no_alert_without_a_hello() {
 
 #[test]
 fn a_ping_with_the_end_of_a_stream_is_a_goodbye() {
-    let pinged = Talk::new().reads(260).writes(175).reads(17).writes(103);
-    assert!(pinged.turns.manner().is_goodbye(30));
-    assert!(!pinged.turns.manner().is_goodbye(41));
+    for pings in [17, 34, 47] {
+        let pinged = Talk::new().reads(260).writes(175).reads(pings).writes(103);
+        assert!(pinged.turns.manner().is_goodbye(30), "{pings}");
+        assert!(!pinged.turns.manner().is_goodbye(41), "{pings}");
+    }
+    let read = Talk::new()
+        .reads(260)
+        .writes(175)
+        .reads(34)
+        .writes(66)
+        .reads(30);
+    assert_eq!(read.owed(), Some(Evidence::Small));
+    let short = Talk::new().reads(34).writes(5).reads(30);
+    assert_eq!(short.owed(), Some(Evidence::Silent), "Redis");
     let asked = Talk::new().reads(30).writes(175).reads(30).writes(103);
     assert!(!asked.turns.manner().is_goodbye(30), "a request as before");
 }
