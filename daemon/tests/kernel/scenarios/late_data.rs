@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 
-use super::{ALERT, REQUEST, SMALL};
+use super::{ALERT, REQUEST, SMALL, turns::shake_hands};
 use crate::{
     harness::{
         Cut, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, kernel, scenario,
@@ -27,6 +27,7 @@ fn in_fin_wait1_after_close() {
         scenario(|_| {
             let raw = RawPeer::new();
             let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+            shake_hands(&mut peer, &server);
             let acknowledged = peer.ack;
             drop(server);
             peer.expect(FIN);
@@ -75,6 +76,7 @@ fn in_fin_wait2_held_by_linger2() {
     scenario(|_| {
         let raw = RawPeer::new();
         let (mut peer, server) = raw.accepted(&raw.listener(Family::V6));
+        shake_hands(&mut peer, &server);
         tcp_option(&server, libc::TCP_LINGER2, 90);
         drop(server);
         peer.expect(FIN);

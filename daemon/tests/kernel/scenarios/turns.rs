@@ -21,6 +21,12 @@ use crate::{
 const HELLO: &[u8] = &[22; 517];
 const SERVER_HELLO: &[u8] = &[22; 1200];
 
+/// As a TLS handshake is to finwatch: without one, nothing that a peer sends is an alert.
+pub(super) fn shake_hands(peer: &mut RawConn<'_>, server: &TcpStream) {
+    ask(peer, server, HELLO);
+    tell(peer, server, SERVER_HELLO);
+}
+
 /// Runs a conversation on an accepted connection and then closes it from this side, to the end.
 fn served(talk: impl FnOnce(&mut RawConn<'_>, &TcpStream) + Send, side: fn(Side) -> Side) {
     scenario(|_| {
