@@ -55,7 +55,7 @@ impl Resets {
     }
 
     /// How many were sent from this port.
-    pub(crate) fn from_port(&self, port: u16) -> u64 {
+    pub(crate) fn sent_from(&self, port: u16) -> u64 {
         let mut sent = 0;
         let mut packet = [0; 128];
         loop {
