@@ -78,8 +78,11 @@ impl Tally {
         // A request that came afterwards met the FIN, whoever sent that.
         let while_open = closed.cut.is_some_and(|cut| cut != Cut::Late);
         self.by_exit_cut += u64::from(while_open && record.flags & close_flags::BY_EXIT != 0);
-        self.truncated +=
-            u64::from(closed.outcome == Outcome::ResetSent && record.unacked > ALERT_BYTES_MAX);
+        self.truncated += u64::from(
+            closed.outcome == Outcome::ResetSent
+                && record.unacked > ALERT_BYTES_MAX
+                && !is_farewell(record, since_ns, owed_at_start),
+        );
         if record.opened_at_ns > since_ns {
             self.opened(record.opened_at_ns);
         } else {
@@ -321,6 +324,12 @@ fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
 fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
     let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
     by_us && record.last_read_ns <= since_ns && is_goaway(record.since_read)
+}
+
+/// What was not acknowledged can be a GOAWAY with its reason in words: nobody had asked.
+fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool {
+    let short = record.unacked <= GOAWAY_BYTES[GOAWAY_BYTES.len() - 1];
+    short && record.opened_at_ns <= since_ns && record.last_read_ns <= since_ns && !owed_at_start
 }
 
 /// Whether a GOAWAY has so many bytes, written as servers write it.
