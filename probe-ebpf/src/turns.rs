@@ -45,7 +45,7 @@ const SETTINGS_ACK_BYTES: u32 = 9;
 const fn is_settings(bytes: u32) -> bool {
     const fn is_of(bytes: u32, others: u32, values_max: u32) -> bool {
         let least = SETTINGS_ACK_BYTES + others;
-        bytes >= least && (bytes - least) % 6 == 0 && (bytes - least) / 6 <= values_max
+        bytes >= least && (bytes - least).is_multiple_of(6) && (bytes - least) / 6 <= values_max
     }
     // With more values it could be a very short answer.
     is_of(bytes, 0, 5)
