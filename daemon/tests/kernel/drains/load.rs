@@ -51,22 +51,29 @@ fn reload_under_wrk(port: u16, tls: Option<&str>) {
         let ended: Vec<_> = connections.iter().filter(by_server).collect();
         let lost = ended.iter().filter(|c| c.asked > c.answered).count() as u64;
         let by_reset = ended.iter().filter(|c| c.by_reset).count() as u64;
+        // A TLS client answers the server's alert with its own and a FIN, which may cross the server's RST.
+        let crossed = connections.iter().filter(|c| c.crossed).count() as u64;
         let drain = stage.drain(DrainKind::Reload);
         eprintln!(
-            "{} ended by the server, {lost} requests lost: {said}",
+            "{} ended by the server, {crossed} crossed, {lost} requests lost: {said}",
             ended.len()
         );
         let counts = &drain.counts;
-        assert_eq!(counts.no_fin, by_reset, "{drain:#?}");
+        let or_crossed = |told: u64, seen: u64| (seen..=seen + crossed).contains(&told);
+        assert!(or_crossed(counts.no_fin, by_reset), "{by_reset} {drain:#?}");
         assert_eq!(
             counts.local_first,
             ended.len() as u64 - by_reset,
             "{drain:#?}"
         );
         if kernel::traces_every_reset() {
-            assert_eq!(counts.cut.total(), lost, "{drain:#?}");
+            assert!(or_crossed(counts.cut.total(), lost), "{lost} {drain:#?}");
         }
-        assert_eq!(drain.verdict == Verdict::Fail, lost > 0, "{drain:#?}");
+        assert_eq!(
+            drain.verdict == Verdict::Fail,
+            counts.cut.total() > 0,
+            "{drain:#?}"
+        );
         // It counts the ends; how many of them, it need not agree with anybody.
         assert!(said.contains("Socket errors: connect 0, read "), "{said}");
     });

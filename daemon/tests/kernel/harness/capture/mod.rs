@@ -31,6 +31,9 @@ pub(crate) struct Captured {
     pub(crate) by_server: bool,
     /// The first of them was an RST.
     pub(crate) by_reset: bool,
+    /// The first came from the client, and the server ended the connection by an RST all the same: the two crossed, and which of them
+    /// the server's kernel saw first is not on the wire.
+    pub(crate) crossed: bool,
     /// Whole requests that the client wrote.
     pub(crate) asked: usize,
     /// Whole answers that the server wrote.
@@ -101,6 +104,8 @@ struct Talk {
     client: Stream,
     server: Stream,
     end: Option<End>,
+    server_closed: bool,
+    server_reset: bool,
 }
 
 struct End {
@@ -135,6 +140,7 @@ impl Talk {
             ended: end.is_some(),
             by_server: end.is_some_and(|end| end.by_server),
             by_reset: end.is_some_and(|end| end.by_reset),
+            crossed: self.server_reset && end.is_some_and(|end| !end.by_server),
             asked,
             answered,
         }
@@ -230,6 +236,10 @@ fn take(ip: &[u8], port: u16, by_client: &mut BTreeMap<u16, Talk>, done: &mut Ve
     } else if payload > 0 {
         let captured = &tcp[tcp_header..];
         stream.take(sequence, payload, &captured[..payload.min(captured.len())]);
+    }
+    if from_server {
+        talk.server_reset |= flags & RST != 0 && !talk.server_closed;
+        talk.server_closed |= flags & FIN != 0;
     }
     if flags & (FIN | RST) != 0 && talk.end.is_none() {
         talk.end = Some(End {
