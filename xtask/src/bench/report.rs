@@ -166,6 +166,7 @@ fn metered(text: &mut String, metered: &Metered) {
 fn process(text: &mut String, figures: &Figures) {
     let Idle {
         rss_kib,
+        maps_kib,
         cpu_percent,
     } = figures.idle;
     let Thousand {
@@ -200,6 +201,13 @@ fn process(text: &mut String, figures: &Figures) {
     row(
         text,
         &[&scraped, &format!("{:.1} MiB", mib(*thousand_rss_kib)), ""],
+    );
+    line(
+        text,
+        format!(
+            "\nOf each, {:.1} MiB are the ring buffer between the kernel and the daemon: the kernel's memory, which is mapped twice.",
+            mib(maps_kib)
+        ),
     );
     line(
         text,

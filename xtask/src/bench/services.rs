@@ -22,6 +22,8 @@ const LIMIT: &str = "1200";
 
 pub(super) struct Idle {
     pub(super) rss_kib: u64,
+    /// Of this, the kernel's maps.
+    pub(super) maps_kib: u64,
     /// Of one core.
     pub(super) cpu_percent: f64,
 }
@@ -44,6 +46,7 @@ pub(super) fn idle(paths: &Paths, time: Duration) -> Result<Idle> {
     let spent = sys::cpu_of(daemon.pid())?.saturating_sub(before);
     let idle = Idle {
         rss_kib: sys::rss_kib(daemon.pid())?,
+        maps_kib: sys::bpf_maps_kib(daemon.pid())?,
         cpu_percent: 100.0 * spent.as_secs_f64() / start.elapsed().as_secs_f64(),
     };
     daemon.stop()?;

@@ -50,6 +50,27 @@ pub(super) fn rss_kib(pid: u32) -> Result<u64> {
     field(&status, "VmRSS:").with_context(|| format!("find VmRSS in {path}"))
 }
 
+/// What of a process's resident memory are BPF maps: the kernel's memory, mapped twice where it is a ring buffer.
+pub(super) fn bpf_maps_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/smaps");
+    let smaps = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let mut is_map = false;
+    let mut kib = 0;
+    for line in smaps.lines() {
+        // A mapping begins with its addresses, and its figures follow.
+        if line
+            .split_whitespace()
+            .next()
+            .is_some_and(|word| word.contains('-'))
+        {
+            is_map = line.ends_with("anon_inode:bpf-map");
+        } else if is_map && let Some(rss) = field(line, "Rss:") {
+            kib += rss;
+        }
+    }
+    Ok(kib)
+}
+
 /// The number after a name in one of /proc's `name: number` files.
 pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -76,7 +76,8 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             limit: format!("at most {RSS_MIB_MAX:.0} MiB"),
             figure: format!("{rss:.1} MiB"),
             met: rss <= RSS_MIB_MAX,
-            when_missed: "It grows with the services shown: the rows of the table of memory say when it was most.",
+            when_missed: "It grows with the services shown: the table of memory says when it was most, and how much of it is the \
+                          kernel's ring buffer.",
         },
         Target {
             what: "CPU of the daemon at full churn",

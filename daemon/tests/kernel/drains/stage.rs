@@ -187,7 +187,7 @@ impl Stage {
     pub(super) fn told(&mut self, what: What, tally: Tally) -> Told {
         let drain = self.drain(what.kind);
         let told = Told { drain, tally };
-        told.check(&what, self.resets.sent_from(self.port));
+        told.check(&what, self.resets.clients_of(self.port));
         told
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Holds the drain against what the test did, what the clients saw and what the kernel counted. The clients have left, and
-    /// nothing else happened in this namespace. `resets`: RSTs that passed from the server's port.
+    /// nothing else happened in this namespace. `resets`: clients to which an RST passed from the server's port.
     #[track_caller]
     pub(super) fn check(&self, what: &What, resets: u64) {
         let Self { drain, tally } = self;

@@ -2,6 +2,7 @@
 //! clients' hosts send their own on a busy machine, to an acknowledgement that comes twice.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::Ipv4Addr,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
@@ -54,9 +55,9 @@ impl Resets {
         Self(socket)
     }
 
-    /// How many were sent from this port.
-    pub(crate) fn sent_from(&self, port: u16) -> u64 {
-        let mut sent = 0;
+    /// To how many clients one was sent from this port. A client whose FIN crosses its RST gets another one, which no socket sends.
+    pub(crate) fn clients_of(&self, port: u16) -> u64 {
+        let mut clients = BTreeSet::new();
         let mut packet = [0; 128];
         loop {
             // SAFETY: the buffer is as long as it is said to be. A peek would not go on to the next.
@@ -69,12 +70,14 @@ impl Resets {
                 )
             };
             let Ok(length) = usize::try_from(length) else {
-                return sent;
+                return clients.len() as u64;
             };
             assert!(length > IP_BYTES + FLAGS_AT, "a segment of {length} bytes");
             assert_eq!(packet[0], 0x45, "no IP options on {}", Ipv4Addr::LOCALHOST);
-            let from = u16::from_be_bytes([packet[IP_BYTES], packet[IP_BYTES + 1]]);
-            sent += u64::from(from == port);
+            let port_at = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+            if port_at(IP_BYTES) == port {
+                clients.insert(port_at(IP_BYTES + 2));
+            }
         }
     }
 }
