@@ -138,6 +138,8 @@ fn tomcat_refuses_new_connections() {
         wait_until("Tomcat has closed its listener", || {
             !sockets().iter().any(listens)
         });
+        // How many had been refused by then is read a moment later.
+        thread::sleep(A_MOMENT);
         for _ in 0..REFUSED {
             let refused = TcpStream::connect(("127.0.0.1", PLAIN)).unwrap_err();
             assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
