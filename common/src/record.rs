@@ -122,7 +122,7 @@ pub const KIND_RESET: u32 = 2;
 pub const KIND_LISTENER: u32 = 3;
 
 /// In an optional enumeration's byte: none.
-const NONE: u8 = 0xff;
+pub(crate) const NONE: u8 = 0xff;
 
 /// How every record begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

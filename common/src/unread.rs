@@ -1,12 +1,9 @@
 //! What a connection that had ended still held when its program let go of it.
 
-use crate::{Cut, RecordHeader, ServiceKey, Wire, WireError};
+use crate::{Cut, RecordHeader, ServiceKey, Wire, WireError, record::NONE};
 
 /// [`RecordHeader::kind`] of an [`UnreadRecord`].
 pub const KIND_UNREAD: u32 = 6;
-
-/// In an optional enumeration's byte: none.
-const NONE: u8 = 0xff;
 
 /// A program let go of a connection that had reached CLOSE before, and bytes of the peer lay unread in it. It follows a
 /// [`CloseRecord`](crate::CloseRecord) with [`HELD`](crate::close_flags::HELD); without it everything was read.
