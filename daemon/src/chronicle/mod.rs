@@ -17,9 +17,7 @@ use std::{
     },
 };
 
-use finwatch_common::{
-    Kinship, Phase, Process, ProcessEntry, ResetRecord, Role, SurveyRow, reset_flags, survey_kind,
-};
+use finwatch_common::{Kinship, Process, ProcessEntry, SurveyRow, survey_kind};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -36,7 +34,9 @@ use crate::{
     probe::Record,
     store::History,
     story::{DeployEvent, Drain},
-    tracker::{ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows},
+    tracker::{
+        ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows, late_in_steady_time,
+    },
 };
 
 /// Rollouts of an earlier run that are shown on /metrics again.
@@ -178,7 +178,14 @@ impl<K: Kernel> Chronicle<K> {
             windows,
         };
         let mut urgent = false;
-        for record in records {
+        for record in records.iter().filter(|record| !is_own_stop(record)) {
+            if let Some((service, at_ns)) = late_in_steady_time(record) {
+                correlator.late_close(&LateClose {
+                    service: self.accounts.service(&service),
+                    at: wall(at_ns),
+                    idle_secs: None,
+                });
+            }
             match record {
                 Record::Listener(listener) if listener.up == 1 => {
                     urgent = true;
@@ -202,16 +209,7 @@ impl<K: Kernel> Chronicle<K> {
                 }
                 Record::Signal(_) => urgent = true,
                 Record::Close(close) => recent.push(ClosedConnection::from(*close)),
-                Record::Reset(reset) => {
-                    recent.reset(reset);
-                    if is_late_in_steady_time(reset) {
-                        correlator.late_close(&LateClose {
-                            service: self.accounts.service(&reset.service),
-                            at: wall(reset.header.at_ns),
-                            idle_secs: None,
-                        });
-                    }
-                }
+                Record::Reset(reset) => recent.reset(reset),
                 Record::Unread(unread) => recent.unread(unread),
                 Record::Listener(_) => {}
             }
@@ -378,11 +376,10 @@ impl<K: Kernel> Chronicle<K> {
     }
 }
 
-/// A request met a connection that this side had closed although nothing told it to stop.
-fn is_late_in_steady_time(reset: &ResetRecord) -> bool {
-    reset.flags & reset_flags::CUT_LATE != 0
-        && reset.service.role() == Some(Role::Server)
-        && reset.service.phase() == Some(Phase::Steady)
+/// A signal for this very process. Its drain could not be told: finwatch is gone before it ends, and each start would
+/// find a rollout of finwatch that nobody asked for, and no verdict in it.
+fn is_own_stop(record: &Record) -> bool {
+    matches!(record, Record::Signal(signal) if signal.instance.tgid == std::process::id())
 }
 
 fn due(families: &mut VecDeque<(u64, Process)>, instance: Process, now_ns: u64) {

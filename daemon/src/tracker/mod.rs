@@ -4,6 +4,7 @@
 mod drains;
 mod filter;
 mod gaps;
+mod late;
 mod ledger;
 mod merge;
 mod retired;
@@ -19,6 +20,7 @@ pub(crate) use drains::names;
 pub(crate) use drains::scenario;
 pub use drains::{Drains, Input as DrainInput, Options as DrainOptions, Want, World};
 pub use filter::{Filter, Pattern};
+pub use late::late_in_steady_time;
 pub use ledger::{KEYS_MAX, Ledger, Limits};
 pub use merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger};
 pub use retired::Folded;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use finwatch::{
     correlator::{Correlator, CorrelatorOptions, JudgeOptions, LateClose, judge},
-    probe::Record,
     story::{Baseline, Drain, Rollout, Service},
-    tracker::{DrainInput, DrainOptions, Drains, Want, World},
+    tracker::{DrainInput, DrainOptions, Drains, Want, World, late_in_steady_time},
 };
-use finwatch_common::{Phase, ResetRecord, Role, ServiceKey, comm_str, reset_flags};
+use finwatch_common::{ServiceKey, comm_str};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -65,12 +64,10 @@ impl Teller {
         self.last_ns = *at_ns;
         match what {
             What::Record(record) => {
-                if let Record::Reset(reset) = record
-                    && is_late_in_steady_time(reset)
-                {
+                if let Some((service, late_ns)) = late_in_steady_time(record) {
                     self.correlator.late_close(&LateClose {
-                        service: self.head.service(&reset.service),
-                        at: self.head.wall(reset.header.at_ns),
+                        service: self.head.service(&service),
+                        at: self.head.wall(late_ns),
                         idle_secs: None,
                     });
                 }
@@ -202,10 +199,4 @@ impl World for Head {
     fn refused(&mut self, _key: &ServiceKey) -> u64 {
         0
     }
-}
-
-fn is_late_in_steady_time(reset: &ResetRecord) -> bool {
-    reset.flags & reset_flags::CUT_LATE != 0
-        && reset.service.role() == Some(Role::Server)
-        && reset.service.phase() == Some(Phase::Steady)
 }

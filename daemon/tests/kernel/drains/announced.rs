@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use finwatch::story::{Drain, Rollout, RolloutState, Source, Verdict};
+use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
@@ -15,6 +15,8 @@ use crate::harness::{
 
 /// How long `finwatch verdict` may wait.
 const LIMIT: &str = "30s";
+/// The daemon looks for a new listener's processes at once and two seconds later.
+const FAMILIES_ARE_KNOWN: Duration = Duration::from_secs(3);
 
 /// Announces a reload of nginx, makes it while clients are there, and returns the exit code of the pipeline's last step
 /// beside the rollout. The clients of a clean change learn of it in time; the others ask once more.
@@ -111,6 +113,27 @@ fn a_drain_that_began_when_finwatch_stops_is_in_the_history() {
         assert!(drain.interrupted, "{drain:#?}");
         assert_eq!(drain.verdict, Verdict::Inconclusive, "{drain:#?}");
     });
+}
+
+/// It listens as well, and sees the signals that it gets.
+#[test]
+fn finwatchs_own_stop_is_no_drain() {
+    let mut daemon = Daemon::start();
+    wait_until("it knows itself", || {
+        let services: Vec<ServiceState> = daemon.list("services");
+        let own = |state: &ServiceState| state.service.port == daemon.port();
+        services.iter().any(own)
+    });
+    // And who belongs to a listener, of which it had no record when it began.
+    thread::sleep(FAMILIES_ARE_KNOWN);
+    let stopped = daemon.pid();
+    daemon.stop();
+    daemon.start_again();
+    let own: Vec<_> = drains(&daemon)
+        .into_iter()
+        .filter(|drain| drain.instance.pid == stopped)
+        .collect();
+    assert!(own.is_empty(), "{own:#?}");
 }
 
 fn drains(daemon: &Daemon) -> Vec<Drain> {

@@ -89,6 +89,16 @@ impl Daemon {
         assert!(process.wait().unwrap().success(), "{}", self.log());
     }
 
+    /// The running process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// Where it serves its API.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What it logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).unwrap()
