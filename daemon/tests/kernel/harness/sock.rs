@@ -61,6 +61,15 @@ pub(crate) fn read_eof_of_closed(from: &TcpStream) {
     });
 }
 
+/// Closes a socket whose peer is a kernel's, and returns when its mini-socket is there. Were it closed at once, and the
+/// peer's ACK came in the instant before `close()` lets go of the socket, it would stay a full one
+/// (`tcp_rcv_state_process`, `sock_owned_by_user`).
+#[track_caller]
+pub(crate) fn close_to_mini(socket: TcpStream) {
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    wait_state(&socket, state::FIN_WAIT2);
+}
+
 /// Reads until the connection is reset.
 pub(crate) fn read_reset(mut from: &TcpStream) {
     let error = from.read(&mut [0; 64]).unwrap_err();

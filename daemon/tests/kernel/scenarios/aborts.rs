@@ -8,8 +8,8 @@ use crate::{
     harness::{
         Evidence, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, destroy, scenario,
         sock::{
-            connect_again, connect_nonblocking, deliver, disconnect, linger_zero, listen, pair,
-            read, read_eof, read_reset, wait_port_state, wait_state,
+            close_to_mini, connect_again, connect_nonblocking, deliver, disconnect, linger_zero,
+            listen, pair, read, read_eof, read_reset, wait_state,
         },
         state,
     },
@@ -147,9 +147,8 @@ fn disconnect_in_close_wait_then_listen_with_the_same_socket() {
     scenario(|_| {
         let listener = listen();
         let (client, server) = pair(&listener);
-        drop(server);
         // Our RST then only ends the mini-socket, which nobody counts.
-        wait_port_state(listener.local_addr().unwrap().port(), state::FIN_WAIT2);
+        close_to_mini(server);
         disconnect(&client);
         // The socket's second life is that of a server.
         // SAFETY: no memory is involved.
@@ -157,9 +156,7 @@ fn disconnect_in_close_wait_then_listen_with_the_same_socket() {
         assert_eq!(result, 0);
         let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from(client));
         let (second_client, second_server) = pair(&listener);
-        let port = second_client.local_addr().unwrap().port();
-        drop(second_client);
-        wait_port_state(port, state::FIN_WAIT2);
+        close_to_mini(second_client);
         drop(second_server);
         Expect::both(
             Side::closed(Origin::Local, Outcome::Fin).fin_wait2() + Side::passively_closed(),

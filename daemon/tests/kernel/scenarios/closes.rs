@@ -6,7 +6,10 @@ use super::{ANSWER, REQUEST};
 use crate::{
     harness::{
         Expect, Origin, Outcome, Side, scenario,
-        sock::{deliver, listen, pair, read, read_eof, wait_gone, wait_port_state, wait_state},
+        sock::{
+            close_to_mini, deliver, listen, pair, read, read_eof, wait_gone, wait_port_state,
+            wait_state,
+        },
         state,
     },
     raw::{ACK, FIN, Family, RawPeer},
@@ -15,11 +18,9 @@ use crate::{
 #[test]
 fn the_server_closes_first() {
     scenario(|_| {
-        let listener = listen();
-        let (client, server) = pair(&listener);
-        drop(server);
+        let (client, server) = pair(&listen());
         // The peer's FIN is not there yet, so the mini-socket is in substate FIN_WAIT2.
-        wait_port_state(listener.local_addr().unwrap().port(), state::FIN_WAIT2);
+        close_to_mini(server);
         drop(client);
         Expect::both(
             Side::closed(Origin::Local, Outcome::Fin).fin_wait2(),
@@ -32,9 +33,7 @@ fn the_server_closes_first() {
 fn the_client_closes_first() {
     scenario(|_| {
         let (client, server) = pair(&listen());
-        let port = client.local_addr().unwrap().port();
-        drop(client);
-        wait_port_state(port, state::FIN_WAIT2);
+        close_to_mini(client);
         read_eof(&server);
         drop(server);
         Expect::both(

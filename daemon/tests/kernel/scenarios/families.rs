@@ -7,7 +7,7 @@ use crate::{
     harness::{
         Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, scenario, settle,
         shared,
-        sock::{deliver, pair, read_eof, read_reset, wait_port_state},
+        sock::{close_to_mini, deliver, pair, read_eof, read_reset},
         state,
     },
     raw::{FIN, Family, RST, RawPeer},
@@ -18,8 +18,7 @@ fn ipv6_on_loopback() {
     scenario(|_| {
         let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
         let (client, server) = pair(&listener);
-        drop(server);
-        wait_port_state(listener.local_addr().unwrap().port(), state::FIN_WAIT2);
+        close_to_mini(server);
         drop(client);
         Expect::both(
             Side::closed(Origin::Local, Outcome::Fin).fin_wait2(),
@@ -56,8 +55,7 @@ fn ipv4_clients_of_an_ipv6_listener() {
         let client = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         let (server, from) = listener.accept().unwrap();
         assert!(from.is_ipv6(), "the address is mapped");
-        drop(server);
-        wait_port_state(port, state::FIN_WAIT2);
+        close_to_mini(server);
         read_eof(&client);
         drop(client);
         Expect::both(

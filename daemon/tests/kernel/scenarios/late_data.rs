@@ -199,11 +199,9 @@ fn a_request_sent_again_is_cut_once() {
 #[test]
 fn a_kernel_client_sends_its_request_into_a_closed_server() {
     scenario(|_| {
-        let listener = sock::listen();
-        let (client, server) = sock::pair(&listener);
-        drop(server);
+        let (client, server) = sock::pair(&sock::listen());
+        sock::close_to_mini(server);
         read_eof(&client);
-        wait_port_state(listener.local_addr().unwrap().port(), state::FIN_WAIT2);
         std::io::Write::write_all(&mut (&client), REQUEST).unwrap();
         wait_until("the reset arrives", || sock::tcp_state(&client) == 7);
         drop(client);

@@ -12,7 +12,7 @@ use super::{ANSWER, REQUEST};
 use crate::{
     harness::{
         Cut, Evidence, Lost, Netns, Origin, Outcome, kernel, recorded, shared,
-        sock::{deliver, listen, pair, read, wait_port_state, wait_state},
+        sock::{close_to_mini, deliver, listen, pair, read, wait_port_state, wait_state},
         state,
     },
     raw::{ACK, FIN, Family, PSH, RST, RawPeer},
@@ -68,8 +68,7 @@ fn a_clean_close_tells_both_ends() {
             read(&server, REQUEST.len());
             deliver(&server, &client, ANSWER);
             read(&client, ANSWER.len());
-            drop(server);
-            wait_port_state(ports.0, state::FIN_WAIT2);
+            close_to_mini(server);
         });
         let [server] = closes(&records, Role::Server)[..] else {
             panic!("not one record of the server: {records:#?}")
