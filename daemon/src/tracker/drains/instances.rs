@@ -66,6 +66,8 @@ pub(super) struct Came {
     pub(super) first_of_instance: bool,
     /// Nobody listened on the port.
     pub(super) first_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 /// A listening socket that went.
@@ -79,6 +81,8 @@ pub(super) struct Went {
     pub(super) last_of_instance: bool,
     /// Nobody is left on the port.
     pub(super) last_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 // === impl Instances ===
@@ -178,6 +182,7 @@ impl Instances {
         if netns_inum != 0 {
             instance.netns_inum = netns_inum;
         }
+        let netns_inum = instance.netns_inum;
         let sockets = instance.ports.get_mut(&key)?;
         *sockets += 1;
         let first_of_instance = *sockets == 1;
@@ -194,6 +199,7 @@ impl Instances {
         Some(Came {
             first_of_instance,
             first_of_port: *up == 1,
+            netns_inum,
         })
     }
 
@@ -222,6 +228,7 @@ impl Instances {
             key,
             last_of_instance,
             last_of_port,
+            netns_inum: self.netns_inum(&owner),
         })
     }
 
