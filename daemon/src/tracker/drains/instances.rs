@@ -57,6 +57,8 @@ struct Listener {
     owner: Process,
     key: ServiceKey,
     seen_ns: u64,
+    /// The first look that did not find it, of those since it was seen last.
+    missed_ns: Option<u64>,
 }
 
 /// A listening socket that came.
@@ -169,6 +171,7 @@ impl Instances {
     ) -> Option<Came> {
         if let Some(known) = self.listeners.get_mut(&cookie) {
             known.seen_ns = known.seen_ns.max(at_ns);
+            known.missed_ns = None;
             return None;
         }
         if self.listeners.len() >= LISTENERS_MAX {
@@ -192,6 +195,7 @@ impl Instances {
                 owner,
                 key,
                 seen_ns: at_ns,
+                missed_ns: None,
             },
         );
         let up = self.up.entry((key.netns, key.port)).or_default();
@@ -295,8 +299,8 @@ impl Instances {
         }
     }
 
-    /// Forgets listeners of a namespace that a look did not find, long after they were heard of last: the record of their end was
-    /// lost.
+    /// Forgets listeners of a namespace that looks do not find, long after they were heard of last: the record of their end was
+    /// lost. One look that misses them may just be faster than that record.
     pub(super) fn looked(
         &mut self,
         netns: u64,
@@ -305,12 +309,12 @@ impl Instances {
     ) -> Vec<Went> {
         let mut missing: Vec<u64> = self
             .listeners
-            .iter()
-            .filter(|(cookie, l)| {
-                let silent = l.seen_ns.saturating_add(TOLD_NS) < began_ns;
-                l.key.netns == netns && silent && !found(**cookie)
+            .iter_mut()
+            .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
+            .filter_map(|(cookie, l)| {
+                let missed_ns = *l.missed_ns.get_or_insert(began_ns);
+                (missed_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
             })
-            .map(|(cookie, _)| *cookie)
             .collect();
         missing.sort_unstable();
         missing
