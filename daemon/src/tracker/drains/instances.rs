@@ -57,6 +57,8 @@ struct Listener {
     owner: Process,
     key: ServiceKey,
     seen_ns: u64,
+    /// The first look that did not find it, of those since it was seen last.
+    missed_ns: Option<u64>,
 }
 
 /// A listening socket that came.
@@ -66,6 +68,8 @@ pub(super) struct Came {
     pub(super) first_of_instance: bool,
     /// Nobody listened on the port.
     pub(super) first_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 /// A listening socket that went.
@@ -79,6 +83,8 @@ pub(super) struct Went {
     pub(super) last_of_instance: bool,
     /// Nobody is left on the port.
     pub(super) last_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 // === impl Instances ===
@@ -165,6 +171,7 @@ impl Instances {
     ) -> Option<Came> {
         if let Some(known) = self.listeners.get_mut(&cookie) {
             known.seen_ns = known.seen_ns.max(at_ns);
+            known.missed_ns = None;
             return None;
         }
         if self.listeners.len() >= LISTENERS_MAX {
@@ -178,6 +185,7 @@ impl Instances {
         if netns_inum != 0 {
             instance.netns_inum = netns_inum;
         }
+        let netns_inum = instance.netns_inum;
         let sockets = instance.ports.get_mut(&key)?;
         *sockets += 1;
         let first_of_instance = *sockets == 1;
@@ -187,6 +195,7 @@ impl Instances {
                 owner,
                 key,
                 seen_ns: at_ns,
+                missed_ns: None,
             },
         );
         let up = self.up.entry((key.netns, key.port)).or_default();
@@ -194,6 +203,7 @@ impl Instances {
         Some(Came {
             first_of_instance,
             first_of_port: *up == 1,
+            netns_inum,
         })
     }
 
@@ -222,6 +232,7 @@ impl Instances {
             key,
             last_of_instance,
             last_of_port,
+            netns_inum: self.netns_inum(&owner),
         })
     }
 
@@ -288,8 +299,8 @@ impl Instances {
         }
     }
 
-    /// Forgets listeners of a namespace that a look did not find, long after they were heard of last: the record of their end was
-    /// lost.
+    /// Forgets listeners of a namespace that looks do not find, long after they were heard of last: the record of their end was
+    /// lost. One look that misses them may just be faster than that record.
     pub(super) fn looked(
         &mut self,
         netns: u64,
@@ -298,12 +309,12 @@ impl Instances {
     ) -> Vec<Went> {
         let mut missing: Vec<u64> = self
             .listeners
-            .iter()
-            .filter(|(cookie, l)| {
-                let silent = l.seen_ns.saturating_add(TOLD_NS) < began_ns;
-                l.key.netns == netns && silent && !found(**cookie)
+            .iter_mut()
+            .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
+            .filter_map(|(cookie, l)| {
+                let missed_ns = *l.missed_ns.get_or_insert(began_ns);
+                (missed_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
             })
-            .map(|(cookie, _)| *cookie)
             .collect();
         missing.sort_unstable();
         missing
