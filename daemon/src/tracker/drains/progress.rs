@@ -163,7 +163,7 @@ impl Episode {
             return Some((self.table_ns, Over::Ended));
         }
         match self.kind {
-            DrainKind::Reload => self.find_nothing_replaced(t0_ns),
+            DrainKind::Reload => self.find_nothing_replaced(t0_ns, instances),
             _ => self
                 .find_lived_on()
                 .or_else(|| self.find_quiet(now_ns))
@@ -200,13 +200,19 @@ impl Episode {
         (over && listening && self.nobody_ended()).then_some((now_ns, Over::Nothing))
     }
 
-    fn find_nothing_replaced(&self, t0_ns: u64) -> Option<(u64, Over)> {
+    fn find_nothing_replaced(&self, t0_ns: u64, instances: &Instances) -> Option<(u64, Over)> {
         // A controller that was asked has the one who serves replaced by another instance.
         let single = self.single && !self.asked_controller();
         let limit_ns = if single { RELOAD_NS } else { RELOAD_WORKERS_NS };
         let until_ns = t0_ns.saturating_add(limit_ns);
         let stopped = self.further.iter().any(|signal| self.is_of_reload(signal));
-        let nothing = self.table_ns >= until_ns && self.new.is_empty() && !stopped;
+        // Helpers that ended, or run another program by now, serve nobody.
+        let is_new = |(tgid, _)| self.new.contains(&tgid);
+        let successors = self
+            .since
+            .keys()
+            .any(|p| instances.processes(p).any(is_new));
+        let nothing = self.table_ns >= until_ns && !successors && !stopped;
         let itself = single && self.owner_serves;
         (self.nobody_ended() && (nothing || itself)).then_some((until_ns, Over::Nothing))
     }

@@ -92,6 +92,23 @@ fn a_reload_ends_while_the_next_one_lasts() {
     );
 }
 
+/// Squid: it reads its configuration, starts a helper, and goes on with the connections that it has.
+#[test]
+fn a_lone_process_that_starts_a_helper_replaces_nothing() {
+    ends(
+        "0 listen 100 squid :3128
+         10 open c1..c5 :3128 by 100
+         20 send c1..c3",
+        "1000 signal HUP 100 from 7
+         1000 fork 100 102
+         1001 unlisten 100 :3128
+         1030 exec 102
+         1036 listen 100 :3128
+         20000 end",
+        &["reload SIGHUP squid:3128 at 1000, gone 0/0, new 1, open 5, closed"],
+    );
+}
+
 /// Granian: each worker listens on a socket of its own, and the master starts another before it stops the old one.
 #[test]
 fn a_controller_replaces_the_instance_and_stops_it() {
