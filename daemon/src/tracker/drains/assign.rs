@@ -56,7 +56,11 @@ impl Drains {
         let left = self.lefts.take(reset.cookie);
         let (id, key) = match &left {
             Some(left) => (Some(left.episode), left.key),
-            None if reset.flags & late != 0 => (self.only_drain_of(&key), key),
+            // The kernel remembers in which phase the connection ended: one that was over before T0 is no part of a drain.
+            None if reset.flags & late != 0 && reset.service.phase != Phase::Steady as u8 => {
+                (self.only_drain_of(&key), key)
+            }
+            None if reset.flags & late != 0 => (None, key),
             None => {
                 self.early.keep(*reset);
                 (None, key)
