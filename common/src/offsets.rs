@@ -176,6 +176,8 @@ offsets! {
     si_code: "kernel_siginfo.si_code", 4;
     /// When data was last sent, jiffies.
     lsndtime: "tcp_sock.lsndtime", 4;
+    /// When a segment of the peer last acknowledged something, jiffies.
+    rcv_tstamp: "tcp_sock.rcv_tstamp", 4;
     /// Private area of a segment.
     skb_cb: "sk_buff.cb", 0;
     /// Start of a segment's buffer.

@@ -92,6 +92,15 @@ impl Manner {
             || (self.0 & Self::PLAIN == 0 && is_alert(bytes))
             || (self.0 & Self::PINGS != 0 && bytes == 30)
     }
+
+    /// The same of all that came after our FIN: an HTTP/2 client may send a GOAWAY (17) or two before its alert, each a record
+    /// of TLS.
+    #[inline(always)]
+    pub const fn is_leave(self, bytes: u32) -> bool {
+        self.is_goodbye(bytes)
+            || (self.0 & Self::PLAIN == 0 && matches!(bytes, 61 | 63 | 77))
+            || bytes == 34
+    }
 }
 
 /// Where one connection's conversation stands.
@@ -210,8 +219,9 @@ impl Turns {
         Manner(plain | if pings { Manner::PINGS } else { 0 })
     }
 
+    /// Whether nothing seen speaks against TLS.
     #[inline(always)]
-    const fn may_be_tls(&self) -> bool {
+    pub const fn may_be_tls(&self) -> bool {
         self.hello_bytes >= HELLO_BYTES_MIN
     }
 

@@ -218,6 +218,20 @@ fn no_alert_without_a_hello() {
 }
 
 #[test]
+fn a_client_of_http2_takes_leave_with_a_goaway_and_an_alert() {
+    let encrypted = Talk::new().reads(320).writes(1500).turns.manner();
+    let plain = Talk::new().reads(40).writes(43).turns.manner();
+    for bytes in [17, 24, 61, 63, 77] {
+        assert!(encrypted.is_leave(bytes), "{bytes}");
+    }
+    for bytes in [24, 61, 63, 77] {
+        assert!(!plain.is_leave(bytes), "{bytes}");
+    }
+    assert!(plain.is_leave(34), "two GOAWAYs");
+    assert!(!encrypted.is_leave(62) && !encrypted.is_leave(100));
+}
+
+#[test]
 fn a_ping_with_the_end_of_a_stream_is_a_goodbye() {
     for pings in [17, 34, 47] {
         let pinged = Talk::new().reads(260).writes(175).reads(pings).writes(103);

@@ -87,6 +87,7 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         }
         _ => {}
     }
+    judge::came_too_late(tcp, conn, row);
     if unread > 0 && verdict == Verdict::ResetFollows.code() {
         row.inc(Cell::UNREAD);
         row.add(Cell::UNREAD_BYTES, unread.into());

@@ -26,11 +26,18 @@ pub(super) fn find(tgid: u32) -> Option<ProcessEntry> {
     Some(unsafe { *found })
 }
 
+/// Whether an entry is of the process that has its number now. User space may enter one that ended meanwhile.
+#[inline(always)]
+pub(super) const fn is_still(entry: &ProcessEntry, start_ns: u64) -> bool {
+    entry.start_ns == 0 || entry.start_ns == start_ns
+}
+
 /// The current process called `listen()`: the instance that it belongs to, or is from now on.
 #[inline(always)]
 pub(super) fn of_listener(tgid: u32, start_ns: u64) -> Process {
     if let Some(entry) = find(tgid)
         && entry.kinship != Kinship::Controller as u8
+        && is_still(&entry, start_ns)
     {
         return entry.instance;
     }
@@ -48,15 +55,17 @@ pub(super) fn of_listener(tgid: u32, start_ns: u64) -> Process {
 /// A process of an instance forked: the child holds what it holds.
 #[inline(always)]
 pub(super) fn grow(parent: Raw, child: Raw) {
-    let parent: u32 = parent.get(offset!(tgid));
+    let parent_tgid: u32 = parent.get(offset!(tgid));
     let tgid: u32 = child.get(offset!(tgid));
-    if parent == tgid {
+    if parent_tgid == tgid {
         return;
     }
-    let Some(entry) = find(parent) else {
+    let Some(entry) = find(parent_tgid) else {
         return;
     };
-    if entry.kinship == Kinship::Controller as u8 {
+    if entry.kinship == Kinship::Controller as u8
+        || !is_still(&entry, start_ns(parent.follow(offset!(group_leader))))
+    {
         return;
     }
     let born_ns = child.get(offset!(start_boottime));

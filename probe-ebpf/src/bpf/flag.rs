@@ -34,3 +34,5 @@ pub(super) const TURNS: u32 = 1 << 14;
 pub(super) const SENDING: u32 = 1 << 15;
 /// Left ESTABLISHED and CLOSE_WAIT while its instance neither drained nor reloaded.
 pub(super) const LEFT_STEADY: u32 = 1 << 16;
+/// Nothing had gone to and fro for a while, and nothing was owed, when our FIN went out.
+pub(super) const AT_REST: u32 = 1 << 17;

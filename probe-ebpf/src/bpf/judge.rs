@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_jiffies64;
 use finwatch_common::{Cell, Cut, Evidence};
-use finwatch_probe::tcp::state;
+use finwatch_probe::tcp::{SOCK_DONE, state, unread};
 
 use super::{
     conn::{Conn, NONE, flag},
@@ -49,14 +49,36 @@ pub(super) fn closed_by_us(
 #[inline(always)]
 pub(super) fn note_sending(tcp: Tcp, conn: &mut Conn) {
     const SECOND_NS: u64 = 1_000_000_000;
-    if conn.has(flag::BY_EXIT) && conn.since_read > 0 {
-        // SAFETY: the helper has no preconditions. The kernel keeps the lower half (`tcp_jiffies32`).
-        let now = unsafe { bpf_jiffies64() } as u32;
-        let age = now.wrapping_sub(tcp.get::<u32>(offset!(lsndtime)));
-        if u64::from(age) * tick_ns() <= SECOND_NS {
-            conn.set(flag::SENDING);
-        }
+    if conn.has(flag::BY_EXIT)
+        && conn.since_read > 0
+        && age_ns(tcp.get(offset!(lsndtime))) <= SECOND_NS
+    {
+        conn.set(flag::SENDING);
     }
+}
+
+/// Our FIN goes out: does it end an idle connection? A server that answers before it has all of a long request closes in
+/// the instant of its answer, with the client still sending; what comes after the FIN is the rest of that request then. In TLS an
+/// alert may go out in that instant too.
+#[inline(always)]
+pub(super) fn note_rest(tcp: Tcp, conn: &mut Conn, unread: u32) {
+    const REST_NS: u64 = 20_000_000;
+    if conn.is_server()
+        && conn.evidence == NONE
+        && unread == 0
+        && age_ns(tcp.get(offset!(rcv_tstamp))) >= REST_NS
+        && (conn.turns.may_be_tls() || age_ns(tcp.get(offset!(lsndtime))) >= REST_NS)
+    {
+        conn.set(flag::AT_REST);
+    }
+}
+
+/// Since the kernel noted the time, of which it keeps the lower half (`tcp_jiffies32`).
+#[inline(always)]
+fn age_ns(noted: u32) -> u64 {
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_jiffies64() } as u32;
+    u64::from(now.wrapping_sub(noted)) * tick_ns()
 }
 
 /// The first closing transition is the peer's: did it give up, or leave us without an answer?
@@ -124,6 +146,23 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
         note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
         cut(conn, row, cause_of_unread(tcp, conn));
+    }
+}
+
+/// A connection ends that this side had closed when it was idle, and whose socket stayed open to take in what still came (a
+/// lingering close, as Apache and lighttpd do it): a request that came was thrown away, without an RST.
+#[inline(always)]
+pub(super) fn came_too_late(tcp: Tcp, conn: &mut Conn, row: Row) {
+    if !conn.has(flag::AT_REST) {
+        return;
+    }
+    let bytes = unread(
+        tcp.rcv_nxt(),
+        conn.fin_rcv_nxt,
+        tcp.flags() & SOCK_DONE != 0,
+    );
+    if bytes > 0 && !conn.turns.manner().is_leave(bytes) {
+        cut(conn, row, Cut::Late);
     }
 }
 

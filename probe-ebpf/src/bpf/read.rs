@@ -17,6 +17,10 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     let Some(tcp) = Tcp::of(sk) else {
         return 0;
     };
+    if conn.has(flag::LOCAL_FIN) {
+        // Nothing can be answered any more: whose turn it was is judged.
+        return 0;
+    }
     if !conn.has(flag::TURNS) {
         conn.begin_turns_early(tcp);
     }

@@ -59,7 +59,7 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     };
     let leader = task.follow(offset!(group_leader));
-    if entry.start_ns != 0 && entry.start_ns != start_ns(leader) {
+    if !family::is_still(&entry, start_ns(leader)) {
         return 0;
     }
     let sender = Sender::of(info);
@@ -73,6 +73,11 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     if asked == Phase::Steady as u8 && 1_u64 << signal & OF_NOTE == 0 {
         return 0;
     }
+    let asked = if sender.tgid == tgid && is_of_its_reload(entry.instance, disposition, asked) {
+        Phase::Steady as u8
+    } else {
+        asked
+    };
     let top = entry.kinship != Kinship::Member as u8 || is_top(task, entry.instance);
     let phase = if top { asked } else { Phase::Steady as u8 };
     match Phase::from_u8(phase) {
@@ -103,6 +108,15 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     unsafe { slot.record().write(record) };
     slot.submit_at_once();
     0
+}
+
+/// A server that reloads may tell all of its process group to stop, and so itself too: lighttpd ends its old workers so. It has
+/// a handler for that, and goes on. Would it stop itself in earnest, its end told so.
+#[inline(always)]
+fn is_of_its_reload(instance: Process, disposition: Disposition, asked: u8) -> bool {
+    asked == Phase::Draining as u8
+        && matches!(disposition, Disposition::Handled)
+        && phases::of(instance.start_ns, instance.tgid) == Phase::Reloading as u8
 }
 
 /// No other process of the instance is its parent.

@@ -185,8 +185,10 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
             left(conn, row);
             conn.set(flag::LOCAL_FIN);
             conn.fin_rcv_nxt = tcp.rcv_nxt();
-            judge::closed_by_us(conn, row, tcp.owned(), tcp.write_seq(), tcp.unread());
+            let unread = tcp.unread();
+            judge::closed_by_us(conn, row, tcp.owned(), tcp.write_seq(), unread);
             judge::note_sending(tcp, conn);
+            judge::note_rest(tcp, conn, unread);
         }
         Work::PeerCloses => {
             catch_up::on_opened(sk, tcp, conn, row, old);

@@ -60,7 +60,7 @@ pub const REQUESTS_CUT: Diagnosis = Diagnosis {
     name: "requests-cut",
     severity: Severity::Fail,
     summary: "Requests of clients were lost: this side ended the connection and never answered them.",
-    signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN and was answered by an RST (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests.",
+    signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN, and was answered by an RST or thrown away (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests.",
     evidence: "The three causes are counted in the kernel for every connection. Beside them stands how many connections owed an answer at T0: all of these cut means that the stop waits for nobody; only some means that a timeout was too short. The examples are at most five connections. `likely` are HTTP/2 connections that owed an answer at T0, got a GOAWAY and nothing more.",
     remedy: "Finish what is in flight before closing: use the server's graceful signal, and give it longer than the longest request takes.",
     advice: FINISH_REQUESTS,

@@ -34,7 +34,7 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     for (number, what) in [
         (judged_unanswered, "read and not answered"),
         (unread, "received and never read"),
-        (late, "sent after our FIN and reset"),
+        (late, sent_late(facts)),
     ] {
         if number > 0 {
             causes.push(format!("{number} {what}"));
@@ -82,6 +82,20 @@ fn in_flight(facts: &Facts<'_>) -> String {
     }
 }
 
+fn sent_late(facts: &Facts<'_>) -> &'static str {
+    match was_reset(facts) {
+        true => "sent after our FIN and reset",
+        false => "sent after our FIN",
+    }
+}
+
+/// Whether an RST answered each request that came late: a server that lingers takes it in and throws it away instead.
+fn was_reset(facts: &Facts<'_>) -> bool {
+    let counts = &facts.drain.counts;
+    let resets: u64 = counts.resets_sent.iter().map(|resets| resets.data).sum();
+    resets >= counts.cut.late
+}
+
 pub(super) fn response_truncated(facts: &Facts<'_>) -> Option<Finding> {
     // The counts cannot tell: ends by the peer's doing, alerts and GOAWAYs leave unacknowledged data too.
     let truncated = facts.drain.signs.truncated;
@@ -107,8 +121,13 @@ pub(super) fn keepalive_race(facts: &Facts<'_>) -> Option<Finding> {
     let mut evidence = vec![
         facts.began(),
         format!(
-            "On {} this side sent its FIN first, and a request came after it and was reset.",
-            count(late, "connection")
+            "On {} this side sent its FIN first, and a request came after it{}.",
+            count(late, "connection"),
+            if was_reset(facts) {
+                " and was reset"
+            } else {
+                ""
+            }
         ),
         format!(
             "{} of the {} after T0 {} begun by this side.",

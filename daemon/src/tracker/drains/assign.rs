@@ -12,6 +12,7 @@ use super::{
     left::Left,
     port::Port,
     progress::RELOAD_NS,
+    tally::Setting,
 };
 
 // === impl Drains ===
@@ -56,7 +57,11 @@ impl Drains {
         let left = self.lefts.take(reset.cookie);
         let (id, key) = match &left {
             Some(left) => (Some(left.episode), left.key),
-            None if reset.flags & late != 0 => (self.only_drain_of(&key), key),
+            // The kernel remembers in which phase the connection ended: one that was over before T0 is no part of a drain.
+            None if reset.flags & late != 0 && reset.service.phase != Phase::Steady as u8 => {
+                (self.only_drain_of(&key), key)
+            }
+            None if reset.flags & late != 0 => (None, key),
             None => {
                 self.early.keep(*reset);
                 (None, key)
@@ -142,6 +147,7 @@ impl Drains {
             return;
         }
         let since_ns = episode.since.get(&owner).map_or(0, |s| s.mono_ns);
+        let killed = episode.was_killed(record.header.at_ns);
         episode.owner_serves |= record.closer_tgid == owner.tgid
             && record.opened_at_ns >= since_ns.saturating_add(RELOAD_NS);
         let of_target = record.closer_tgid == episode.target.tgid;
@@ -157,7 +163,8 @@ impl Drains {
         if takes == Takes::ByNew {
             return port.close_by_new(&record, since_ns);
         }
-        port.close(&closed, owner, since_ns, of_target, &mut self.room, world);
+        let setting = Setting { since_ns, killed };
+        port.close(&closed, owner, setting, of_target, &mut self.room, world);
         let answers_late = closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none();
         // Bytes that are known to be unread were told when it was let go of.
         let held = record.flags & close_flags::HELD != 0 && record.unread == 0;
@@ -212,6 +219,16 @@ impl Drains {
             (Some((id, _)), None) => Some(*id),
             _ => None,
         }
+    }
+}
+
+// === impl Episode ===
+
+impl Episode {
+    /// Whether a process is none of the instances' families, as far as tables tell.
+    pub(super) fn is_stranger(&self, tgid: u32) -> bool {
+        let owns = self.since.keys().any(|owner| owner.tgid == tgid);
+        !(owns || self.new.contains(&tgid) || self.excluded.contains(&tgid))
     }
 }
 

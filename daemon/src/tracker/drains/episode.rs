@@ -268,6 +268,8 @@ impl Episode {
                     Takes::No
                 }
             }
+            // No process of the family: one that the owner handed it to before T0 (Node's cluster).
+            Scope::OldWorkers if older && self.is_stranger(closer) => Takes::Own,
             Scope::OldWorkers => Takes::ByNew,
         }
     }

@@ -9,6 +9,8 @@ use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey};
 pub(super) const INSTANCES_MAX: usize = 4_096;
 /// Most listening sockets known at once.
 pub(super) const LISTENERS_MAX: usize = 16_384;
+/// Most sockets remembered that ceased to listen.
+const GONE_MAX: usize = 1_024;
 /// Most ports of one instance.
 pub(super) const PORTS_MAX: usize = 64;
 /// Most processes taken from one table.
@@ -28,6 +30,8 @@ pub(super) struct Instances {
     listeners: HashMap<u64, Listener>,
     /// Sockets that listen on a port, by namespace and port.
     up: HashMap<(u64, u16), u32>,
+    /// When sockets ceased to listen, by cookie: a look that began before may still show them.
+    gone: BTreeMap<u64, u64>,
     bitten: u64,
 }
 
@@ -57,8 +61,8 @@ struct Listener {
     owner: Process,
     key: ServiceKey,
     seen_ns: u64,
-    /// The first look that did not find it, of those since it was seen last.
-    missed_ns: Option<u64>,
+    /// When the first look began that did not find it any more.
+    missing_ns: Option<u64>,
 }
 
 /// A listening socket that came.
@@ -171,7 +175,20 @@ impl Instances {
     ) -> Option<Came> {
         if let Some(known) = self.listeners.get_mut(&cookie) {
             known.seen_ns = known.seen_ns.max(at_ns);
-            known.missed_ns = None;
+            known.missing_ns = None;
+            // A look found it before its record was read; only that names the namespace.
+            if netns_inum != 0
+                && let Some(instance) = self.known.get_mut(&known.owner)
+            {
+                instance.netns_inum = netns_inum;
+            }
+            return None;
+        }
+        if self
+            .gone
+            .get(&cookie)
+            .is_some_and(|gone_ns| at_ns <= *gone_ns)
+        {
             return None;
         }
         if self.listeners.len() >= LISTENERS_MAX {
@@ -195,7 +212,7 @@ impl Instances {
                 owner,
                 key,
                 seen_ns: at_ns,
-                missed_ns: None,
+                missing_ns: None,
             },
         );
         let up = self.up.entry((key.netns, key.port)).or_default();
@@ -208,7 +225,12 @@ impl Instances {
     }
 
     /// A socket listens no more; none when it was not known.
-    pub(super) fn unlisten(&mut self, cookie: u64) -> Option<Went> {
+    pub(super) fn unlisten(&mut self, cookie: u64, at_ns: u64) -> Option<Went> {
+        if self.gone.len() >= GONE_MAX {
+            // Cookies count upwards.
+            self.gone.pop_first();
+        }
+        self.gone.insert(cookie, at_ns);
         let Listener { owner, key, .. } = self.listeners.remove(&cookie)?;
         let mut last_of_instance = true;
         if let Some(sockets) = self
@@ -312,14 +334,14 @@ impl Instances {
             .iter_mut()
             .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
             .filter_map(|(cookie, l)| {
-                let missed_ns = *l.missed_ns.get_or_insert(began_ns);
-                (missed_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
+                let first_ns = *l.missing_ns.get_or_insert(began_ns);
+                (first_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
             })
             .collect();
         missing.sort_unstable();
         missing
             .into_iter()
-            .filter_map(|cookie| self.unlisten(cookie))
+            .filter_map(|cookie| self.unlisten(cookie, began_ns))
             .collect()
     }
 
@@ -339,3 +361,7 @@ impl Instances {
 fn same_start(a_ns: u64, b_ns: u64) -> bool {
     a_ns == 0 || b_ns == 0 || a_ns.abs_diff(b_ns) < TICK_NS
 }
+
+#[cfg(test)]
+#[path = "instances_tests.rs"]
+mod tests;

@@ -316,7 +316,7 @@ impl Drains {
             }
             return;
         }
-        let Some(went) = self.instances.unlisten(record.cookie) else {
+        let Some(went) = self.instances.unlisten(record.cookie, at_ns) else {
             return;
         };
         self.starts.went(&went, at_ns, world);

@@ -6,8 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, close_flags, survey_kind};
 
 use super::{
-    super::ClosedConnection, super::HOLD_NS, World, at_start::AtStart, instances::Instances,
-    progress::READER_NS, tally::Tally,
+    super::ClosedConnection,
+    super::HOLD_NS,
+    World,
+    at_start::AtStart,
+    instances::Instances,
+    progress::READER_NS,
+    tally::{Setting, Tally},
 };
 use crate::story::{Baseline, Service};
 
@@ -134,7 +139,7 @@ impl Port {
         &mut self,
         closed: &ClosedConnection,
         owner: Process,
-        since_ns: u64,
+        setting: Setting,
         of_target: bool,
         room: &mut usize,
         world: &dyn World,
@@ -142,12 +147,12 @@ impl Port {
         let record = &closed.record;
         self.open.remove(&record.cookie);
         let owed_at_start = self.start.owed(record.cookie);
-        if record.opened_at_ns <= since_ns {
-            self.start.ended(record, owner, since_ns, room);
+        if record.opened_at_ns <= setting.since_ns {
+            self.start.ended(record, owner, setting.since_ns, room);
         }
-        self.whole.close(closed, since_ns, owed_at_start, world);
+        self.whole.close(closed, setting, owed_at_start, world);
         if of_target {
-            self.of_target.close(closed, since_ns, owed_at_start, world);
+            self.of_target.close(closed, setting, owed_at_start, world);
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     begin::TOGETHER_NS,
     episode::{Episode, Over, Scope},
     instances::Instances,
+    names::SIGKILL,
 };
 use crate::story::DrainKind;
 
@@ -91,6 +92,12 @@ impl Episode {
     pub(super) fn listeners_tell_from_ns(&self) -> Option<u64> {
         self.target_exit
             .map(|exit| exit.header.at_ns.saturating_add(CLOSING_NS))
+    }
+
+    /// Whether a SIGKILL had come by then.
+    pub(super) fn was_killed(&self, at_ns: u64) -> bool {
+        let mut signals = self.signal.iter().chain(&self.further);
+        signals.any(|s| s.signal == SIGKILL && s.header.at_ns <= at_ns)
     }
 
     /// A death is one process's affair as long as others go on listening.

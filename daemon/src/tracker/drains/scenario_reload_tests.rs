@@ -311,3 +311,27 @@ fn nginx_replaces_its_program_by_a_stranger() {
         ],
     );
 }
+
+#[test]
+fn workers_of_another_program_that_the_owner_handed_connections_to() {
+    ends(
+        "0 listen 100 node :3000
+         0 fork 100 101 102
+         5 exec 101
+         5 exec 102
+         10 open c1..c4 :3000 by 101
+         10 open d1..d4 :3000 by 102
+         20 ask c1..c4
+         20 ask d1..d4
+         30 answer c1..c4
+         30 answer d1..d4",
+        "1000 signal USR2 100 from 7
+         1200 close c1..c4 half
+         1300 close d1..d4
+         2000 late c1
+         12000 end",
+        &[
+            "reload SIGUSR2 node:3000 at 1000, gone 0/0, open 8, late 1, local 8, fin 8, tw 4, fw2 4, resets 1",
+        ],
+    );
+}

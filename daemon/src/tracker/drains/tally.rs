@@ -24,6 +24,15 @@ const GOAWAY_BYTES: [u32; 14] = [17, 34, 38, 39, 46, 56, 61, 63, 70, 76, 77, 78,
 /// A TLS alert at most: closing without the peer's acknowledgement of it truncates nothing.
 const ALERT_BYTES_MAX: u32 = 31;
 
+/// In what state of its drain a connection ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    /// When the drain began for its instance.
+    pub(super) since_ns: u64,
+    /// A SIGKILL had come.
+    pub(super) killed: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -42,6 +51,8 @@ pub(super) struct Tally {
     pub(super) likely_cut: u64,
     /// See [`crate::story::Drain::idle_at_exit`].
     pub(super) idle_at_exit: u64,
+    /// Ended by death behind a SIGKILL: it found them open.
+    pub(super) by_kill: u64,
     /// When the first one ended.
     pub(super) first_close_ns: Option<u64>,
     /// When the last one ended.
@@ -59,15 +70,17 @@ pub(super) struct Tally {
 // === impl Tally ===
 
 impl Tally {
-    /// Adds a connection that ended, of an instance whose drain began at `since_ns`.
+    /// Adds a connection that ended.
     pub(super) fn close(
         &mut self,
         closed: &ClosedConnection,
-        since_ns: u64,
+        Setting { since_ns, killed }: Setting,
         owed_at_start: bool,
         world: &dyn World,
     ) {
         let record = &closed.record;
+        let by_exit = record.flags & close_flags::BY_EXIT != 0;
+        self.by_kill += u64::from(killed && by_exit);
         self.add_to_counts(closed);
         if let Some(reason) = closed.reset_reason {
             self.add_reset(reason, closed.lost);
@@ -77,7 +90,7 @@ impl Tally {
         self.last_close_ns = self.last_close_ns.max(Some(ended_ns));
         // A request that came afterwards met the FIN, whoever sent that.
         let while_open = closed.cut.is_some_and(|cut| cut != Cut::Late);
-        self.by_exit_cut += u64::from(while_open && record.flags & close_flags::BY_EXIT != 0);
+        self.by_exit_cut += u64::from(while_open && by_exit);
         self.truncated += u64::from(
             closed.outcome == Outcome::ResetSent
                 && record.unacked > ALERT_BYTES_MAX
@@ -167,11 +180,6 @@ impl Tally {
         self.counts.closes()
     }
 
-    /// Connections ended by death.
-    pub(super) fn by_exit(&self) -> u64 {
-        self.counts.by_exit
-    }
-
     /// Nothing ended, and no RST was sent.
     pub(super) fn is_empty(&self) -> bool {
         self.closes() == 0 && self.resets.is_empty()
@@ -208,6 +216,7 @@ impl Tally {
             last_opened_ns,
             likely_cut,
             idle_at_exit,
+            by_kill,
             first_close_ns,
             last_close_ns,
             last_asked_ns,
@@ -228,6 +237,7 @@ impl Tally {
         self.last_opened_ns = self.last_opened_ns.max(last_opened_ns);
         self.likely_cut += likely_cut;
         self.idle_at_exit += idle_at_exit;
+        self.by_kill += by_kill;
         self.first_close_ns = first(self.first_close_ns, first_close_ns);
         self.last_close_ns = self.last_close_ns.max(last_close_ns);
         self.last_asked_ns = self.last_asked_ns.max(last_asked_ns);

@@ -178,7 +178,7 @@ fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Sign
         by_exit_cut: whole.by_exit_cut,
         truncated: whole.truncated,
         // What SIGKILL finds open is what the death ends.
-        open_at_kill: killed.then(|| whole.by_exit()),
+        open_at_kill: killed.then_some(whole.by_kill),
         open_at_kill_idle: killed.then_some(whole.idle_at_exit),
     }
 }

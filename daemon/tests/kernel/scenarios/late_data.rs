@@ -1,8 +1,8 @@
 //! Data that arrives after our FIN: the RST that answers it, and what it threw away.
 
-use std::net::Shutdown;
+use std::{net::Shutdown, time::Duration};
 
-use super::{ALERT, REQUEST, SMALL, turns::shake_hands};
+use super::{ALERT, ANSWER, REQUEST, SMALL, turns::shake_hands};
 use crate::{
     harness::{
         Cut, Expect, Lost, Netns, Origin, Outcome, Reason, Side, Snmp, kernel, scenario,
@@ -11,6 +11,9 @@ use crate::{
     },
     raw::{ACK, FIN, Family, PSH, RST, RawPeer},
 };
+
+/// Longer than the time after which a connection counts as idle.
+const AT_REST: Duration = Duration::from_millis(120);
 
 /// Closed by us, reset by us as data came for which nobody was left.
 fn aborted(lost: Lost) -> Side {
@@ -122,6 +125,18 @@ fn after_a_half_close_it_is_simply_read() {
 }
 
 #[test]
+fn into_a_lingering_close_of_an_idle_connection() {
+    for (payload, cut) in [(REQUEST, Some(Cut::Late)), (SMALL, None)] {
+        scenario(|_| lingering_close(payload, AT_REST, cut));
+    }
+}
+
+#[test]
+fn into_a_lingering_close_in_the_instant_of_an_early_answer() {
+    scenario(|_| lingering_close(REQUEST, Duration::ZERO, None));
+}
+
+#[test]
 fn to_the_fin_wait2_mini_socket() {
     for (payload, lost) in [
         (REQUEST, Lost::Data),
@@ -212,6 +227,31 @@ fn a_kernel_client_sends_its_request_into_a_closed_server() {
                 .unacked(REQUEST.len() as u64),
         )
     });
+}
+
+/// As Apache and lighttpd close: what comes behind the FIN is read and thrown away.
+fn lingering_close(payload: &[u8], idle: Duration, cut: Option<Cut>) -> Expect {
+    let (client, server) = sock::pair(&sock::listen());
+    sock::deliver(&client, &server, REQUEST);
+    read(&server, REQUEST.len());
+    sock::deliver(&server, &client, ANSWER);
+    read(&client, ANSWER.len());
+    std::thread::sleep(idle);
+    server.shutdown(Shutdown::Write).unwrap();
+    read_eof(&client);
+    sock::deliver(&client, &server, payload);
+    drop(client);
+    read(&server, payload.len());
+    read_eof(&server);
+    drop(server);
+    let closed = Side::closed(Origin::Local, Outcome::Fin).time_wait();
+    Expect::both(
+        match cut {
+            Some(cut) => closed.cut(cut),
+            None => closed,
+        },
+        Side::passively_closed(),
+    )
 }
 
 fn to_mini_socket(_ns: &Netns, payload: &[u8], lost: Lost, family: Family) -> Expect {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use finwatch_common::{Disposition, Phase, SignalRecord};
-use libc::{SIGINT, SIGKILL, SIGSEGV, SIGTERM};
+use libc::{SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM};
 
 use super::signals::{by_us, comm, phase_of_listener, signals};
 use crate::harness::{Manners, Netns, Order, Servant, shared, told_of};
@@ -25,6 +25,31 @@ fn a_program_may_stop_itself() {
         assert_eq!(signal.sender_tgid, servant.pid());
         assert_eq!(signal.sender_comm, comm("servant"));
         assert_eq!(signal.phase, Phase::Draining as u8);
+    });
+}
+
+/// lighttpd ends its old workers by a signal to all of its process group.
+#[test]
+fn a_stop_that_a_reloading_program_catches_from_itself_is_of_its_reload() {
+    shared();
+    Netns::run(|_| {
+        let servant = Servant::start(Manners {
+            handled: &[SIGHUP, SIGINT],
+            ..Manners::default()
+        });
+        servant.signal(SIGHUP);
+        servant.tell(Order::Raise, SIGINT as u8);
+        servant.signal(SIGINT);
+        servant.signal(SIGKILL);
+        let records = told_of(servant.instance, 5);
+        let phases: Vec<u8> = signals(&records).iter().map(|s| s.phase).collect();
+        let expected = [
+            Phase::Reloading,
+            Phase::Steady,
+            Phase::Draining,
+            Phase::Draining,
+        ];
+        assert_eq!(phases, expected.map(|phase| phase as u8));
     });
 }
 
