@@ -3,5 +3,6 @@
 #![cfg_attr(target_arch = "bpf", no_std)]
 
 pub mod classify;
+pub mod frames;
 pub mod tcp;
 pub mod turns;

@@ -3,62 +3,35 @@
 
 use finwatch_common::Evidence;
 
-use crate::tcp::seq_after;
+use crate::{
+    frames::{
+        PING_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES, TLS12_CHACHA, TLS12_GCM,
+        TLS13, alert_in, around_pings, is_alert, is_control, is_control_in, is_settings,
+        is_settings_of_go,
+    },
+    tcp::seq_after,
+};
 
 /// A question below this size may be a control frame (WebSocket close, HTTP/2 PING or GOAWAY).
 pub const SMALL_BYTES: u32 = 18;
 
-/// Whether so many bytes are the size of a TLS close_notify record: TLS 1.2 with ChaCha20-Poly1305,
-/// TLS 1.3 (RFC 8446 section 5.2), TLS 1.2 with AES-GCM (RFC 5288).
-#[inline(always)]
-pub const fn is_alert(bytes: u32) -> bool {
-    matches!(bytes, 23 | 24 | 31)
-}
-
-/// Whether so many bytes are one or two HTTP/2 PINGs (RFC 9113 section 6.7), or the peer's acknowledgements of ours.
-#[inline(always)]
-const fn is_pings(bytes: u32) -> bool {
-    matches!(bytes, 17 | 34)
-}
-
-/// Whether so many bytes written are no answer but HTTP/2's control frames: what a gRPC server sends on each request to measure
-/// the path (a PING of 17 bytes, with a WINDOW_UPDATE of 13, with the acknowledgement of the client's own), or a GOAWAY. A
-/// whole answer of gRPC has 36 bytes at least.
-#[inline(always)]
-const fn is_control(bytes: u32) -> bool {
-    matches!(bytes, 17 | 30 | 34 | 47)
-}
-
 /// A ClientHello has so many bytes at least (TLS 1.3: past 130), and comes with one of so many questions: after one or two
 /// where TLS is asked for first (PostgreSQL, STARTTLS).
-const HELLO_BYTES_MIN: u16 = 90;
+const HELLO_BYTES_MIN: u32 = 90;
 const HELLO_TURNS: u16 = 3;
 
 /// The longest beginning of an HTTP/2 client that may hold no request: the preface (24), SETTINGS of 8 values (57), a WINDOW_UPDATE (13).
 const PREFACE_BYTES_MAX: u32 = 94;
-/// HTTP/2's acknowledgement of SETTINGS (RFC 9113 section 6.5).
-const SETTINGS_ACK_BYTES: u32 = 9;
-
-/// Whether so many bytes are all that an HTTP/2 server writes before it answers: its SETTINGS with few values, a WINDOW_UPDATE,
-/// the acknowledgement of the client's; the last two alone where the SETTINGS went out before it read.
-#[inline(always)]
-const fn is_settings(bytes: u32) -> bool {
-    const fn is_of(bytes: u32, others: u32, values_max: u32) -> bool {
-        let least = SETTINGS_ACK_BYTES + others;
-        bytes >= least && (bytes - least).is_multiple_of(6) && (bytes - least) / 6 <= values_max
-    }
-    // With more values it could be a very short answer.
-    is_of(bytes, 0, 5)
-        || is_of(bytes, 9, 5)
-        || is_of(bytes, 13, 5)
-        || is_of(bytes, 22, 4)
-        || bytes == 13
-}
-
 /// HTTP/2 clients make room for more with WINDOW_UPDATEs only after they took so many bytes (Go; others 32 KiB).
 const ROOM_BYTES_MIN: u32 = 4096;
 /// What one segment with WINDOW_UPDATEs holds at most: one for the stream and one for the connection, each a record of TLS 1.2.
 const ROOM_SEGMENT_BYTES_MAX: u32 = 55;
+/// Of [`Turns::hello`]: the bytes; the kind of TLS's records; that the two send each other PINGs in them.
+const HELLO_BYTES: u16 = (1 << RECORD_SHIFT) - 1;
+const RECORD_SHIFT: u16 = 13;
+const RECORD_KIND: u16 = 0b11 << RECORD_SHIFT;
+const PINGED: u16 = 1 << 15;
+
 /// The turns in which a client may still acknowledge the server's SETTINGS: TLS has two before.
 const SETTINGS_TURNS: u16 = 5;
 
@@ -71,14 +44,17 @@ impl Manner {
     const PLAIN: u8 = 1 << 6;
     /// The last question was a PING or two, or their acknowledgements.
     const PINGS: u8 = 1 << 5;
+    /// The two send each other PINGs in TLS: which records.
+    const RECORD: u8 = 0b11 << Self::RECORD_SHIFT;
+    const RECORD_SHIFT: u8 = 3;
 
     /// From [`Manner::bits`]; other bits are left out.
     #[inline(always)]
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & (Self::PLAIN | Self::PINGS))
+        Self(bits & (Self::PLAIN | Self::PINGS | Self::RECORD))
     }
 
-    /// As bits that leave the lower five and the highest free.
+    /// As bits that leave the lower three and the highest free.
     #[inline(always)]
     pub const fn bits(self) -> u8 {
         self.0
@@ -88,9 +64,53 @@ impl Manner {
     /// acknowledgement of a PING with the end of a stream or a WINDOW_UPDATE).
     #[inline(always)]
     pub const fn is_goodbye(self, bytes: u32) -> bool {
+        let record = self.record();
         bytes < SMALL_BYTES
             || (self.0 & Self::PLAIN == 0 && is_alert(bytes))
-            || (self.0 & Self::PINGS != 0 && bytes == 30)
+            || (self.0 & Self::PINGS != 0 && bytes == PROBE_BYTES)
+            || (record != 0 && matches!(bytes.wrapping_sub(record), PING_BYTES | PROBE_BYTES))
+    }
+
+    /// The same of all that came since the last read, in so many segments: control frames and an alert come in one each.
+    #[inline(always)]
+    pub const fn is_goodbye_in(self, bytes: u32, segments: u32) -> bool {
+        self.is_goodbye(bytes) || (segments == 2 && is_farewell(bytes, self.record()))
+    }
+
+    #[inline(always)]
+    const fn record(self) -> u32 {
+        record_of((self.0 & Self::RECORD) >> Self::RECORD_SHIFT)
+    }
+}
+
+/// Whether so many bytes in two records are a gRPC client's last: a PING, a WINDOW_UPDATE, an acknowledgement, and the alert.
+#[inline(always)]
+const fn is_farewell(bytes: u32, record: u32) -> bool {
+    record != 0
+        && matches!(
+            bytes.wrapping_sub(record + alert_in(record)),
+            PING_BYTES | PROBE_BYTES | PROBE_AND_ACK_BYTES
+        )
+}
+
+/// What TLS adds to a record, as two bits; 0 is not known.
+#[inline(always)]
+const fn record_of(kind: u8) -> u32 {
+    match kind {
+        1 => TLS13,
+        2 => TLS12_GCM,
+        3 => TLS12_CHACHA,
+        _ => 0,
+    }
+}
+
+#[inline(always)]
+const fn kind_of(record: u32) -> u16 {
+    match record {
+        TLS13 => 1,
+        TLS12_GCM => 2,
+        TLS12_CHACHA => 3,
+        _ => 0,
     }
 }
 
@@ -106,8 +126,8 @@ pub struct Turns {
     pub began: u32,
     /// Turns so far.
     pub count: u16,
-    /// The longest of the first questions.
-    pub hello_bytes: u16,
+    /// The longest of the first questions; above, what was learned of TLS.
+    hello: u16,
     /// Of the turn before: `write_seq` at its last read.
     pub prev_written: u32,
     /// Of the turn before: bytes asked.
@@ -123,6 +143,19 @@ pub struct Turn {
     pub asked: u32,
 }
 
+/// When so many bytes are none, or control frames, an alert in such a record, or both: how many of them are the alert.
+#[inline(always)]
+const fn silence(wrote: u32, record: u32) -> Option<u32> {
+    let alert = alert_in(record);
+    if wrote == 0 || is_control_in(wrote, record) {
+        Some(0)
+    } else if record != 0 && (wrote == alert || is_control_in(wrote.wrapping_sub(alert), record)) {
+        Some(alert)
+    } else {
+        None
+    }
+}
+
 impl Turns {
     /// Starts over at the instant the connection is established.
     #[inline(always)]
@@ -131,7 +164,7 @@ impl Turns {
         self.read = copied_seq;
         self.began = copied_seq;
         self.count = 0;
-        self.hello_bytes = 0;
+        self.hello = 0;
         self.prev_written = write_seq;
         self.prev_asked = 0;
     }
@@ -139,7 +172,7 @@ impl Turns {
     /// The beginning of the conversation was not seen: it may be anything.
     #[inline(always)]
     pub const fn miss_beginning(&mut self) {
-        self.hello_bytes = u16::MAX;
+        self.hello = HELLO_BYTES;
     }
 
     /// The program took bytes (`tcp_rcv_space_adjust`). A peek moves nothing and is no read. `segments`: with data, that came
@@ -150,36 +183,109 @@ impl Turns {
             return;
         }
         let bytes = seq_after(copied_seq, self.read);
-        if self.is_making_room(seq_after(write_seq, self.written), bytes, segments) {
+        let answered = seq_after(write_seq, self.written);
+        if self.is_making_room(answered, bytes, segments)
+            || (segments == 2 && answered > 0 && is_farewell(bytes, self.pinged_record()))
+        {
             // As if it had not come: the answer stays the last word.
             self.began = self.began.wrapping_add(bytes);
             self.read = copied_seq;
             return;
         }
         if self.count == 0 || write_seq != self.written {
-            let asked = seq_after(self.read, self.began);
-            if self.is_open_behind_pings(asked) && is_control(seq_after(write_seq, self.written)) {
-                // Pings went to and fro once more: the request before them stays the one to judge.
-                self.prev_written = write_seq.wrapping_sub(17);
-            } else {
-                self.prev_written = self.written;
-                self.prev_asked = asked;
-            }
-            self.began = self.read;
-            self.count = self.count.saturating_add(1);
+            self.turn_over(write_seq);
         }
         self.written = write_seq;
         self.read = copied_seq;
         if self.count <= HELLO_TURNS {
             let asked = seq_after(copied_seq, self.began);
-            if asked > self.hello_bytes as u32 {
-                self.hello_bytes = if asked > u16::MAX as u32 {
-                    u16::MAX
-                } else {
-                    asked as u16
-                };
+            if asked > self.hello_bytes() {
+                let most = HELLO_BYTES as u32;
+                self.hello =
+                    self.hello & !HELLO_BYTES | (if asked > most { most } else { asked }) as u16;
             }
         }
+    }
+
+    /// A new turn begins: what was the last is the one before.
+    #[inline(always)]
+    const fn turn_over(&mut self, write_seq: u32) {
+        let asked = seq_after(self.read, self.began);
+        let wrote = seq_after(write_seq, self.written);
+        let pings = around_pings(asked, self.may_be_tls());
+        if let Some(record) = pings
+            && self.is_open_behind_pings(asked)
+            && let Some(alert) = silence(wrote, record)
+        {
+            // Pings went to and fro once more: the request before them stays the one to judge.
+            self.prev_written = write_seq.wrapping_sub(alert);
+            self.learn_pings(record);
+        } else if self.is_settings_ack(asked) {
+            if self.is_open_behind_tls_settings(asked)
+                && let Some(alert) = silence(wrote, TLS13)
+            {
+                self.prev_written = write_seq.wrapping_sub(alert);
+            }
+        } else {
+            self.prev_written = self.written;
+            self.prev_asked = asked;
+            if let Some(record) = pings
+                && self.is_no_question(record)
+            {
+                self.prev_asked = PING_BYTES;
+                self.learn_pings(record);
+            } else if let Some(record) = around_pings(wrote, self.may_be_tls())
+                && is_control_in(asked, record)
+            {
+                self.prev_asked = PING_BYTES;
+                self.learn_pings(record);
+            } else if self.count == 2 {
+                self.learn_handshake(asked);
+            }
+        }
+        self.began = self.read;
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// The two send each other PINGs, in such records.
+    #[inline(always)]
+    const fn learn_pings(&mut self, record: u32) {
+        if record != 0 {
+            self.hello = self.hello & !RECORD_KIND | kind_of(record) << RECORD_SHIFT | PINGED;
+        }
+    }
+
+    /// A client of TLS 1.2 with X25519 ends its handshake with so many bytes: its key, ChangeCipherSpec, Finished.
+    #[inline(always)]
+    const fn learn_handshake(&mut self, asked: u32) {
+        let record = match asked {
+            93 => TLS12_GCM,
+            85 => TLS12_CHACHA,
+            _ => return,
+        };
+        if self.may_be_tls() {
+            self.hello |= kind_of(record) << RECORD_SHIFT;
+        }
+    }
+
+    /// What TLS adds to each record, 0 where that is not known.
+    #[inline(always)]
+    const fn record(&self) -> u32 {
+        record_of((self.hello >> RECORD_SHIFT) as u8 & 0b11)
+    }
+
+    /// The same, where the two send each other PINGs.
+    #[inline(always)]
+    const fn pinged_record(&self) -> u32 {
+        if self.hello & PINGED == 0 {
+            return 0;
+        }
+        self.record()
+    }
+
+    #[inline(always)]
+    const fn hello_bytes(&self) -> u32 {
+        (self.hello & HELLO_BYTES) as u32
     }
 
     /// Whether bytes that come behind a long answer are no question but HTTP/2's WINDOW_UPDATEs for it, in clear or in TLS: nobody
@@ -207,12 +313,13 @@ impl Turns {
     pub const fn manner(&self) -> Manner {
         let plain = if self.may_be_tls() { 0 } else { Manner::PLAIN };
         let pings = matches!(seq_after(self.read, self.began), 17 | 34 | 47) && self.count >= 2;
-        Manner(plain | if pings { Manner::PINGS } else { 0 })
+        let record = kind_of(self.pinged_record()) as u8;
+        Manner(plain | if pings { Manner::PINGS } else { 0 } | record << Manner::RECORD_SHIFT)
     }
 
     #[inline(always)]
     const fn may_be_tls(&self) -> bool {
-        self.hello_bytes >= HELLO_BYTES_MIN
+        self.hello_bytes() >= HELLO_BYTES_MIN
     }
 
     /// The turn to judge: the last, or the one before when the last was only the peer's goodbye, or only its acknowledgement of a
@@ -221,20 +328,45 @@ impl Turns {
     #[inline(always)]
     pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
         let asked = seq_after(self.read, self.began);
-        if self.count >= 2 && self.may_be_tls() && is_alert(asked) && unread == 0 {
+        let since_read = seq_after(write_seq, self.written);
+        let pings = around_pings(asked, self.may_be_tls());
+        if let Some(record) = pings
+            && (unread == 0 || around_pings(unread, record != 0).is_some())
+            && self.is_open_behind_pings(asked)
+            && let Some(alert) = silence(since_read, record)
+        {
+            return Turn {
+                since_read: alert,
+                asked: self.prev_asked,
+            };
+        }
+        if unread == 0
+            && self.is_open_behind_tls_settings(asked)
+            && let Some(alert) = silence(since_read, TLS13)
+        {
+            return Turn {
+                since_read: alert,
+                asked: self.prev_asked,
+            };
+        }
+        if self.count >= 2
+            && self.may_be_tls()
+            && (is_alert(asked) || self.is_settings_ack(asked))
+            && unread == 0
+        {
             return Turn {
                 since_read: seq_after(write_seq, self.prev_written),
                 asked: self.prev_asked,
             };
         }
-        let since_read = seq_after(write_seq, self.written);
-        if (unread == 0 || is_pings(unread))
-            && (since_read == 0 || is_control(since_read))
-            && self.is_open_behind_pings(asked)
+        if let Some(record) = pings
+            && unread == 0
+            && self.count >= 2
+            && self.is_no_question(record)
         {
             return Turn {
-                since_read: 0,
-                asked: self.prev_asked,
+                since_read,
+                asked: PING_BYTES,
             };
         }
         if unread == 0 && self.is_open_behind_settings(asked, since_read) {
@@ -261,11 +393,46 @@ impl Turns {
     /// before it got.
     #[inline(always)]
     const fn is_open_behind_pings(&self, asked: u32) -> bool {
-        is_pings(asked)
-            && self.count >= 2
-            && self.is_no_answer(seq_after(self.written, self.prev_written))
+        let Some(record) = around_pings(asked, self.may_be_tls()) else {
+            return false;
+        };
+        let wrote = seq_after(self.written, self.prev_written);
+        self.count >= 2
+            && (wrote == 0 || self.is_no_answer(wrote, record))
             && self.prev_asked >= SMALL_BYTES
-            && !is_control(self.prev_asked)
+            // A PING that a server sends with a WINDOW_UPDATE answers data. A call without a message is as long as the client's.
+            && (record != 0 || !is_control(self.prev_asked) || wrote == PROBE_BYTES)
+    }
+
+    /// Whether the last question, as long as a PING in such a record, was one: only control frames were before it, or the two
+    /// do send each other PINGs in records like this.
+    #[inline(always)]
+    const fn is_no_question(&self, record: u32) -> bool {
+        record == self.pinged_record()
+            || self.is_no_answer(seq_after(self.written, self.prev_written), record)
+    }
+
+    /// Whether so many bytes are a client's acknowledgement of SETTINGS in TLS. As it can be a short request where the records
+    /// are not known, these must be, but for 31: as an alert it would be none either.
+    #[inline(always)]
+    const fn is_settings_ack(&self, asked: u32) -> bool {
+        let record = match self.record() {
+            0 => TLS13,
+            known => known,
+        };
+        self.count >= 2
+            && self.count <= SETTINGS_TURNS
+            && self.may_be_tls()
+            && asked == SETTINGS_ACK_BYTES + record
+    }
+
+    /// Whether the last question was only that, and a request before it got no answer but SETTINGS.
+    #[inline(always)]
+    const fn is_open_behind_tls_settings(&self, asked: u32) -> bool {
+        let wrote = seq_after(self.written, self.prev_written);
+        self.is_settings_ack(asked)
+            && (wrote == 0 || is_settings_of_go(wrote))
+            && self.prev_asked > PREFACE_BYTES_MAX
     }
 
     /// Whether an HTTP/2 client's first words held a request, and all that followed on either side were SETTINGS, their
@@ -285,7 +452,7 @@ impl Turns {
             _ => false,
         };
         // Of three turns the longest question is remembered too.
-        let hello = self.hello_bytes as u32;
+        let hello = self.hello_bytes();
         let beginning = if self.count == 3 && hello > self.prev_asked {
             hello.saturating_add(self.prev_asked)
         } else {
@@ -301,8 +468,13 @@ impl Turns {
     /// Whether so many bytes, written in the turn before the last, left its request open. On a new connection the acknowledgement
     /// of the client's SETTINGS (9) may be among them.
     #[inline(always)]
-    const fn is_no_answer(&self, wrote: u32) -> bool {
-        is_control(wrote) || (self.count == 2 && wrote == 39)
+    const fn is_no_answer(&self, wrote: u32, record: u32) -> bool {
+        const FIRST: u32 = SETTINGS_ACK_BYTES + PROBE_BYTES;
+        is_control_in(wrote, record)
+            || (record == 0 && self.count == 2 && wrote == FIRST)
+            || (record != 0
+                && self.count <= SETTINGS_TURNS
+                && (wrote == FIRST + record || wrote == FIRST + 2 * record))
     }
 
     /// Server: whether a request was read and left without an answer, and what shows it.
@@ -327,7 +499,15 @@ impl Turns {
     /// WINDOW_UPDATE, and maybe with the acknowledgement of the server's own. It leaves without waiting for the like.
     #[inline(always)]
     pub const fn is_farewell_ping(&self, bytes: u32) -> bool {
-        self.count >= 2 && matches!(bytes, 30 | 47)
+        let record = self.pinged_record();
+        self.count >= 2
+            && (matches!(bytes, PROBE_BYTES | PROBE_AND_ACK_BYTES)
+                || is_farewell(bytes, record)
+                || (record != 0
+                    && matches!(
+                        bytes.wrapping_sub(record),
+                        PROBE_BYTES | PROBE_AND_ACK_BYTES
+                    )))
     }
 
     /// Whether so many bytes, asked last, are how gRPC's C core takes leave behind its PINGs and our GOAWAY (17, and its reason): the
@@ -335,10 +515,15 @@ impl Turns {
     #[inline(always)]
     const fn is_farewell_to_goaway(&self, bytes: u32) -> bool {
         const GOAWAY_BYTES_MIN: u32 = 32;
-        bytes == 30
+        let record = if bytes == PROBE_BYTES {
+            0
+        } else {
+            self.pinged_record()
+        };
+        bytes == PROBE_BYTES + record
             && self.count >= 2
             && matches!(self.prev_asked, 17 | 34 | 47)
-            && seq_after(self.written, self.prev_written) >= GOAWAY_BYTES_MIN
+            && seq_after(self.written, self.prev_written) >= GOAWAY_BYTES_MIN + record
     }
 
     /// Client: whether a request of ours waits for its answer. `unread`: an answer that has arrived.

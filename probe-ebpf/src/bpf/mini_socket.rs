@@ -27,7 +27,7 @@ pub(super) struct Past(u8);
 impl Past {
     const CUT: u8 = 1 << 7;
 
-    const PHASE: u8 = 0x1f;
+    const PHASE: u8 = 0b111;
 
     /// Of a connection that ended in `phase`.
     #[inline(always)]
