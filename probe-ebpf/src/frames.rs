@@ -30,15 +30,33 @@ pub const fn alert_in(record: u32) -> u32 {
     record + 2
 }
 
-/// When so many bytes are one or two HTTP/2 PINGs, or the peer's acknowledgements of ours: what is added to each, 0 without TLS.
+/// No size. An `Option` of it would make the compiler read what was never written, which the verifier forbids.
+pub const NONE: u32 = u32::MAX;
+
+/// When so many bytes are one or two HTTP/2 PINGs, or the peer's acknowledgements of ours: what is added to each, 0 without TLS;
+/// else [`NONE`].
 #[inline(always)]
-pub const fn around_pings(bytes: u32, may_be_tls: bool) -> Option<u32> {
+pub const fn around_pings(bytes: u32, may_be_tls: bool) -> u32 {
     match bytes {
-        17 | 34 => Some(0),
-        39 | 56 | 78 if may_be_tls => Some(TLS13),
-        46 | 63 | 92 if may_be_tls => Some(TLS12_GCM),
-        38 | 55 | 76 if may_be_tls => Some(TLS12_CHACHA),
-        _ => None,
+        17 | 34 => 0,
+        39 | 56 | 78 if may_be_tls => TLS13,
+        46 | 63 | 92 if may_be_tls => TLS12_GCM,
+        38 | 55 | 76 if may_be_tls => TLS12_CHACHA,
+        _ => NONE,
+    }
+}
+
+/// When so many bytes are none, or control frames, an alert in such a record, or both: how many of them are the alert; else
+/// [`NONE`].
+#[inline(always)]
+pub const fn silence(wrote: u32, record: u32) -> u32 {
+    let alert = alert_in(record);
+    if wrote == 0 || is_control_in(wrote, record) {
+        0
+    } else if record != 0 && (wrote == alert || is_control_in(wrote.wrapping_sub(alert), record)) {
+        alert
+    } else {
+        NONE
     }
 }
 
@@ -89,8 +107,8 @@ mod tests {
             assert_eq!(alert_in(record), alert);
             assert!(is_alert(alert));
             for pings in [17 + record, 34 + record, 2 * (17 + record)] {
-                assert_eq!(around_pings(pings, true), Some(record), "{pings}");
-                assert_eq!(around_pings(pings, false), None, "{pings}");
+                assert_eq!(around_pings(pings, true), record, "{pings}");
+                assert_eq!(around_pings(pings, false), NONE, "{pings}");
                 assert!(is_control_in(pings, record), "{pings}");
             }
             for control in [30 + record, 47 + record, 17 + 30 + 2 * record] {
@@ -102,7 +120,7 @@ mod tests {
             assert!(is_settings_of_go(settings + 9 + 13 + 2 * record));
             assert!(is_settings_of_go(settings + 9 + 13 + 3 * record));
         }
-        assert_eq!(around_pings(17, false), Some(0));
+        assert_eq!(around_pings(17, false), 0);
         assert!(is_control_in(30, 0));
     }
 }

@@ -4,5 +4,6 @@
 
 pub mod classify;
 pub mod frames;
+pub mod manner;
 pub mod tcp;
 pub mod turns;

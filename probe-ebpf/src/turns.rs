@@ -1,14 +1,14 @@
 //! Turns of a conversation: who asked, and whether this side has answered. Sequence numbers only, no
 //! time: a fast answer falls into the same jiffy as its question.
 
-use finwatch_common::Evidence;
+mod owed;
 
 use crate::{
     frames::{
-        PING_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES, TLS12_CHACHA, TLS12_GCM,
-        TLS13, alert_in, around_pings, is_alert, is_control, is_control_in, is_settings,
-        is_settings_of_go,
+        NONE, PING_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in, around_pings, is_alert, is_control_in,
+        silence,
     },
+    manner::{Manner, is_farewell, kind_of, record_of},
     tcp::seq_after,
 };
 
@@ -34,85 +34,6 @@ const PINGED: u16 = 1 << 15;
 
 /// The turns in which a client may still acknowledge the server's SETTINGS: TLS has two before.
 const SETTINGS_TURNS: u16 = 5;
-
-/// What a connection's conversation says of the bytes that the peer sends when it leaves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Manner(u8);
-
-impl Manner {
-    /// It cannot be TLS. Nothing of this is set where nothing is known.
-    const PLAIN: u8 = 1 << 6;
-    /// The last question was a PING or two, or their acknowledgements.
-    const PINGS: u8 = 1 << 5;
-    /// The two send each other PINGs in TLS: which records.
-    const RECORD: u8 = 0b11 << Self::RECORD_SHIFT;
-    const RECORD_SHIFT: u8 = 3;
-
-    /// From [`Manner::bits`]; other bits are left out.
-    #[inline(always)]
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & (Self::PLAIN | Self::PINGS | Self::RECORD))
-    }
-
-    /// As bits that leave the lower three and the highest free.
-    #[inline(always)]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Whether bytes of the peer, lost, were its goodbye rather than a request: an alert, or control frames (of gRPC: the
-    /// acknowledgement of a PING with the end of a stream or a WINDOW_UPDATE).
-    #[inline(always)]
-    pub const fn is_goodbye(self, bytes: u32) -> bool {
-        let record = self.record();
-        bytes < SMALL_BYTES
-            || (self.0 & Self::PLAIN == 0 && is_alert(bytes))
-            || (self.0 & Self::PINGS != 0 && bytes == PROBE_BYTES)
-            || (record != 0 && matches!(bytes.wrapping_sub(record), PING_BYTES | PROBE_BYTES))
-    }
-
-    /// The same of all that came since the last read, in so many segments: control frames and an alert come in one each.
-    #[inline(always)]
-    pub const fn is_goodbye_in(self, bytes: u32, segments: u32) -> bool {
-        self.is_goodbye(bytes) || (segments == 2 && is_farewell(bytes, self.record()))
-    }
-
-    #[inline(always)]
-    const fn record(self) -> u32 {
-        record_of((self.0 & Self::RECORD) >> Self::RECORD_SHIFT)
-    }
-}
-
-/// Whether so many bytes in two records are a gRPC client's last: a PING, a WINDOW_UPDATE, an acknowledgement, and the alert.
-#[inline(always)]
-const fn is_farewell(bytes: u32, record: u32) -> bool {
-    record != 0
-        && matches!(
-            bytes.wrapping_sub(record + alert_in(record)),
-            PING_BYTES | PROBE_BYTES | PROBE_AND_ACK_BYTES
-        )
-}
-
-/// What TLS adds to a record, as two bits; 0 is not known.
-#[inline(always)]
-const fn record_of(kind: u8) -> u32 {
-    match kind {
-        1 => TLS13,
-        2 => TLS12_GCM,
-        3 => TLS12_CHACHA,
-        _ => 0,
-    }
-}
-
-#[inline(always)]
-const fn kind_of(record: u32) -> u16 {
-    match record {
-        TLS13 => 1,
-        TLS12_GCM => 2,
-        TLS12_CHACHA => 3,
-        _ => 0,
-    }
-}
 
 /// Where one connection's conversation stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,19 +62,6 @@ pub struct Turn {
     pub since_read: u32,
     /// Bytes the peer asked.
     pub asked: u32,
-}
-
-/// When so many bytes are none, or control frames, an alert in such a record, or both: how many of them are the alert.
-#[inline(always)]
-const fn silence(wrote: u32, record: u32) -> Option<u32> {
-    let alert = alert_in(record);
-    if wrote == 0 || is_control_in(wrote, record) {
-        Some(0)
-    } else if record != 0 && (wrote == alert || is_control_in(wrote.wrapping_sub(alert), record)) {
-        Some(alert)
-    } else {
-        None
-    }
 }
 
 impl Turns {
@@ -194,6 +102,11 @@ impl Turns {
         }
         if self.count == 0 || write_seq != self.written {
             self.turn_over(write_seq);
+        } else if self.is_frames(seq_after(self.read, self.began))
+            && bytes == alert_in(self.pinged_record())
+        {
+            // Whoever says goodbye behind a PING had no question.
+            self.began = self.read;
         }
         self.written = write_seq;
         self.read = copied_seq;
@@ -213,32 +126,30 @@ impl Turns {
         let asked = seq_after(self.read, self.began);
         let wrote = seq_after(write_seq, self.written);
         let pings = around_pings(asked, self.may_be_tls());
-        if let Some(record) = pings
-            && self.is_open_behind_pings(asked)
-            && let Some(alert) = silence(wrote, record)
-        {
+        let silence_behind_pings = if self.is_open_behind_pings(asked) {
+            silence(wrote, pings)
+        } else {
+            NONE
+        };
+        if silence_behind_pings != NONE {
             // Pings went to and fro once more: the request before them stays the one to judge.
-            self.prev_written = write_seq.wrapping_sub(alert);
-            self.learn_pings(record);
+            self.prev_written = write_seq.wrapping_sub(silence_behind_pings);
+            self.learn_pings(pings);
         } else if self.is_settings_ack(asked) {
-            if self.is_open_behind_tls_settings(asked)
-                && let Some(alert) = silence(wrote, TLS13)
-            {
+            let alert = silence(wrote, self.settings_record());
+            if self.is_open_behind_tls_settings(asked) && alert != NONE {
                 self.prev_written = write_seq.wrapping_sub(alert);
             }
         } else {
             self.prev_written = self.written;
             self.prev_asked = asked;
-            if let Some(record) = pings
-                && self.is_no_question(record)
-            {
+            let acknowledged = around_pings(wrote, self.may_be_tls());
+            if self.count >= 2 && pings != NONE && self.is_no_question(pings) {
                 self.prev_asked = PING_BYTES;
-                self.learn_pings(record);
-            } else if let Some(record) = around_pings(wrote, self.may_be_tls())
-                && is_control_in(asked, record)
-            {
+                self.learn_pings(pings);
+            } else if acknowledged != NONE && is_control_in(asked, acknowledged) {
                 self.prev_asked = PING_BYTES;
-                self.learn_pings(record);
+                self.learn_pings(acknowledged);
             } else if self.count == 2 {
                 self.learn_handshake(asked);
             }
@@ -308,238 +219,36 @@ impl Turns {
         }
     }
 
+    /// Whether so many bytes, asked, are as long as what gRPC's client sends to measure the path, where the two do that in TLS.
+    #[inline(always)]
+    const fn is_frames(&self, asked: u32) -> bool {
+        let record = self.pinged_record();
+        record != 0 && self.count >= 2 && is_control_in(asked, record)
+    }
+
     /// What the conversation says of the peer's last bytes.
     #[inline(always)]
     pub const fn manner(&self) -> Manner {
-        let plain = if self.may_be_tls() { 0 } else { Manner::PLAIN };
         let pings = matches!(seq_after(self.read, self.began), 17 | 34 | 47) && self.count >= 2;
-        let record = kind_of(self.pinged_record()) as u8;
-        Manner(plain | if pings { Manner::PINGS } else { 0 } | record << Manner::RECORD_SHIFT)
+        Manner::new(!self.may_be_tls(), pings, self.pinged_record())
+    }
+
+    /// Whether so many bytes, read at once, are the peer's goodbye in TLS.
+    #[inline(always)]
+    pub const fn is_goodbye(&self, bytes: u32) -> bool {
+        self.may_be_tls() && is_alert(bytes)
     }
 
     #[inline(always)]
     const fn may_be_tls(&self) -> bool {
         self.hello_bytes() >= HELLO_BYTES_MIN
     }
-
-    /// The turn to judge: the last, or the one before when the last was only the peer's goodbye, or only its acknowledgement of a
-    /// PING that was no answer (then with nothing written since).
-    /// `unread` bytes belong to the last turn as long as nothing was written since.
-    #[inline(always)]
-    pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
-        let asked = seq_after(self.read, self.began);
-        let since_read = seq_after(write_seq, self.written);
-        let pings = around_pings(asked, self.may_be_tls());
-        if let Some(record) = pings
-            && (unread == 0 || around_pings(unread, record != 0).is_some())
-            && self.is_open_behind_pings(asked)
-            && let Some(alert) = silence(since_read, record)
-        {
-            return Turn {
-                since_read: alert,
-                asked: self.prev_asked,
-            };
-        }
-        if unread == 0
-            && self.is_open_behind_tls_settings(asked)
-            && let Some(alert) = silence(since_read, TLS13)
-        {
-            return Turn {
-                since_read: alert,
-                asked: self.prev_asked,
-            };
-        }
-        if self.count >= 2
-            && self.may_be_tls()
-            && (is_alert(asked) || self.is_settings_ack(asked))
-            && unread == 0
-        {
-            return Turn {
-                since_read: seq_after(write_seq, self.prev_written),
-                asked: self.prev_asked,
-            };
-        }
-        if let Some(record) = pings
-            && unread == 0
-            && self.count >= 2
-            && self.is_no_question(record)
-        {
-            return Turn {
-                since_read,
-                asked: PING_BYTES,
-            };
-        }
-        if unread == 0 && self.is_open_behind_settings(asked, since_read) {
-            return Turn {
-                since_read: 0,
-                asked: if self.count == 1 {
-                    asked
-                } else {
-                    self.prev_asked
-                },
-            };
-        }
-        Turn {
-            since_read,
-            asked: if since_read == 0 {
-                asked.saturating_add(unread)
-            } else {
-                asked
-            },
-        }
-    }
-
-    /// Whether the last question was only the acknowledgement of a PING, and that PING, with the like of it, was all that a request
-    /// before it got.
-    #[inline(always)]
-    const fn is_open_behind_pings(&self, asked: u32) -> bool {
-        let Some(record) = around_pings(asked, self.may_be_tls()) else {
-            return false;
-        };
-        let wrote = seq_after(self.written, self.prev_written);
-        self.count >= 2
-            && (wrote == 0 || self.is_no_answer(wrote, record))
-            && self.prev_asked >= SMALL_BYTES
-            // A PING that a server sends with a WINDOW_UPDATE answers data. A call without a message is as long as the client's.
-            && (record != 0 || !is_control(self.prev_asked) || wrote == PROBE_BYTES)
-    }
-
-    /// Whether the last question, as long as a PING in such a record, was one: only control frames were before it, or the two
-    /// do send each other PINGs in records like this.
-    #[inline(always)]
-    const fn is_no_question(&self, record: u32) -> bool {
-        record == self.pinged_record()
-            || self.is_no_answer(seq_after(self.written, self.prev_written), record)
-    }
-
-    /// Whether so many bytes are a client's acknowledgement of SETTINGS in TLS. As it can be a short request where the records
-    /// are not known, these must be, but for 31: as an alert it would be none either.
-    #[inline(always)]
-    const fn is_settings_ack(&self, asked: u32) -> bool {
-        let record = match self.record() {
-            0 => TLS13,
-            known => known,
-        };
-        self.count >= 2
-            && self.count <= SETTINGS_TURNS
-            && self.may_be_tls()
-            && asked == SETTINGS_ACK_BYTES + record
-    }
-
-    /// Whether the last question was only that, and a request before it got no answer but SETTINGS.
-    #[inline(always)]
-    const fn is_open_behind_tls_settings(&self, asked: u32) -> bool {
-        let wrote = seq_after(self.written, self.prev_written);
-        self.is_settings_ack(asked)
-            && (wrote == 0 || is_settings_of_go(wrote))
-            && self.prev_asked > PREFACE_BYTES_MAX
-    }
-
-    /// Whether an HTTP/2 client's first words held a request, and all that followed on either side were SETTINGS, their
-    /// acknowledgements and a GOAWAY (17). Exact sizes on the first two or three turns, so a short answer to a short question is
-    /// not taken for this.
-    #[inline(always)]
-    const fn is_open_behind_settings(&self, asked: u32, since_read: u32) -> bool {
-        let silent = match self.count {
-            // The server spoke first, and the client's acknowledgement came with its request.
-            1 => {
-                return asked > PREFACE_BYTES_MAX + SETTINGS_ACK_BYTES
-                    && matches!(since_read, 9 | 13 | 22 | 26 | 39)
-                    && is_settings(seq_after(self.written, self.prev_written));
-            }
-            2 => matches!(since_read, 0 | 9 | 13 | 17 | 22 | 26 | 30 | 39),
-            3 => matches!(since_read, 0 | 9 | 17),
-            _ => false,
-        };
-        // Of three turns the longest question is remembered too.
-        let hello = self.hello_bytes();
-        let beginning = if self.count == 3 && hello > self.prev_asked {
-            hello.saturating_add(self.prev_asked)
-        } else {
-            self.prev_asked
-        };
-        silent
-            && asked == SETTINGS_ACK_BYTES
-            && beginning > PREFACE_BYTES_MAX
-            && self.prev_asked >= SMALL_BYTES
-            && is_settings(seq_after(self.written, self.prev_written))
-    }
-
-    /// Whether so many bytes, written in the turn before the last, left its request open. On a new connection the acknowledgement
-    /// of the client's SETTINGS (9) may be among them.
-    #[inline(always)]
-    const fn is_no_answer(&self, wrote: u32, record: u32) -> bool {
-        const FIRST: u32 = SETTINGS_ACK_BYTES + PROBE_BYTES;
-        is_control_in(wrote, record)
-            || (record == 0 && self.count == 2 && wrote == FIRST)
-            || (record != 0
-                && self.count <= SETTINGS_TURNS
-                && (wrote == FIRST + record || wrote == FIRST + 2 * record))
-    }
-
-    /// Server: whether a request was read and left without an answer, and what shows it.
-    #[inline(always)]
-    pub const fn owed(&self, turn: Turn) -> Option<Evidence> {
-        let silent = turn.since_read == 0;
-        let alert = self.may_be_tls() && is_alert(turn.since_read) && self.count >= 2;
-        if self.count == 0 || !(silent || alert) || turn.asked == 0 {
-            return None;
-        }
-        if turn.asked < SMALL_BYTES || self.is_farewell_to_goaway(turn.asked) {
-            return Some(Evidence::Small);
-        }
-        Some(if silent {
-            Evidence::Silent
-        } else {
-            Evidence::Alert
-        })
-    }
-
-    /// Whether so many bytes, asked last, are what a gRPC client sends behind each answer to measure the path: a PING with a
-    /// WINDOW_UPDATE, and maybe with the acknowledgement of the server's own. It leaves without waiting for the like.
-    #[inline(always)]
-    pub const fn is_farewell_ping(&self, bytes: u32) -> bool {
-        let record = self.pinged_record();
-        self.count >= 2
-            && (matches!(bytes, PROBE_BYTES | PROBE_AND_ACK_BYTES)
-                || is_farewell(bytes, record)
-                || (record != 0
-                    && matches!(
-                        bytes.wrapping_sub(record),
-                        PROBE_BYTES | PROBE_AND_ACK_BYTES
-                    )))
-    }
-
-    /// Whether so many bytes, asked last, are how gRPC's C core takes leave behind its PINGs and our GOAWAY (17, and its reason): the
-    /// acknowledgement of a PING with the end of a stream.
-    #[inline(always)]
-    const fn is_farewell_to_goaway(&self, bytes: u32) -> bool {
-        const GOAWAY_BYTES_MIN: u32 = 32;
-        let record = if bytes == PROBE_BYTES {
-            0
-        } else {
-            self.pinged_record()
-        };
-        bytes == PROBE_BYTES + record
-            && self.count >= 2
-            && matches!(self.prev_asked, 17 | 34 | 47)
-            && seq_after(self.written, self.prev_written) >= GOAWAY_BYTES_MIN + record
-    }
-
-    /// Client: whether a request of ours waits for its answer. `unread`: an answer that has arrived.
-    #[inline(always)]
-    pub const fn awaited(&self, turn: Turn, unread: u32) -> Option<Evidence> {
-        if unread > 0 || turn.since_read == 0 || (self.count > 0 && is_alert(turn.since_read)) {
-            return None;
-        }
-        Some(if turn.since_read < SMALL_BYTES {
-            Evidence::Small
-        } else {
-            Evidence::Silent
-        })
-    }
 }
 
 #[cfg(test)]
 #[path = "turns_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "turns_tls_tests.rs"]
+mod tls_tests;

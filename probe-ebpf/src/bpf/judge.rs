@@ -79,8 +79,7 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
             Some(Evidence::Silent) => abandoned(conn, row),
             // A request that the program never got to: the server is slow, the client gave up.
             Some(Evidence::Small) | None
-                if !is_goodbye(tcp, conn, unread)
-                    && !conn.turns.is_farewell_ping(unread) =>
+                if !is_goodbye(tcp, conn, unread) && !conn.turns.is_farewell_ping(unread) =>
             {
                 abandoned(conn, row);
             }

@@ -5,7 +5,7 @@
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
-use finwatch_probe::{tcp::state, turns::Manner};
+use finwatch_probe::{manner::Manner, tcp::state};
 
 use super::{
     conn::Conn,
