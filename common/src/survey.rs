@@ -38,11 +38,13 @@ pub struct SurveyRow {
     pub b: u32,
     /// One of `survey_kind`.
     pub kind: u8,
+    /// Of [`survey_kind::AWAITING`] and [`survey_kind::OPEN`]: 1 when surely nothing was sent since its instance began to drain or reload.
+    pub quiet: u8,
     /// Always zero.
-    pub pad: [u8; 7],
+    pub pad: [u8; 6],
 }
 
-// SAFETY: repr(C), 40+16+8+8+4+4+1+7 = 88 bytes without padding, integers only.
+// SAFETY: repr(C), 40+16+8+8+4+4+1+1+6 = 88 bytes without padding, integers only.
 unsafe impl Wire for SurveyRow {
     fn check(&self) -> Result<(), WireError> {
         match self.kind {

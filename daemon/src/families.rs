@@ -69,6 +69,7 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
                 holders.extend(descendants(stat.pid, &children));
             }
             if made_it
+                || is_same_image(stat, owner)
                 || leads_cgroup_of(stat, instance.tgid)
                 || leads_namespace_of(stat.pid, instance.tgid)
             {
@@ -166,6 +167,15 @@ fn holds(pid: u32, listening: &HashSet<u64>) -> bool {
             .is_ok_and(|inodes| inodes.iter().any(|inode| listening.contains(inode)))
 }
 
+/// Both are one program, forked and not run anew: a master whose workers listen each on a socket of its own. Its other
+/// children may be instances of their own.
+fn is_same_image(stat: &ProcessStat, owner: &ProcessStat) -> bool {
+    let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    stat.start_stack != 0
+        && stat.start_stack == owner.start_stack
+        && program(stat.pid).is_some_and(|its| program(owner.pid) == Some(its))
+}
+
 /// It is the first process of the unit or container that the owner runs in: its process 1, or the one that was
 /// started from outside. Sessions of users have no such process.
 fn leads_cgroup_of(stat: &ProcessStat, owner: u32) -> bool {
@@ -232,7 +242,7 @@ fn listener(line: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, process};
+    use std::{io::BufRead as _, net::TcpListener, process};
 
     use super::*;
 
@@ -290,6 +300,31 @@ mod tests {
         assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
         assert!(sockets.listening.is_empty());
     }
+
+    #[test]
+    fn a_child_that_was_forked_is_of_the_same_image_and_one_that_runs_anew_is_not() {
+        let mut shell = process::Command::new("sh")
+            .args(["-c", "while :; do sleep 0.1; done & echo $!; wait"])
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = io::BufReader::new(shell.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let forked: u32 = line.trim().parse().unwrap();
+        let stats = owners::processes().unwrap();
+        let of = |pid: u32| stats.iter().find(|stat| stat.pid == pid).unwrap();
+        let verdicts = [
+            is_same_image(of(shell.id()), of(forked)),
+            is_same_image(of(process::id()), of(shell.id())),
+        ];
+        let forked = rustix::process::Pid::from_raw(forked.cast_signed()).unwrap();
+        rustix::process::kill_process(forked, rustix::process::Signal::KILL).unwrap();
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert_eq!(verdicts, [true, false]);
+    }
+
     #[test]
     fn a_process_outside_of_any_pid_namespace_leads_none() {
         assert!(ids(process::id()).is_some());

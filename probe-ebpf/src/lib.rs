@@ -3,5 +3,7 @@
 #![cfg_attr(target_arch = "bpf", no_std)]
 
 pub mod classify;
+pub mod frames;
+pub mod manner;
 pub mod tcp;
 pub mod turns;

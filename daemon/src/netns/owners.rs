@@ -31,6 +31,8 @@ pub struct ProcessStat {
     pub parent: u32,
     /// Start time, nanoseconds since boot, cut to 10 ms.
     pub start_ns: u64,
+    /// Where its first stack begins. `execve()` draws it by lot and `fork()` keeps it; 0 unknown.
+    pub start_stack: u64,
 }
 
 /// Every process. Blocking: some microseconds each.
@@ -45,15 +47,11 @@ pub fn processes() -> io::Result<Vec<ProcessStat>> {
             continue;
         };
         // It may have ended since.
-        if let Some((seed, parent)) = fs::read(format!("/proc/{pid}/stat"))
+        if let Some((stat, _)) = fs::read(format!("/proc/{pid}/stat"))
             .ok()
             .and_then(|stat| parse_stat(pid, &stat))
         {
-            found.push(ProcessStat {
-                pid,
-                parent,
-                start_ns: seed.start_ns,
-            });
+            found.push(stat);
         }
     }
     Ok(found)
@@ -164,13 +162,18 @@ fn socket_inode(link: &[u8]) -> Option<u64> {
 }
 
 fn seed(pid: u32) -> Option<OwnerSeed> {
-    let (seed, _) = parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
-    Some(seed)
+    let (stat, comm) = parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    Some(OwnerSeed {
+        start_ns: stat.start_ns,
+        comm,
+        tgid: pid,
+        pad: 0,
+    })
 }
 
 /// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the parent is the
-/// 4th field, the start time the 22nd.
-fn parse_stat(pid: u32, stat: &[u8]) -> Option<(OwnerSeed, u32)> {
+/// 4th field, the start time the 22nd, the beginning of the stack the 28th.
+fn parse_stat(pid: u32, stat: &[u8]) -> Option<(ProcessStat, [u8; 16])> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let name = stat.get(open + 1..close)?;
@@ -178,16 +181,17 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<(OwnerSeed, u32)> {
     let mut fields = rest.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
     let ticks: u64 = fields.nth(17)?.parse().ok()?;
+    let start_stack = fields.nth(5).and_then(|field| field.parse().ok());
     let mut comm = [0; 16];
     let len = name.len().min(15);
     comm[..len].copy_from_slice(&name[..len]);
-    let seed = OwnerSeed {
+    let stat = ProcessStat {
+        pid,
+        parent,
         start_ns: ticks.saturating_mul(NANOS_PER_TICK),
-        comm,
-        tgid: pid,
-        pad: 0,
+        start_stack: start_stack.unwrap_or(0),
     };
-    Some((seed, parent))
+    Some((stat, comm))
 }
 
 fn number(name: &CStr) -> Option<u32> {
@@ -217,11 +221,15 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_parentheses_and_spaces() {
-        let stat = b"42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7\n";
-        assert_eq!(
-            parse_stat(42, stat),
-            Some((seed_of("a) b (c", 123_450_000_000, 42), 1))
-        );
+        let stat = b"42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7 50 60 70 80 90 0\n";
+        let parsed = ProcessStat {
+            pid: 42,
+            parent: 1,
+            start_ns: 123_450_000_000,
+            start_stack: 80,
+        };
+        let comm = seed_of("a) b (c", 0, 0).comm;
+        assert_eq!(parse_stat(42, stat), Some((parsed, comm)));
         assert_eq!(parse_stat(42, b"42 (a S 1"), None);
         assert_eq!(parse_stat(42, b"42 (a) S 1"), None);
         assert_eq!(parse_stat(42, b""), None);

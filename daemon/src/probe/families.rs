@@ -7,7 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
-use finwatch_common::{MeaningKey, PhaseEntry, Process, ProcessEntry};
+use finwatch_common::{Kinship, MeaningKey, PhaseEntry, Process, ProcessEntry};
 
 use super::{ProbeError, counters::Plain, load, meanings::MEANINGS};
 
@@ -65,11 +65,21 @@ impl Families {
             .collect()
     }
 
-    /// Adds what no event told; what the programs know better stays.
+    /// Adds what no event told; what the programs know better stays. A controller of an instance whose owner has ended
+    /// gets another.
     pub(super) fn adopt(&self, tgid: u32, entry: ProcessEntry) {
+        let processes = &mut self.lock().processes;
         // It fails when the programs know the process, or when the table is full: then its signals go unseen,
         // as those of any process that the table had no room for.
-        let _ = self.lock().processes.insert(tgid, Plain(entry), ONLY_NEW);
+        if processes.insert(tgid, Plain(entry), ONLY_NEW).is_ok() {
+            return;
+        }
+        if let Ok(Plain(known)) = processes.get(&tgid, 0)
+            && known.kinship == Kinship::Controller as u8
+            && !lives(processes, &known.instance)
+        {
+            let _ = processes.insert(tgid, Plain(entry), 0);
+        }
     }
 
     /// The instance is steady, or gone.
@@ -87,4 +97,11 @@ impl Families {
     fn lock(&self) -> MutexGuard<'_, Maps> {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The process that an instance is named by has not ended.
+fn lives(processes: &HashMap<MapData, u32, Plain<ProcessEntry>>, instance: &Process) -> bool {
+    processes
+        .get(&instance.tgid, 0)
+        .is_ok_and(|Plain(owner)| owner.instance == *instance)
 }

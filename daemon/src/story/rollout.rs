@@ -25,6 +25,9 @@ pub struct Start {
     pub at: Timestamp,
     /// Process that listens.
     pub pid: u32,
+    /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`; 0 unknown.
+    #[serde(default)]
+    pub netns: u32,
 }
 
 /// Nobody listened between two owners of a port.
@@ -38,6 +41,9 @@ pub struct Gap {
     pub until: Option<Timestamp>,
     /// SYNs refused in that time.
     pub refused: u64,
+    /// Inode number of the network namespace, as in `/proc/<pid>/ns/net`; 0 unknown.
+    #[serde(default)]
+    pub netns: u32,
 }
 
 /// A count set beside the same service's ordinary minutes.

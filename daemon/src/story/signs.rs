@@ -17,7 +17,8 @@ pub struct Signs {
     pub refused_while_running: u64,
     /// Of the closes by death, those on which a request was lost.
     pub by_exit_cut: u64,
-    /// Connections that ended by this side's RST with more than a TLS alert (31 bytes) sent and never acknowledged.
+    /// Connections that ended by this side's RST with more sent and never acknowledged than a TLS alert (31 bytes), or than a
+    /// GOAWAY where nobody had asked.
     pub truncated: u64,
     /// Connections open when a SIGKILL came.
     pub open_at_kill: Option<u64>,

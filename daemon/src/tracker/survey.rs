@@ -97,7 +97,8 @@ mod tests {
             a,
             b,
             kind,
-            pad: [0; 7],
+            quiet: 0,
+            pad: [0; 6],
         }
     }
 

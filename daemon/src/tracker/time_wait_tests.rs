@@ -36,7 +36,8 @@ fn mini(local: u32, remote: u32, kind: u8) -> SurveyRow {
         a: local,
         b: remote,
         kind,
-        pad: [0; 7],
+        quiet: 0,
+        pad: [0; 6],
     }
 }
 

@@ -1,9 +1,10 @@
-// Clients of the server, for those who count: client IDLE BUSY. Each has a connection of its own, on which a call is answered; the busy
-// ones then wait at the gate. It prints "ready", waits until every connection has ended, and prints what it saw as JSON.
+// Clients of the server, for those who count: client IDLE BUSY plain|tls1.2|tls1.3. Each has a connection of its own, on which a call is
+// answered; the busy ones then wait at the gate. It prints "ready", waits until every connection has ended, and prints what it saw as JSON.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -44,9 +46,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	address, security := transport(os.Args[3])
 	var callers []*grpc.ClientConn
 	for i := 0; i < idle+busy; i++ {
-		caller := connect()
+		caller := connect(address, security)
 		call(caller, "/lab.Lab/Now")
 		callers = append(callers, caller)
 	}
@@ -68,8 +71,20 @@ func main() {
 	}
 }
 
+func transport(name string) (string, credentials.TransportCredentials) {
+	if name == "plain" {
+		return "127.0.0.1:8080", insecure.NewCredentials()
+	}
+	version := uint16(tls.VersionTLS13)
+	if name == "tls1.2" {
+		version = tls.VersionTLS12
+	}
+	config := &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version}
+	return "127.0.0.1:8443", credentials.NewTLS(config)
+}
+
 // A client that connects once and never again.
-func connect() *grpc.ClientConn {
+func connect(address string, security credentials.TransportCredentials) *grpc.ClientConn {
 	var once sync.Once
 	dial := func(ctx context.Context, address string) (net.Conn, error) {
 		var connection net.Conn
@@ -82,8 +97,8 @@ func connect() *grpc.ClientConn {
 		ended.Add(1)
 		return &watched{Conn: connection}, nil
 	}
-	caller, err := grpc.Dial("passthrough:///127.0.0.1:8080",
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial), grpc.WithDisableRetry())
+	caller, err := grpc.Dial("passthrough:///"+address,
+		grpc.WithTransportCredentials(security), grpc.WithContextDialer(dial), grpc.WithDisableRetry())
 	if err != nil {
 		log.Fatal(err)
 	}

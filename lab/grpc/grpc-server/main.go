@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -21,33 +23,51 @@ import (
 var body = wrapperspb.String(strings.Repeat("x", 150))
 
 func main() {
-	listener, err := net.Listen("tcp", "127.0.0.1:8080")
+	secure, err := credentials.NewServerTLSFromFile("cert.pem", "key.pem")
 	if err != nil {
 		log.Fatal(err)
 	}
 	// One handler of every method: no code need be generated.
-	server := grpc.NewServer(grpc.UnknownServiceHandler(answer))
+	every := grpc.UnknownServiceHandler(answer)
+	servers := []*grpc.Server{grpc.NewServer(every), grpc.NewServer(every, grpc.Creds(secure))}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		<-terminated
-		switch os.Args[1] {
-		case "graceful":
-			server.GracefulStop()
-		case "limited":
-			limit := time.AfterFunc(time.Second, server.Stop)
-			server.GracefulStop()
-			limit.Stop()
-		default:
-			server.Stop()
+	for i, address := range []string{"127.0.0.1:8080", "127.0.0.1:8443"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			log.Fatal(err)
 		}
-		close(done)
-	}()
+		go serve(servers[i], listener)
+	}
+	<-terminated
+	var stops sync.WaitGroup
+	for _, server := range servers {
+		stops.Add(1)
+		go func(server *grpc.Server) {
+			defer stops.Done()
+			stop(server, os.Args[1])
+		}(server)
+	}
+	stops.Wait()
+}
+
+func serve(server *grpc.Server, listener net.Listener) {
 	if err := server.Serve(listener); err != nil {
 		log.Fatal(err)
 	}
-	<-done
+}
+
+func stop(server *grpc.Server, how string) {
+	switch how {
+	case "graceful":
+		server.GracefulStop()
+	case "limited":
+		limit := time.AfterFunc(time.Second, server.Stop)
+		server.GracefulStop()
+		limit.Stop()
+	default:
+		server.Stop()
+	}
 }
 
 func answer(_ any, stream grpc.ServerStream) error {

@@ -11,6 +11,7 @@ use super::{
     counters::Row,
     kernel::{Tcp, offset, tick_ns},
     task::Task,
+    turn,
 };
 
 /// The first closing transition is ours: did we owe an answer? `by_process`: the current task did it;
@@ -32,11 +33,11 @@ pub(super) fn closed_by_us(
             row.inc(Cell::EXIT);
         }
     }
-    let turn = conn.turns.last(write_seq, unread);
+    let (turn, evidence) = turn::judged(&conn.turns, write_seq, unread);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
-        && let Some(evidence) = conn.turns.owed(turn)
+        && let Some(evidence) = evidence
     {
         unanswered(conn, row, evidence);
         if evidence as u8 != Evidence::Small as u8 {
@@ -86,11 +87,11 @@ fn age_ns(noted: u32) -> u64 {
 pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
     conn.set(flag::JUDGED);
     let unread = tcp.unread();
-    let turn = conn.turns.last(tcp.write_seq(), unread);
+    let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server() {
-        match conn.turns.owed(turn) {
+        match evidence {
             // A client may close on the alert, before our FIN.
             Some(Evidence::Alert) => {
                 unanswered(conn, row, Evidence::Alert);
@@ -100,8 +101,7 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
             Some(Evidence::Silent) => abandoned(conn, row),
             // A request that the program never got to: the server is slow, the client gave up.
             Some(Evidence::Small) | None
-                if !conn.turns.manner().is_goodbye(unread)
-                    && !conn.turns.is_farewell_ping(unread) =>
+                if !is_goodbye(tcp, conn, unread) && !conn.turns.is_farewell_ping(unread) =>
             {
                 abandoned(conn, row);
             }
@@ -136,7 +136,7 @@ pub(super) fn cut(conn: &mut Conn, row: Row, cause: Cut) {
 /// This host ends the connection: by an abort, a death, or its listener's end.
 #[inline(always)]
 pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: u32) {
-    let lost = conn.is_server() && !conn.turns.manner().is_goodbye(unread);
+    let lost = conn.is_server() && !is_goodbye(tcp, conn, unread);
     if !conn.has(flag::JUDGED) {
         if lost {
             cut(conn, row, Cut::Unread);
@@ -173,12 +173,21 @@ pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> u8
     if conn.cut != NONE
         || !conn.is_server()
         || !conn.has(flag::LOCAL_FIN)
-        || conn.turns.manner().is_goodbye(unread)
+        || is_goodbye(tcp, conn, unread)
     {
         return NONE;
     }
     cut(conn, row, cause_of_unread(tcp, conn));
     conn.cut
+}
+
+/// Whether what the program never read was but the peer's goodbye.
+#[inline(always)]
+fn is_goodbye(tcp: Tcp, conn: &Conn, unread: u32) -> bool {
+    let segments = tcp
+        .get::<u32>(offset!(data_segs_in))
+        .wrapping_sub(conn.segments);
+    turn::is_goodbye(&conn.turns, unread, segments)
 }
 
 #[inline(always)]

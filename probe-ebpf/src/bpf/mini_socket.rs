@@ -5,7 +5,7 @@
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
-use finwatch_probe::{tcp::state, turns::Manner};
+use finwatch_probe::{manner::Manner, tcp::state};
 
 use super::{
     conn::Conn,
@@ -27,7 +27,7 @@ pub(super) struct Past(u8);
 impl Past {
     const CUT: u8 = 1 << 7;
 
-    const PHASE: u8 = 0x1f;
+    const PHASE: u8 = 0b111;
 
     /// Of a connection that ended in `phase`.
     #[inline(always)]

@@ -24,6 +24,7 @@ mod survey;
 mod task;
 mod tell;
 mod token;
+mod turn;
 
 use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
 

@@ -47,6 +47,24 @@ pub(super) fn of(start_ns: u64, tgid: u32) -> u8 {
     }
 }
 
+/// When an instance began to drain or reload; 0 when it does neither.
+#[inline(always)]
+pub(super) fn since_ns(start_ns: u64, tgid: u32) -> u64 {
+    if !any() {
+        return 0;
+    }
+    let instance = Process {
+        start_ns,
+        tgid,
+        pad: 0,
+    };
+    match PHASES.get_ptr(instance) {
+        // SAFETY: the entry stays readable for the run of the program.
+        Some(entry) => unsafe { (*entry).since_ns },
+        None => 0,
+    }
+}
+
 /// An instance begins to drain, or to reload unless it drains.
 #[inline(always)]
 pub(super) fn set(instance: Process, phase: Phase) {

@@ -2,6 +2,8 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 
+use finwatch_probe::tcp::seq_after;
+
 use super::{
     conn::{Conn, flag},
     kernel::{Tcp, offset},
@@ -32,8 +34,10 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
         0
     };
     conn.segments = segments;
+    let before = conn.turns.read;
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
-    if phases::any() {
+    // The peer's goodbye in answer to the stop is no question that came after it.
+    if phases::any() && !conn.turns.is_goodbye(seq_after(conn.turns.read, before)) {
         // SAFETY: the helper has no preconditions.
         conn.last_read_ns = unsafe { bpf_ktime_get_ns() };
     }

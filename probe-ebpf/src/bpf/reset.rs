@@ -10,8 +10,8 @@ use finwatch_common::{
     Cell, Cut, Lost, Phase, ResetKey, Role, ServiceKey, inferred_reason, reset_flags,
 };
 use finwatch_probe::{
+    manner::Manner,
     tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, state, unread},
-    turns::Manner,
 };
 
 use super::{

@@ -131,7 +131,7 @@ pub const KEEPALIVE_RACE: Diagnosis = Diagnosis {
         ),
         at(
             "Spring Boot",
-            "On Tomcat an idle connection is closed when it asks during the drain: put a preStop sleep before SIGTERM; prefer HTTP/2, whose GOAWAY settles it.",
+            "On Tomcat an idle connection is closed when it asks during the drain, and Undertow answers it with 503: put a preStop sleep before SIGTERM, on Jetty and Netty too; prefer HTTP/2, whose GOAWAY settles it.",
         ),
         at(
             "clients and proxies",

@@ -30,7 +30,7 @@ pub const IDLE_TIMEOUT_RACE: Diagnosis = Diagnosis {
         ),
         at(
             "Spring Boot",
-            "`server.tomcat.keep-alive-timeout`, `server.jetty.connection-idle-timeout`.",
+            "`server.tomcat.keep-alive-timeout`, `server.jetty.connection-idle-timeout`, `server.undertow.no-request-timeout`, `server.netty.idle-timeout`.",
         ),
         at("uvicorn", "`--timeout-keep-alive` is 5 s by default."),
     ],

@@ -6,11 +6,8 @@ use crate::{
         diagnoses,
         span::{count, were},
     },
-    story::{Counts, Cuts, Finding, Severity},
+    story::{Cuts, Finding, Severity},
 };
-
-/// A TLS alert has at most so many bytes: a connection that lost no more has lost no response.
-const ALERT_BYTES_MAX: u64 = 31;
 
 pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     let Cuts {
@@ -100,21 +97,9 @@ fn was_reset(facts: &Facts<'_>) -> bool {
 }
 
 pub(super) fn response_truncated(facts: &Facts<'_>) -> Option<Finding> {
-    let Counts {
-        unacked,
-        unacked_bytes,
-        reset_received,
-        timeout,
-        unknown_outcome,
-        ..
-    } = facts.drain.counts;
-    // Ends that are the peer's doing or nobody's leave unacknowledged data too; what is more than all of these was ours.
-    let ours = if unacked_bytes > unacked * ALERT_BYTES_MAX {
-        unacked.saturating_sub(reset_received + timeout + unknown_outcome)
-    } else {
-        0
-    };
-    let truncated = facts.drain.signs.truncated.max(ours);
+    // The counts cannot tell: ends by the peer's doing, alerts and GOAWAYs leave unacknowledged data too.
+    let truncated = facts.drain.signs.truncated;
+    let unacked_bytes = facts.drain.counts.unacked_bytes;
     (truncated > 0).then(|| {
         diagnoses::RESPONSE_TRUNCATED.found(vec![
             facts.began(),

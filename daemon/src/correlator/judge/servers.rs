@@ -85,8 +85,9 @@ const SERVERS: &[Server] = &[
         title: "Java",
         graceful: "SIGTERM",
         fast: &[],
-        stop: "with Spring Boot set server.shutdown=graceful and spring.lifecycle.timeout-per-shutdown-phase longer than the longest request; elsewhere stop the connector in a shutdown hook and wait.",
-        keepalive: "embedded Tomcat closes an idle connection when it asks during the drain: put a preStop sleep before SIGTERM, or use HTTP/2.",
+        // The name of the program does not tell which server it embeds: what is said is right for each.
+        stop: "with Spring Boot (on Tomcat, Jetty, Undertow and Netty alike) set server.shutdown=graceful and spring.lifecycle.timeout-per-shutdown-phase longer than the longest request; elsewhere stop accepting in a shutdown hook and wait for what is in flight.",
+        keepalive: "whichever server it embeds, it lets go of kept-alive connections when it stops: have the load balancer leave first, by a preStop sleep before SIGTERM. How long a connection may idle is server.tomcat.keep-alive-timeout, server.jetty.connection-idle-timeout, server.undertow.no-request-timeout or server.netty.idle-timeout with Spring Boot: keep it longer than the clients' own.",
     },
     Server {
         programs: &["uvicorn*"],
@@ -211,6 +212,16 @@ mod tests {
         }
         assert_eq!(known("javac"), None);
         assert_eq!(known("checkout"), None);
+    }
+
+    #[test]
+    fn a_jvm_is_not_taken_for_one_of_the_servers_that_it_may_embed() {
+        let java = known("java").expect("it is known");
+        for server in ["tomcat", "jetty", "undertow", "netty"] {
+            let own_setting = format!("server.{server}.");
+            assert!(java.keepalive.contains(&own_setting), "{server}");
+        }
+        assert!(java.stop.contains("server.shutdown=graceful"));
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::cmp::Reverse;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CorrelatorOptions, TOGETHER, is_unannounced, look::Looks};
-use crate::story::{
-    Counts, DeployEvent, DeployStage, Drain, DrainKind, Gap, Growth, Rollout, RolloutState,
-    Service, Source, Start, Verdict, WorkloadRef,
+use crate::{
+    attribution::WorkloadKind,
+    story::{
+        Counts, DeployEvent, DeployStage, Drain, DrainKind, Gap, Growth, Rollout, RolloutState,
+        Service, Source, Start, Verdict, WorkloadRef,
+    },
 };
 
 /// Most drains of one rollout.
@@ -236,7 +239,7 @@ impl Live {
         };
         // A drain may be told later than what it belongs to, and may have begun a little before.
         let before = self.rollout.started_at.duration_since(drain.started_at);
-        in_time && before <= TOGETHER && self.rollout.workload.means(&drain.service)
+        in_time && before <= TOGETHER && self.means(&drain.service, drain.instance.netns)
     }
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
@@ -254,7 +257,7 @@ impl Live {
         };
         self.rollout.started_at.duration_since(start.at) <= reach
             && start.at.duration_since(self.last_sign) <= window
-            && self.rollout.workload.means(&start.service)
+            && self.means(&start.service, start.netns)
     }
 
     /// Whether it ended without the listener that this one is.
@@ -274,8 +277,7 @@ impl Live {
             .any(|known| is_same_gap(known, gap));
         let before = self.rollout.started_at.duration_since(gap.from);
         let after = gap.from.duration_since(self.last_sign);
-        known
-            || (before <= TOGETHER && after <= window && self.rollout.workload.means(&gap.service))
+        known || (before <= TOGETHER && after <= window && self.means(&gap.service, gap.netns))
     }
 
     /// Whether nothing more is to be waited for.
@@ -333,6 +335,19 @@ impl Live {
                 && drain.instance.pid == start.pid
                 && start.at <= drain.started_at
         })
+    }
+
+    /// Whether a service in this network namespace is meant. A process is known by its program's name only, which may run
+    /// in many namespaces side by side: with no event that names them all, each namespace's is another rollout.
+    fn means(&self, service: &Service, netns: u32) -> bool {
+        let drains = &self.rollout.drains;
+        let elsewhere = is_unannounced(self.rollout.source)
+            && service.workload_kind == WorkloadKind::Process.as_str()
+            && netns != 0
+            && drains
+                .iter()
+                .all(|d| d.instance.netns != netns && d.instance.netns != 0);
+        !elsewhere && self.rollout.workload.means(service)
     }
 
     /// Whether somebody listens on the port after the drains of this service.

@@ -8,6 +8,9 @@ use crate::{
 
 pub(super) use scenarios::{at, service};
 
+/// The network namespace of everything that does not say another.
+pub(super) const HERE: u32 = 4_026_531_840;
+
 /// See the module.
 pub(super) struct Story {
     pub(super) correlator: Correlator,
@@ -89,6 +92,7 @@ pub(super) fn start(workload: &str, port: u16, secs: f64) -> Start {
         service: service(workload, port),
         at: at(secs),
         pid: 800,
+        netns: HERE,
     }
 }
 
@@ -98,6 +102,7 @@ pub(super) fn gap(workload: &str, port: u16, from: f64, until: f64, refused: u64
         from: at(from),
         until: Some(at(until)),
         refused,
+        netns: HERE,
     }
 }
 

@@ -46,6 +46,75 @@ fn ports_and_instances_of_one_workload_are_one_rollout() {
     assert_eq!(drain_ids(&running[1]), ["x1"]);
 }
 
+/// The same of a program that is known by its name alone, in some network namespace.
+fn of_process(mut drain: Drain, netns: u32) -> Drain {
+    drain.service = of_program(drain.service);
+    drain.instance.netns = netns;
+    drain
+}
+
+fn of_program(service: Service) -> Service {
+    Service {
+        workload_kind: "process".to_owned(),
+        workload: "nginx".to_owned(),
+        ..service
+    }
+}
+
+#[test]
+fn programs_of_one_name_in_two_network_namespaces_are_two_rollouts() {
+    const THERE: u32 = HERE + 7;
+    let mut story = Story::new();
+    let here = |id, from, until| of_process(drained(id, "nginx", 80, from, until), HERE);
+    let there = of_process(cutting(drained("t1", "nginx", 80, 1.0, 2.0)), THERE);
+    story.correlator.drain(here("h1", 0.0, 1.0));
+    story.correlator.drain(there);
+    story.correlator.drain(here("h2", 1.5, 3.0));
+    let mut came = start("nginx", 80, 2.5);
+    came.service = of_program(came.service);
+    came.netns = THERE;
+    story.correlator.start(came);
+    let mut unheard = gap("nginx", 80, 2.0, 2.5, 3);
+    unheard.service = of_program(unheard.service);
+    unheard.netns = THERE;
+    story.correlator.gap(unheard);
+
+    let ended = story.until(3, 10);
+    let told: Vec<_> = ended
+        .iter()
+        .map(|r| (drain_ids(r), r.starts.len(), r.gaps.len(), r.verdict))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (vec!["h1", "h2"], 0, 0, Verdict::Pass),
+            (vec!["t1"], 1, 1, Verdict::Fail),
+        ]
+    );
+}
+
+#[test]
+fn an_event_joins_programs_of_one_name_wherever_they_run() {
+    for event_first in [true, false] {
+        let mut story = Story::new();
+        if event_first {
+            story.correlator.event(begins("nginx", "v2", 0.0));
+        }
+        for (id, netns) in [("h1", HERE), ("t1", HERE + 7), ("u1", 0)] {
+            let drain = drained(id, "nginx", 80, 1.0, 2.0);
+            story.correlator.drain(of_process(drain, netns));
+        }
+        if !event_first {
+            story.correlator.event(begins("nginx", "v2", 2.5));
+        }
+        let running = story.correlator.running();
+        assert_eq!(running.len(), 1, "event first: {event_first}");
+        let mut ids = drain_ids(&running[0]);
+        ids.sort_unstable();
+        assert_eq!(ids, ["h1", "t1", "u1"]);
+    }
+}
+
 #[test]
 fn an_old_drain_that_lingers_draws_no_later_one_in() {
     let mut story = Story::new();

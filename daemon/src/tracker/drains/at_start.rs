@@ -200,12 +200,15 @@ impl Opened {
     }
 }
 
-/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any look: nothing but that is no answer. Without
-/// TLS it is too short to be told from one.
+/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any look: nothing but that is no answer, but what
+/// was sent before T0 is. Without TLS it is too short to be told from one.
 fn owes(row: &SurveyRow) -> bool {
     let (asked, since_read) = (row.a, row.b);
     row.kind == survey_kind::AWAITING
-        || asked >= REQUEST_BYTES_MIN && since_read > BARE_BYTES_MAX && is_goaway(since_read)
+        || row.quiet == 0
+            && asked >= REQUEST_BYTES_MIN
+            && since_read > BARE_BYTES_MAX
+            && is_goaway(since_read)
 }
 
 /// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.

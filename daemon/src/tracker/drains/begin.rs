@@ -127,10 +127,12 @@ impl Drains {
 
     fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, world: &mut dyn World) {
         let at_ns = signal.header.at_ns;
+        let goes_on =
+            |e: &Episode| e.is_stop() && is_not_over(e) || e.is_running() && e.is_of_reload(signal);
         let lasting = self
             .episodes
             .values_mut()
-            .find(|e| e.is_stop() && e.since.contains_key(&signal.instance) && is_not_over(e));
+            .find(|e| e.since.contains_key(&signal.instance) && goes_on(e));
         if let Some(episode) = lasting {
             return episode.also(signal);
         }

@@ -72,6 +72,8 @@ pub(super) struct Came {
     pub(super) first_of_instance: bool,
     /// Nobody listened on the port.
     pub(super) first_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 /// A listening socket that went.
@@ -85,6 +87,8 @@ pub(super) struct Went {
     pub(super) last_of_instance: bool,
     /// Nobody is left on the port.
     pub(super) last_of_port: bool,
+    /// Inode number of its network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
 }
 
 // === impl Instances ===
@@ -198,6 +202,7 @@ impl Instances {
         if netns_inum != 0 {
             instance.netns_inum = netns_inum;
         }
+        let netns_inum = instance.netns_inum;
         let sockets = instance.ports.get_mut(&key)?;
         *sockets += 1;
         let first_of_instance = *sockets == 1;
@@ -215,6 +220,7 @@ impl Instances {
         Some(Came {
             first_of_instance,
             first_of_port: *up == 1,
+            netns_inum,
         })
     }
 
@@ -248,6 +254,7 @@ impl Instances {
             key,
             last_of_instance,
             last_of_port,
+            netns_inum: self.netns_inum(&owner),
         })
     }
 
@@ -314,8 +321,8 @@ impl Instances {
         }
     }
 
-    /// Forgets listeners of a namespace that a look did not find, long after they were heard of last: the record of their end was
-    /// lost.
+    /// Forgets listeners of a namespace that looks do not find, long after they were heard of last: the record of their end was
+    /// lost. One look that misses them may just be faster than that record.
     pub(super) fn looked(
         &mut self,
         netns: u64,
@@ -325,12 +332,10 @@ impl Instances {
         let mut missing: Vec<u64> = self
             .listeners
             .iter_mut()
-            .filter(|(cookie, l)| l.key.netns == netns && !found(**cookie))
+            .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
             .filter_map(|(cookie, l)| {
-                let silent = l.seen_ns.saturating_add(TOLD_NS) < began_ns;
-                // The record of an end may be read later than a look that shows it.
                 let first_ns = *l.missing_ns.get_or_insert(began_ns);
-                (silent && first_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
+                (first_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
             })
             .collect();
         missing.sort_unstable();

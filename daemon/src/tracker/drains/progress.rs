@@ -1,7 +1,7 @@
 //! How far an episode is: whether it concerns the whole instance, whether its processes are gone, and whether all
 //! that they left behind has settled.
 
-use finwatch_common::{Kinship, Process, ServiceKey};
+use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord};
 
 use super::{
     super::HOLD_NS,
@@ -27,7 +27,8 @@ const TABLE_LATE_NS: u64 = 2_000_000_000;
 const CLOSING_NS: u64 = 250_000_000;
 /// How long it may stay uncertain whether a death concerns the whole instance.
 const DOUBT_NS: u64 = 5_000_000_000;
-/// After a stop, others that go on listening for so long were not meant.
+/// After a stop, others that go on listening for so long were not meant, and an owner that has new workers for so long
+/// lives on: a manager may start another worker while it is about to end.
 const OTHERS_NS: u64 = 3_000_000_000;
 /// Looks that must agree that others listen.
 const LOOKS_LISTENING: u32 = 2;
@@ -75,6 +76,16 @@ impl Episode {
         let of_one = matches!(self.scope, Scope::Process(_));
         let young = now_ns < self.t0_ns().saturating_add(TOGETHER_NS);
         !(self.doubtful || of_one && young)
+    }
+
+    /// Whether a stop is what this reload does to the instance itself: its controller was asked to reload, and stops the
+    /// one that another instance follows.
+    pub(super) fn is_of_reload(&self, stop: &SignalRecord) -> bool {
+        self.kind == DrainKind::Reload
+            && self.asked_controller()
+            && stop.phase == Phase::Draining as u8
+            && stop.kinship == Kinship::Owner as u8
+            && stop.sender_tgid == self.target.tgid
     }
 
     /// From when on a look can tell whether others listen in the target's stead.
@@ -159,7 +170,7 @@ impl Episode {
             return Some((self.table_ns, Over::Ended));
         }
         match self.kind {
-            DrainKind::Reload => self.find_nothing_replaced(t0_ns),
+            DrainKind::Reload => self.find_nothing_replaced(t0_ns, instances),
             _ => self
                 .find_lived_on()
                 .or_else(|| self.find_quiet(now_ns))
@@ -167,7 +178,7 @@ impl Episode {
         }
     }
 
-    /// The old workers ended, the owner did not, and it listens on with new ones.
+    /// The old workers ended, the owner did not, and it still listens with new ones some time later.
     fn find_lived_on(&self) -> Option<(u64, Over)> {
         if self.scope != Scope::Instance {
             return None;
@@ -179,10 +190,9 @@ impl Episode {
         let replaced = workers().all(|(_, ended)| ended.is_some())
             && owners().any(|(_, ended)| ended.is_none())
             && !self.new.is_empty();
-        let listening = self
-            .ports
-            .values()
-            .any(|port| port.is_listening() && port.looked_ns() > last_ns);
+        let listening = self.ports.values().any(|port| {
+            port.is_listening() && port.looked_ns() > last_ns.saturating_add(OTHERS_NS)
+        });
         (replaced && listening).then_some((last_ns, Over::LivedOn))
     }
 
@@ -197,15 +207,20 @@ impl Episode {
         (over && listening && self.nobody_ended()).then_some((now_ns, Over::Nothing))
     }
 
-    fn find_nothing_replaced(&self, t0_ns: u64) -> Option<(u64, Over)> {
-        let limit_ns = if self.single {
-            RELOAD_NS
-        } else {
-            RELOAD_WORKERS_NS
-        };
+    fn find_nothing_replaced(&self, t0_ns: u64, instances: &Instances) -> Option<(u64, Over)> {
+        // A controller that was asked has the one who serves replaced by another instance.
+        let single = self.single && !self.asked_controller();
+        let limit_ns = if single { RELOAD_NS } else { RELOAD_WORKERS_NS };
         let until_ns = t0_ns.saturating_add(limit_ns);
-        let nothing = self.table_ns >= until_ns && self.new.is_empty();
-        let itself = self.single && self.owner_serves;
+        let stopped = self.further.iter().any(|signal| self.is_of_reload(signal));
+        // Helpers that ended, or run another program by now, serve nobody.
+        let is_new = |(tgid, _)| self.new.contains(&tgid);
+        let successors = self
+            .since
+            .keys()
+            .any(|p| instances.processes(p).any(is_new));
+        let nothing = self.table_ns >= until_ns && !successors && !stopped;
+        let itself = single && self.owner_serves;
         (self.nobody_ended() && (nothing || itself)).then_some((until_ns, Over::Nothing))
     }
 
@@ -225,6 +240,13 @@ impl Episode {
         self.ports.values().all(|port| {
             port.is_settled() && !(nobody_serves && port.is_open() && !port.is_listening())
         })
+    }
+
+    /// It began with a signal for a controller, which did not hand it on.
+    fn asked_controller(&self) -> bool {
+        let asked = self.signal.iter().chain(&self.further);
+        let mut reloads = asked.filter(|s| s.phase == Phase::Reloading as u8);
+        self.signal.is_some() && reloads.all(|s| s.kinship == Kinship::Controller as u8)
     }
 
     fn nobody_ended(&self) -> bool {

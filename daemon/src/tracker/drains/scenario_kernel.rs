@@ -266,7 +266,8 @@ impl Kernel {
                 a: listener.backlog,
                 b: 511,
                 kind: survey_kind::LISTENER,
-                pad: [0; 7],
+                quiet: 0,
+                pad: [0; 6],
             });
         }
         for c in self.connections.values() {
@@ -295,7 +296,8 @@ impl Kernel {
                 a,
                 b,
                 kind,
-                pad: [0; 7],
+                quiet: 0,
+                pad: [0; 6],
             };
             if mini { &mut minis } else { &mut rows }.push(row);
         }

@@ -92,6 +92,83 @@ fn a_reload_ends_while_the_next_one_lasts() {
     );
 }
 
+/// Squid: it reads its configuration, starts a helper, and goes on with the connections that it has.
+#[test]
+fn a_lone_process_that_starts_a_helper_replaces_nothing() {
+    ends(
+        "0 listen 100 squid :3128
+         10 open c1..c5 :3128 by 100
+         20 send c1..c3",
+        "1000 signal HUP 100 from 7
+         1000 fork 100 102
+         1001 unlisten 100 :3128
+         1030 exec 102
+         1036 listen 100 :3128
+         20000 end",
+        &["reload SIGHUP squid:3128 at 1000, gone 0/0, new 1, open 5, closed"],
+    );
+}
+
+/// Granian: each worker listens on a socket of its own, and the master starts another before it stops the old one.
+#[test]
+fn a_controller_replaces_the_instance_and_stops_it() {
+    ends(
+        "0 listen 100 granian :8080
+         0 controller 99 granian 100
+         10 open c1..c10 :8080 by 100",
+        "1000 signal HUP 99 from 7
+         2500 open d1..d3 :8080 by 100
+         2600 ask d1..d3
+         8000 listen 101 granian :8080
+         8100 signal TERM 100 from 99
+         8101 unlisten 100 :8080
+         8102 close c1..c10
+         19000 answer d1..d3
+         19001 close d1..d3
+         19002 exit 100 0
+         40000 end",
+        &[
+            "reload SIGHUP granian:8080 at 1000, gone 1/1 code 0, further 1, open 10, opened 3, local 13, fin 13, tw 13, closed, taken over",
+        ],
+    );
+}
+
+#[test]
+fn a_controller_that_hands_a_reload_on_to_a_lone_process_does_not_draw_it_out() {
+    let played = play(
+        "0 listen 100 node :8080
+         0 controller 99 tini 100
+         10 open c1..c10 :8080 by 100
+         1000 signal HUP 99 from 7
+         1000 signal HUP 100 from 99
+         9000 end",
+    );
+    assert_eq!(
+        lines(&played.ended),
+        ["reload SIGHUP node:8080 at 1000, gone 0/0, further 1, open 10"]
+    );
+}
+
+/// Varnish: its manager replaces a child that is gone before it minds its own signal, and then stops the new one too.
+#[test]
+fn a_manager_that_starts_one_more_worker_and_then_ends_does_not_live_on() {
+    ends(
+        "0 listen 100 cache-main :6081
+         0 fork 100 101
+         10 open c1..c10 :6081 by 101
+         20 ask c1..c10",
+        "1000 signal TERM 100 from 7
+         1002 exit 101 TERM
+         1020 fork 100 102
+         1830 exit 102 0
+         1850 exit 100 0
+         20000 end",
+        &[
+            "stop SIGTERM cache-main:6081 at 1000, gone 2/2 code 0, new 1, open 10, owed 10, unanswered 10, local 10, fin 10, tw 10, by exit 10, cut by exit 10, closed",
+        ],
+    );
+}
+
 #[test]
 fn uwsgi_takes_a_stop_for_a_reload() {
     ends(

@@ -1,7 +1,11 @@
 //! Server shapes, each stopped, reloaded or killed in the scenario language, and what the drains make of it: servers that do
 //! as they are told.
 
-use super::scenario::{lines, play};
+use super::{
+    Drains, Options,
+    scenario::{MS, Told, lines, play, replay},
+};
+use crate::probe::Record;
 
 /// A master with two workers, twenty idle connections and ten that wait for an answer.
 pub(super) const NGINX: &str = "
@@ -42,6 +46,36 @@ fn one_process_stops_with_idle_connections() {
             "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, local 20, fin 20, tw 20, closed",
         ],
     );
+}
+
+/// Netty closes its listener first thing: the look at T0 is made before that is read.
+#[test]
+fn a_look_that_is_ahead_of_the_records_does_not_lose_when_the_listener_closed() {
+    let played = play(&format!(
+        "{NODE}
+         5000 signal TERM 100 from 7
+         5001 unlisten 100 :3000
+         6000 close c1..c20
+         8000 exit 100 143
+         20000 end"
+    ));
+    assert!(lines(&played.ended)[0].ends_with(", closed"));
+    let mut inputs = played.inputs;
+    let closed = inputs
+        .iter()
+        .position(|(_, told)| matches!(told, Told::Record(Record::Listener(l)) if l.up == 0))
+        .expect("the listener closes");
+    let looked = inputs
+        .iter()
+        .position(|(_, told)| matches!(told, Told::Look(..)))
+        .expect("the drain is looked at");
+    assert!(closed < looked);
+    inputs[closed..=looked].rotate_left(1);
+    let mut drains = Drains::new(Options {
+        settle_limit_ns: 60_000 * MS,
+        stream_ports: Vec::new(),
+    });
+    assert_eq!(lines(&replay(&inputs, &mut drains)), lines(&played.ended));
 }
 
 #[test]
@@ -303,6 +337,23 @@ fn a_request_that_comes_after_the_death_is_late() {
          20000 end",
         &[
             "kill SIGKILL node:3000 at 1000, gone 1/1 SIGKILL, open 20, late 3, local 20, fin 20, fw2 20, resets 3, by exit 20, idle at exit 20, open at kill 20, closed",
+        ],
+    );
+}
+
+#[test]
+fn what_ended_by_death_before_the_kill_was_not_open_then() {
+    ends(
+        NGINX,
+        "1000 signal TERM 100 from 7
+         1001 exit 100 0
+         1002 exit 102 1
+         1003 close c1..c20
+         3000 signal KILL 101 from 7
+         3001 exit 101 KILL
+         9000 end",
+        &[
+            "stop SIGTERM nginx:80 at 1000, gone 3/3 SIGKILL, further 1, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 10, cut by exit 10, closed",
         ],
     );
 }

@@ -37,6 +37,7 @@ struct Down {
     since_ns: u64,
     key: ServiceKey,
     service: crate::story::Service,
+    netns_inum: u32,
     refused: u64,
 }
 
@@ -58,6 +59,7 @@ impl Starts {
                 service: world.service(key),
                 at: world.wall(at_ns),
                 pid: owner.tgid,
+                netns: came.netns_inum,
             });
         }
         let refused = world.refused(key);
@@ -101,6 +103,7 @@ impl Starts {
             since_ns: at_ns,
             key: went.key,
             service: world.service(&went.key),
+            netns_inum: went.netns_inum,
             refused: match self.refused.remove(&(went.key.netns, went.key.port)) {
                 Some(before) => before,
                 None => world.refused(&went.key),
@@ -146,6 +149,7 @@ impl Starts {
             service: down.service,
             from: world.wall(down.since_ns),
             until: Some(world.wall(at_ns)),
+            netns: down.netns_inum,
         });
     }
 }

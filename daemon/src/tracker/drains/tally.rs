@@ -21,6 +21,9 @@ pub(super) const EXAMPLES_MAX: usize = 5;
 /// sizes, as a short answer of HTTP/1.1 is as small.
 const GOAWAY_BYTES: [u32; 14] = [17, 34, 38, 39, 46, 56, 61, 63, 70, 76, 77, 78, 80, 92];
 
+/// Of these, the ones that end with the alert: nothing more was to come, whoever hung up.
+const GOAWAY_AND_ALERT_BYTES: [u32; 4] = [61, 63, 77, 80];
+
 /// A TLS alert at most: closing without the peer's acknowledgement of it truncates nothing.
 const ALERT_BYTES_MAX: u32 = 31;
 
@@ -333,7 +336,9 @@ fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
 /// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
 fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
     let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
-    by_us && record.last_read_ns <= since_ns && is_goaway(record.since_read)
+    (by_us || GOAWAY_AND_ALERT_BYTES.contains(&record.since_read))
+        && record.last_read_ns <= since_ns
+        && is_goaway(record.since_read)
 }
 
 /// What was not acknowledged can be a GOAWAY with its reason in words: nobody had asked.

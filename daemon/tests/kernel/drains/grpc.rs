@@ -8,15 +8,14 @@ use finwatch::story::{Drain, DrainKind, Verdict};
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{
     grpc::{Clients, Seen},
-    lab::PLAIN,
+    lab::{PLAIN, TLS},
     sockets, state,
 };
 
 #[test]
 fn graceful_stop_lets_the_clients_leave_first() {
-    const ALL: u64 = (IDLE + BUSY) as u64;
     Stage::set("grpc", &["graceful"], |stage| {
-        let clients = Clients::gather(IDLE, BUSY, &mut stage.gate);
+        let clients = Clients::gather("plain", IDLE, BUSY, &mut stage.gate);
         thread::sleep(ROUND_TRIP);
         stage.server.signal(libc::SIGTERM);
         // Long enough for a server that would not wait.
@@ -59,7 +58,7 @@ fn graceful_stop_lets_the_clients_leave_first() {
 #[test]
 fn stop_answers_nothing() {
     Stage::set("grpc", &["stop"], |stage| {
-        let drain = lost(stage);
+        let drain = lost(stage, "plain");
         assert_eq!(drain.counts.cut.unanswered, BUSY as u64, "{drain:#?}");
         assert_eq!(drain.verdict, Verdict::Fail, "{drain:#?}");
     });
@@ -69,16 +68,64 @@ fn stop_answers_nothing() {
 #[test]
 fn graceful_stop_with_a_limit_answers_nothing() {
     Stage::set("grpc", &["limited"], |stage| {
-        let drain = lost(stage);
+        let drain = lost(stage, "plain");
         let told = drain.counts.cut.total() + drain.likely_cut;
         assert_eq!(told, BUSY as u64, "{drain:#?}");
         assert_ne!(drain.verdict, Verdict::Pass, "{drain:#?}");
     });
 }
 
+/// With TLS all of that is in records, and each side says goodbye with an alert.
+#[test]
+fn graceful_stop_with_tls_answers_everything() {
+    for version in ["tls1.2", "tls1.3"] {
+        Stage::set("grpc", &["graceful"], |stage| {
+            stage.attend(TLS);
+            let clients = Clients::gather(version, IDLE, BUSY, &mut stage.gate);
+            thread::sleep(ROUND_TRIP);
+            stage.server.signal(libc::SIGTERM);
+            thread::sleep(Duration::from_millis(700));
+            stage.gate.release();
+            let seen = clients.leave();
+            assert_eq!(seen.answered, ALL + BUSY as u64, "{version}: {seen:?}");
+            stage.server.wait();
+            let drain = stage.drain(DrainKind::Stop);
+            let counts = &drain.counts;
+            assert_eq!(counts.closes(), ALL, "{version}: {drain:#?}");
+            assert_eq!(
+                drain.awaiting_at_start,
+                Some(BUSY as u64),
+                "{version}: {drain:#?}"
+            );
+            let told = counts.cut.total() + drain.likely_cut + counts.abandoned;
+            assert_eq!(told, 0, "{version}: {drain:#?}");
+            assert_eq!(drain.verdict, Verdict::Pass, "{version}: {drain:#?}");
+        });
+    }
+}
+
+#[test]
+fn stop_with_tls_answers_nothing() {
+    for version in ["tls1.2", "tls1.3"] {
+        for how in ["stop", "limited"] {
+            Stage::set("grpc", &[how], |stage| {
+                stage.attend(TLS);
+                let drain = lost(stage, version);
+                let cut = &drain.counts.cut;
+                assert_eq!(
+                    (cut.unanswered, cut.total(), drain.likely_cut),
+                    (BUSY as u64, BUSY as u64, 0),
+                    "{version} {how}: {drain:#?}"
+                );
+                assert_eq!(drain.verdict, Verdict::Fail, "{version} {how}: {drain:#?}");
+            });
+        }
+    }
+}
+
 /// Every call in flight is lost, by the clients' count.
-fn lost(stage: &mut Stage) -> Drain {
-    let clients = Clients::gather(IDLE, BUSY, &mut stage.gate);
+fn lost(stage: &mut Stage, transport: &str) -> Drain {
+    let clients = Clients::gather(transport, IDLE, BUSY, &mut stage.gate);
     thread::sleep(ROUND_TRIP);
     stage.server.signal(libc::SIGTERM);
     let seen = clients.leave();
@@ -89,6 +136,8 @@ fn lost(stage: &mut Stage) -> Drain {
     assert_eq!(drain.awaiting_at_start, Some(BUSY as u64), "{drain:#?}");
     drain
 }
+
+const ALL: u64 = (IDLE + BUSY) as u64;
 
 /// Longer than a server's PING and its acknowledgement take. Until then nothing but the sizes of a first answer tells that it is none.
 const ROUND_TRIP: Duration = Duration::from_millis(300);

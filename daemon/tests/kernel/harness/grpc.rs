@@ -32,12 +32,13 @@ pub(crate) struct Seen {
 }
 
 impl Clients {
-    /// Everybody connects and is answered; the busy ones' next calls are then held at the gate.
+    /// Everybody connects by `transport` (`plain`, `tls1.2` or `tls1.3`) and is answered; the busy ones' next calls are then held at the gate.
     #[track_caller]
-    pub(crate) fn gather(idle: usize, busy: usize, gate: &mut Gate) -> Self {
+    pub(crate) fn gather(transport: &str, idle: usize, busy: usize, gate: &mut Gate) -> Self {
         let program = build_folder().join("grpc/grpc-client");
         let mut program = Command::new(&program)
             .args([idle, busy].map(|count| count.to_string()))
+            .arg(transport)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

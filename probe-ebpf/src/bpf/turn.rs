@@ -1,0 +1,67 @@
+//! What turns say, in functions of their own: the verifier goes through a global function once, whoever calls it, where what is
+//! inlined is gone through with every path that leads there.
+
+use finwatch_common::Evidence;
+use finwatch_probe::turns::{Turn, Turns};
+
+/// Bits of [`finwatch_turn`]'s answer: `since_read`, then `asked` (saturating), then the evidence.
+const ASKED_SHIFT: u32 = 32;
+const ASKED_MAX: u32 = (1 << 30) - 1;
+const EVIDENCE_SHIFT: u32 = 62;
+/// No [`Evidence`].
+const NONE: u64 = 3;
+
+/// The turn to judge, and whether the server owes its answer.
+#[inline(always)]
+pub(super) fn judged(turns: &Turns, write_seq: u32, unread: u32) -> (Turn, Option<Evidence>) {
+    // SAFETY: the pointer is a reference.
+    let told = unsafe { finwatch_turn(turns, write_seq, unread) };
+    let turn = Turn {
+        since_read: told as u32,
+        asked: (told >> ASKED_SHIFT) as u32 & ASKED_MAX,
+    };
+    (turn, Evidence::from_u8((told >> EVIDENCE_SHIFT) as u8))
+}
+
+/// Whether so many bytes in so many segments are the peer's goodbye.
+#[inline(always)]
+pub(super) fn is_goodbye(turns: &Turns, bytes: u32, segments: u32) -> bool {
+    // SAFETY: the pointer is a reference.
+    unsafe { finwatch_is_goodbye(turns, bytes, segments) != 0 }
+}
+
+/// # Safety
+///
+/// `turns` is null, or points to turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: u32) -> u64 {
+    // SAFETY: by the caller.
+    let Some(turns) = (unsafe { turns.as_ref() }) else {
+        return NONE << EVIDENCE_SHIFT;
+    };
+    let turn = turns.last(write_seq, unread);
+    let evidence = match turns.owed(turn) {
+        Some(evidence) => evidence as u64,
+        None => NONE,
+    };
+    let asked = if turn.asked > ASKED_MAX {
+        ASKED_MAX
+    } else {
+        turn.asked
+    };
+    u64::from(turn.since_read) | u64::from(asked) << ASKED_SHIFT | evidence << EVIDENCE_SHIFT
+}
+
+/// # Safety
+///
+/// `turns` is null, or points to turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_is_goodbye(turns: *const Turns, bytes: u32, segments: u32) -> u32 {
+    // SAFETY: by the caller.
+    match unsafe { turns.as_ref() } {
+        Some(turns) => turns.manner().is_goodbye_in(bytes, segments).into(),
+        None => 0,
+    }
+}
