@@ -27,8 +27,7 @@ pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
     // Opens its log files anew; USR2 starts a second master beside it.
     ("gunicorn", USR1, Steady),
     ("gunicorn", USR2, Steady),
-    // USR1 is the soft stop; HUP and QUIT dump states and memory pools.
-    ("haproxy", HUP, Steady),
+    // USR1 is the soft stop; QUIT dumps its memory pools. HUP reloads under a master as USR2 does; without one it prints a state.
     ("haproxy", QUIT, Steady),
     ("haproxy", USR1, Draining),
     ("haproxy", USR2, Reloading),

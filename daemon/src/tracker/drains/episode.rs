@@ -234,14 +234,15 @@ impl Episode {
             return Takes::No;
         };
         let ended_ns = record.header.at_ns;
-        // Established when its processes were gone: others serve in their stead.
+        let closer = record.closer_tgid;
+        let by_old = self.old.contains_key(&closer);
+        // Established when its processes were gone: others serve in their stead, but for what a dying one's listener still took.
+        let at_death = by_old && record.flags & close_flags::BY_EXIT != 0;
         let of_successors =
-            matches!(self.gone, Some((gone_ns, _)) if record.opened_at_ns > gone_ns);
+            !at_death && matches!(self.gone, Some((gone_ns, _)) if record.opened_at_ns > gone_ns);
         if ended_ns < since.mono_ns || of_successors || !self.is_told_of(owner, ended_ns) {
             return Takes::No;
         }
-        let closer = record.closer_tgid;
-        let by_old = self.old.contains_key(&closer);
         let older = record.opened_at_ns <= since.mono_ns && record.opened_at_ns >= self.floor_ns;
         let known = self.tabled.contains(owner);
         match self.scope {

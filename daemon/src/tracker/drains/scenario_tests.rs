@@ -340,3 +340,20 @@ fn a_request_that_comes_after_the_death_is_late() {
         ],
     );
 }
+
+#[test]
+fn what_ended_by_death_before_the_kill_was_not_open_then() {
+    ends(
+        NGINX,
+        "1000 signal TERM 100 from 7
+         1001 exit 100 0
+         1002 exit 102 1
+         1003 close c1..c20
+         3000 signal KILL 101 from 7
+         3001 exit 101 KILL
+         9000 end",
+        &[
+            "stop SIGTERM nginx:80 at 1000, gone 3/3 SIGKILL, further 1, open 30, owed 10, unanswered 10, local 30, fin 30, tw 30, by exit 10, cut by exit 10, closed",
+        ],
+    );
+}

@@ -173,14 +173,14 @@ fn one_signal(ns: &Netns, (signal, disposition, phase): Row) {
     assert_eq!(exit.status, status, "{what}");
 }
 
-/// haproxy's USR1 is its soft stop; nginx's opens its log files anew; HUP makes haproxy print its state.
+/// haproxy's USR1 is its soft stop; nginx's opens its log files anew; haproxy's HUP reloads.
 #[test]
 fn signals_that_mean_something_else_to_a_program() {
     shared();
     for (name, signal, phase) in [
         ("haproxy", SIGUSR1, Some(Phase::Draining)),
         ("haproxy", SIGUSR2, Some(Phase::Reloading)),
-        ("haproxy", SIGHUP, Some(Phase::Steady)),
+        ("haproxy", SIGHUP, Some(Phase::Reloading)),
         ("nginx", SIGUSR1, None),
         ("nginx", SIGHUP, Some(Phase::Reloading)),
         ("nginx", SIGQUIT, Some(Phase::Draining)),
