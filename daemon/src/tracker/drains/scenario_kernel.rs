@@ -70,6 +70,8 @@ pub(super) struct Connection {
     pub(super) worker: u32,
     pub(super) asked: u32,
     pub(super) since_read: u32,
+    /// Something was sent while an instance was in a phase.
+    pub(super) sent_in_phase: bool,
     pub(super) turns: u32,
     pub(super) unread: u32,
     pub(super) last_read_ns: u64,
@@ -296,7 +298,7 @@ impl Kernel {
                 a,
                 b,
                 kind,
-                quiet: 0,
+                quiet: u8::from(phase && !c.sent_in_phase),
                 pad: [0; 6],
             };
             if mini { &mut minis } else { &mut rows }.push(row);

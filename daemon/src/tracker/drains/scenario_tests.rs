@@ -357,3 +357,32 @@ fn what_ended_by_death_before_the_kill_was_not_open_then() {
         ],
     );
 }
+
+/// A GOAWAY in a TLS record is as long as the acknowledgement of a PING, which was sent before T0 however.
+#[test]
+fn what_was_sent_before_t0_is_no_goaway() {
+    const BEGIN: &str = "
+        0 listen 100 node :3000
+        10 open c1..c20 :3000 by 100
+        20 ask c1..c20 52
+        30 answer c1..c20 39
+        40 open d1..d10 :3000 by 100
+        900 ask d1..d10 64
+    ";
+    ends(
+        BEGIN,
+        "1000 signal TERM 100 from 7
+         1000 unlisten 100 :3000
+         1000 answer d1..d10 39
+         2000 answer c1..c20 24
+         2000 answer d1..d5 24
+         2000 close c1..c20
+         2000 leave d1..d5
+         2001 close d6..d10
+         2012 exit 100 0
+         9000 end",
+        &[
+            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 30, owed 10, likely 10, local 25, remote 5, fin 30, tw 25, closed",
+        ],
+    );
+}

@@ -89,7 +89,10 @@ impl Kernel {
                 c.since_read = 0;
                 c.last_read_ns = if draining { now_ns } else { 0 };
             }
-            "answer" => c.since_read += bytes,
+            "answer" => {
+                c.since_read += bytes;
+                c.sent_in_phase |= draining;
+            }
             "send" => c.unread += bytes,
             "close" if words.contains(&"half") => {
                 c.closer = c.worker;
@@ -243,6 +246,7 @@ impl Kernel {
             worker,
             asked: 0,
             since_read: 0,
+            sent_in_phase: false,
             turns: 0,
             unread: 0,
             last_read_ns: 0,
