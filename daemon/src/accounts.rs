@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use finwatch_common::{Cell, ListenerRecord, Role, ServiceKey, SurveyRow, survey_kind};
+use finwatch_common::{Cell, ListenerRecord, PHASES, Role, ServiceKey, SurveyRow, survey_kind};
 
 use crate::{
     attribution::{Attribution, AttributionStats},
@@ -223,15 +223,18 @@ impl<K: Kernel> Accounts<K> {
         }
     }
 
-    /// SYNs refused so far on a service's port. Blocking; 0 when the maps cannot be read.
-    pub fn refused(&self, key: &ServiceKey) -> u64 {
+    /// SYNs refused so far on a service's port, by [`finwatch_common::Phase`]. Blocking; 0 when the maps cannot be read.
+    pub fn refused(&self, key: &ServiceKey) -> [u64; PHASES] {
         let labels = self.labels(key);
-        let series = self.view().series.into_iter();
-        series
-            .filter(|series| *series.labels == labels)
-            .flat_map(|series| series.phases)
-            .map(|row| row.get(Cell::REFUSED))
-            .sum()
+        let mut refused = [0; PHASES];
+        for series in self.view().series {
+            if *series.labels == labels {
+                for (sum, row) in refused.iter_mut().zip(series.phases) {
+                    *sum += row.get(Cell::REFUSED);
+                }
+            }
+        }
+        refused
     }
 
     /// Name in snake_case of a reset reason.

@@ -1,6 +1,6 @@
 //! What the pure parts ask of the world: whose a service is, what a reason is called, what time it was.
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{Phase, ServiceKey};
 use jiff::Timestamp;
 
 use crate::{
@@ -37,7 +37,15 @@ impl<K: Kernel> World for Names<'_, K> {
     }
 
     fn refused(&mut self, key: &ServiceKey) -> u64 {
-        self.accounts.refused(key)
+        self.accounts.refused(key).iter().sum()
+    }
+
+    fn refused_ending(&mut self, key: &ServiceKey) -> u64 {
+        let refused = self.accounts.refused(key);
+        [Phase::Draining, Phase::Reloading]
+            .into_iter()
+            .map(|phase| refused[phase as usize])
+            .sum()
     }
 }
 

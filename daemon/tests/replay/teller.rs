@@ -199,4 +199,8 @@ impl World for Head {
     fn refused(&mut self, _key: &ServiceKey) -> u64 {
         0
     }
+
+    fn refused_ending(&mut self, _key: &ServiceKey) -> u64 {
+        0
+    }
 }

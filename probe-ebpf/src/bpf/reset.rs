@@ -21,7 +21,7 @@ use super::{
     inferred,
     judge::cut,
     kernel::{Raw, has_reset_reason, offset},
-    mini_socket, ports, scalar_args,
+    mini_socket, phases, ports, scalar_args,
     tell::{self, ToldReset},
 };
 
@@ -156,11 +156,14 @@ const fn reset_key(service: &ServiceKey, reason: u8, lost: Lost) -> ResetKey {
     }
 }
 
-/// Whoever last listened on the port; else nobody, in that namespace.
+/// Whoever last listened on the port, in the phase that it is in, or was in when it ended; else nobody, in that namespace.
 #[inline(always)]
 fn owner_of(netns: u64, port: u16) -> ServiceKey {
     match ports::owner(netns, port) {
-        Some(owner) => owner.service,
+        Some(owner) => ServiceKey {
+            phase: phases::of(owner.start_ns, owner.tgid),
+            ..owner.service
+        },
         None => nobody(netns, Role::Server),
     }
 }

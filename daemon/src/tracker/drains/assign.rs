@@ -151,12 +151,12 @@ impl Drains {
         episode.owner_serves |= record.closer_tgid == owner.tgid
             && record.opened_at_ns >= since_ns.saturating_add(RELOAD_NS);
         let of_target = record.closer_tgid == episode.target.tgid;
-        let t0_ns = episode.t0_ns();
+        let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
         let instances = &self.instances;
         let port = episode
             .ports
             .entry(key)
-            .or_insert_with(|| Port::new(&key, &owner, t0_ns, instances, world));
+            .or_insert_with(|| Port::new(&key, &owner, t0_ns, phased, instances, world));
         if self.own_calls.has(&record, &owner) {
             return port.close_own_call(&record);
         }

@@ -244,7 +244,8 @@ impl Drains {
             if let Some(port) = episode.ports.get_mut(key) {
                 port.listened |= instances.listening(&signal.instance, key) > 0;
             } else if episode.may_have_port(key) {
-                let port = Port::new(key, &signal.instance, at_ns, instances, world);
+                let phased = episode.is_phased();
+                let port = Port::new(key, &signal.instance, at_ns, phased, instances, world);
                 episode.ports.insert(*key, port);
             }
         }
@@ -284,8 +285,9 @@ impl Drains {
         }
         episode.lost_before = self.lost();
         let instance = episode.instance;
+        let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
         for key in self.instances.ports(&instance) {
-            let port = Port::new(&key, &instance, episode.t0_ns(), &self.instances, world);
+            let port = Port::new(&key, &instance, t0_ns, phased, &self.instances, world);
             episode.ports.insert(key, port);
         }
         if episode.is_stop() {

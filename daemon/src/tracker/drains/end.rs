@@ -25,6 +25,7 @@ impl Drains {
         if let Some(episode) = self.episodes.get_mut(&id) {
             for (key, port) in &mut episode.ports {
                 port.read_refused(key, u64::MAX, world);
+                self.instances.note_refused(key, world.refused_ending(key));
             }
         }
         if let Some(episode) = self.episodes.get(&id) {

@@ -32,6 +32,8 @@ pub(super) struct Instances {
     up: HashMap<(u64, u16), u32>,
     /// When sockets ceased to listen, by cookie: a look that began before may still show them.
     gone: BTreeMap<u64, u64>,
+    /// SYNs refused while an owner of a port drained or reloaded, by the end of the last drain there.
+    refused: BTreeMap<ServiceKey, u64>,
     bitten: u64,
 }
 
@@ -139,6 +141,18 @@ impl Instances {
             .and_then(|i| i.ports.get(key))
             .copied()
             .unwrap_or(0)
+    }
+
+    /// What was refused in the drains of a port that are over.
+    pub(super) fn refused_before(&self, key: &ServiceKey) -> u64 {
+        self.refused.get(key).copied().unwrap_or(0)
+    }
+
+    /// A drain of a port is over, with so many refused in it and in those before.
+    pub(super) fn note_refused(&mut self, key: &ServiceKey, so_far: u64) {
+        if self.refused.len() < LISTENERS_MAX || self.refused.contains_key(key) {
+            self.refused.insert(*key, so_far);
+        }
     }
 
     /// Inode number of the instance's network namespace; 0 unknown.

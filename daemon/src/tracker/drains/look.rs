@@ -121,7 +121,8 @@ impl Drains {
                 continue;
             }
             let owner = rows.first().map_or(episode.instance, |(owner, _)| *owner);
-            let port = Port::new(key, &owner, episode.t0_ns(), instances, world);
+            let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
+            let port = Port::new(key, &owner, t0_ns, phased, instances, world);
             episode.ports.insert(*key, port);
         }
         let minis: BTreeSet<ServiceKey> = minis

@@ -18,6 +18,7 @@ mod own_calls;
 mod plan;
 mod port;
 mod progress;
+mod refused;
 mod starts;
 mod tally;
 mod tell;
@@ -71,6 +72,8 @@ pub trait World {
     fn baseline(&mut self, key: &ServiceKey, t0_ns: u64) -> story::Baseline;
     /// SYNs refused on the service's port so far.
     fn refused(&mut self, key: &ServiceKey) -> u64;
+    /// Of these, those while its last owner drained or reloaded.
+    fn refused_ending(&mut self, key: &ServiceKey) -> u64;
 }
 
 /// What the drains are told.

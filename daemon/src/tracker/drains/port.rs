@@ -12,12 +12,11 @@ use super::{
     at_start::AtStart,
     instances::Instances,
     progress::READER_NS,
+    refused::Refused,
     tally::{Setting, Tally},
 };
 use crate::story::{Baseline, Service};
 
-/// Between two readings of the counter of refused SYNs while a drain lasts.
-const REFUSED_NS: u64 = 1_000_000_000;
 /// A listener that closes sooner before its process ends is not closed early: a reading takes its time too.
 const CLOSED_EARLY_NS: u64 = 50_000_000;
 
@@ -58,17 +57,6 @@ pub(super) struct ListenersClosed {
     pub(super) taken_over: bool,
 }
 
-/// SYNs refused on the port since the drain began.
-#[derive(Debug, Default)]
-struct Refused {
-    /// The kernel's counter at T0.
-    before: u64,
-    now: u64,
-    read_ns: u64,
-    at_close: u64,
-    at_end: Option<u64>,
-}
-
 /// What the last look showed.
 #[derive(Debug, Default)]
 struct LastLook {
@@ -102,11 +90,12 @@ pub(super) struct Looked<'a> {
 // === impl Port ===
 
 impl Port {
-    /// A port as it is when the drain begins.
+    /// A port as it is when the drain begins. `phased`: with a signal that set the phase in the kernel.
     pub(super) fn new(
         key: &ServiceKey,
         instance: &Process,
         t0_ns: u64,
+        phased: bool,
         instances: &Instances,
         world: &mut dyn World,
     ) -> Self {
@@ -115,10 +104,7 @@ impl Port {
             program: key.comm().to_owned(),
             netns_inum: instances.netns_inum(instance),
             baseline: world.baseline(key, t0_ns),
-            refused: Refused {
-                before: world.refused(key),
-                ..Refused::default()
-            },
+            refused: Refused::since(key, phased, instances, world),
             listened: instances.listening(instance, key) > 0,
             closed: None,
             backlog_at_start: None,
@@ -281,10 +267,7 @@ impl Port {
 
     /// Reads how many SYNs were refused, when that was not done a moment ago.
     pub(super) fn read_refused(&mut self, key: &ServiceKey, now_ns: u64, world: &mut dyn World) {
-        if now_ns >= self.refused.read_ns.saturating_add(REFUSED_NS) {
-            self.refused.read_ns = now_ns;
-            self.refused.read(key, world);
-        }
+        self.refused.look(key, now_ns, world);
     }
 
     /// The last listening socket closed.
@@ -294,20 +277,18 @@ impl Port {
         closed: ListenersClosed,
         world: &mut dyn World,
     ) {
-        self.refused.read(key, world);
-        self.refused.at_close = self.refused.now;
+        self.refused.listeners_closed(key, world);
         self.closed = Some(closed);
     }
 
     /// The last old process ended.
     pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.refused.read(key, world);
-        self.refused.at_end = Some(self.refused.now);
+        self.refused.processes_ended(key, world);
     }
 
     /// SYNs refused since the drain began, at the last reading.
     pub(super) fn refused(&self) -> u64 {
-        self.refused.now
+        self.refused.so_far()
     }
 
     /// SYNs refused after the last listener had closed and before the last process ended, at `end_ns` or later.
@@ -317,8 +298,7 @@ impl Port {
         if !self.closed.as_ref().is_some_and(early) {
             return 0;
         }
-        let until = self.refused.at_end.unwrap_or(self.refused.now);
-        until.saturating_sub(self.refused.at_close)
+        self.refused.while_running()
     }
 
     /// When the last look began; 0: there was none.
@@ -375,14 +355,6 @@ impl Port {
                 self.open.insert(row.cookie, row.opened_at_ns);
             }
         }
-    }
-}
-
-// === impl Refused ===
-
-impl Refused {
-    fn read(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.now = world.refused(key).saturating_sub(self.before).max(self.now);
     }
 }
 

@@ -78,6 +78,12 @@ impl Episode {
         !(self.doubtful || of_one && young)
     }
 
+    /// Whether it began with a signal at which the kernel set the instance's phase.
+    pub(super) fn is_phased(&self) -> bool {
+        let signal = self.signal.as_ref();
+        signal.is_some_and(|signal| signal.phase != Phase::Steady as u8)
+    }
+
     /// Whether a stop is what this reload does to the instance itself: its controller was asked to reload, and stops the
     /// one that another instance follows.
     pub(super) fn is_of_reload(&self, stop: &SignalRecord) -> bool {

@@ -337,6 +337,10 @@ impl World for Kernel {
     fn refused(&mut self, _key: &ServiceKey) -> u64 {
         self.refused
     }
+
+    fn refused_ending(&mut self, _key: &ServiceKey) -> u64 {
+        self.refused
+    }
 }
 
 /// When a process starts that starts now: cut to a tick, as `/proc` shows it.

@@ -1,9 +1,13 @@
 //! A server that is stopped and started again, with a time between in which nobody listens; and the counters of a stop, which
 //! must say the same as its story.
 
-use std::net::TcpStream;
+use std::{
+    io::ErrorKind,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
-use finwatch::story::{Source, Verdict};
+use finwatch::story::{Drain, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{crowd::Transport, daemon::netns_inode, lab::PLAIN};
@@ -22,7 +26,7 @@ fn clients_refused_between_two_owners_are_a_gap() {
         stage.server.wait();
         for _ in 0..REFUSED {
             let refused = TcpStream::connect(("127.0.0.1", PLAIN)).unwrap_err();
-            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         }
         let (name, arguments, ports) = SERVER;
         stage.server.start_again(name, arguments, ports);
@@ -48,6 +52,42 @@ fn clients_refused_between_two_owners_are_a_gap() {
         let named = |name: &str| rollout.findings.iter().any(|f| f.diagnosis == name);
         assert!(named("listener-gap"), "{rollout:#?}");
         assert_eq!(rollout.verdict, Verdict::Fail, "{rollout:#?}");
+    });
+}
+
+/// The first are refused long before anybody has read that it was told to stop.
+#[test]
+fn every_client_is_counted_that_was_refused_from_the_first_instant_on() {
+    const HAMMERED: Duration = Duration::from_millis(300);
+    const STOPS: usize = 2;
+    Stage::set("python", &["careless"], |stage| {
+        for _ in 0..STOPS {
+            let pid = stage.server.pid();
+            stage.server.signal(libc::SIGTERM);
+            let begin = Instant::now();
+            let mut refused = 0;
+            while begin.elapsed() < HAMMERED {
+                match TcpStream::connect(("127.0.0.1", PLAIN)) {
+                    Ok(stream) => drop(stream),
+                    Err(e) if e.kind() == ErrorKind::ConnectionRefused => refused += 1,
+                    Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
+                }
+            }
+            assert!(refused > 0, "nobody was refused");
+            stage.server.wait();
+            let ours = |drain: &Drain| drain.instance.pid == pid;
+            let rollout = stage.daemon.rollout(|r| r.drains.iter().any(ours));
+            let [drain] = rollout
+                .drains
+                .iter()
+                .filter(|d| ours(d))
+                .collect::<Vec<_>>()[..]
+            else {
+                panic!("one drain: {rollout:#?}");
+            };
+            assert_eq!(drain.counts.refused, refused, "{drain:#?}");
+            stage.server.start_again("python", &["careless"], &[PLAIN]);
+        }
     });
 }
 
