@@ -40,7 +40,7 @@ pub enum Cut {
     Unanswered = 0,
     /// The request was received, and never read.
     Unread = 1,
-    /// The request came after our FIN, and was answered by an RST.
+    /// The request came after our FIN, and was answered by an RST, or thrown away unanswered by a program that lingers.
     Late = 2,
 }
 

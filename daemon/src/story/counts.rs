@@ -11,7 +11,7 @@ pub struct Cuts {
     pub unanswered: u64,
     /// Received, never read.
     pub unread: u64,
-    /// Sent after our FIN, answered by an RST.
+    /// Sent after our FIN: answered by an RST, or thrown away.
     pub late: u64,
 }
 

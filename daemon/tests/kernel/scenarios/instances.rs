@@ -1,12 +1,6 @@
 //! Whose phase it is: several processes of one service, and several services on one port.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    net::TcpStream,
-    os::fd::AsFd,
-    process::{Command, Stdio},
-};
+use std::{fs::File, net::TcpStream, os::fd::AsFd};
 
 use finwatch::{
     clock, families,
@@ -211,54 +205,6 @@ fn who_holds_a_socket_belongs_to_its_instance() {
         assert_eq!(kinship(second), Some(Kinship::Member as u8));
         assert_eq!(kinship(stranger), None, "it runs another program");
         servant::signal_process(stranger, libc::SIGKILL);
-    });
-}
-
-/// A master that listens nowhere, and whose workers each open a socket of their own: each is an instance, and the master
-/// belongs to one that lives.
-#[test]
-fn a_master_controls_a_worker_that_listens_for_itself() {
-    const MASTER: &str = "
-import os, signal, socket
-for _ in range(2):
-    if os.fork() == 0:
-        listener = socket.create_server(('127.0.0.1', 0))
-        print(os.getpid(), flush=True)
-        signal.pause()
-os.wait()
-os.wait()
-";
-    let probe = shared();
-    Netns::run(|_| {
-        let mut master = Command::new("python3")
-            .args(["-c", MASTER])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(master.stdout.take().unwrap()).lines();
-        let mut worker = || lines.next().unwrap().unwrap().parse::<u32>().unwrap();
-        let workers = [worker(), worker()];
-        let instances = workers.map(|pid| servant::entry_of(pid).unwrap().instance);
-        assert_eq!(instances.map(|instance| instance.tgid), workers);
-        let told = |instance: Process| {
-            let found = families::scan(&[instance], &mut families::Sockets::default()).unwrap();
-            let mut found = found.iter();
-            let (pid, entry) = found
-                .find(|(pid, _)| *pid == master.id())
-                .expect("the master forked it");
-            assert_eq!(entry.kinship, Kinship::Controller as u8);
-            probe.with(|probe| probe.adopt_process(*pid, *entry));
-            servant::entry_of(*pid).unwrap().instance
-        };
-        assert_eq!(told(instances[0]), instances[0]);
-        assert_eq!(told(instances[1]), instances[0], "that one lives");
-        servant::signal_process(workers[0], libc::SIGKILL);
-        wait_until("the worker has ended", || {
-            servant::entry_of(workers[0]).is_none()
-        });
-        assert_eq!(told(instances[1]), instances[1]);
-        servant::signal_process(workers[1], libc::SIGKILL);
-        assert!(master.wait().unwrap().success());
     });
 }
 

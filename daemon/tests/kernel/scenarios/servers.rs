@@ -1,10 +1,15 @@
 //! A real nginx, stopped and reloaded: what finwatch calls cut is what the clients lost by their own
-//! count, plain and TLS.
+//! count, plain and TLS. And a real master whose workers listen each for themselves.
 
 use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
 };
+
+use finwatch::families;
+use finwatch_common::{Kinship, Process};
 
 use crate::harness::{
     Cell, Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Side, Snmp,
@@ -12,7 +17,7 @@ use crate::harness::{
     http::{Plain, Tls},
     kernel,
     nginx::{self, Nginx, Upstream},
-    shared,
+    servant, shared,
     sock::wait_all_closed,
     wait_until,
 };
@@ -265,5 +270,53 @@ fn tls(version: &str, stop: impl FnOnce(&mut Nginx, &mut Upstream) -> usize + Se
             Snmp::read().get("OutRsts")
         );
         check_identities(ns, &Observed::read(shared().counters(), ns.cookie()));
+    });
+}
+
+/// A master that listens nowhere, and whose workers each open a socket of their own: each is an instance, and the master
+/// belongs to one that lives.
+#[test]
+fn a_master_controls_a_worker_that_listens_for_itself() {
+    const MASTER: &str = "
+import os, signal, socket
+for _ in range(2):
+    if os.fork() == 0:
+        listener = socket.create_server(('127.0.0.1', 0))
+        os.write(1, b'%d\\n' % os.getpid())
+        signal.pause()
+os.wait()
+os.wait()
+";
+    let probe = shared();
+    Netns::run(|_| {
+        let mut master = Command::new("python3")
+            .args(["-c", MASTER])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(master.stdout.take().unwrap()).lines();
+        let mut worker = || lines.next().unwrap().unwrap().parse::<u32>().unwrap();
+        let workers = [worker(), worker()];
+        let instances = workers.map(|pid| servant::entry_of(pid).unwrap().instance);
+        assert_eq!(instances.map(|instance| instance.tgid), workers);
+        let told = |instance: Process| {
+            let found = families::scan(&[instance], &mut families::Sockets::default()).unwrap();
+            let mut found = found.iter();
+            let (pid, entry) = found
+                .find(|(pid, _)| *pid == master.id())
+                .expect("the master forked it");
+            assert_eq!(entry.kinship, Kinship::Controller as u8);
+            probe.with(|probe| probe.adopt_process(*pid, *entry));
+            servant::entry_of(*pid).unwrap().instance
+        };
+        assert_eq!(told(instances[0]), instances[0]);
+        assert_eq!(told(instances[1]), instances[0], "that one lives");
+        servant::signal_process(workers[0], libc::SIGKILL);
+        wait_until("the worker has ended", || {
+            servant::entry_of(workers[0]).is_none()
+        });
+        assert_eq!(told(instances[1]), instances[1]);
+        servant::signal_process(workers[1], libc::SIGKILL);
+        assert!(master.wait().unwrap().success());
     });
 }
