@@ -94,8 +94,6 @@ impl<K: Kernel> Chronicle<K> {
         let busy = drains.is_busy();
         self.busy.store(busy, Ordering::Relaxed);
         desk.running = running;
-        drop(desk);
-        self.history.tick(wall_now);
         busy
     }
 }

@@ -302,6 +302,11 @@ impl<K: Kernel> Chronicle<K> {
         self.conclude()
     }
 
+    /// Writes down what is due. Blocking, for as long as the disk takes: nothing else may wait for it.
+    pub fn write_down(&self) {
+        self.history.tick(now());
+    }
+
     /// Writes everything down, at the end: what began in the last moment too. Blocking.
     pub fn close(&self) {
         self.conclude();

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ProcessEntry, SurveyRow, survey_kind};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{SharedProbe, tasks::Stop};
 use crate::{
@@ -35,6 +38,7 @@ pub(crate) async fn tell_stories<K: Kernel>(
     let mut pause = IDLE;
     let mut announced = true;
     let sockets = Arc::default();
+    let mut writing: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
             () = chronicle.attention() => {}
@@ -61,6 +65,14 @@ pub(crate) async fn tell_stories<K: Kernel>(
         };
         let busy = tokio::task::spawn_blocking(move || working.work(&scene)).await?;
         pause = if busy { BUSY } else { IDLE };
+        // A slow disk must not keep anybody from looking: what a look is too late for is gone.
+        if writing.as_ref().is_none_or(JoinHandle::is_finished) {
+            if let Some(written) = writing.take() {
+                written.await?;
+            }
+            let working = Arc::clone(&chronicle);
+            writing = Some(tokio::task::spawn_blocking(move || working.write_down()));
+        }
     }
     // A reader that failed has nothing more to tell either.
     let _told = read_out.await;

@@ -206,7 +206,8 @@ fn without_room_nothing_is_written_and_what_was_stays_readable() {
     keep(&history, drain("a", 1), at(1));
     let room = |min| {
         let mut inner = history.lock();
-        inner.disk = inner.disk.take().map(|disk| disk.with_room_min(min));
+        let disk = inner.disk.take().and_then(Arc::into_inner);
+        inner.disk = disk.map(|disk| Arc::new(disk.with_room_min(min)));
     };
     room(u64::MAX);
     for start in 2..200 {

@@ -53,7 +53,7 @@ pub(super) struct Batch<'a, T> {
     /// Keys under which earlier states of values that are not over were written.
     pub(super) moved: Vec<Key>,
     /// Ids of values that are removed; few, if any.
-    pub(super) forgotten: &'a BTreeSet<String>,
+    pub(super) forgotten: BTreeSet<String>,
 }
 
 /// An open history file.

@@ -7,24 +7,20 @@ mod disk;
 mod figures;
 mod kept;
 mod shelf;
+mod show;
 mod trouble;
 
 use std::{
-    cell::Cell,
-    ops::ControlFlow,
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::figures::HistoryFigures;
 use self::{
-    disk::{Disk, Ended, FILE, Retention},
-    kept::{Kept, Key},
+    disk::{Disk, FILE, Retention},
+    kept::Kept,
     shelf::Shelf,
     trouble::Trouble,
 };
@@ -39,6 +35,9 @@ const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// See the module.
 #[derive(Debug)]
 pub struct History {
+    /// Held while the disk is written; never by who only takes or shows.
+    writing: Mutex<()>,
+    /// Held for moments. Taken after `writing` where both are.
     inner: Mutex<Inner>,
     told_strange: AtomicBool,
 }
@@ -55,7 +54,7 @@ pub struct Interrupted {
 #[derive(Debug)]
 struct Inner {
     options: config::History,
-    disk: Option<Disk>,
+    disk: Option<Arc<Disk>>,
     drains: Shelf<Drain>,
     rollouts: Shelf<Rollout>,
     retry_at: Timestamp,
@@ -80,11 +79,12 @@ impl History {
             warned: false,
         };
         let interrupted = inner.open_disk(now).unwrap_or_default();
-        inner.settle(now, true);
         let history = Self {
+            writing: Mutex::new(()),
             inner: Mutex::new(inner),
             told_strange: AtomicBool::new(false),
         };
+        history.settle(now, true);
         (history, interrupted)
     }
 
@@ -110,26 +110,18 @@ impl History {
 
     /// Writes in one transaction what is over, and what is not and has changed: once a second at most, and less often
     /// the longer it runs. Tries a disk again that refused. To be called after each change and about once a second.
-    /// Blocking.
+    /// Blocking, for as long as the disk takes; nobody else waits for it.
     pub fn tick(&self, now: Timestamp) {
-        self.lock().settle(now, false);
+        self.settle(now, false);
     }
 
     /// Writes everything that waits, before a stop.
     pub fn flush(&self, now: Timestamp) {
-        let mut inner = self.lock();
-        inner.retry_at = inner.retry_at.min(now);
-        inner.settle(now, true);
-    }
-
-    /// Shows drains that are over, newest first, until told to stop.
-    pub fn drains(&self, visit: &mut dyn FnMut(Drain) -> ControlFlow<()>) {
-        self.visit(|inner| &inner.drains, visit);
-    }
-
-    /// Shows rollouts that are over, newest first, until told to stop.
-    pub fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
-        self.visit(|inner| &inner.rollouts, visit);
+        {
+            let mut inner = self.lock();
+            inner.retry_at = inner.retry_at.min(now);
+        }
+        self.settle(now, true);
     }
 
     /// How it is.
@@ -143,81 +135,45 @@ impl History {
         }
     }
 
-    fn visit<T: Kept>(
-        &self,
-        shelf: impl Fn(&Inner) -> &Shelf<T>,
-        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
-    ) {
-        // The lock is held for the snapshots only: visitors parse, and filter, and take their time.
-        let (unwritten, written) = {
-            let mut inner = self.lock();
-            let written = inner.ended::<T>();
-            (shelf(&inner).ended(), written)
-        };
-        let broken = Cell::new(false);
-        let until_it_breaks = |entry: Result<_, Trouble>| {
-            entry
-                .inspect_err(|trouble| {
-                    tracing::warn!(error = %trouble, "cannot read all of the history");
-                    broken.set(true);
-                })
-                .ok()
-        };
-        let written = written.into_iter().flatten().map_while(until_it_breaks);
-        let _either_way = self.merge(unwritten, written.fuse(), visit);
-        if broken.get() {
-            // Opened again, it is checked, and set aside if need be.
-            self.lock().disk = None;
+    /// Writes what is due. What cannot be written waits, as much of it as would be kept.
+    fn settle(&self, now: Timestamp, at_once: bool) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        if inner.disk.is_none() && now >= inner.retry_at {
+            inner.open_disk(now);
         }
-    }
-
-    /// Both are sorted, newest first; what is in memory is newer than the same on disk.
-    fn merge<T: Kept>(
-        &self,
-        unwritten: Vec<(Key, Arc<T>)>,
-        written: impl Iterator<Item = (Key, Vec<u8>)>,
-        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let mut unwritten = unwritten.into_iter().peekable();
-        let mut written = written.peekable();
-        loop {
-            let on_disk = written.peek().map(|(key, _)| key);
-            let in_memory = unwritten.peek().map(|(key, _)| key);
-            if in_memory.is_some() && in_memory == on_disk {
-                written.next();
-                continue;
+        if let Some(disk) = inner.disk.clone() {
+            let drains = inner.drains.due(now, at_once);
+            let rollouts = inner.rollouts.due(now, at_once);
+            let forgets = inner.drains.forgets() || inner.rollouts.forgets();
+            if drains.is_empty() && rollouts.is_empty() && !forgets {
+                return;
             }
-            let value = if in_memory > on_disk {
-                unwritten.next().map(|(_, value)| T::clone(&value))
-            } else {
-                match written.next() {
-                    Some((key, json)) => match serde_json::from_slice(&json) {
-                        Ok(value) => Some(value),
-                        Err(error) => {
-                            self.tell_strange::<T>(&key, &error);
-                            continue;
-                        }
-                    },
-                    None => None,
+            let drains_batch = inner.drains.batch(&drains);
+            let rollouts_batch = inner.rollouts.batch(&rollouts);
+            let retention = inner.retention(now);
+            drop(inner);
+            let written = disk.write(&drains_batch, &rollouts_batch, retention);
+            inner = self.lock();
+            match written {
+                Ok(()) => {
+                    inner.drains.wrote(&drains, now);
+                    inner.rollouts.wrote(&rollouts, now);
+                    if std::mem::take(&mut inner.warned) {
+                        tracing::info!("the history is written again");
+                    }
                 }
-            };
-            match value {
-                Some(value) => visit(value)?,
-                None => return ControlFlow::Continue(()),
+                Err(trouble) => {
+                    inner.drains.failed(drains_batch.forgotten);
+                    inner.rollouts.failed(rollouts_batch.forgotten);
+                    if !matches!(trouble, Trouble::Full(_)) {
+                        inner.disk = None;
+                    }
+                    inner.warn(&trouble, now);
+                }
             }
         }
-    }
-
-    /// Once, as a reader of the history would otherwise say it again and again.
-    fn tell_strange<T: Kept>(&self, key: &Key, error: &serde_json::Error) {
-        if !self.told_strange.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                id = key.1,
-                %error,
-                "one of the {} in the history was written by another version and cannot be shown; there may be more",
-                T::CALLED
-            );
-        }
+        inner.trim(now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -229,44 +185,6 @@ impl History {
 // === impl Inner ===
 
 impl Inner {
-    /// Writes what is due. What cannot be written waits, as much of it as would be kept.
-    fn settle(&mut self, now: Timestamp, at_once: bool) {
-        if self.disk.is_none() && now >= self.retry_at {
-            self.open_disk(now);
-        }
-        if let Some(disk) = &self.disk {
-            let (drains, rollouts) = (
-                self.drains.due(now, at_once),
-                self.rollouts.due(now, at_once),
-            );
-            let forgets = self.drains.forgets() || self.rollouts.forgets();
-            if drains.is_empty() && rollouts.is_empty() && !forgets {
-                return;
-            }
-            let written = disk.write(
-                &self.drains.batch(&drains),
-                &self.rollouts.batch(&rollouts),
-                self.retention(now),
-            );
-            match written {
-                Ok(()) => {
-                    self.drains.wrote(&drains, now);
-                    self.rollouts.wrote(&rollouts, now);
-                    if std::mem::take(&mut self.warned) {
-                        tracing::info!("the history is written again");
-                    }
-                }
-                Err(trouble) => {
-                    if !matches!(trouble, Trouble::Full(_)) {
-                        self.disk = None;
-                    }
-                    self.warn(&trouble, now);
-                }
-            }
-        }
-        self.trim(now);
-    }
-
     /// What waits is bounded as what is written is.
     fn trim(&mut self, now: Timestamp) {
         let to_be_written = self.options.directory.is_some();
@@ -288,7 +206,7 @@ impl Inner {
         };
         let found = opened.and_then(|disk| {
             let found = (disk.running()?, disk.running()?);
-            self.disk = Some(disk);
+            self.disk = Some(Arc::new(disk));
             Ok(found)
         });
         match found {
@@ -301,17 +219,6 @@ impl Inner {
             }
             Err(trouble) => {
                 self.warn(&trouble, now);
-                None
-            }
-        }
-    }
-
-    fn ended<T: Kept>(&mut self) -> Option<Ended> {
-        match self.disk.as_ref()?.ended::<T>() {
-            Ok(ended) => ended,
-            Err(trouble) => {
-                tracing::warn!(error = %trouble, "cannot read the history");
-                self.disk = None;
                 None
             }
         }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     sync::Arc,
 };
 
@@ -107,8 +108,9 @@ impl<T: Kept> Shelf<T> {
         due.cloned().collect()
     }
 
-    /// What one transaction takes of `due`.
-    pub(super) fn batch<'a>(&'a self, due: &'a [Arc<T>]) -> Batch<'a, T> {
+    /// What one transaction takes of `due`. To be answered by [`Self::wrote`] or [`Self::failed`]; what is put or forgotten
+    /// meanwhile waits for the next one.
+    pub(super) fn batch<'a>(&mut self, due: &'a [Arc<T>]) -> Batch<'a, T> {
         let moved = due.iter().filter_map(|value| {
             let running = self.running.get(value.id())?;
             let written = running.written.as_ref()?.0.key();
@@ -116,18 +118,27 @@ impl<T: Kept> Shelf<T> {
         });
         Batch {
             moved: moved.collect(),
-            forgotten: &self.forgotten,
+            forgotten: mem::take(&mut self.forgotten),
             values: due.iter().map(|value| &**value).collect(),
         }
     }
 
+    /// `due` was not written, and nothing was removed.
+    pub(super) fn failed(&mut self, forgotten: BTreeSet<String>) {
+        self.forgotten.extend(forgotten);
+    }
+
     /// `due` was written.
     pub(super) fn wrote(&mut self, due: &[Arc<T>], now: Timestamp) {
-        self.forgotten.clear();
         for value in due {
             let key = value.key();
-            self.waiting.remove(&key);
-            if value.is_ended() {
+            let waiting = self.waiting.get(&key);
+            if waiting.is_some_and(|newest| Arc::ptr_eq(newest, value)) {
+                self.waiting.remove(&key);
+            }
+            let more = self.running.get(value.id());
+            let more = more.is_some_and(|running| self.waiting.contains_key(&running.key));
+            if value.is_ended() && !more {
                 self.running.remove(value.id());
             } else if let Some(running) = self.running.get_mut(value.id()) {
                 running.written = Some((Arc::clone(value), now));

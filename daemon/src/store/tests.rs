@@ -1,6 +1,6 @@
 //! What is kept comes back; what was not finished comes back closed; what is too much goes.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
 use super::*;
 use crate::story::{RolloutState, Verdict};
@@ -312,4 +312,45 @@ fn ages_are_bounded_by_the_calendar() {
         at(1).checked_add(DAY).expect("a day"),
     );
     assert_eq!(ids(&history), ["a"]);
+}
+
+#[test]
+fn what_comes_while_the_disk_is_written_waits_for_the_next_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (history, _) = History::open(&options(directory.path()), at(0));
+    history.keep_drain(running("a", 1), at(1));
+    history.keep_rollout(rollout("gone", 1, drain("a", 1)), at(1));
+    history.tick(at(1));
+    history.keep_drain(drain("b", 2), at(2));
+    history.forget_rollout("gone");
+    {
+        let mut inner = history.lock();
+        let disk = inner.disk.clone().expect("a disk");
+        let drains = inner.drains.due(at(2), true);
+        let drains_batch = inner.drains.batch(&drains);
+        let rollouts_batch = inner.rollouts.batch(&[]);
+        assert!(!inner.rollouts.forgets());
+        // The disk takes its time, and nobody holds the lock meanwhile.
+        inner.drains.put(running("b", 2));
+        inner.drains.put(drain("a", 1));
+        disk.write(&drains_batch, &rollouts_batch, inner.retention(at(2)))
+            .expect("written");
+        inner.drains.wrote(&drains, at(2));
+        inner.rollouts.wrote(&[], at(2));
+        assert_eq!(inner.drains.len(), 2, "the newer state, and the other one");
+        inner.rollouts.failed(["elsewhere".to_owned()].into());
+        assert!(inner.rollouts.forgets(), "what failed is tried again");
+    }
+    history.tick(at(3));
+    assert_eq!(history.figures().unwritten, 0);
+    drop(history);
+    let (again, interrupted) = History::open(&options(directory.path()), at(4));
+    assert_eq!(interrupted.drains[0].id, "b", "{interrupted:?}");
+    assert_eq!(ids(&again), ["b", "a"]);
+    let mut rollouts = 0;
+    again.rollouts(&mut |_| {
+        rollouts += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!(rollouts, 0);
 }

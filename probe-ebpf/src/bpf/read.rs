@@ -36,8 +36,11 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     conn.segments = segments;
     let before = conn.turns.read;
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
-    // The peer's goodbye in answer to the stop is no question that came after it.
-    if phases::any() && !conn.turns.is_goodbye(seq_after(conn.turns.read, before)) {
+    // The peer's goodbye in answer to the stop is no question that came after it, and behind a FIN nobody asks in TLS.
+    if phases::any()
+        && !conn.turns.is_goodbye(seq_after(conn.turns.read, before))
+        && !(conn.has(flag::CLOSE_WAIT) && conn.turns.may_be_tls())
+    {
         // SAFETY: the helper has no preconditions.
         conn.last_read_ns = unsafe { bpf_ktime_get_ns() };
     }

@@ -116,7 +116,8 @@ fn tls_goodbyes(server: &str, signal: libc::c_int, version: &'static str) {
         assert_eq!(counts.cut.total(), 0, "{told:#?}");
         let all = IDLE as u64;
         assert_eq!(counts.fin + counts.reset_sent, all, "{told:#?}");
-        assert!(counts.resets() > all / 2, "{told:#?}");
+        // How many goodbyes come too late is a race between the two programs.
+        assert!(counts.resets() > 0, "{told:#?}");
         assert!(told.finds("tls-goodbye-resets"), "{told:#?}");
     });
 }
