@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use finwatch_common::{Cell, ListenerRecord, PHASES, Role, ServiceKey, SurveyRow, survey_kind};
+use finwatch_common::{
+    Cell, CounterRow, ListenerRecord, PHASES, Role, ServiceKey, SurveyRow, survey_kind,
+};
 
 use crate::{
     attribution::{Attribution, AttributionStats},
@@ -27,6 +29,13 @@ pub trait Kernel: Send + Sync + 'static {
     /// # Errors
     /// When a map cannot be read.
     fn live(&self) -> anyhow::Result<Reading>;
+
+    /// What the live row of one service in its phase holds, ambiguous cells as they are; zeros where there is none.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow>;
 
     /// Empties the rows and returns what they held. Blocking.
     ///
@@ -226,15 +235,15 @@ impl<K: Kernel> Accounts<K> {
     /// SYNs refused so far on a service's port, by [`finwatch_common::Phase`]. Blocking; 0 when the maps cannot be read.
     pub fn refused(&self, key: &ServiceKey) -> [u64; PHASES] {
         let labels = self.labels(key);
-        let mut refused = [0; PHASES];
-        for series in self.view().series {
-            if *series.labels == labels {
-                for (sum, row) in refused.iter_mut().zip(series.phases) {
-                    *sum += row.get(Cell::REFUSED);
-                }
-            }
-        }
-        refused
+        let books = self.lock();
+        let row = |key: &ServiceKey| self.kernel.row(key);
+        books
+            .ledger
+            .counted(key, &labels, Cell::REFUSED, row)
+            .unwrap_or_else(|error| {
+                self.reading_failed(&error);
+                [0; PHASES]
+            })
     }
 
     /// Name in snake_case of a reset reason.
@@ -383,3 +392,7 @@ impl Books {
         self.time_waits.rotated(rotated, now_ns);
     }
 }
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

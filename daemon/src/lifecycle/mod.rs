@@ -11,6 +11,7 @@ mod tasks;
 
 use std::{process::ExitCode, sync::Arc};
 
+use finwatch_common::{CounterRow, ServiceKey};
 use tokio::sync::RwLock;
 
 use crate::{
@@ -33,6 +34,10 @@ pub(crate) use self::{
 
 /// The probe as the tasks share it: the reader of the ring takes it alone for a moment at a time.
 pub(crate) type SharedProbe = Arc<RwLock<Probe>>;
+
+/// From this size on a block is large: the value that glibc begins with.
+#[cfg(target_env = "gnu")]
+const LARGE_BLOCK_BYTES: libc::c_int = 128 * 1024;
 
 /// Runs the daemon on one thread, with others for what blocks: it has little to do, and it should stay out of
 /// the way of what it watches.
@@ -77,12 +82,17 @@ pub(crate) fn preflight(config: &Config) -> anyhow::Result<()> {
 }
 
 /// One arena for all threads: with one each, every thread that ever served a scrape would keep what its
-/// largest scrape took.
+/// largest scrape took. Large blocks are mapped apart from it, so that they go back to the system when they are freed:
+/// glibc begins so too, but with each one that is freed it calls only larger ones large, up to 32 MiB, and a view or
+/// two would stay with the process.
 fn share_memory() {
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: mallopt takes no pointer; no other thread exists yet. A refusal (0) only costs memory.
-        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+        unsafe {
+            libc::mallopt(libc::M_ARENA_MAX, 1);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
+        }
     }
 }
 
@@ -112,6 +122,10 @@ impl LiveKernel {
 impl Kernel for LiveKernel {
     fn live(&self) -> anyhow::Result<Reading> {
         self.counters.live()
+    }
+
+    fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
+        self.counters.row(key)
     }
 
     fn rotate(&self) -> anyhow::Result<Reading> {

@@ -41,17 +41,19 @@ pub struct Reading {
     pub resets: Vec<(ResetKey, u64)>,
 }
 
-/// A [`Reading`] while it is summed up.
+/// A [`Reading`] while it is summed up. The rows are large: they stay where the reading has them, and only their places
+/// are looked up.
 #[derive(Default)]
 struct Sums {
-    rows: HashMap<ServiceKey, CounterRow>,
+    rows: Vec<(ServiceKey, CounterRow)>,
+    at: HashMap<ServiceKey, usize>,
     resets: HashMap<ResetKey, u64>,
 }
 
 impl From<Sums> for Reading {
     fn from(sums: Sums) -> Self {
         Self {
-            rows: sums.rows.into_iter().collect(),
+            rows: sums.rows,
             resets: sums.resets.into_iter().collect(),
         }
     }
@@ -101,13 +103,24 @@ impl CounterMaps {
         for generation in &self.generations {
             lock(generation).read_into(&mut sums)?;
         }
-        if sums.rows.values().any(is_unsettled) {
+        if sums.rows.iter().any(|(_, row)| is_unsettled(row)) {
             thread::sleep(SETTLE);
             for (key, row) in sums.rows.iter_mut().filter(|(_, row)| is_unsettled(row)) {
                 self.settle(*key, row)?;
             }
         }
         Ok(sums.into())
+    }
+
+    /// Sums the CPUs of one row of both generations; zeros where there is none.
+    pub(super) fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
+        let mut sum = [0; CELLS];
+        for generation in &self.generations {
+            if let Some(values) = get(&lock(generation).rows, &Plain(*key))? {
+                add(&mut sum, &values);
+            }
+        }
+        Ok(sum)
     }
 
     /// Flips the generation, waits until no program still writes to the old one, and empties it.
@@ -143,12 +156,7 @@ impl CounterMaps {
     }
 
     fn settle(&self, key: ServiceKey, row: &mut CounterRow) -> anyhow::Result<()> {
-        let mut later = [0; CELLS];
-        for generation in &self.generations {
-            if let Some(values) = get(&lock(generation).rows, &Plain(key))? {
-                add(&mut later, &values);
-            }
-        }
+        let later = self.row(&key)?;
         for (_, sent) in AMBIGUOUS {
             row[sent.index()] = later[sent.index()];
         }
@@ -161,7 +169,11 @@ impl Generation {
         for key in self.rows.keys() {
             let key = key.context("cannot walk the counter rows")?;
             if let Some(values) = get(&self.rows, &key)? {
-                add(sums.rows.entry(key.0).or_insert([0; CELLS]), &values);
+                let at = *sums.at.entry(key.0).or_insert(sums.rows.len());
+                if at == sums.rows.len() {
+                    sums.rows.push((key.0, [0; CELLS]));
+                }
+                add(&mut sums.rows[at].1, &values);
             }
         }
         for key in self.resets.keys() {

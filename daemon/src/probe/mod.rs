@@ -20,7 +20,7 @@ use std::{
 };
 
 use aya::Ebpf;
-use finwatch_common::{Process, ProcessEntry, SurveyRow, inferred_reason};
+use finwatch_common::{CounterRow, Process, ProcessEntry, ServiceKey, SurveyRow, inferred_reason};
 
 use self::{counters::CounterMaps, families::Families, records::Ring};
 pub use self::{
@@ -175,6 +175,14 @@ impl Counters {
     /// When a map cannot be read.
     pub fn live(&self) -> anyhow::Result<Reading> {
         self.0.live()
+    }
+
+    /// Sums the CPUs of one live row, ambiguous cells as they are; zeros where there is none.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
+        self.0.row(key)
     }
 
     /// Lets the programs count in the other generation of the maps, waits until none still writes to

@@ -4,20 +4,18 @@
 //! A service keeps the series it was given at first sight: a better name found later would move its counts.
 //! It knows neither the kernel nor the clock, and is told who owns a service.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use finwatch_common::{
     Cell, CounterRow, ListenerRecord, Lost, PHASES, Phase, ResetKey, Role, ServiceKey,
 };
 
 use super::{
-    Filter, Gauges, ResetSeries, SeriesLabels, SeriesView, View,
+    Filter, Gauges, ResetSeries, SeriesLabels, View,
     gaps::Listeners,
     settle,
     shelf::{SeriesId, Shelf},
+    unsettled::Views,
 };
 use crate::{
     attribution::{Workload, WorkloadKind},
@@ -212,18 +210,18 @@ impl Ledger {
         }
         for (key, count) in &live.resets {
             if let Some(view) = views.get_mut(self.pinned(&key.service)) {
-                *view.shown.resets.entry(reset_series(key)).or_default() += count;
+                *view.resets.entry(reset_series(key)).or_default() += count;
             }
         }
         for key in self.keys.values() {
             if let Some(view) = views.get_mut(Some(key.series)) {
-                key.held.plus(key.live).show(&mut view.shown.gauges);
+                key.held.plus(key.live).show(&mut view.gauges);
             }
         }
         for (key, more) in gauges {
             if let Some(view) = views.get_mut(self.pinned(&key)) {
-                view.shown.gauges.mini_sockets.add(more.mini_sockets);
-                view.shown.gauges.surveyed.add(more.surveyed);
+                view.gauges.mini_sockets.add(more.mini_sockets);
+                view.gauges.surveyed.add(more.surveyed);
             }
         }
         View {
@@ -234,6 +232,42 @@ impl Ledger {
             keys: self.keys.len(),
             retired: self.shelf.retired(),
         }
+    }
+
+    /// What the series that these labels name has come to in one cell, by [`Phase`], without a view of all the others.
+    /// `live` tells what a service's row holds in the kernel. A service that was not observed yet counts by its labels.
+    /// Not for cells that are settled.
+    ///
+    /// # Errors
+    /// The first one of `live`.
+    pub fn counted<E>(
+        &self,
+        key: &ServiceKey,
+        labels: &SeriesLabels,
+        cell: Cell,
+        mut live: impl FnMut(&ServiceKey) -> Result<CounterRow, E>,
+    ) -> Result<[u64; PHASES], E> {
+        let series = self.shelf.id(labels);
+        let mut sums = series
+            .and_then(|id| self.shelf.get(id))
+            .map_or([0; PHASES], |series| {
+                series.totals.rows.0.map(|row| row[cell.index()])
+            });
+        let key = steady(key);
+        let unobserved = (!self.keys.contains_key(&key)).then_some(key);
+        let observed = self
+            .keys
+            .iter()
+            .filter_map(|(key, known)| (Some(known.series) == series).then_some(*key));
+        for service in observed.chain(unobserved) {
+            for (sum, phase) in
+                sums.iter_mut()
+                    .zip([Phase::Steady, Phase::Draining, Phase::Reloading])
+            {
+                *sum += live(&service.in_phase(phase))?[cell.index()];
+            }
+        }
+        Ok(sums)
     }
 
     /// The series of a service that was observed.
@@ -284,60 +318,6 @@ impl Ledger {
         };
         self.keys.insert(key, fresh);
         series
-    }
-}
-
-/// Views in the making: their rows are not settled yet.
-struct Views {
-    at: HashMap<SeriesId, usize>,
-    views: Vec<Unsettled>,
-}
-
-struct Unsettled {
-    id: SeriesId,
-    rows: [CounterRow; PHASES],
-    shown: SeriesView,
-}
-
-// === impl Views ===
-
-impl Views {
-    fn of_totals(shelf: &Shelf) -> Self {
-        let mut at = HashMap::new();
-        let mut views = Vec::new();
-        for (id, series) in shelf.iter() {
-            at.insert(id, views.len());
-            views.push(Unsettled {
-                id,
-                rows: *series.totals.rows.0,
-                shown: SeriesView {
-                    labels: Arc::clone(&series.labels),
-                    phases: [settle::settle(&settle::EMPTY); PHASES],
-                    resets: series.totals.resets.clone(),
-                    gauges: Gauges::default(),
-                    gap_ns: series.totals.gap_ns,
-                    gaps: series.totals.gaps,
-                },
-            });
-        }
-        Self { at, views }
-    }
-
-    fn get_mut(&mut self, id: Option<SeriesId>) -> Option<&mut Unsettled> {
-        self.views.get_mut(*self.at.get(&id?)?)
-    }
-
-    fn settle(self, shelf: &mut Shelf) -> Vec<SeriesView> {
-        let settle_one = |one: Unsettled| {
-            let mut shown = one.shown;
-            shown.phases = one.rows.map(|row| settle::settle(&row));
-            let marks = shelf.get_mut(one.id).map(|series| &mut series.totals.marks);
-            for (mark, row) in marks.into_iter().flatten().zip(&mut shown.phases) {
-                mark.hold(row);
-            }
-            shown
-        };
-        self.views.into_iter().map(settle_one).collect()
     }
 }
 

@@ -50,8 +50,8 @@ fn view(ledger: &mut Ledger, live: &Reading) -> View {
 }
 
 fn opened(view: &View, name: &str) -> Option<u64> {
-    let shown = |series: &&SeriesView| series.labels.workload.name == name;
-    let series = view.series.iter().find(shown)?;
+    let mut series = view.series.iter();
+    let series = series.find(|series| series.labels.workload.name == name)?;
     Some(series.phases[0].get(Cell::OPENED))
 }
 

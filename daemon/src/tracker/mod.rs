@@ -12,6 +12,7 @@ mod settle;
 mod shelf;
 mod survey;
 mod time_wait;
+mod unsettled;
 mod view;
 mod windows;
 

@@ -101,6 +101,14 @@ impl Shelf {
         self.ids.get(labels).copied()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    pub(super) fn get(&self, id: SeriesId) -> Option<&Series> {
+        self.series.get(&id)
+    }
+
     pub(super) fn get_mut(&mut self, id: SeriesId) -> Option<&mut Series> {
         self.series.get_mut(&id)
     }

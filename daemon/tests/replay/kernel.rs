@@ -33,6 +33,12 @@ impl Kernel for Replay {
         Ok(recording.live.clone())
     }
 
+    fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
+        let live = self.live()?;
+        let row = live.rows.iter().find(|(of, _)| of == key);
+        Ok(row.map_or([0; CELLS], |(_, row)| *row))
+    }
+
     fn rotate(&self) -> anyhow::Result<Reading> {
         let mut recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut recording.live))
