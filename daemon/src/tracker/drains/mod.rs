@@ -363,6 +363,8 @@ mod property_tests;
 #[cfg(test)]
 pub(crate) mod scenario;
 #[cfg(test)]
+mod scenario_controllers_tests;
+#[cfg(test)]
 mod scenario_deaths_tests;
 #[cfg(test)]
 mod scenario_kernel;
