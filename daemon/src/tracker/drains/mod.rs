@@ -316,6 +316,7 @@ impl Drains {
                 .listen(record.cookie, owner, key, record.netns_inum, at_ns);
             if let Some(came) = came {
                 self.starts.came(came, owner, &key, at_ns, world);
+                self.listens_again(owner, &key, at_ns, world);
             }
             return;
         }
@@ -342,6 +343,23 @@ impl Drains {
                 };
                 port.listeners_closed(&key, closed, world);
                 port.backlog = record.backlog;
+            }
+        }
+    }
+
+    /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
+    fn listens_again(
+        &mut self,
+        owner: Process,
+        key: &ServiceKey,
+        at_ns: u64,
+        world: &mut dyn World,
+    ) {
+        for episode in self.episodes.values_mut() {
+            if episode.is_told_of(&owner, at_ns)
+                && let Some(port) = episode.ports.get_mut(key)
+            {
+                port.listens_again(key, world);
             }
         }
     }
