@@ -157,7 +157,7 @@ fn workers_left_behind() {
     let judged = judged(orphaned);
     assert_eq!(judged.verdict, Verdict::Warn, "{:?}", judged.findings);
     let replaced = but(but(quiet("uwsgi", "SIGTERM"), left), |d| {
-        d.new_processes = 1
+        d.new_processes = 1;
     });
     assert_eq!(told(replaced.clone(), name), None);
     assert!(told(replaced, "signal-means-reload").is_some());
