@@ -1,6 +1,7 @@
 """See start."""
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -27,8 +28,21 @@ async def serve(reader, writer):
 async def main():
     if sys.argv[1] == "ignores":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = await asyncio.start_server(serve, "127.0.0.1", 8080, backlog=1024)
-    await server.serve_forever()
+    server = await listen()
+    if sys.argv[1] == "reopens":
+        told = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+        await told.wait()
+        server.close()
+        await asyncio.sleep(0.2)
+        server = await listen()
+    await asyncio.Event().wait()
 
 
+def listen():
+    return asyncio.start_server(serve, "127.0.0.1", 8080, backlog=1024)
+
+
+if sys.argv[1] == "supervised" and os.fork():
+    signal.pause()
 asyncio.run(main())

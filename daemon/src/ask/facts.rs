@@ -286,7 +286,10 @@ fn add_end(node: &mut Node, drain: &Drain) {
         );
     }
     if drain.lived_on {
-        let text = "the old workers went, and it goes on listening with new ones";
+        let text = match drain.new_processes {
+            0 => "only the process that was told ended, the others go on listening",
+            _ => "the old workers went, and it goes on listening with new ones",
+        };
         node.fact("lived on", text);
     }
     if drain.processes_ended < drain.processes {

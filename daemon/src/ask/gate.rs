@@ -1,9 +1,9 @@
-//! The gate of a pipeline: finds the rollout that is meant, waits until it is over, and turns its verdict into one
-//! of a few results. It does not print, and does not read clocks.
+//! The gate of a pipeline: finds the rollout that is meant and those that overlap it, waits until all are over, and
+//! takes the worst verdict. It does not print, and does not read clocks.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,12 +14,20 @@ use super::{
 };
 use crate::story::{Rollout, Verdict};
 
+/// What begins so soon after another's end was done with it: one hand that restarts a service in two places, one after the
+/// other. Shorter than the daemon waits before it calls a rollout over, or an earlier gate's rollout would be judged again.
+const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
+/// So long before the chosen rollout one may have begun that overlaps it.
+const BEFORE: SignedDuration = SignedDuration::from_hours(24);
+/// Most rollouts that are asked for at once, the daemon's own bound.
+const LIMIT: usize = 1_000;
+
 /// Which rollout is meant.
 #[derive(Debug, Clone)]
 pub(crate) enum Wanted {
     /// This one; the beginning of its id is enough when there is one only.
     Rollout(String),
-    /// The newest that fits.
+    /// The newest that fits, and every other that fits and overlaps it.
     Newest {
         /// Filters of the list.
         query: Query,
@@ -41,12 +49,25 @@ pub(crate) trait WatchesTime {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Passed {
-    /// `inconclusive` when nothing was found or it is not over.
+    /// The worst; `inconclusive` when nothing was found.
     pub(crate) verdict: Verdict,
     /// Why, in a sentence.
     pub(crate) reason: String,
-    /// The rollout, as the daemon wrote it and as it was understood.
-    pub(crate) rollout: Option<(Value, Box<Rollout>)>,
+    /// What was judged, the worst first.
+    pub(crate) judged: Vec<Judged>,
+}
+
+/// One rollout and what it comes to.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// `inconclusive` when it is not over.
+    pub(crate) verdict: Verdict,
+    /// Why, in a sentence.
+    pub(crate) reason: String,
+    /// As the daemon wrote it.
+    pub(crate) value: Value,
+    /// As it was understood.
+    pub(crate) rollout: Box<Rollout>,
 }
 
 /// See the module.
@@ -62,6 +83,9 @@ pub(crate) struct Gate<'a> {
     pub(crate) words: &'a Words,
 }
 
+/// A rollout as the daemon wrote it and as it was understood.
+type Found = (Value, Box<Rollout>);
+
 #[derive(Deserialize)]
 struct Page {
     rollouts: Vec<Value>,
@@ -70,13 +94,13 @@ struct Page {
 // === impl Gate ===
 
 impl Gate<'_> {
-    /// Asks until the rollout is over or the time is up.
+    /// Asks until all is over that is meant, or the time is up.
     ///
     /// # Errors
     /// When the daemon cannot be asked: at first at once, later when it does not come back in time.
     pub(crate) fn pass(&self, time: &mut impl WatchesTime) -> Result<Passed, AskError> {
         let mut known: Option<String> = None;
-        let mut seen = None;
+        let mut seen = Vec::new();
         let mut first = true;
         loop {
             let found = match self.find(known.as_deref()) {
@@ -84,51 +108,59 @@ impl Gate<'_> {
                 found => Ok(found?),
             };
             first = false;
-            if let Ok(found) = found {
-                known = found.as_ref().map(|(_, rollout)| rollout.id.clone());
-                seen = found;
-                if let Some((value, rollout)) = seen.take_if(|(_, rollout)| is_over(rollout)) {
-                    return Ok(self.judged(value, rollout));
+            let out_of_time = time.passed() >= self.patience;
+            match found {
+                Ok(found) => {
+                    known = found.first().map(|(_, rollout)| rollout.id.clone());
+                    let over = !found.is_empty() && running(&found).next().is_none();
+                    if over || out_of_time {
+                        return Ok(self.judge(found));
+                    }
+                    seen = found;
                 }
-                if time.passed() >= self.patience {
-                    return Ok(self.out_of_time(seen));
-                }
-            } else if time.passed() >= self.patience {
-                found?;
+                Err(error) if out_of_time => return Err(error),
+                Err(_) => {}
             }
-            time.wait(&match &seen {
-                Some((_, rollout)) => format!("rollout {} to end", words::plain(&rollout.id)),
-                None => self.called(),
-            });
+            time.wait(&self.waited_for(&seen));
         }
     }
 
-    /// Once found, it is followed by its id, until it is there no more.
-    fn find(&self, known: Option<&str>) -> Result<Option<(Value, Box<Rollout>)>, AskError> {
-        if let Some(id) = known {
-            match self.by_id(id) {
-                Err(AskError::NoSuch { .. }) => {}
-                found => return found.map(Some),
-            }
-        }
-        let query = match &self.wanted {
-            Wanted::Rollout(id) => return self.by_beginning(id),
-            Wanted::Newest { query, since, .. } => {
-                let mut query = query.clone();
-                query.extend(since.map(|since| ("since", since.to_string())));
-                query
-            }
+    /// The chosen rollout and those that overlap it. Once found, it is followed by its id, until it is there no more.
+    fn find(&self, known: Option<&str>) -> Result<Vec<Found>, AskError> {
+        let chosen = match known.map(|id| self.by_id(id)) {
+            None | Some(Err(AskError::NoSuch { .. })) => self.choose()?,
+            Some(found) => Some(found?),
         };
-        self.list(query, 1).map(|found| found.into_iter().next())
+        let Some(chosen) = chosen else {
+            return Ok(Vec::new());
+        };
+        let Wanted::Newest { query, since, .. } = &self.wanted else {
+            return Ok(vec![chosen]);
+        };
+        let began = &chosen.1.started_at;
+        let since = since.or_else(|| began.checked_sub(BEFORE).ok());
+        let mut found = self.list(query, since, LIMIT)?;
+        found.retain(|(_, other)| other.id != chosen.1.id && overlap(other, &chosen.1));
+        found.insert(0, chosen);
+        Ok(found)
     }
 
-    fn by_id(&self, id: &str) -> Result<(Value, Box<Rollout>), AskError> {
+    fn choose(&self) -> Result<Option<Found>, AskError> {
+        match &self.wanted {
+            Wanted::Rollout(id) => self.by_beginning(id),
+            Wanted::Newest { query, since, .. } => self
+                .list(query, *since, 1)
+                .map(|found| found.into_iter().next()),
+        }
+    }
+
+    fn by_id(&self, id: &str) -> Result<Found, AskError> {
         let path = path_of("/v1/rollouts", id);
         let value = self.client.ask(&path, &Query::new())?;
         self.understood(value)
     }
 
-    fn by_beginning(&self, id: &str) -> Result<Option<(Value, Box<Rollout>)>, AskError> {
+    fn by_beginning(&self, id: &str) -> Result<Option<Found>, AskError> {
         match find_rollout(self.client, id) {
             // It may still come.
             Err(AskError::NoSuch { .. }) => Ok(None),
@@ -136,62 +168,84 @@ impl Gate<'_> {
         }
     }
 
-    fn list(&self, mut query: Query, limit: usize) -> Result<Vec<(Value, Box<Rollout>)>, AskError> {
+    fn list(
+        &self,
+        query: &Query,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Found>, AskError> {
+        let mut query = query.clone();
+        query.extend(since.map(|since| ("since", since.to_string())));
         query.push(("limit", limit.to_string()));
         let page: Page = self.client.ask("/v1/rollouts", &query)?;
         let values = page.rollouts.into_iter();
         values.map(|value| self.understood(value)).collect()
     }
 
-    fn understood(&self, value: Value) -> Result<(Value, Box<Rollout>), AskError> {
+    fn understood(&self, value: Value) -> Result<Found, AskError> {
         let rollout = self.client.understand("/v1/rollouts", &value.to_string())?;
         Ok((value, Box::new(rollout)))
     }
 
-    fn judged(&self, value: Value, rollout: Box<Rollout>) -> Passed {
-        let cut = rollout.counts.cut;
-        let cut = match cut.total() {
-            // What was cut with no stop under way, its findings tell.
-            0 if rollout.drains.is_empty() => "no stop and no reload was seen".to_owned(),
-            0 => "no connection was cut".to_owned(),
-            _ => format!("connections cut: {}", words::cuts(cut)),
-        };
-        let reason = match (rollout.verdict, rollout.interrupted) {
-            (Verdict::Inconclusive, true) => {
-                format!("finwatch was restarted meanwhile and cannot tell; seen until then: {cut}")
-            }
-            (Verdict::Inconclusive, false) => format!("too little was seen to tell; {cut}"),
-            _ => cut,
+    fn judge(&self, found: Vec<Found>) -> Passed {
+        let mut judged: Vec<Judged> = found
+            .into_iter()
+            .map(|found| self.judge_one(found))
+            .collect();
+        judged.sort_by_key(|one| Reverse(one.verdict));
+        let reason = match judged.as_slice() {
+            [] if self.patience.is_zero() => format!("there is no {}", self.called()),
+            [] => format!("waited {} for {}", self.waited(), self.called()),
+            [one] => one.reason.clone(),
+            [worst, ..] => format!(
+                "{} rollouts overlap, and the worst counts, {}: {}",
+                judged.len(),
+                words::plain(&worst.rollout.id),
+                worst.reason
+            ),
         };
         Passed {
-            verdict: rollout.verdict,
+            verdict: judged
+                .first()
+                .map_or(Verdict::Inconclusive, |worst| worst.verdict),
             reason,
-            rollout: Some((value, rollout)),
+            judged,
         }
     }
 
-    fn out_of_time(&self, seen: Option<(Value, Box<Rollout>)>) -> Passed {
-        let reason = match (&seen, self.patience.is_zero()) {
-            (Some((_, rollout)), false) => {
-                format!(
-                    "rollout {} is still running after {}",
-                    words::plain(&rollout.id),
-                    self.waited()
-                )
-            }
-            (Some((_, rollout)), true) => {
-                format!(
-                    "rollout {} is still running; --wait waits for its end",
-                    words::plain(&rollout.id)
-                )
-            }
-            (None, false) => format!("waited {} for {}", self.waited(), self.called()),
-            (None, true) => format!("there is no {}", self.called()),
-        };
-        Passed {
-            verdict: Verdict::Inconclusive,
-            reason,
-            rollout: seen,
+    fn judge_one(&self, (value, rollout): Found) -> Judged {
+        let over = is_over(&rollout);
+        Judged {
+            verdict: if over {
+                rollout.verdict
+            } else {
+                Verdict::Inconclusive
+            },
+            reason: if over {
+                reason_of(&rollout)
+            } else {
+                self.still_running(&rollout)
+            },
+            value,
+            rollout,
+        }
+    }
+
+    fn still_running(&self, rollout: &Rollout) -> String {
+        let id = words::plain(&rollout.id);
+        if self.patience.is_zero() {
+            format!("rollout {id} is still running; --wait waits for its end")
+        } else {
+            format!("rollout {id} is still running after {}", self.waited())
+        }
+    }
+
+    fn waited_for(&self, seen: &[Found]) -> String {
+        let mut lasting = running(seen);
+        match (lasting.next(), lasting.count()) {
+            (None, _) => self.called(),
+            (Some(one), 0) => format!("rollout {} to end", words::plain(&one.id)),
+            (Some(_), more) => format!("{} rollouts to end", more + 1),
         }
     }
 
@@ -209,6 +263,37 @@ impl Gate<'_> {
             } => format!("{called} that began after {}", self.words.time(*since)),
             Wanted::Newest { called, .. } => called.clone(),
         }
+    }
+}
+
+fn running(found: &[Found]) -> impl Iterator<Item = &Rollout> {
+    let rollouts = found.iter().map(|(_, rollout)| rollout.as_ref());
+    rollouts.filter(|rollout| !is_over(rollout))
+}
+
+/// Whether there was a time when both lasted, but for a moment between them.
+fn overlap(one: &Rollout, other: &Rollout) -> bool {
+    let begins_in = |later: &Rollout, earlier: &Rollout| {
+        let ended_at = earlier.ended_at.filter(|_| is_over(earlier));
+        ended_at.is_none_or(|ended_at| later.started_at.duration_since(ended_at) <= TOGETHER)
+    };
+    begins_in(one, other) && begins_in(other, one)
+}
+
+fn reason_of(rollout: &Rollout) -> String {
+    let cut = rollout.counts.cut;
+    let cut = match cut.total() {
+        // What was cut with no stop under way, its findings tell.
+        0 if rollout.drains.is_empty() => "no stop and no reload was seen".to_owned(),
+        0 => "no connection was cut".to_owned(),
+        _ => format!("connections cut: {}", words::cuts(cut)),
+    };
+    match (rollout.verdict, rollout.interrupted) {
+        (Verdict::Inconclusive, true) => {
+            format!("finwatch was restarted meanwhile and cannot tell; seen until then: {cut}")
+        }
+        (Verdict::Inconclusive, false) => format!("too little was seen to tell; {cut}"),
+        _ => cut,
     }
 }
 

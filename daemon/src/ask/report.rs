@@ -4,41 +4,56 @@ use anstyle::Style;
 
 use super::{
     facts,
-    gate::Passed,
+    gate::{Judged, Passed},
     layout::wrap,
     table::{WIDTH, is_over, verdict_style, workload},
     words::plain,
 };
 use crate::story::{Finding, Rollout, Severity, Verdict};
 
-/// The report, in a few lines.
+/// The report, in a few lines; of several rollouts each has its own, below a line that says what they come to.
 pub(crate) fn verdict_report(passed: &Passed, fail_on_warn: bool) -> String {
-    let Passed {
-        verdict,
-        reason,
-        rollout,
-    } = passed;
-    let style = verdict_style(true, *verdict);
-    let word = verdict.as_str().to_uppercase();
-    let of = rollout.as_ref().map_or_else(String::new, |(_, rollout)| {
-        format!("  {}  rollout {}", workload(rollout), plain(&rollout.id))
-    });
-    let mut text = format!("{style}{word}{style:#}{of}\n");
-    add(&mut text, "  ", reason, Style::new());
-    if *verdict == Verdict::Warn && !fail_on_warn {
-        let why = "a warning passes, as --fail-on-warn was not given";
-        add(&mut text, "  ", why, Style::new());
-    }
-    if let Some((_, rollout)) = rollout {
-        for finding in grave(rollout) {
-            add_finding(&mut text, finding);
+    let let_pass = passed.verdict == Verdict::Warn && !fail_on_warn;
+    let mut text = String::new();
+    match passed.judged.as_slice() {
+        [] => {
+            add_verdict(&mut text, passed.verdict, "");
+            add(&mut text, "  ", &passed.reason, Style::new());
         }
-        if is_over(rollout) {
-            let more = format!("more: finwatch rollouts show {}", plain(&rollout.id));
-            add(&mut text, "  ", &more, Style::new().dimmed());
+        [one] => add_judged(&mut text, one, let_pass),
+        several => {
+            let of = format!("  the worst of {} rollouts that overlap", several.len());
+            add_verdict(&mut text, passed.verdict, &of);
+            for one in several {
+                add_judged(&mut text, one, let_pass);
+            }
         }
     }
     text
+}
+
+fn add_judged(text: &mut String, judged: &Judged, let_pass: bool) {
+    let rollout = &judged.rollout;
+    let of = format!("  {}  rollout {}", workload(rollout), plain(&rollout.id));
+    add_verdict(text, judged.verdict, &of);
+    add(text, "  ", &judged.reason, Style::new());
+    if judged.verdict == Verdict::Warn && let_pass {
+        let why = "a warning passes, as --fail-on-warn was not given";
+        add(text, "  ", why, Style::new());
+    }
+    for finding in grave(rollout) {
+        add_finding(text, finding);
+    }
+    if is_over(rollout) {
+        let more = format!("more: finwatch rollouts show {}", plain(&rollout.id));
+        add(text, "  ", &more, Style::new().dimmed());
+    }
+}
+
+fn add_verdict(text: &mut String, verdict: Verdict, of: &str) {
+    let style = verdict_style(true, verdict);
+    let word = verdict.as_str().to_uppercase();
+    text.push_str(&format!("{style}{word}{style:#}{of}\n"));
 }
 
 /// What made the verdict what it is, the worst first, each diagnosis once.

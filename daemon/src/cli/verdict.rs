@@ -31,7 +31,9 @@ const BEFORE_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// What was typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --rollout, the newest rollout is judged that fits; one that is not over goes before those that are.
+Without --rollout, the newest rollout is judged that fits; one that is not over goes before those that are. Others that
+fit and overlap it in time, or come within two seconds of it, are judged and waited for with it, as the same workload in
+two namespaces makes two rollouts. The worst verdict counts: fail, then inconclusive, warn, pass.
 
 Exit codes:
    0  pass; or warn, without --fail-on-warn
@@ -40,6 +42,9 @@ Exit codes:
    3  inconclusive: nothing was found or it was not over in time, or too little was seen to tell
    4  finwatch could not be asked
   64  the command line cannot be understood
+
+With -o json: `verdict`, `exit_code`, `reason`, `rollout` (the one whose verdict it is; null when nothing was found) and
+`others` (the rollouts that were judged with it, mostly none).
 
 In a pipeline, so that no earlier rollout can be taken for this one:
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -169,12 +174,14 @@ fn exit_code(verdict: Verdict, fail_on_warn: bool) -> u8 {
 fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
     let text = match args.asking.output {
         Output::Json => {
-            let rollout = passed.rollout.as_ref().map(|(value, _)| value);
+            let mut rollouts = passed.judged.iter().map(|judged| &judged.value);
+            let rollout = rollouts.next();
             let said = json!({
                 "verdict": passed.verdict.as_str(),
                 "exit_code": code,
                 "reason": passed.reason,
                 "rollout": rollout,
+                "others": rollouts.collect::<Vec<_>>(),
             });
             format!("{said}\n")
         }

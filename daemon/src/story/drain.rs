@@ -146,7 +146,8 @@ pub struct Drain {
     /// When the first of these started: until then a reloading server goes on as before.
     #[serde(default)]
     pub first_new_process_at: Option<Timestamp>,
-    /// The old workers went and the instance goes on listening with others, though it was told to stop.
+    /// The old workers went and the instance goes on listening with others, though it was told to stop; or, with no new
+    /// processes, only a supervisor ended and the instance goes on as before.
     #[serde(default)]
     pub lived_on: bool,
     /// When the last of its connections ended.

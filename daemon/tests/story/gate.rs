@@ -67,6 +67,7 @@ fn each_verdict_has_its_code() {
         assert_eq!((json.code, &said["exit_code"]), (code, &Value::from(code)));
         assert_eq!(said["verdict"], judged.as_str());
         assert_eq!(said["rollout"]["id"], "r-20261122T165158-nginx");
+        assert_eq!(said["others"], Value::Array(Vec::new()));
     }
 }
 
@@ -118,6 +119,109 @@ fn the_newest_that_fits_is_judged() {
     );
     assert_eq!(ran.code, 3, "nothing since: {}", ran.out);
     assert_eq!(verdict(&server, &[]).code, 3, "one is running");
+}
+
+/// The reload that passed, and the stop that failed as if it had been in another namespace: it ends so many
+/// milliseconds before the reload begins.
+fn two_of_a_name(apart_ms: i64) -> Told {
+    let mut told = Told::sample();
+    told.rollouts.remove(0);
+    let newer = told.rollouts[0].started_at;
+    let older = &mut told.rollouts[1];
+    older.ended_at = Some(newer - jiff::SignedDuration::from_millis(apart_ms));
+    told
+}
+
+#[test]
+fn those_that_overlap_the_newest_are_judged_with_it_and_the_worst_counts() {
+    for (apart_ms, code, others) in [(-500, 1, 1), (0, 1, 1), (2_000, 1, 1), (2_001, 0, 0)] {
+        let server = Server::start(two_of_a_name(apart_ms));
+        let ran = verdict(&server, &["-w", "nginx", "-o", "json"]);
+        let said: Value = serde_json::from_str(&ran.out).expect("JSON");
+        assert_eq!(ran.code, code, "{apart_ms}: {}", said["reason"]);
+        assert_eq!(said["others"].as_array().map(Vec::len), Some(others));
+        let (judged, other) = (&said["rollout"]["id"], &said["others"][0]["id"]);
+        if code == 1 {
+            assert_eq!(judged, "r-20261122T165158-nginx", "the worst");
+            assert_eq!(other, "r-20261122T171000-nginx");
+        } else {
+            assert_eq!(judged, "r-20261122T171000-nginx", "the newest");
+        }
+    }
+    let server = Server::start(two_of_a_name(-500));
+    let ran = verdict(&server, &["-w", "nginx"]);
+    assert_expected("verdict-several.txt", &ran.out);
+    let newest = ["--rollout", "r-20261122T171000-nginx"];
+    assert_eq!(verdict(&server, &newest).code, 0, "that one alone");
+    let later = ["-w", "nginx", "--since", "2026-11-22T17:00:00Z"];
+    assert_eq!(verdict(&server, &later).code, 0, "it began before");
+    let port = ["-w", "nginx", "--port", "8081"];
+    assert_eq!(verdict(&server, &port).code, 3, "neither fits");
+}
+
+#[test]
+fn inconclusive_is_worse_than_a_warning_and_better_than_a_failure() {
+    for (one, other, code) in [
+        (Verdict::Pass, Verdict::Pass, 0),
+        (Verdict::Warn, Verdict::Pass, 2),
+        (Verdict::Warn, Verdict::Inconclusive, 3),
+        (Verdict::Fail, Verdict::Inconclusive, 1),
+    ] {
+        for (newer, older) in [(one, other), (other, one)] {
+            let mut told = two_of_a_name(0);
+            told.rollouts[0].verdict = newer;
+            told.rollouts[1].verdict = older;
+            let server = Server::start(told);
+            let ran = verdict(&server, &["-w", "nginx", "--fail-on-warn"]);
+            assert_eq!(ran.code, code, "{newer:?} {older:?}: {}", ran.out);
+        }
+    }
+}
+
+#[test]
+fn all_that_overlap_are_waited_for() {
+    let mut told = two_of_a_name(0);
+    let now = Timestamp::now();
+    for rollout in &mut told.rollouts {
+        rollout.started_at = now;
+        rollout.ended_at = Some(now);
+        rollout.verdict = Verdict::Pass;
+    }
+    told.rollouts[1].state = RolloutState::Running;
+    let server = Server::start(told);
+    let wait = ["-w", "nginx", "--wait", "30s"];
+    let ran = verdict(&server, &["-w", "nginx", "--wait", "1s"]);
+    assert_eq!(ran.code, 3, "one is running: {}", ran.out);
+    assert!(
+        ran.out
+            .contains("165158-nginx is still running after 1.0 s")
+    );
+    let child = waiting(&server, &wait);
+    std::thread::sleep(Duration::from_millis(700));
+    {
+        // The running one, which was chosen, ends; what fits and has begun meanwhile is waited for.
+        let mut told = server.told();
+        let mut third = told.rollouts[1].clone();
+        third.id = "third".to_owned();
+        told.rollouts[1].state = RolloutState::Ended;
+        told.rollouts[1].ended_at = Some(Timestamp::now());
+        third.started_at = Timestamp::now();
+        told.rollouts.insert(0, third);
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    {
+        let mut told = server.told();
+        told.rollouts[0].state = RolloutState::Ended;
+        told.rollouts[0].verdict = Verdict::Fail;
+    }
+    let ran = end_of(child);
+    assert_eq!(ran.code, 1, "{} {}", ran.out, ran.err);
+    assert!(
+        ran.out
+            .starts_with("FAIL  the worst of 3 rollouts that overlap\n"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]

@@ -112,6 +112,31 @@ pub const SIGNAL_MEANS_RELOAD: Diagnosis = Diagnosis {
 };
 
 /// See the table.
+pub const WORKERS_LEFT_BEHIND: Diagnosis = Diagnosis {
+    name: "workers-left-behind",
+    severity: Severity::Warn,
+    summary: "The stop signal ended a supervisor alone: the processes that it started go on serving.",
+    signature: "The process that got the stop signal ended, no other process of the service did or was signalled, and the listener stayed with them for some seconds: three when the signal itself killed the supervisor or when they accepted and answered new connections, else forty.",
+    evidence: "Who was told to stop, how many processes live on, and the connections established after the signal.",
+    remedy: "Have the signal reach the processes that serve: `exec` the server from its script, signal the whole unit, container or process group, or use a supervisor that passes signals on.",
+    advice: &[
+        at(
+            "systemd",
+            "`KillMode=control-group` (the default) or `mixed`, not `process`.",
+        ),
+        at(
+            "containers",
+            "`exec server \"$@\"` as the last line of the script; `tini -g` signals the whole group.",
+        ),
+        at(
+            "uvicorn",
+            "A version whose supervisor does not handle SIGHUP dies of it and leaves its workers: stop it by SIGTERM, or upgrade.",
+        ),
+    ],
+    limits: "Workers that were told over a pipe, and go on accepting while they finish, look like it; their end is another drain.",
+};
+
+/// See the table.
 pub const KILLED_WITHOUT_STOP: Diagnosis = Diagnosis {
     name: "killed-without-stop",
     severity: Severity::Fail,

@@ -164,7 +164,7 @@ pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn accepts_after_signal(facts: &Facts<'_>) -> Option<Finding> {
     let opened = facts.drain.opened_after_start;
-    if opened == 0 || !facts.is_stop() || !facts.is_asked() {
+    if opened == 0 || !facts.is_stop() || !facts.is_asked() || facts.is_left_behind() {
         return None;
     }
     let mut evidence = vec![facts.began()];
@@ -253,7 +253,7 @@ pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 pub(super) fn held_by_idle_connections(facts: &Facts<'_>) -> Option<Finding> {
-    if !facts.is_stop() || !facts.is_asked() {
+    if !facts.is_stop() || !facts.is_asked() || facts.is_left_behind() {
         return None;
     }
     let drain = facts.drain;
@@ -284,7 +284,7 @@ pub(super) fn held_by_idle_connections(facts: &Facts<'_>) -> Option<Finding> {
 pub(super) fn requests_keep_coming(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
     let asked = drain.asked_after_start;
-    if asked == 0 || !facts.is_asked() {
+    if asked == 0 || !facts.is_asked() || facts.is_left_behind() {
         return None;
     }
     let killed = facts.kill();

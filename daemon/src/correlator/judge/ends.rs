@@ -107,7 +107,8 @@ pub(super) fn signal_means_reload(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
     let came = drain.new_processes;
     let serves = came > 0 && drain.served_by_new > 0 && drain.listening.closed_at.is_none();
-    if drain.kind != DrainKind::Stop || drain.signal.is_none() || !(drain.lived_on || serves) {
+    let replaced = came > 0 && drain.lived_on;
+    if drain.kind != DrainKind::Stop || drain.signal.is_none() || !(replaced || serves) {
         return None;
     }
     let opened = drain.opened_after_start + drain.served_by_new;
@@ -125,6 +126,23 @@ pub(super) fn signal_means_reload(facts: &Facts<'_>) -> Option<Finding> {
             ),
         ],
     ))
+}
+
+pub(super) fn workers_left_behind(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let signal = drain.signal.as_ref().filter(|_| facts.is_left_behind())?;
+    let opened = drain.opened_after_start;
+    Some(diagnoses::WORKERS_LEFT_BEHIND.found(vec![
+        facts.began(),
+        format!(
+            "{} (process {}) ended alone: {} and the listener stayed, and {} {} established after T0.",
+            signal.target_program,
+            signal.target_pid,
+            count(drain.processes, "process"),
+            count(opened, "connection"),
+            were(opened)
+        ),
+    ]))
 }
 
 pub(super) fn old_workers_pile_up(facts: &Facts<'_>) -> Option<Finding> {

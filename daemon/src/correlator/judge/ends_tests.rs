@@ -128,6 +128,42 @@ fn signal_means_reload() {
 }
 
 #[test]
+fn workers_left_behind() {
+    let name = "workers-left-behind";
+    let left = |d: &mut Drain| {
+        d.lived_on = true;
+        d.exit = None;
+        d.listening.closed_at = None;
+        d.opened_after_start = 9;
+        d.asked_after_start = 2;
+        d.signs.last_asked_at = Some(at(8.0));
+        (d.processes, d.processes_ended) = (2, 0);
+    };
+    let orphaned = but(quiet("uvicorn", "SIGHUP"), left);
+    let evidence = told(orphaned.clone(), name).expect("told");
+    assert!(
+        evidence.contains(
+            "ended alone: 2 processes and the listener stayed, and 9 connections were established"
+        ),
+        "{evidence}"
+    );
+    for other in [
+        "accepts-after-signal",
+        "requests-keep-coming",
+        "signal-means-reload",
+    ] {
+        assert_eq!(told(orphaned.clone(), other), None, "{other}: nobody stops");
+    }
+    let judged = judged(orphaned);
+    assert_eq!(judged.verdict, Verdict::Warn, "{:?}", judged.findings);
+    let replaced = but(but(quiet("uwsgi", "SIGTERM"), left), |d| {
+        d.new_processes = 1;
+    });
+    assert_eq!(told(replaced.clone(), name), None);
+    assert!(told(replaced, "signal-means-reload").is_some());
+}
+
+#[test]
 fn fast_stop_signal() {
     let name = "fast-stop-signal";
     let cut = |d: &mut Drain| in_flight_cut(d, 5);

@@ -58,6 +58,11 @@ impl<'a> Facts<'a> {
         self.is_reload() || (self.is_stop() && self.drain.signal.is_some())
     }
 
+    /// Whether the signal ended a supervisor alone, and those who serve go on: they are not stopping.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.is_stop() && self.drain.lived_on && self.drain.new_processes == 0
+    }
+
     pub(super) fn is_reload(&self) -> bool {
         self.drain.kind == DrainKind::Reload
     }

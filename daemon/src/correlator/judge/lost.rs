@@ -215,6 +215,8 @@ pub(super) fn listener_closed_early(facts: &Facts<'_>) -> Option<Finding> {
             "The last listener closed {}; {ended}.",
             facts.told(closed_at)
         ));
+    } else {
+        evidence.push("The listener closed, and was opened anew.".to_owned());
     }
     evidence.push(format!(
         "{} {} refused in between.",

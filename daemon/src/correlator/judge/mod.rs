@@ -88,6 +88,7 @@ const CHECKS: &[Check] = &[
     ends::drain_timed_out,
     ends::signal_ignored,
     ends::signal_means_reload,
+    ends::workers_left_behind,
     cost::fast_stop_signal,
     cost::exited_too_early,
     cost::held_by_idle_connections,

@@ -150,6 +150,12 @@ impl Drains {
         let killed = episode.was_killed(record.header.at_ns);
         episode.owner_serves |= record.closer_tgid == owner.tgid
             && record.opened_at_ns >= since_ns.saturating_add(RELOAD_NS);
+        if record.closer_tgid != 0
+            && record.bytes_sent > 0
+            && record.flags & close_flags::NEVER_ACCEPTED == 0
+        {
+            episode.served_ns = episode.served_ns.max(record.opened_at_ns);
+        }
         let of_target = record.closer_tgid == episode.target.tgid;
         let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
         let instances = &self.instances;

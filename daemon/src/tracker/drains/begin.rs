@@ -43,7 +43,13 @@ impl Drains {
             return;
         }
         match meaning(&signal) {
-            Meaning::Nothing => self.deaths.signal(signal),
+            Meaning::Nothing => {
+                for episode in self.episodes.values_mut() {
+                    let of_it = episode.since.contains_key(&instance);
+                    episode.others_told |= of_it && signal.target.tgid != episode.target.tgid;
+                }
+                self.deaths.signal(signal);
+            }
             Meaning::Further => {
                 self.deaths.signal(signal);
                 let running = self.episodes.values_mut().rev();

@@ -55,7 +55,7 @@ pub(super) struct Since {
 pub(super) enum Over {
     /// They ended.
     Ended,
-    /// The old workers ended, others listen on.
+    /// The old workers ended, or only the one who was told did; others listen on.
     LivedOn,
     /// Nothing was replaced, or nothing happened at all.
     Nothing,
@@ -97,6 +97,10 @@ pub(super) struct Episode {
     pub(super) single: bool,
     /// The owner served a connection that came long after the signal.
     pub(super) owner_serves: bool,
+    /// When the last connection was established that its processes accepted, answered and closed.
+    pub(super) served_ns: u64,
+    /// Another process than the target was signalled too.
+    pub(super) others_told: bool,
     /// Instances of which a table was had.
     pub(super) tabled: BTreeSet<Process>,
     pub(super) table_ns: u64,
@@ -147,6 +151,8 @@ impl Episode {
             new_boot_ns: None,
             single: false,
             owner_serves: false,
+            served_ns: 0,
+            others_told: false,
             tabled: BTreeSet::new(),
             table_ns: 0,
             exit: None,
@@ -197,6 +203,7 @@ impl Episode {
 
     /// Keeps a signal that came after T0.
     pub(super) fn also(&mut self, signal: &SignalRecord) {
+        self.others_told |= signal.target.tgid != self.target.tgid;
         if self.further.len() < SIGNALS_MAX {
             self.further.push(*signal);
         } else if signal.signal == SIGKILL
@@ -371,20 +378,6 @@ impl Episode {
                 *ended = Some(now_ns);
                 self.last_end_ns = self.last_end_ns.max(now_ns);
             }
-        }
-    }
-
-    /// The episode is about one process only: the rest of the instance goes on.
-    pub(super) fn narrow(&mut self) {
-        self.scope = Scope::Process(self.target.tgid);
-        self.doubtful = false;
-        let ended = self.target_exit.map(|exit| exit.header.at_ns);
-        self.old = BTreeMap::from([(self.target.tgid, ended)]);
-        self.new.clear();
-        self.exit = self.target_exit;
-        self.last_end_ns = ended.unwrap_or(self.last_end_ns);
-        for port in self.ports.values_mut() {
-            port.keep_only_target();
         }
     }
 

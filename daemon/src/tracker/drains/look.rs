@@ -66,7 +66,7 @@ impl Drains {
         if look.minis.is_some() {
             self.looks.answered(look.netns);
         }
-        self.learn_listeners(look);
+        self.learn_listeners(look, world);
         self.find_room();
         let ids: Vec<u64> = self.episodes.keys().copied().collect();
         for id in ids {
@@ -84,7 +84,7 @@ impl Drains {
         }
     }
 
-    fn learn_listeners(&mut self, look: &Look<'_>) {
+    fn learn_listeners(&mut self, look: &Look<'_>, world: &mut dyn World) {
         let listeners = || look.rows.iter().filter(|r| is_listener(r));
         for row in listeners() {
             let key = row.service.in_phase(Phase::Steady);
@@ -96,6 +96,8 @@ impl Drains {
                 .listen(row.cookie, row.owner, key, 0, look.began_ns);
             if came.is_some() {
                 self.starts.found(&key);
+                let owner = self.instances.resolve(row.owner);
+                self.listens_again(owner, &key, look.began_ns, world);
             }
         }
         let found: HashSet<u64> = listeners().map(|row| row.cookie).collect();

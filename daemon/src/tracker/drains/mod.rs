@@ -316,6 +316,7 @@ impl Drains {
                 .listen(record.cookie, owner, key, record.netns_inum, at_ns);
             if let Some(came) = came {
                 self.starts.came(came, owner, &key, at_ns, world);
+                self.listens_again(owner, &key, at_ns, world);
             }
             return;
         }
@@ -346,6 +347,23 @@ impl Drains {
         }
     }
 
+    /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
+    fn listens_again(
+        &mut self,
+        owner: Process,
+        key: &ServiceKey,
+        at_ns: u64,
+        world: &mut dyn World,
+    ) {
+        for episode in self.episodes.values_mut() {
+            if episode.is_told_of(&owner, at_ns)
+                && let Some(port) = episode.ports.get_mut(key)
+            {
+                port.listens_again(key, world);
+            }
+        }
+    }
+
     fn on_table(&mut self, table: &[(u32, ProcessEntry)], now_ns: u64) {
         self.tables.answered(0);
         let episodes = &self.episodes;
@@ -362,6 +380,8 @@ impl Drains {
 mod property_tests;
 #[cfg(test)]
 pub(crate) mod scenario;
+#[cfg(test)]
+mod scenario_controllers_tests;
 #[cfg(test)]
 mod scenario_deaths_tests;
 #[cfg(test)]

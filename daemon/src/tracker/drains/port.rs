@@ -281,6 +281,13 @@ impl Port {
         self.closed = Some(closed);
     }
 
+    /// A socket of those whose last one had closed listens.
+    pub(super) fn listens_again(&mut self, key: &ServiceKey, world: &mut dyn World) {
+        if self.closed.take().is_some() {
+            self.refused.listens_again(key, world);
+        }
+    }
+
     /// The last old process ended.
     pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
         self.refused.processes_ended(key, world);
@@ -291,14 +298,13 @@ impl Port {
         self.refused.so_far()
     }
 
-    /// SYNs refused after the last listener had closed and before the last process ended, at `end_ns` or later.
+    /// SYNs refused after the last listener had closed and before another one came or the last process ended, at `end_ns` or
+    /// later.
     pub(super) fn refused_while_running(&self, end_ns: u64) -> u64 {
         let early =
             |closed: &ListenersClosed| end_ns >= closed.at_ns.saturating_add(CLOSED_EARLY_NS);
-        if !self.closed.as_ref().is_some_and(early) {
-            return 0;
-        }
-        self.refused.while_running()
+        let closed_early = self.closed.as_ref().is_some_and(early);
+        self.refused.while_running(closed_early)
     }
 
     /// When the last look began; 0: there was none.

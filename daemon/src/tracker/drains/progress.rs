@@ -1,6 +1,8 @@
 //! How far an episode is: whether it concerns the whole instance, whether its processes are gone, and whether all
 //! that they left behind has settled.
 
+use std::collections::BTreeMap;
+
 use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord};
 
 use super::{
@@ -30,6 +32,11 @@ const DOUBT_NS: u64 = 5_000_000_000;
 /// After a stop, others that go on listening for so long were not meant, and an owner that has new workers for so long
 /// lives on: a manager may start another worker while it is about to end.
 const OTHERS_NS: u64 = 3_000_000_000;
+/// Who accepts a connection so long after its controller's end, and answers, was not told to stop by it.
+const SERVES_NS: u64 = 1_000_000_000;
+/// Whose controller ended so long ago was not told to stop by it, or cannot be told apart. Some workers look for their
+/// parent only twice a minute.
+const LEFT_BEHIND_NS: u64 = 40_000_000_000;
 /// Looks that must agree that others listen.
 const LOOKS_LISTENING: u32 = 2;
 /// Looks that may fail before a namespace counts as gone.
@@ -161,6 +168,20 @@ impl Episode {
         Some(Step::Stay)
     }
 
+    /// The episode is about one process only: the rest of the instance goes on.
+    fn narrow(&mut self) {
+        self.scope = Scope::Process(self.target.tgid);
+        self.doubtful = false;
+        let ended = self.target_exit.map(|exit| exit.header.at_ns);
+        self.old = BTreeMap::from([(self.target.tgid, ended)]);
+        self.new.clear();
+        self.exit = self.target_exit;
+        self.last_end_ns = ended.unwrap_or(self.last_end_ns);
+        for port in self.ports.values_mut() {
+            port.keep_only_target();
+        }
+    }
+
     fn find_gone(&self, now_ns: u64, instances: &Instances) -> Option<(u64, Over)> {
         let t0_ns = self.t0_ns();
         let tabled = self.since.keys().all(|p| self.tabled.contains(p));
@@ -179,6 +200,7 @@ impl Episode {
             DrainKind::Reload => self.find_nothing_replaced(t0_ns, instances),
             _ => self
                 .find_lived_on()
+                .or_else(|| self.find_left_behind(now_ns))
                 .or_else(|| self.find_quiet(now_ns))
                 .or_else(|| self.find_ignored(t0_ns, now_ns)),
         }
@@ -200,6 +222,31 @@ impl Episode {
             port.is_listening() && port.looked_ns() > last_ns.saturating_add(OTHERS_NS)
         });
         (replaced && listening).then_some((last_ns, Over::LivedOn))
+    }
+
+    /// A controller was told to stop and ended alone: those that it started, whom nobody told, go on serving. One that the
+    /// signal killed could not hand it on. One that ended itself may have done so over a pipe, and its workers may listen
+    /// while they finish: they go on if they serve who comes now, or are there for long.
+    fn find_left_behind(&self, now_ns: u64) -> Option<(u64, Over)> {
+        let exit = self.target_exit?;
+        let ended_ns = exit.header.at_ns;
+        let alone = self.scope == Scope::Instance
+            && exit.kinship == Kinship::Controller as u8
+            && !self.others_told
+            && self.table_ns > ended_ns
+            && !self.old.is_empty()
+            && self.nobody_ended();
+        let killed = exit.status & 0x7f != 0;
+        let serve = self.served_ns >= ended_ns.saturating_add(SERVES_NS);
+        let wait_ns = if killed || serve {
+            OTHERS_NS
+        } else {
+            LEFT_BEHIND_NS
+        };
+        let listening = self.looks_listening >= LOOKS_LISTENING
+            && self.ports.values().all(|port| port.is_listening());
+        (alone && listening && now_ns >= ended_ns.saturating_add(wait_ns))
+            .then_some((ended_ns, Over::LivedOn))
     }
 
     fn find_quiet(&self, now_ns: u64) -> Option<(u64, Over)> {

@@ -17,6 +17,8 @@ pub(super) struct Refused {
     now: u64,
     read_ns: u64,
     at_close: u64,
+    /// Between the end of a listener and the next one.
+    in_gaps: u64,
     at_end: Option<u64>,
 }
 
@@ -40,6 +42,7 @@ impl Refused {
             now: 0,
             read_ns: 0,
             at_close: 0,
+            in_gaps: 0,
             at_end: None,
         }
     }
@@ -58,6 +61,12 @@ impl Refused {
         self.at_close = self.now;
     }
 
+    /// A socket listens after the last one had closed.
+    pub(super) fn listens_again(&mut self, key: &ServiceKey, world: &mut dyn World) {
+        self.read(key, world);
+        self.in_gaps += self.now.saturating_sub(self.at_close);
+    }
+
     /// The last old process ended.
     pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
         self.read(key, world);
@@ -69,10 +78,12 @@ impl Refused {
         self.now
     }
 
-    /// Refused after the last listener had closed and before the last process ended.
-    pub(super) fn while_running(&self) -> u64 {
+    /// Refused after the last listener had closed and before another one came, or, if it is `closed` for good, before the last
+    /// process ended.
+    pub(super) fn while_running(&self, closed: bool) -> u64 {
         let until = self.at_end.unwrap_or(self.now);
-        until.saturating_sub(self.at_close)
+        let last = until.saturating_sub(self.at_close);
+        self.in_gaps + if closed { last } else { 0 }
     }
 
     fn read(&mut self, key: &ServiceKey, world: &mut dyn World) {

@@ -364,25 +364,6 @@ fn a_signal_that_nobody_told_of_leaves_an_exit() {
 }
 
 #[test]
-fn an_ignored_signal_is_told_while_the_process_stays() {
-    let played = play(&format!(
-        "{NODE}\n1000 signal TERM 100 from 7 ignored\n60000 end"
-    ));
-    assert_eq!(lines(&played.ended), Vec::<String>::new());
-    assert_eq!(
-        lines(&played.running),
-        ["stop SIGTERM node:3000 at 1000, gone 0/1, open 20, still 20, idle 20"]
-    );
-    let played = play(&format!(
-        "{NODE}\n1000 signal TERM 100 from 7 ignored\n660000 end"
-    ));
-    assert_eq!(
-        lines(&played.ended),
-        ["stop SIGTERM node:3000 at 1000, gone 0/1, open 20, still 20, idle 20"]
-    );
-}
-
-#[test]
 fn streams_are_not_judged() {
     ends(
         "0 listen 100 mosquitto :1883",

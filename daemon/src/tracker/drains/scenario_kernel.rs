@@ -198,7 +198,7 @@ impl Kernel {
             opened_at_ns: connection.opened_ns,
             owner_start_ns: connection.owner.start_ns,
             last_read_ns: connection.last_read_ns,
-            bytes_sent: 0,
+            bytes_sent: u64::from(connection.since_read),
             bytes_received: 0,
             local_addr: v4(10, 0, 0, 1),
             remote_addr: v4(10, 0, 0, 2),

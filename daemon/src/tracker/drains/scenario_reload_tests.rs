@@ -105,7 +105,7 @@ fn a_lone_process_that_starts_a_helper_replaces_nothing() {
          1030 exec 102
          1036 listen 100 :3128
          20000 end",
-        &["reload SIGHUP squid:3128 at 1000, gone 0/0, new 1, open 5, closed"],
+        &["reload SIGHUP squid:3128 at 1000, gone 0/0, new 1, open 5"],
     );
 }
 
@@ -334,4 +334,40 @@ fn workers_of_another_program_that_the_owner_handed_connections_to() {
             "reload SIGUSR2 node:3000 at 1000, gone 0/0, open 8, late 1, local 8, fin 8, tw 4, fw2 4, resets 1",
         ],
     );
+}
+
+#[test]
+fn a_listener_that_is_opened_anew_was_not_closed() {
+    let squid = "0 listen 100 squid :3128\n10 open c1..c3 :3128 by 100";
+    let reload = "1000 signal HUP 100 from 7\n1007 unlisten 100 :3128";
+    let again = "1050 refuse :3128 4\n1120 listen 100 :3128";
+    let refused = |drain: &crate::story::Drain| drain.signs.refused_while_running;
+    let played = play(&format!("{squid}\n{reload}\n{again}\n20000 end"));
+    assert_eq!(
+        lines(&played.ended),
+        ["reload SIGHUP squid:3128 at 1000, gone 0/0, open 3, refused 4, while running 4"]
+    );
+    assert_eq!(refused(&played.ended[0]), 4);
+    let played = play(&format!(
+        "{squid}\n{reload}\n1050 refuse :3128 4\n20000 end"
+    ));
+    let told = played.ended.iter().chain(&played.running);
+    assert!(told.last().expect("a drain").listening.closed_at.is_some());
+    // Another program that listens there in its stead does not take that back.
+    let other = "1120 listen 200 squid :3128";
+    let played = play(&format!("{squid}\n{reload}\n{other}\n20000 end"));
+    let told = played.ended.iter().chain(&played.running);
+    assert!(told.last().expect("a drain").listening.closed_at.is_some());
+    // What is closed again is closed.
+    let closed = "5000 unlisten 100 :3128\n5500 refuse :3128 3\n6000 exit 100 0";
+    let played = play(&format!(
+        "{squid}\n1000 signal TERM 100 from 7\n1007 unlisten 100 :3128\n{again}\n{closed}\n20000 end"
+    ));
+    assert_eq!(
+        lines(&played.ended),
+        [
+            "stop SIGTERM squid:3128 at 1000, gone 1/1 code 0, open 3, local 3, fin 3, tw 3, by exit 3, idle at exit 3, refused 7, while running 7, closed"
+        ]
+    );
+    assert_eq!(refused(&played.ended[0]), 7);
 }

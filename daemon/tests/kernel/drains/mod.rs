@@ -10,6 +10,7 @@ mod grpc;
 mod idle;
 mod kills;
 mod late;
+mod lives_on;
 mod load;
 mod recorded;
 mod recorder;

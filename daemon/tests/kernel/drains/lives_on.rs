@@ -1,0 +1,66 @@
+//! Servers that go on after the signal: their supervisor alone ended, or they only opened their listener anew.
+
+use std::{
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use finwatch::story::{DrainKind, Verdict};
+
+use super::{BUSY, IDLE, stage::Stage};
+use crate::harness::{crowd::Transport, lab::PLAIN};
+
+/// Until finwatch has seen who belongs to a server that has just begun to listen.
+const KNOWN: Duration = Duration::from_millis(1500);
+
+#[test]
+fn a_supervisor_that_ends_alone() {
+    Stage::set("python", &["supervised"], |stage| {
+        let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
+        thread::sleep(KNOWN);
+        stage.server.signal(libc::SIGTERM);
+        let told = Instant::now();
+        let drain = stage.drain(DrainKind::Stop);
+        let took = told.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}: {drain:#?}");
+        assert!(drain.lived_on, "{drain:#?}");
+        let signal = drain.signal.as_ref().unwrap();
+        assert_eq!(signal.target_pid, stage.server.pid());
+        assert_eq!((drain.processes, drain.processes_ended), (1, 0));
+        let all = (IDLE + BUSY) as u64;
+        assert_eq!((drain.open_at_start, drain.still_open), (all, all));
+        assert_eq!(drain.awaiting_at_start, Some(BUSY as u64));
+        assert_eq!(drain.counts.closes(), 0, "{drain:#?}");
+        assert_eq!(drain.verdict, Verdict::Warn, "{drain:#?}");
+        let finding = |name: &str| drain.findings.iter().any(|f| f.diagnosis == name);
+        assert!(finding("workers-left-behind"), "{drain:#?}");
+        stage.gate.release();
+        crowd.busy_are_answered();
+    });
+}
+
+#[test]
+fn a_listener_that_is_opened_anew() {
+    Stage::set("python", &["reopens"], |stage| {
+        let crowd = stage.gather(Transport::Plain, IDLE, 0);
+        thread::sleep(KNOWN);
+        stage.server.signal(libc::SIGHUP);
+        let began = Instant::now();
+        let (mut refused, mut again) = (0, false);
+        while !again && began.elapsed() < Duration::from_secs(5) {
+            match TcpStream::connect(("127.0.0.1", PLAIN)) {
+                Ok(_) => again = refused > 0,
+                Err(_) => refused += 1,
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert!(again, "it was closed, and is open");
+        let drain = stage.drain(DrainKind::Reload);
+        assert_eq!(drain.listening.closed_at, None, "{drain:#?}");
+        assert_eq!(drain.counts.refused, refused, "{drain:#?}");
+        let finding = |name: &str| drain.findings.iter().any(|f| f.diagnosis == name);
+        assert!(finding("listener-closed-early"), "{drain:#?}");
+        drop(crowd);
+    });
+}
