@@ -114,10 +114,15 @@ impl AtStart {
         since_ns: u64,
         room: &mut usize,
     ) {
-        if was_closing(record) || self.open.contains_key(&record.cookie) {
+        if was_closing(record) {
             return;
         }
         let owed = owed_until_the_end(record, since_ns);
+        if let Some(known) = self.open.get_mut(&record.cookie) {
+            // The look may have come between the server's goodbye and its end.
+            known.owed |= owed;
+            return;
+        }
         if !self.looked_ns.contains_key(&owner) && *room > 0 {
             *room -= 1;
             let ended = Ended { owner, owed };

@@ -373,3 +373,21 @@ fn streams_are_not_judged() {
         &["stop SIGTERM mosquitto:1883 at 1000, gone 1/1 code 0, closed, not judged"],
     );
 }
+
+/// A look may come when the server has said goodbye in TLS and has not closed yet: what it owed then, the end tells.
+#[test]
+fn a_look_between_the_goodbye_and_the_close() {
+    ends(
+        NODE,
+        "900 ask c1..c5
+         1000 signal TERM 100 from 7
+         1000 answer c1..c5 24
+         1005 close c1..c20
+         1006 unlisten 100 :3000
+         1020 exit 100 0
+         9000 end",
+        &[
+            "stop SIGTERM node:3000 at 1000, gone 1/1 code 0, open 20, owed 5, unanswered 5, local 20, fin 20, tw 20, closed",
+        ],
+    );
+}

@@ -171,7 +171,8 @@ impl Kernel {
         };
         let by_us = matches!(end.origin, Origin::Local | Origin::None)
             && end.outcome != Outcome::ResetReceived;
-        let owed = connection.turns > 0 && connection.since_read == 0;
+        // Nothing, or a TLS alert.
+        let owed = connection.turns > 0 && matches!(connection.since_read, 0 | 24);
         let unanswered = by_us && owed && connection.asked >= 18;
         let unread = by_us && end.outcome == Outcome::ResetSent && connection.unread >= 18;
         let cut = match (unread, unanswered) {

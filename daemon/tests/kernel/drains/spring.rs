@@ -82,7 +82,13 @@ fn asked_during_the_drain(stay: Duration) {
         let told = stage.stopped(libc::SIGTERM, ASKING + 1, 1, tally);
         let counts = &told.drain.counts;
         assert_eq!(counts.local_first, tally.connections, "{told:#?}");
-        assert_eq!(counts.reset_sent, tally.resets, "{told:#?}");
+        // `stopped` held the RSTs to the wire. A client that leaves at once may be gone when its own comes.
+        assert_eq!(counts.reset_sent, counts.resets(), "{told:#?}");
+        if stay.is_zero() {
+            assert!(tally.resets <= counts.reset_sent, "{told:#?}");
+        } else {
+            assert_eq!(tally.resets, counts.reset_sent, "{told:#?}");
+        }
     });
 }
 
