@@ -17,9 +17,12 @@ use crate::{
     attribution::{Attribution, AttributionStats},
     clock,
     deploy::{Outcome, Tallies},
-    probe::{Losses, MapStats, ProgramStats, Reading},
-    story::{Service, Source, StoryBook, StoryFigures},
-    tracker::{Gauges, Ledger, Limits, SeriesLabels, Surveys, TimeWaits, View},
+    probe::{Losses, MapStats, ProgramStats},
+};
+use finwatch_engine::{
+    input::Reading,
+    model::{Service, Source, StoryBook, StoryFigures},
+    services::{Gauges, Ledger, Limits, SeriesLabels, Surveys, TimeWaits, View},
 };
 
 /// What the books ask of the kernel: the probe, or a recording of one.

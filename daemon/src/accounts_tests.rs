@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use finwatch_common::{CELLS, CounterRow, Phase};
 
 use super::*;
-use crate::{attribution::AttributionOptions, tracker::Filter};
+use crate::attribution::AttributionOptions;
+use finwatch_engine::services::Filter;
 
 /// Holds what a test puts into it.
 #[derive(Default)]

@@ -7,7 +7,6 @@ pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod correlator;
 pub mod deploy;
 pub mod families;
 pub mod http;
@@ -19,10 +18,7 @@ pub mod netns;
 pub mod preflight;
 pub mod probe;
 pub mod store;
-pub mod story;
-pub mod tracker;
 mod watch;
-mod words;
 
 use std::sync::Arc;
 

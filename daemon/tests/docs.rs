@@ -2,10 +2,8 @@
 
 use std::{env, fs, path::Path};
 
-use finwatch::{
-    correlator::diagnoses::{Advice, DIAGNOSES, Diagnosis},
-    metrics::{FAMILIES, Family},
-};
+use finwatch::{metrics::FAMILIES, metrics::Family};
+use finwatch_engine::diagnoses::{Advice, DIAGNOSES, Diagnosis};
 
 const HEAD: &str = "# Metrics
 

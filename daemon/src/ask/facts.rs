@@ -7,7 +7,9 @@ use super::{
     layout::Node,
     words::{Words, after, bytes, count, cuts, parts, plain, secs},
 };
-use crate::story::{Baseline, Counts, Cuts, Drain, EndedConnection, Finding, Severity, SignalSeen};
+use finwatch_engine::model::{
+    Baseline, Counts, Cuts, Drain, EndedConnection, Finding, Severity, SignalSeen,
+};
 
 /// Every fact of a drain, under its node.
 pub(super) fn add_drain(node: &mut Node, drain: &Drain, words: &Words) {

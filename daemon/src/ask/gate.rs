@@ -12,7 +12,7 @@ use super::{
     table::is_over,
     words::{self, Words},
 };
-use crate::story::{Rollout, Verdict};
+use finwatch_engine::model::{Rollout, Verdict};
 
 /// What begins so soon after another's end was done with it: one hand that restarts a service in two places, one after the
 /// other. Shorter than the daemon waits before it calls a rollout over, or an earlier gate's rollout would be judged again.

@@ -9,7 +9,7 @@ use super::{
     table::{WIDTH, is_over, verdict_style, workload},
     words::plain,
 };
-use crate::story::{Finding, Rollout, Severity, Verdict};
+use finwatch_engine::model::{Finding, Rollout, Severity, Verdict};
 
 /// The report, in a few lines; of several rollouts each has its own, below a line that says what they come to.
 pub(crate) fn verdict_report(passed: &Passed, fail_on_warn: bool) -> String {

@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::words::{self, Words, service, span};
-use crate::story::{Drain, Rollout, RolloutState, ServiceState, Verdict};
+use finwatch_engine::model::{Drain, Rollout, RolloutState, ServiceState, Verdict};
 
 /// Widest line.
 pub(super) const WIDTH: usize = 100;

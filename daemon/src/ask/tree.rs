@@ -9,7 +9,9 @@ use super::{
     table::{is_over, verdict_style, verdict_word, workload},
     words::{Words, after, count, plain, secs, service, span},
 };
-use crate::story::{DeployEvent, DeployStage, Drain, GrowthTest, Rollout, Skew, Source, Verdict};
+use finwatch_engine::model::{
+    DeployEvent, DeployStage, Drain, GrowthTest, Rollout, Skew, Source, Verdict,
+};
 
 /// A rollout with everything that belongs to it.
 pub(crate) fn rollout_tree(rollout: &Rollout, words: &Words) -> String {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use crate::story::{Cuts, Service};
+use finwatch_engine::model::{Cuts, Service};
 
 /// Words whose times are those of a time zone.
 #[derive(Debug, Clone)]

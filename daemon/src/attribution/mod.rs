@@ -5,19 +5,18 @@ mod cache;
 pub(crate) mod cgroupfs;
 mod names;
 mod path;
-mod workload;
 
 use std::{path::PathBuf, time::Duration};
 
 use finwatch_common::ServiceKey;
 
-pub use self::workload::{Workload, WorkloadKind};
 use self::{
     cache::Cache,
     cgroupfs::{CgroupFs, Resolved},
     names::EngineFiles,
     path::{Identity, identify, short_id},
 };
+use finwatch_engine::model::{Workload, WorkloadKind};
 
 /// Most cgroups that are remembered, at about 200 bytes each; the longest unused go first.
 const MAX_CGROUPS: usize = 16_384;

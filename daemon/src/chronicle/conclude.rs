@@ -3,10 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::{Chronicle, Desk, now};
-use crate::{
-    accounts::Kernel,
-    correlator::{JudgeOptions, judge},
-};
+use crate::accounts::Kernel;
+use finwatch_engine::diagnoses::{JudgeOptions, judge};
 
 /// Most ended rollouts that may still be added to.
 const COUNTED_MAX: usize = 256;

@@ -30,13 +30,17 @@ use crate::{
     accounts::{Accounts, Kernel},
     clock,
     config::Config,
-    correlator::{Correlator, CorrelatorOptions, LateClose},
-    probe::Record,
     store::History,
-    story::{DeployEvent, Drain},
-    tracker::{
-        ClosedConnection, DrainInput, DrainOptions, Drains, Want, Windows, late_in_steady_time,
+};
+use finwatch_engine::{
+    drains::{
+        ClosedConnection, Drains, Input as DrainInput, Options as DrainOptions, Want,
+        late_in_steady_time,
     },
+    input::Record,
+    model::{DeployEvent, Drain},
+    rollouts::{Correlator, CorrelatorOptions, LateClose},
+    services::Windows,
 };
 
 /// Rollouts of an earlier run that are shown on /metrics again.

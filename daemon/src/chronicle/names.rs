@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use crate::{
     accounts::{Accounts, Kernel},
-    clock, story,
-    tracker::{Windows, World},
+    clock,
 };
+use finwatch_engine::{drains::World, model as story, services::Windows};
 
 /// See the module.
 pub(super) struct Names<'a, K> {

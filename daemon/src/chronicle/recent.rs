@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use finwatch_common::{ResetRecord, Role, UnreadRecord, close_flags};
 
-use crate::{
-    story::{self, RecentClose},
-    tracker::ClosedConnection,
-    words::{Word as _, address, substate},
+use finwatch_engine::{
+    drains::ClosedConnection,
+    model::{
+        self, RecentClose,
+        words::{Word as _, address, substate},
+    },
 };
 
 /// Most that are kept, at about 250 bytes each; older ones go.
@@ -56,7 +58,7 @@ impl RecentCloses {
 /// kernel stamp.
 pub(super) fn tell(
     closed: &ClosedConnection,
-    service: story::Service,
+    service: model::Service,
     reason: Option<String>,
     wall: impl Fn(u64) -> jiff::Timestamp,
 ) -> RecentClose {
@@ -85,17 +87,17 @@ pub(super) fn tell(
     }
 }
 
-pub(super) fn role(role: Role) -> story::Role {
+pub(super) fn role(role: Role) -> model::Role {
     match role {
-        Role::Server => story::Role::Server,
-        Role::Client => story::Role::Client,
+        Role::Server => model::Role::Server,
+        Role::Client => model::Role::Client,
     }
 }
 
-fn phase(phase: Option<finwatch_common::Phase>) -> story::Phase {
+fn phase(phase: Option<finwatch_common::Phase>) -> model::Phase {
     match phase {
-        Some(finwatch_common::Phase::Draining) => story::Phase::Draining,
-        Some(finwatch_common::Phase::Reloading) => story::Phase::Reloading,
-        Some(finwatch_common::Phase::Steady) | None => story::Phase::Steady,
+        Some(finwatch_common::Phase::Draining) => model::Phase::Draining,
+        Some(finwatch_common::Phase::Reloading) => model::Phase::Reloading,
+        Some(finwatch_common::Phase::Steady) | None => model::Phase::Steady,
     }
 }

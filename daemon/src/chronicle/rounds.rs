@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use finwatch_common::{Cell, Evidence};
 use jiff::Timestamp;
 
-use crate::{
-    correlator::{Correlator, Look},
-    tracker::{SeriesLabels, SeriesView, View, Windows},
+use finwatch_engine::{
+    rollouts::{Correlator, Look},
+    services::{SeriesLabels, SeriesView, View, Windows},
 };
 
 /// Most services that are remembered between two rounds.

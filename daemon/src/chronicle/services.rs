@@ -3,9 +3,9 @@
 use finwatch_common::{Cell, Cut};
 
 use super::recent::role;
-use crate::{
-    story::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
-    tracker::{SeriesView, View},
+use finwatch_engine::{
+    model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
+    services::{SeriesView, View},
 };
 
 /// Every service of the view; `running`: the drains that last.
@@ -37,7 +37,7 @@ fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
             closes: series
                 .phases
                 .iter()
-                .map(crate::tracker::SettledRow::closes)
+                .map(finwatch_engine::services::SettledRow::closes)
                 .sum(),
             cut: Cuts {
                 unanswered: sum(Cell::cut(Cut::Unanswered)),

@@ -5,11 +5,8 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::{Chronicle, names::wall, recent, services};
-use crate::{
-    accounts::Kernel,
-    http::Story,
-    story::{Drain, RecentClose, Rollout, ServiceState},
-};
+use crate::{accounts::Kernel, http::Story};
+use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
 
 impl<K: Kernel> Story for Chronicle<K> {
     fn services(&self) -> Vec<ServiceState> {

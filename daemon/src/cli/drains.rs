@@ -6,10 +6,8 @@ use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::asking::{Asking, EXIT_CODES, Output, Slice, Which, mention};
-use crate::{
-    ask::{self, AskError, Words, drain_tree, drains_table},
-    story::{Drain, DrainKind, Verdict},
-};
+use crate::ask::{self, AskError, Words, drain_tree, drains_table};
+use finwatch_engine::model::{Drain, DrainKind, Verdict};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]

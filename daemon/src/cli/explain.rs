@@ -11,10 +11,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::EXIT_USAGE;
-use crate::{
-    config::nearest,
-    correlator::diagnoses::{self, Advice, DIAGNOSES, Diagnosis},
-    story::Severity,
+use crate::config::nearest;
+use finwatch_engine::{
+    diagnoses::{self, Advice, DIAGNOSES, Diagnosis},
+    model::Severity,
 };
 
 /// Most columns of a line of text.

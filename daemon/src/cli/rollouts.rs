@@ -14,10 +14,8 @@ use super::{
     asking::{Asking, EXIT_CODES, Output, Slice, Which, complain, mention, now, print},
     drains::VerdictArg,
 };
-use crate::{
-    ask::{self, AskError, Client, Query, Words, rollout_tree, rollouts_table},
-    story::Rollout,
-};
+use crate::ask::{self, AskError, Client, Query, Words, rollout_tree, rollouts_table};
+use finwatch_engine::model::Rollout;
 
 /// How often a list that is watched is asked for.
 const PAUSE: Duration = Duration::from_secs(1);

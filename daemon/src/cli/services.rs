@@ -5,10 +5,8 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use super::asking::{Asking, EXIT_CODES, Output, Which, mention};
-use crate::{
-    ask::{AskError, services_table},
-    story::ServiceState,
-};
+use crate::ask::{AskError, services_table};
+use finwatch_engine::model::ServiceState;
 
 /// What was typed.
 #[derive(Debug, clap::Args)]

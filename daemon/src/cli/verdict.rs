@@ -11,10 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::asking::{Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, moment, now, print};
-use crate::{
-    ask::{AskError, Gate, Passed, Wanted, WatchesTime, Words, verdict_report},
-    story::Verdict,
-};
+use crate::ask::{AskError, Gate, Passed, Wanted, WatchesTime, Words, verdict_report};
+use finwatch_engine::model::Verdict;
 
 const EXIT_PASS: u8 = 0;
 const EXIT_FAIL: u8 = 1;

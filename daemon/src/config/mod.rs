@@ -15,11 +15,8 @@ pub use layers::{CONFIG_ENV, ConfigError, Effective, Layer, Origin, Typed, from_
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use self::values::Reader;
-use crate::{
-    logging::Format,
-    probe::ProbeOptions,
-    tracker::{Filter, Limits, Pattern},
-};
+use crate::{logging::Format, probe::ProbeOptions};
+use finwatch_engine::services::{Filter, Limits, Pattern};
 
 /// What the daemon runs with.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::{
     native,
     parsed::{Draft, Parsed},
 };
-use crate::story::{DeployStage, Source, WorkloadRef};
+use finwatch_engine::model::{DeployStage, Source, WorkloadRef};
 
 /// Reads what Argo CD sends: an Application, the phase of its last sync, and its health.
 pub(super) fn parse_cd(headers: &Headers, body: &[u8]) -> Result<Vec<Parsed>, Refusal> {

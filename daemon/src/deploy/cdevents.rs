@@ -8,7 +8,7 @@ use super::{
     native,
     parsed::{Draft, Parsed},
 };
-use crate::story::{DeployStage, Source};
+use finwatch_engine::model::{DeployStage, Source};
 
 /// How the types begin.
 pub(super) const PREFIX: &str = "dev.cdevents.";

@@ -8,7 +8,7 @@ use super::{
     native,
     parsed::{Draft, Parsed},
 };
-use crate::story::{DeployStage, Source};
+use finwatch_engine::model::{DeployStage, Source};
 
 /// Most events of one batch.
 pub(super) const BATCH_MAX: usize = 64;

@@ -8,7 +8,7 @@ use super::{
     memory, native,
     parsed::{Draft, Parsed},
 };
-use crate::story::{DeployStage, Source, WorkloadRef};
+use finwatch_engine::model::{DeployStage, Source, WorkloadRef};
 
 /// Reads one event.
 pub(super) fn parse(headers: &Headers, body: &[u8]) -> Result<Vec<Parsed>, Refusal> {

@@ -7,7 +7,7 @@ use super::{
     native,
     parsed::{Draft, Ignored, Parsed},
 };
-use crate::story::{DeployStage, Source, WorkloadRef};
+use finwatch_engine::model::{DeployStage, Source, WorkloadRef};
 
 /// The header that names the event.
 const EVENT: &str = "x-github-event";

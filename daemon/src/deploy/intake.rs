@@ -22,10 +22,8 @@ use super::{
     parsed::{Draft, Ignored, Parsed},
     secrets::SecretFile,
 };
-use crate::{
-    config::Deploys,
-    story::{DeployEvent, DeployStage, Skew, Source},
-};
+use crate::config::Deploys;
+use finwatch_engine::model::{DeployEvent, DeployStage, Skew, Source};
 
 /// Takes events in.
 #[derive(Debug)]

@@ -5,10 +5,8 @@ use super::{
     json::{Document, Field},
     parsed::{Draft, Parsed},
 };
-use crate::{
-    config,
-    story::{DeployStage, Source, WorkloadRef},
-};
+use crate::config;
+use finwatch_engine::model::{DeployStage, Source, WorkloadRef};
 
 /// How `finwatch deploy` begins its User-Agent.
 pub(crate) const CLI_AGENT: &str = "finwatch/";

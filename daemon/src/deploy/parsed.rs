@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::story::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
+use finwatch_engine::model::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 
 /// What a parser found.
 #[derive(Debug, Clone, PartialEq, Eq)]

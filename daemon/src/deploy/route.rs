@@ -1,7 +1,7 @@
 //! Where events come in: one path a format that cannot be told by its headers.
 
 use super::Headers;
-use crate::story::Source;
+use finwatch_engine::model::Source;
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

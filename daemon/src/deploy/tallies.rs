@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::story::Source;
+use finwatch_engine::model::Source;
 
 /// What became of an event, or of a request that should have been one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

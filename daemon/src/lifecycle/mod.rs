@@ -18,8 +18,9 @@ use crate::{
     accounts::{Kernel, ProbeFigures},
     config::Config,
     preflight::{self, PreflightOptions},
-    probe::{Counters, Losses, Probe, Reading},
+    probe::{Counters, Losses, Probe},
 };
+use finwatch_engine::input::Reading;
 
 pub(crate) use self::{
     bookkeeper::keep_books,

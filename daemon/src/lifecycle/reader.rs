@@ -12,8 +12,8 @@ use super::{SharedProbe, tasks::Stop};
 use crate::{
     accounts::{Accounts, Kernel},
     chronicle::Chronicle,
-    probe::Record,
 };
+use finwatch_engine::input::Record;
 
 /// Longest sleep between two looks at the ring: the gaps between listeners are told with no more delay.
 const SLEEP: Duration = Duration::from_millis(500);

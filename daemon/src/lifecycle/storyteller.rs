@@ -19,8 +19,8 @@ use crate::{
     chronicle::{Chronicle, Look, Scene},
     clock, families,
     netns::{Namespace, Namespaces},
-    story::DeployEvent,
 };
+use finwatch_engine::model::DeployEvent;
 
 /// Between two looks while something drains.
 const BUSY: Duration = Duration::from_millis(100);

@@ -5,7 +5,10 @@ use std::fmt;
 use finwatch_common::{Lost, Phase, Role};
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
-use crate::{story::Service, tracker::SeriesLabels, words::Word as _};
+use finwatch_engine::{
+    model::{Service, words::Word as _},
+    services::SeriesLabels,
+};
 
 pub(super) const PHASES: [Phase; 3] = [Phase::Steady, Phase::Draining, Phase::Reloading];
 pub(super) const LOSTS: [Lost; 3] = [Lost::Nothing, Lost::Goodbye, Lost::Data];

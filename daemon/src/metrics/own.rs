@@ -13,8 +13,10 @@ use crate::{
     accounts::{ProbeFigures, Snapshot},
     deploy::Outcome,
     probe::Losses,
-    story::{self, Source},
-    tracker::{Folded, KEYS_MAX},
+};
+use finwatch_engine::{
+    model::{self, Source},
+    services::{Folded, KEYS_MAX},
 };
 
 /// Kinds of records, in the order of the figures.
@@ -128,7 +130,7 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             "story",
             snapshot.story.services.len() as u64,
             // The row `other` comes on top.
-            story::SERVICES_MAX as u64 + 1,
+            model::SERVICES_MAX as u64 + 1,
         ),
     ];
     let kernel = snapshot

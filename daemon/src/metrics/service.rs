@@ -13,9 +13,9 @@ use super::{
     encode::{counter, gauge, metric},
     labels::{LOSTS, PHASES, RESET_STATES, ServiceLabels},
 };
-use crate::{
-    tracker::{ResetSeries, SeriesView},
-    words::Word as _,
+use finwatch_engine::{
+    model::words::Word as _,
+    services::{ResetSeries, SeriesView},
 };
 
 /// Pairs of origin and outcome that a service has from birth.

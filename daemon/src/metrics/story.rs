@@ -10,7 +10,7 @@ use super::{
     encode::{counter, gauge, metric},
     labels::{Labels, StoryLabels},
 };
-use crate::story::{
+use finwatch_engine::model::{
     DURATION_BOUNDS_SECS, Durations, RecentRollout, Service, ServiceFigures, Source, StoryFigures,
     Verdict,
 };

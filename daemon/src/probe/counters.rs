@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use aya::maps::{Array, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use finwatch_common::{CELLS, Cell, CounterRow, Lost, PHASES, Phase, ResetKey, Role, ServiceKey};
+use finwatch_engine::input::Reading;
 
 /// Keys of the wire contract, for the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,15 +32,6 @@ const AMBIGUOUS: [(Cell, Cell); 3] = [
     (Cell::AMBIGUOUS_FW2, Cell::AMBIGUOUS_FW2_SENT),
     (Cell::NO_MINI_SOCKET, Cell::NO_MINI_SOCKET_SENT),
 ];
-
-/// What the counter maps held at one instant.
-#[derive(Debug, Default, Clone)]
-pub struct Reading {
-    /// Rows by service and phase.
-    pub rows: Vec<(ServiceKey, CounterRow)>,
-    /// RSTs sent by service, phase, reason and what they threw away.
-    pub resets: Vec<(ResetKey, u64)>,
-}
 
 /// A [`Reading`] while it is summed up. The rows are large: they stay where the reading has them, and only their places
 /// are looked up.

@@ -21,12 +21,11 @@ use std::{
 
 use aya::Ebpf;
 use finwatch_common::{CounterRow, Process, ProcessEntry, ServiceKey, SurveyRow, inferred_reason};
+use finwatch_engine::input::{Reading, Record};
 
 use self::{counters::CounterMaps, families::Families, records::Ring};
 pub use self::{
-    counters::Reading,
     error::ProbeError,
-    records::Record,
     stats::{Losses, MapStats, ProgramStats},
 };
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::story::{Drain, Rollout, RolloutState, Verdict};
+use finwatch_engine::model::{Drain, Rollout, RolloutState, Verdict};
 
 /// Start time in microseconds and id: the order of the history.
 pub(super) type Key = (i64, String);

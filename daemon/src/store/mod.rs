@@ -24,10 +24,8 @@ use self::{
     shelf::Shelf,
     trouble::Trouble,
 };
-use crate::{
-    config,
-    story::{Drain, Rollout},
-};
+use crate::config;
+use finwatch_engine::model::{Drain, Rollout};
 
 /// How long to wait before a disk that refused is tried again.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);

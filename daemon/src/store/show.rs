@@ -13,7 +13,7 @@ use super::{
     shelf::Shelf,
     trouble::Trouble,
 };
-use crate::story::{Drain, Rollout};
+use finwatch_engine::model::{Drain, Rollout};
 
 // === impl History ===
 

@@ -3,7 +3,7 @@
 use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
 use super::*;
-use crate::story::{RolloutState, Verdict};
+use finwatch_engine::model::{RolloutState, Verdict};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 

@@ -9,10 +9,12 @@ use finwatch_common::{
 };
 use jiff::Timestamp;
 
-use crate::{
-    attribution::Workload,
-    tracker::ClosedConnection,
-    words::{Word, address},
+use finwatch_engine::{
+    drains::ClosedConnection,
+    model::{
+        Workload,
+        words::{Word, address},
+    },
 };
 
 /// One line of the stream.

@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 use finwatch_common::{Cut, Origin, Outcome, Phase, Role};
 
 use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject, Unread};
-use crate::attribution::Workload;
+use finwatch_engine::model::Workload;
 
 /// Ports, from one to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,10 +197,8 @@ fn is_match(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        attribution::WorkloadKind,
-        watch::samples::{close, exit, listener, reset, signal},
-    };
+    use crate::watch::samples::{close, exit, listener, reset, signal};
+    use finwatch_engine::model::WorkloadKind;
 
     fn admits(filter: &Filter, close: Close) -> bool {
         filter.admits(&Event::Close(Box::new(close)))

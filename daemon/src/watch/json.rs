@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::event::{Close, Event, Exit, Gap, Listener, Reset, Signal, Subject, Unread};
-use crate::{
-    tracker::names,
-    words::{Word as _, substate},
+use finwatch_engine::{
+    drains::names,
+    model::words::{Word as _, substate},
 };
 
 /// Writes one object and a newline.

@@ -13,10 +13,11 @@ use super::{
     event::{Close, Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread},
     instances::Instances,
 };
-use crate::{
-    attribution::Workload,
-    probe::{Losses, Record},
-    tracker::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
+use crate::probe::Losses;
+use finwatch_engine::{
+    drains::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
+    input::Record,
+    model::Workload,
 };
 
 /// Turns records into events. What it needs to know of the world comes with each call.

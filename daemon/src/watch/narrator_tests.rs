@@ -3,11 +3,8 @@
 use finwatch_common::{Cut, close_flags, reset_flags};
 
 use super::*;
-use crate::{
-    attribution::WorkloadKind,
-    tracker::HOLD_NS,
-    watch::samples::{close, exit, listener, reset, signal, unread},
-};
+use crate::watch::samples::{close, exit, listener, reset, signal, unread};
+use finwatch_engine::{drains::HOLD_NS, model::WorkloadKind};
 
 struct Still;
 

@@ -10,9 +10,9 @@ use finwatch_common::{
 use jiff::Timestamp;
 
 use super::event::{Close, Exit, Listener, Reset, Signal, Subject, Unread};
-use crate::{
-    attribution::{Workload, WorkloadKind},
-    tracker::ClosedConnection,
+use finwatch_engine::{
+    drains::ClosedConnection,
+    model::{Workload, WorkloadKind},
 };
 
 fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 16] {

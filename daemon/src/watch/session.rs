@@ -24,11 +24,12 @@ use super::{
     printer::Printer,
 };
 use crate::{
-    attribution::{Attribution, AttributionOptions, Workload},
+    attribution::{Attribution, AttributionOptions},
     clock, families,
     netns::Namespaces,
     probe::{Probe, ProbeOptions},
 };
+use finwatch_engine::model::Workload;
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);

@@ -13,7 +13,7 @@ use finwatch_common::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::event::{Close, Event, Exit, Gap, Listener, Reset, Side, Signal, Subject, Unread};
-use crate::{tracker::names, words::Word as _};
+use finwatch_engine::{drains::names, model::words::Word as _};
 
 const DIMMED: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

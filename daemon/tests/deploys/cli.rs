@@ -6,10 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
-use finwatch::{
-    deploy::Outcome,
-    story::{DeployStage, Source, WorkloadRef},
-};
+use finwatch::deploy::Outcome;
+use finwatch_engine::model::{DeployStage, Source, WorkloadRef};
 use serde_json::Value;
 
 use super::server::{Server, Setup};

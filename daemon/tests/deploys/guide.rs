@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use finwatch::story::{DeployEvent, DeployStage, Source};
+use finwatch_engine::model::{DeployEvent, DeployStage, Source};
 use serde_json::Value;
 
 use super::{

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::{
-    deploy::{BODY_BYTES_MAX, Outcome},
-    story::Source,
-};
+use finwatch::{deploy::BODY_BYTES_MAX, deploy::Outcome};
+use finwatch_engine::model::Source;
 
 use super::server::{Server, Setup, read};
 

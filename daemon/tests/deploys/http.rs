@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use finwatch::{
-    deploy::Outcome,
-    story::{DeployStage, Source},
-};
+use finwatch::deploy::Outcome;
+use finwatch_engine::model::{DeployStage, Source};
 
 use super::server::{Server, Setup, signature};
 

@@ -10,12 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::{
-    config::Deploys,
-    deploy::{Intake, QUEUE, Tallies},
-    http,
-    story::DeployEvent,
-};
+use finwatch::{config::Deploys, deploy::Intake, deploy::QUEUE, deploy::Tallies, http};
+use finwatch_engine::model::DeployEvent;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;

@@ -2,11 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use finwatch::{
-    accounts::{Kernel, ProbeFigures},
-    probe::{Losses, ProgramStats, Reading},
-};
+use finwatch::{accounts::Kernel, accounts::ProbeFigures, probe::Losses, probe::ProgramStats};
 use finwatch_common::{CELLS, Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey};
+use finwatch_engine::input::Reading;
 
 /// What the maps hold.
 #[derive(Debug, Default)]

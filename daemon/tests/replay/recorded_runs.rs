@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use finwatch::story::Verdict;
+use finwatch_engine::model::Verdict;
 
 use super::{
     recording::{Input, Recording, What},

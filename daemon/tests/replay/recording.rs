@@ -10,8 +10,8 @@ use std::{
     str::SplitAsciiWhitespace,
 };
 
-use finwatch::probe::Record;
 use finwatch_common::{ProcessEntry, SurveyRow, Wire};
+use finwatch_engine::input::Record;
 
 /// How to write it anew; said wherever one cannot be read.
 const REMEDY: &str = "when a layout of common has changed, record it anew: FINWATCH_WRITE_RECORDINGS=1 ./x test kernel -- recorded";

@@ -3,12 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use finwatch::{
-    accounts::Accounts,
-    attribution::{Attribution, AttributionOptions},
-    http::{self, Readiness},
-    metrics::Exporter,
-    tracker::{Filter, Limits},
+    accounts::Accounts, attribution::Attribution, attribution::AttributionOptions, http,
+    http::Readiness, metrics::Exporter,
 };
+use finwatch_engine::services::{Filter, Limits};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -94,7 +92,7 @@ impl Server {
     }
 
     /// Where the story is told to.
-    pub(crate) fn story(&self) -> std::sync::MutexGuard<'_, finwatch::story::StoryBook> {
+    pub(crate) fn story(&self) -> std::sync::MutexGuard<'_, finwatch_engine::model::StoryBook> {
         self.accounts.story()
     }
 

@@ -1,6 +1,7 @@
 //! A rollout that ended, told to the books, and the lines of `/metrics` that it makes.
 
-use finwatch::{metrics::Format, story::Rollout};
+use finwatch::metrics::Format;
+use finwatch_engine::model::Rollout;
 
 use super::{
     exposition::{expect_lines, parse},
@@ -19,7 +20,8 @@ fn story(metric: &str, more: &str, value: &str) -> String {
 async fn a_rollout_is_told_line_by_line() {
     let server = Server::start(Recording::default()).await;
     let rollout: Rollout =
-        serde_json::from_str(include_str!("../data/rollout.json")).expect("JSON");
+        serde_json::from_str(include_str!("../../../engine/tests/data/rollout.json"))
+            .expect("JSON");
     {
         let mut book = server.story();
         book.drain_ended(&rollout.drains[0]);

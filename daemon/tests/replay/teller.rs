@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
-use finwatch::{
-    correlator::{Correlator, CorrelatorOptions, JudgeOptions, LateClose, judge},
-    story::{Baseline, Drain, Rollout, Service},
-    tracker::{DrainInput, DrainOptions, Drains, Want, World, late_in_steady_time},
-};
 use finwatch_common::{ServiceKey, comm_str};
+use finwatch_engine::{
+    diagnoses::{JudgeOptions, judge},
+    drains::{
+        Drains, Input as DrainInput, Options as DrainOptions, Want, World, late_in_steady_time,
+    },
+    model::{Baseline, Drain, Rollout, Service},
+    rollouts::{Correlator, CorrelatorOptions, LateClose},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 

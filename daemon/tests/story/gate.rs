@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::story::{RolloutState, Verdict};
+use finwatch_engine::model::{RolloutState, Verdict};
 use jiff::Timestamp;
 use serde_json::Value;
 

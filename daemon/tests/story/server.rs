@@ -11,15 +11,16 @@ use std::{
 };
 
 use finwatch::{
-    accounts::{Accounts, Kernel, ProbeFigures},
-    attribution::{Attribution, AttributionOptions},
-    http::{self, Readiness, Story},
-    metrics::Exporter,
-    probe::{Losses, Reading},
-    story::{Drain, RecentClose, Rollout, ServiceState},
-    tracker::{Filter, Limits},
+    accounts::Accounts, accounts::Kernel, accounts::ProbeFigures, attribution::Attribution,
+    attribution::AttributionOptions, http, http::Readiness, http::Story, metrics::Exporter,
+    probe::Losses,
 };
 use finwatch_common::{CELLS, CounterRow, ServiceKey};
+use finwatch_engine::{
+    input::Reading,
+    model::{Drain, RecentClose, Rollout, ServiceState},
+    services::{Filter, Limits},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;

@@ -1,7 +1,7 @@
 //! The rules of tidy. They read lines, not Rust: a rule here must be simple enough for that.
 
 /// A file longer than this is usually two things.
-const MAX_LINES: usize = 400;
+const MAX_LINES: usize = 600;
 
 /// Files that may be longer, each with the reason.
 pub(super) const LONG_FILES: &[(&str, &str)] = &[];
@@ -51,7 +51,7 @@ const CONFINED: &[Confined] = &[
 ];
 
 /// The pure stages: a recorded input must give the same answer every time.
-const PURE: &[&str] = &["daemon/src/tracker", "daemon/src/correlator"];
+const PURE: &[&str] = &["engine/src"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::net::Tcp",
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn keeps_pure_stages_pure() {
         let text = "//! X.\nlet now = Instant::now();\n";
-        assert_eq!(texts("daemon/src/tracker/mod.rs", text).len(), 1);
+        assert_eq!(texts("engine/src/drains/mod.rs", text).len(), 1);
         assert_eq!(texts("daemon/src/clock.rs", text), [""; 0]);
     }
 

@@ -10,10 +10,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::*;
-use crate::{
-    config::Deploys,
-    story::{DeployEvent, DeployStage, Skew, Source, WorkloadRef},
-};
+use crate::config::Deploys;
+use finwatch_engine::model::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 
 const SECRET: &str = "It's a Secret to Everybody";
 

@@ -8,7 +8,9 @@ use super::{
     Story,
     parameters::{self as p, Asked},
 };
-use crate::story::{Drain, RecentClose, Rollout, RolloutState, Service, ServiceState, WorkloadRef};
+use finwatch_engine::model::{
+    Drain, RecentClose, Rollout, RolloutState, Service, ServiceState, WorkloadRef,
+};
 
 /// Drains, newest first, and whether there would be more.
 pub(super) fn drains(story: &dyn Story, asked: &Asked) -> (Vec<Drain>, bool) {

@@ -26,10 +26,8 @@ use self::{
     problem::Problem,
     routes::{Question, ROUTES, Route},
 };
-use crate::{
-    clock,
-    story::{Drain, RecentClose, Rollout, ServiceState},
-};
+use crate::clock;
+use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
 
 /// Questions answered at once; others wait for a turn.
 const AT_ONCE: usize = 2;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use crate::story::{DrainKind, Source, Verdict};
+use finwatch_engine::model::{DrainKind, Source, Verdict};
 
 /// One parameter.
 #[derive(Debug)]

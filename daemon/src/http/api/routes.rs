@@ -13,7 +13,7 @@ use super::{
     },
     problem::Problem,
 };
-use crate::story::{Drain, RecentClose, Rollout, ServiceState};
+use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
 
 /// One route.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use finwatch::story::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
+use finwatch_engine::model::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{

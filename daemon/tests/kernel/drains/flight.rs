@@ -1,7 +1,7 @@
 //! Requests in flight at the signal: graceful servers answer them and then close, the others close without a word, by FIN. No
 //! RST tells the one from the other.
 
-use finwatch::story::{DrainKind, Finding, Verdict};
+use finwatch_engine::model::{DrainKind, Finding, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{

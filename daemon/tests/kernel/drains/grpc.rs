@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use finwatch::story::{Drain, DrainKind, Verdict};
+use finwatch_engine::model::{Drain, DrainKind, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{

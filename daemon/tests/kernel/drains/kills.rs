@@ -2,7 +2,7 @@
 
 use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{crowd::Transport, lab::ended};
-use finwatch::story::DrainKind;
+use finwatch_engine::model::DrainKind;
 
 /// Kills every process with requests in flight; on `unread` of the busy connections another request has arrived that
 /// nobody has read.

@@ -8,7 +8,7 @@ use crate::harness::{
     crowd::{Tally, Transport},
     lab::ended,
 };
-use finwatch::story::{DrainKind, Resets};
+use finwatch_engine::model::{DrainKind, Resets};
 
 /// As long as it takes until a client with a connection pool needs its connection again.
 const A_WHILE: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::story::{DrainKind, Verdict};
+use finwatch_engine::model::{DrainKind, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{crowd::Transport, lab::PLAIN};

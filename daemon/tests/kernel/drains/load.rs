@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use finwatch::story::{DrainKind, Verdict};
+use finwatch_engine::model::{DrainKind, Verdict};
 
 use super::stage::Stage;
 use crate::harness::{

@@ -10,12 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use finwatch::{
-    clock, families,
-    probe::{Probe, Record},
-    tracker::Want,
-};
+use finwatch::{clock, families, probe::Probe};
 use finwatch_common::{Process, ProcessEntry, survey_kind};
+use finwatch_engine::{drains::Want, input::Record};
 
 use crate::{
     harness::{OPTIONS, PATIENCE},

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::story::{Drain, Source, Verdict};
+use finwatch_engine::model::{Drain, Source, Verdict};
 
 use super::{BUSY, IDLE, stage::Stage};
 use crate::harness::{crowd::Transport, daemon::netns_inode, lab::PLAIN};

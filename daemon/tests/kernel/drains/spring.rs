@@ -2,7 +2,7 @@
 
 use std::{net::TcpStream, thread, time::Duration};
 
-use finwatch::story::{DrainKind, Finding, Verdict};
+use finwatch_engine::model::{DrainKind, Finding, Verdict};
 
 use super::{
     flight::{Change::Stop, answered, unanswered},

@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command},
 };
 
-use finwatch::story::{Drain, DrainKind, ServiceState};
+use finwatch_engine::model::{Drain, DrainKind, ServiceState};
 
 use super::told::{Told, What};
 use crate::harness::{

@@ -1,6 +1,6 @@
 //! What the daemon told of a drain, and all that must be true of it whichever server it was.
 
-use finwatch::story::{Drain, DrainKind, Severity, Verdict};
+use finwatch_engine::model::{Drain, DrainKind, Severity, Verdict};
 
 use crate::harness::{Snmp, crowd::Tally, kernel};
 
@@ -161,7 +161,8 @@ impl Told {
     #[track_caller]
     pub(super) fn assert_clean(&self) {
         assert_eq!(self.tally.lost(), 0, "{self:#?}");
-        let failed = |finding: &&finwatch::story::Finding| finding.severity == Severity::Fail;
+        let failed =
+            |finding: &&finwatch_engine::model::Finding| finding.severity == Severity::Fail;
         let failed: Vec<_> = self.drain.findings.iter().filter(failed).collect();
         assert!(failed.is_empty(), "{failed:#?}");
         assert!(

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use finwatch::story::{Drain, Rollout};
+use finwatch_engine::model::{Drain, Rollout};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;

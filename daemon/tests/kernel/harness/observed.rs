@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use finwatch::probe::{Counters, Reading};
+use finwatch::probe::Counters;
 use finwatch_common::{
     CELLS, Cell, CounterRow, Cut, Evidence, Lost, Origin, Outcome, Phase, Role, ServiceKey,
 };
+use finwatch_engine::input::Reading;
 
 use super::{Expect, Reason, Side, kernel, state};
 

@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use finwatch::probe::Record;
 use finwatch_common::Process;
+use finwatch_engine::input::Record;
 
 use super::{Netns, shared, wait_until};
 

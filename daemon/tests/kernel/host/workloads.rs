@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use finwatch::attribution::{Attribution, AttributionOptions, Workload, WorkloadKind};
+use finwatch::{attribution::Attribution, attribution::AttributionOptions};
 use finwatch_common::{Phase, Role, ServiceKey};
+use finwatch_engine::model::{Workload, WorkloadKind};
 
 /// A cgroup, removed at the end.
 pub(crate) struct Cgroup(PathBuf);

@@ -1,8 +1,8 @@
 //! Ends of a service's processes, and who belongs to it: each end told once, with its status, before the sockets
 //! close; strangers never.
 
-use finwatch::probe::Record;
 use finwatch_common::{ExitRecord, KIND_EXIT, Kinship, Process};
+use finwatch_engine::input::Record;
 
 use crate::harness::{
     Manners, Netns, Order, Servant,

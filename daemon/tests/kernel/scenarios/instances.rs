@@ -2,12 +2,9 @@
 
 use std::{fs::File, net::TcpStream, os::fd::AsFd};
 
-use finwatch::{
-    clock, families,
-    netns::owners,
-    probe::{Probe, Record},
-};
+use finwatch::{clock, families, netns::owners, probe::Probe};
 use finwatch_common::{Kinship, Phase, Process};
+use finwatch_engine::input::Record;
 
 use crate::harness::{
     Cell, Expect, Manners, Netns, OPTIONS, Observed, Order, Origin, Outcome, Servant, Side, opened,

@@ -3,8 +3,9 @@
 
 use std::{fs::File, os::fd::AsFd, thread, time::Duration};
 
-use finwatch::{clock, probe::Record};
+use finwatch::clock;
 use finwatch_common::{CloseRecord, Role, SurveyRow, close_flags, survey_kind};
+use finwatch_engine::input::Record;
 
 use super::{ANSWER, REQUEST};
 use crate::harness::{

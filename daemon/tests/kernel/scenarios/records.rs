@@ -3,10 +3,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, Shutdown};
 
-use finwatch::probe::Record;
 use finwatch_common::{
     CloseRecord, ListenerRecord, ResetRecord, Role, TimeWait, close_flags, reset_flags,
 };
+use finwatch_engine::input::Record;
 
 use super::{ANSWER, REQUEST};
 use crate::{

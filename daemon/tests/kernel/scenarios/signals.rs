@@ -1,10 +1,11 @@
 //! Signals to the processes of a service: who sent which to whom, what the target does with it, and the phase that it
 //! asks for, in the record and in the counters.
 
-use finwatch::{clock, probe::Record};
+use finwatch::clock;
 use finwatch_common::{
     Disposition, KIND_SIGNAL, Kinship, Phase, Process, ProcessEntry, RecordHeader, SignalRecord,
 };
+use finwatch_engine::input::Record;
 use libc::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use crate::harness::{

@@ -1,0 +1,341 @@
+//! Diagnoses of what one drain cost without loss, of what only looks bad, and of the drain that is as it should be.
+
+use super::facts::Facts;
+use crate::{
+    diagnoses::{
+        self as diagnoses, growth,
+        span::{count, length, percent, probability, were},
+    },
+    model::{Finding, GrowthTest},
+};
+
+/// A share of closes that is higher by this is higher.
+const SHARE_MARGIN: f64 = 0.1;
+/// Requests that come for so long after T0 keep coming.
+const KEEP_COMING_SECS: f64 = 5.0;
+
+pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let counts = &drain.counts;
+    let data: u64 = counts.resets_sent.iter().map(|resets| resets.data).sum();
+    let unanswered = match facts.judges_turns() {
+        true => counts.cut.unanswered + drain.likely_cut,
+        false => 0,
+    };
+    let lost = unanswered + counts.cut.unread + counts.cut.late + data;
+    if lost > 0 || !(facts.is_stop() || facts.is_reload()) {
+        return None;
+    }
+    let owed = match (facts.judges_turns(), drain.awaiting_at_start) {
+        (false, _) => "turns are not judged on this port".to_owned(),
+        (true, Some(awaiting)) => format!("{awaiting} of these owed an answer"),
+        (true, None) => "how many owed an answer is not known".to_owned(),
+    };
+    let open = drain.open_at_start;
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "At T0 {} {} open; {owed}.",
+            count(open, "connection"),
+            were(open)
+        ),
+        format!(
+            "{} ended, {} of them closed by this side first, and nobody lost a request.",
+            count(counts.closes(), "connection"),
+            counts.local_first
+        ),
+    ];
+    if let Some(at) = drain.last_close_at {
+        evidence.push(format!("The last one ended {}.", facts.told(at)));
+    }
+    Some(diagnoses::CLEAN_DRAIN.found(evidence))
+}
+
+pub(super) fn tls_goodbye_resets(facts: &Facts<'_>) -> Option<Finding> {
+    let resets = &facts.drain.counts.resets_sent;
+    let goodbyes: u64 = resets.iter().map(|resets| resets.goodbye).sum();
+    if goodbyes == 0 {
+        return None;
+    }
+    let reasons: Vec<_> = resets
+        .iter()
+        .filter(|resets| resets.goodbye > 0)
+        .map(|resets| format!("{} for {}", resets.goodbye, resets.reason))
+        .collect();
+    let others = facts.drain.counts.resets_without_goodbyes();
+    Some(diagnoses::TLS_GOODBYE_RESETS.found(vec![
+        format!(
+            "{} sent that threw away only a TLS alert or a control frame: {}.",
+            match goodbyes {
+                1 => "1 RST was".to_owned(),
+                _ => format!("{goodbyes} RSTs were"),
+            },
+            reasons.join(", ")
+        ),
+        format!(
+            "{} sent besides.",
+            match others {
+                1 => "1 other RST was".to_owned(),
+                _ => format!("{others} other RSTs were"),
+            }
+        ),
+    ]))
+}
+
+pub(super) fn server_hangs_up_first(facts: &Facts<'_>) -> Option<Finding> {
+    let closes = facts.drain.counts.closes();
+    let ours = facts.ours();
+    if ours == 0 || !(facts.is_stop() || facts.is_reload()) {
+        return None;
+    }
+    let ordinary = &facts.drain.baseline;
+    let (base_ours, base_closes) = (ordinary.counts.local_first, ordinary.counts.closes());
+    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    if base_closes > 0 && share(ours, closes) <= share(base_ours, base_closes) + SHARE_MARGIN {
+        return None;
+    }
+    let beside = match base_closes {
+        0 => "There were no closes in its ordinary time to set it beside.".to_owned(),
+        _ => format!(
+            "In the {} before: {base_ours} of {base_closes} ({}).",
+            length(ordinary.window_secs),
+            percent(base_ours, base_closes)
+        ),
+    };
+    let half_closed = facts.drain.counts.fin_wait2;
+    let left = facts.drain.counts.time_wait + half_closed;
+    let first = match half_closed {
+        0 => String::new(),
+        all if all == left => ", in FIN_WAIT2 until the peer's FIN".to_owned(),
+        some => format!(", {some} of them in FIN_WAIT2 until the peer's FIN"),
+    };
+    Some(facts.found_with_keepalive(
+        &diagnoses::SERVER_HANGS_UP_FIRST,
+        vec![
+            format!(
+                "{ours} of {} after T0 ({}) {} begun by this side, and left {} here{first}.",
+                count(closes, "close"),
+                percent(ours, closes),
+                were(ours),
+                count(left, "TIME_WAIT")
+            ),
+            beside,
+        ],
+    ))
+}
+
+pub(super) fn time_wait_burst(facts: &Facts<'_>) -> Option<Finding> {
+    let counts = &facts.drain.counts;
+    let ordinary = &facts.drain.baseline;
+    let grown = growth::test(
+        counts.time_wait + counts.fin_wait2,
+        facts.exposure_secs(),
+        ordinary.counts.time_wait + ordinary.counts.fin_wait2,
+        growth::ordinary_secs(ordinary),
+    );
+    let told = grown.count >= facts.options.burst_min && is_growth(&grown, facts);
+    if !told || !(facts.is_stop() || facts.is_reload()) {
+        return None;
+    }
+    Some(diagnoses::TIME_WAIT_BURST.found(vec![beside(
+        &grown,
+        "TIME_WAIT created",
+        "TIME_WAITs created",
+    )]))
+}
+
+pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
+    let ordinary = &facts.drain.baseline;
+    let grown = growth::test(
+        facts.drain.counts.abandoned,
+        facts.exposure_secs(),
+        ordinary.counts.abandoned,
+        growth::ordinary_secs(ordinary),
+    );
+    let told = grown.count >= facts.options.gave_up_min && is_growth(&grown, facts);
+    (told && facts.judges_turns()).then(|| {
+        diagnoses::CLIENTS_GAVE_UP.found(vec![beside(
+            &grown,
+            "client left without its answer",
+            "clients left without their answer",
+        )])
+    })
+}
+
+pub(super) fn accepts_after_signal(facts: &Facts<'_>) -> Option<Finding> {
+    let opened = facts.drain.opened_after_start;
+    if opened == 0 || !facts.is_stop() || !facts.is_asked() || facts.is_left_behind() {
+        return None;
+    }
+    let mut evidence = vec![facts.began()];
+    let many = format!(
+        "{} {} established after T0",
+        count(opened, "connection"),
+        were(opened)
+    );
+    evidence.push(match facts.drain.last_opened_at {
+        Some(last) => {
+            let secs = facts.after(last).max(1.0);
+            format!(
+                "{many}, the last one {} ({:.1} a second).",
+                facts.told(last),
+                opened as f64 / secs
+            )
+        }
+        None => format!("{many}."),
+    });
+    Some(diagnoses::ACCEPTS_AFTER_SIGNAL.found(evidence))
+}
+
+pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let signal = drain.signal.as_ref().filter(|_| facts.is_asked())?;
+    let server = facts.server?;
+    let in_flight = drain
+        .awaiting_at_start
+        .unwrap_or(0)
+        .max(drain.counts.cut.unanswered + drain.counts.cut.unread);
+    let took = facts.after(facts.until());
+    let at_once = took <= facts.options.moments_secs && drain.still_open == 0;
+    let is_fast = server.fast.contains(&signal.name.as_str()) && !server.graceful.is_empty();
+    if !is_fast || in_flight == 0 || !at_once {
+        return None;
+    }
+    Some(facts.found_with_stop(
+        &diagnoses::FAST_STOP_SIGNAL,
+        vec![
+            facts.began(),
+            format!(
+                "{} stops {} at once; {} lets it finish.",
+                signal.name, server.title, server.graceful
+            ),
+            format!(
+                "{} in flight, and all was over {} after T0.",
+                match in_flight {
+                    1 => "1 request was".to_owned(),
+                    _ => format!("{in_flight} requests were"),
+                },
+                length(took)
+            ),
+        ],
+    ))
+}
+
+pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let exit = drain.exit.as_ref()?;
+    let asked_to_stop = facts.is_stop() && facts.is_asked() && facts.kill().is_none();
+    let soon = facts.after(exit.at) < facts.options.balancer_secs;
+    let refused = drain.counts.refused.max(drain.signs.refused_while_running);
+    let late = match facts.judges_turns() {
+        true => drain.counts.cut.late,
+        false => 0,
+    };
+    let came = drain.opened_after_start + late + refused;
+    if !asked_to_stop
+        || !soon
+        || drain.open_at_start == 0
+        || drain.listening.taken_over
+        || came == 0
+    {
+        return None;
+    }
+    Some(diagnoses::EXITED_TOO_EARLY.found(vec![
+        facts.began(),
+        format!("The last old process ended {}.", facts.told(exit.at)),
+        format!(
+            "Clients still came: {} established after T0, {} sent after our FIN, {} refused.",
+            count(drain.opened_after_start, "connection"),
+            count(late, "request"),
+            count(refused, "SYN")
+        ),
+    ]))
+}
+
+pub(super) fn held_by_idle_connections(facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.is_stop() || !facts.is_asked() || facts.is_left_behind() {
+        return None;
+    }
+    let drain = facts.drain;
+    let (idle, until) = match facts.kill() {
+        Some(killed) => (
+            drain.signs.open_at_kill_idle.unwrap_or(drain.idle_at_exit),
+            format!("SIGKILL, {}", facts.told(killed.at)),
+        ),
+        None if facts.after(facts.until()) > facts.options.held_secs => {
+            (drain.still_open_idle, facts.told(facts.until()))
+        }
+        None => return None,
+    };
+    (idle > 0).then(|| {
+        facts.found_with_stop(
+            &diagnoses::HELD_BY_IDLE_CONNECTIONS,
+            vec![
+                facts.began(),
+                format!(
+                    "{} carried nothing from T0 until {until}.",
+                    count(idle, "connection")
+                ),
+            ],
+        )
+    })
+}
+
+pub(super) fn requests_keep_coming(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let asked = drain.asked_after_start;
+    if asked == 0 || !facts.is_asked() || facts.is_left_behind() {
+        return None;
+    }
+    let killed = facts.kill();
+    let last = drain.signs.last_asked_at.map(|at| facts.after(at));
+    let kept = match (last, &killed) {
+        (Some(last), Some(killed)) => last >= facts.after(killed.at) / 2.0,
+        (Some(last), None) => last >= KEEP_COMING_SECS,
+        (None, Some(_)) => true,
+        (None, None) => false,
+    };
+    if !kept {
+        return None;
+    }
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "{} of before T0 carried requests after it.",
+            count(asked, "connection")
+        ),
+    ];
+    if let Some(at) = drain.signs.last_asked_at {
+        evidence.push(format!(
+            "The last such request was read {}.",
+            facts.told(at)
+        ));
+    }
+    if let Some(killed) = killed {
+        evidence.push(format!("SIGKILL came {}.", facts.told(killed.at)));
+    }
+    Some(facts.found_with_keepalive(&diagnoses::REQUESTS_KEEP_COMING, evidence))
+}
+
+fn is_growth(grown: &GrowthTest, facts: &Facts<'_>) -> bool {
+    grown
+        .p_value
+        .is_some_and(|p| p < facts.options.significance)
+}
+
+/// A growth as a sentence, with both counts and both windows.
+pub(crate) fn beside(grown: &GrowthTest, one: &str, many: &str) -> String {
+    let noun = if grown.count == 1 { one } else { many };
+    let ratio = match grown.ratio {
+        Some(ratio) => format!("{ratio:.1} times the ordinary rate"),
+        None => "the ordinary rate is zero".to_owned(),
+    };
+    format!(
+        "{} {noun} in {}, {} in the {} before: {ratio}, p {}.",
+        grown.count,
+        length(grown.secs),
+        grown.baseline_count,
+        length(grown.baseline_secs),
+        grown.p_value.map(probability).unwrap_or_default()
+    )
+}

@@ -1,0 +1,297 @@
+//! Each diagnosis of how the processes took their end: it is told on its signature, and not beside it.
+
+use super::{scenarios::*, *};
+use crate::model::{Cuts, Drain, DrainKind, Exit};
+
+#[test]
+fn not_accepting() {
+    let name = "not-accepting";
+    let waiting = |d: &mut Drain| {
+        d.opened_after_start = 5;
+        d.listening.backlog = 5;
+        d.listening.closed_at = None;
+    };
+    assert!(told(but(quiet("gunicorn", "SIGTERM"), waiting), name).is_some());
+    let accepted = but(but(quiet("gunicorn", "SIGTERM"), waiting), |d| {
+        d.listening.backlog = 2;
+    });
+    assert_eq!(told(accepted, name), None, "three were accepted");
+    let closed = but(but(quiet("gunicorn", "SIGTERM"), waiting), |d| {
+        d.listening.closed_at = Some(at(0.01));
+    });
+    assert_eq!(told(closed, name), None, "the listener closed at once");
+}
+
+#[test]
+fn drain_timed_out_and_what_held_it() {
+    let mut held = drain("node", "SIGTERM");
+    held.listening.closed_at = Some(at(0.1));
+    killed(&mut held, 30.0, 8, Cuts::default());
+    held.idle_at_exit = 8;
+    let evidence = told(held.clone(), "drain-timed-out").expect("told");
+    assert!(
+        evidence
+            .contains("SIGKILL came 30 s after T0, sent by systemd (1), with 8 connections open."),
+        "{evidence}"
+    );
+    assert!(
+        told(held.clone(), "held-by-idle-connections")
+            .is_some_and(|t| t.contains("8 connections carried nothing"))
+    );
+    let busy = but(held.clone(), |d| {
+        d.asked_after_start = 8;
+        d.idle_at_exit = 0;
+    });
+    assert_eq!(told(busy.clone(), "held-by-idle-connections"), None);
+    assert!(
+        told(busy, "requests-keep-coming")
+            .is_some_and(|t| t.contains("8 connections of before T0"))
+    );
+    let nobody = but(held, |d| d.counts.by_exit = 0);
+    assert_eq!(
+        told(nobody, "drain-timed-out"),
+        None,
+        "nobody was connected"
+    );
+}
+
+#[test]
+fn idle_connections_hold_a_drain_that_still_lasts() {
+    let mut live = quiet("node", "SIGTERM");
+    (
+        live.exit,
+        live.ended_at,
+        live.still_open,
+        live.still_open_idle,
+    ) = (None, None, 3, 2);
+    let options = |secs| JudgeOptions {
+        now: Some(at(secs)),
+        ..JudgeOptions::default()
+    };
+    judge(&mut live, &options(29.0));
+    assert!(
+        live.findings
+            .iter()
+            .all(|f| f.diagnosis != "held-by-idle-connections")
+    );
+    judge(&mut live, &options(31.0));
+    assert!(
+        live.findings
+            .iter()
+            .any(|f| f.diagnosis == "held-by-idle-connections")
+    );
+    assert_eq!(live.verdict, Verdict::Inconclusive, "it still lasts");
+}
+
+#[test]
+fn signal_ignored() {
+    let name = "signal-ignored";
+    let mut ignored = drain("sh", "SIGTERM");
+    ignored.listening.closed_at = Some(at(10.0));
+    ignored.signal.as_mut().expect("a signal").disposition = "ignored".to_owned();
+    killed(&mut ignored, 10.0, 2, Cuts::default());
+    assert!(
+        told(ignored.clone(), name)
+            .is_some_and(|t| t.contains("until SIGKILL came 10.0 s after T0"))
+    );
+    let handled = but(ignored.clone(), |d| {
+        d.signal.as_mut().expect("a signal").disposition = "handled".to_owned();
+    });
+    assert_eq!(told(handled, name), None);
+    let closed = but(ignored, |d| d.listening.closed_at = Some(at(0.1)));
+    assert_eq!(told(closed, name), None, "something heard it");
+}
+
+#[test]
+fn signal_means_reload() {
+    let name = "signal-means-reload";
+    let reloaded = |d: &mut Drain| {
+        d.new_processes = 4;
+        d.served_by_new = 3;
+        d.listening.closed_at = None;
+        d.opened_after_start = 9;
+        (d.processes, d.processes_ended) = (5, 4);
+    };
+    let evidence = told(but(quiet("uwsgi", "SIGTERM"), reloaded), name).expect("told");
+    assert!(
+        evidence.contains("4 of 5 old processes ended and 4 new ones came"),
+        "{evidence}"
+    );
+    let stopped = but(but(quiet("uwsgi", "SIGTERM"), reloaded), |d| {
+        d.listening.closed_at = Some(at(1.0));
+    });
+    assert_eq!(told(stopped, name), None);
+    let reload = but(but(quiet("uwsgi", "SIGHUP"), reloaded), |d| {
+        d.kind = DrainKind::Reload;
+    });
+    assert_eq!(told(reload, name), None, "it was asked to");
+}
+
+#[test]
+fn workers_left_behind() {
+    let name = "workers-left-behind";
+    let left = |d: &mut Drain| {
+        d.lived_on = true;
+        d.exit = None;
+        d.listening.closed_at = None;
+        d.opened_after_start = 9;
+        d.asked_after_start = 2;
+        d.signs.last_asked_at = Some(at(8.0));
+        (d.processes, d.processes_ended) = (2, 0);
+    };
+    let orphaned = but(quiet("uvicorn", "SIGHUP"), left);
+    let evidence = told(orphaned.clone(), name).expect("told");
+    assert!(
+        evidence.contains(
+            "ended alone: 2 processes and the listener stayed, and 9 connections were established"
+        ),
+        "{evidence}"
+    );
+    for other in [
+        "accepts-after-signal",
+        "requests-keep-coming",
+        "signal-means-reload",
+    ] {
+        assert_eq!(told(orphaned.clone(), other), None, "{other}: nobody stops");
+    }
+    let judged = judged(orphaned);
+    assert_eq!(judged.verdict, Verdict::Warn, "{:?}", judged.findings);
+    let replaced = but(but(quiet("uwsgi", "SIGTERM"), left), |d| {
+        d.new_processes = 1;
+    });
+    assert_eq!(told(replaced.clone(), name), None);
+    assert!(told(replaced, "signal-means-reload").is_some());
+}
+
+#[test]
+fn fast_stop_signal() {
+    let name = "fast-stop-signal";
+    let cut = |d: &mut Drain| in_flight_cut(d, 5);
+    let evidence = told(but(quiet("nginx", "SIGTERM"), cut), name).expect("told");
+    assert!(
+        evidence.contains("SIGTERM stops nginx at once; SIGQUIT lets it finish."),
+        "{evidence}"
+    );
+    assert_eq!(told(but(quiet("nginx", "SIGQUIT"), cut), name), None);
+    assert_eq!(
+        told(but(quiet("checkout", "SIGTERM"), cut), name),
+        None,
+        "not known"
+    );
+    assert_eq!(
+        told(quiet("nginx", "SIGTERM"), name),
+        None,
+        "nothing was in flight"
+    );
+    let slow = but(but(quiet("nginx", "SIGTERM"), cut), |d| {
+        d.last_close_at = Some(at(9.0));
+    });
+    assert_eq!(told(slow, name), None, "it took its time");
+}
+
+#[test]
+fn exited_too_early() {
+    let name = "exited-too-early";
+    let refused = but(quiet("s", "SIGTERM"), |d| d.counts.refused = 3);
+    assert!(told(refused.clone(), name).is_some_and(|t| t.contains("3 SYNs refused")));
+    assert_eq!(
+        told(quiet("s", "SIGTERM"), name),
+        None,
+        "nobody came any more"
+    );
+    let taken_over = but(refused.clone(), |d| d.listening.taken_over = true);
+    assert_eq!(told(taken_over, name), None, "somebody else was there");
+    let later = but(refused, |d| d.exit.as_mut().expect("an exit").at = at(12.0));
+    assert_eq!(told(later, name), None, "it waited");
+}
+
+#[test]
+fn accepts_after_signal() {
+    let name = "accepts-after-signal";
+    let opened = |d: &mut Drain| {
+        d.opened_after_start = 12;
+        d.last_opened_at = Some(at(4.0));
+    };
+    let evidence = told(but(quiet("s", "SIGTERM"), opened), name).expect("told");
+    assert!(
+        evidence.contains("the last one 4.0 s after T0 (3.0 a second)"),
+        "{evidence}"
+    );
+    let reload = but(but(quiet("s", "SIGHUP"), opened), |d| {
+        d.kind = DrainKind::Reload;
+    });
+    assert_eq!(told(reload, name), None, "a reload goes on accepting");
+}
+
+#[test]
+fn requests_keep_coming_only_when_they_keep_coming() {
+    let name = "requests-keep-coming";
+    let asked = |secs| {
+        but(quiet("s", "SIGTERM"), |d: &mut Drain| {
+            d.asked_after_start = 2;
+            d.signs.last_asked_at = Some(at(secs));
+        })
+    };
+    assert_eq!(told(asked(0.2), name), None);
+    assert!(told(asked(8.0), name).is_some_and(|t| t.contains("read 8.0 s after T0")));
+}
+
+#[test]
+fn old_workers_pile_up() {
+    let name = "old-workers-pile-up";
+    let reload = |secs| {
+        but(quiet("nginx", "SIGHUP"), |d: &mut Drain| {
+            d.kind = DrainKind::Reload;
+            d.exit.as_mut().expect("an exit").at = at(secs);
+            d.ended_at = Some(at(secs));
+        })
+    };
+    assert_eq!(told(reload(59.0), name), None);
+    assert!(
+        told(reload(3_700.0), name)
+            .is_some_and(|t| t.contains("The last old worker ended 62 min after T0."))
+    );
+    let mut live = reload(1.0);
+    (
+        live.exit,
+        live.ended_at,
+        live.still_open,
+        live.processes,
+        live.processes_ended,
+    ) = (None, None, 6, 4, 1);
+    let options = JudgeOptions {
+        now: Some(at(90.0)),
+        ..JudgeOptions::default()
+    };
+    judge(&mut live, &options);
+    let finding = live
+        .findings
+        .iter()
+        .find(|f| f.diagnosis == name)
+        .expect("told");
+    assert!(
+        finding.evidence[1].contains("3 of 4 old workers still were there, with 6 connections"),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn killed_without_stop() {
+    let name = "killed-without-stop";
+    let mut crash = drain("checkout", "SIGSEGV");
+    crash.kind = DrainKind::Crash;
+    crash.signal = None;
+    crash.exit = Some(Exit {
+        at: t0(),
+        code: None,
+        signal: Some("SIGSEGV".to_owned()),
+    });
+    let idle = judged(crash.clone());
+    assert_eq!(idle.verdict, Verdict::Inconclusive, "nobody was connected");
+    crash.open_at_start = 3;
+    let evidence = told(crash, name).expect("told");
+    assert_eq!(
+        evidence,
+        "checkout (process 700) was ended by SIGSEGV, with no stop signal before it. 3 connections were open."
+    );
+}

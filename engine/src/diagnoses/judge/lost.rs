@@ -1,0 +1,246 @@
+//! Diagnoses of one drain on which clients lost something: what is counted, set beside what was in flight.
+
+use super::facts::Facts;
+use crate::{
+    diagnoses::{
+        self as diagnoses,
+        span::{count, were},
+    },
+    model::{Cuts, Finding, Severity},
+};
+
+pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
+    let Cuts {
+        unanswered,
+        unread,
+        late,
+    } = facts.drain.counts.cut;
+    let likely = facts.drain.likely_cut;
+    let (cut, severity) = if facts.judges_turns() {
+        let severity = match unanswered + unread + late {
+            0 => Severity::Warn,
+            _ => Severity::Fail,
+        };
+        (unanswered + unread + late, severity)
+    } else {
+        (unread + late, Severity::Info)
+    };
+    let likely = if facts.judges_turns() { likely } else { 0 };
+    if cut + likely == 0 {
+        return None;
+    }
+    let mut causes = Vec::new();
+    let judged_unanswered = if facts.judges_turns() { unanswered } else { 0 };
+    for (number, what) in [
+        (judged_unanswered, "read and not answered"),
+        (unread, "received and never read"),
+        (late, sent_late(facts)),
+    ] {
+        if number > 0 {
+            causes.push(format!("{number} {what}"));
+        }
+    }
+    let mut evidence = vec![facts.began()];
+    if cut > 0 {
+        evidence.push(format!(
+            "{} lost on {}: {}.",
+            match cut {
+                1 => "1 request was".to_owned(),
+                _ => format!("{cut} requests were"),
+            },
+            match cut {
+                1 => "1 connection".to_owned(),
+                _ => "as many connections".to_owned(),
+            },
+            causes.join(", ")
+        ));
+    }
+    evidence.push(in_flight(facts));
+    if likely > 0 {
+        evidence.push(format!(
+            "On {} more a request was likely lost: an answer was owed at T0, and nothing but a GOAWAY or an alert came.",
+            count(likely, "connection")
+        ));
+    }
+    if facts.drain.turns_not_judged {
+        evidence.push(
+            "The port is marked as a stream or one-way: this is told, and not judged.".to_owned(),
+        );
+    }
+    evidence.extend(facts.examples(""));
+    let mut finding = facts.found_with_stop(&diagnoses::REQUESTS_CUT, evidence);
+    finding.severity = severity;
+    Some(finding)
+}
+
+fn in_flight(facts: &Facts<'_>) -> String {
+    let open = facts.drain.open_at_start;
+    let opened = format!("At T0 {} {} open", count(open, "connection"), were(open));
+    match facts.drain.awaiting_at_start {
+        Some(awaiting) => format!("{opened}, and {awaiting} of these owed an answer."),
+        None => format!("{opened}; how many owed an answer is not known."),
+    }
+}
+
+fn sent_late(facts: &Facts<'_>) -> &'static str {
+    match was_reset(facts) {
+        true => "sent after our FIN and reset",
+        false => "sent after our FIN",
+    }
+}
+
+/// Whether an RST answered each request that came late: a server that lingers takes it in and throws it away instead.
+fn was_reset(facts: &Facts<'_>) -> bool {
+    let counts = &facts.drain.counts;
+    let resets: u64 = counts.resets_sent.iter().map(|resets| resets.data).sum();
+    resets >= counts.cut.late
+}
+
+pub(super) fn response_truncated(facts: &Facts<'_>) -> Option<Finding> {
+    // The counts cannot tell: ends by the peer's doing, alerts and GOAWAYs leave unacknowledged data too.
+    let truncated = facts.drain.signs.truncated;
+    let unacked_bytes = facts.drain.counts.unacked_bytes;
+    (truncated > 0).then(|| {
+        diagnoses::RESPONSE_TRUNCATED.found(vec![
+            facts.began(),
+            format!(
+                "{} {} reset by this side with sent data that was never acknowledged ({} over all ends).",
+                count(truncated, "connection"),
+                were(truncated),
+                count(unacked_bytes, "byte")
+            ),
+        ])
+    })
+}
+
+pub(super) fn keepalive_race(facts: &Facts<'_>) -> Option<Finding> {
+    let late = facts.drain.counts.cut.late;
+    if late == 0 || !facts.judges_turns() {
+        return None;
+    }
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "On {} this side sent its FIN first, and a request came after it{}.",
+            count(late, "connection"),
+            if was_reset(facts) {
+                " and was reset"
+            } else {
+                ""
+            }
+        ),
+        format!(
+            "{} of the {} after T0 {} begun by this side.",
+            facts.ours(),
+            count(facts.drain.counts.closes(), "close"),
+            were(facts.ours())
+        ),
+    ];
+    let reasons: Vec<_> = facts
+        .drain
+        .counts
+        .resets_sent
+        .iter()
+        .filter(|resets| resets.data > 0)
+        .map(|resets| format!("{} for {}", resets.data, resets.reason))
+        .collect();
+    if !reasons.is_empty() {
+        evidence.push(format!(
+            "RSTs that threw data away: {}.",
+            reasons.join(", ")
+        ));
+    }
+    evidence.extend(facts.examples("late"));
+    Some(facts.found_with_keepalive(&diagnoses::KEEPALIVE_RACE, evidence))
+}
+
+pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
+    let counts = &facts.drain.counts;
+    let (by_exit, sending) = (counts.by_exit, counts.by_exit_while_sending);
+    // Every cut that the closes other than by death cannot account for was by death.
+    let alive = counts.closes().saturating_sub(by_exit);
+    let at_least = (counts.cut.unanswered + counts.cut.unread).saturating_sub(alive);
+    let cut = facts.drain.signs.by_exit_cut.max(at_least.min(by_exit));
+    if cut + sending == 0 || !facts.judges_turns() {
+        return None;
+    }
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "{} ended as the process died, not by close(): {}.",
+            count(by_exit.max(cut + sending), "connection"),
+            match (cut, sending) {
+                (_, 0) => format!("on {cut} of them a request was lost"),
+                (0, _) => format!(
+                    "on {sending} of them data had been sent within the second before, so that an answer may have been \
+                     cut in its middle"
+                ),
+                _ => format!(
+                    "on {cut} of them a request was lost, and on {sending} data had been sent within the second before"
+                ),
+            }
+        ),
+    ];
+    if let Some(exit) = &facts.drain.exit {
+        let how = match (&exit.signal, exit.code) {
+            (Some(signal), _) => format!("by {signal}"),
+            (None, Some(code)) => format!("with code {code}"),
+            (None, None) => "in a way not known".to_owned(),
+        };
+        evidence.push(format!(
+            "The last old process ended {}, {how}.",
+            facts.told(exit.at)
+        ));
+    }
+    let mut finding = facts.found_with_stop(&diagnoses::DIED_SERVING, evidence);
+    if cut == 0 {
+        // A complete answer of the last second looks the same: nothing is certainly lost.
+        finding.severity = Severity::Warn;
+    }
+    Some(finding)
+}
+
+pub(super) fn listener_closed_early(facts: &Facts<'_>) -> Option<Finding> {
+    let refused = facts.drain.signs.refused_while_running;
+    if refused == 0 {
+        return None;
+    }
+    let mut evidence = vec![facts.began()];
+    if let Some(closed_at) = facts.drain.listening.closed_at {
+        let ended = match &facts.drain.exit {
+            Some(exit) => format!("the last old process ended {}", facts.told(exit.at)),
+            None => "a process of it still runs".to_owned(),
+        };
+        evidence.push(format!(
+            "The last listener closed {}; {ended}.",
+            facts.told(closed_at)
+        ));
+    } else {
+        evidence.push("The listener closed, and was opened anew.".to_owned());
+    }
+    evidence.push(format!(
+        "{} {} refused in between.",
+        count(refused, "SYN"),
+        were(refused)
+    ));
+    Some(diagnoses::LISTENER_CLOSED_EARLY.found(evidence))
+}
+
+pub(super) fn accept_queue_dropped(facts: &Facts<'_>) -> Option<Finding> {
+    let dropped = facts.drain.counts.accept_queue_dropped;
+    if dropped == 0 {
+        return None;
+    }
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "{} {} established, never accepted, and reset with the listener.",
+            count(dropped, "connection"),
+            were(dropped)
+        ),
+    ];
+    if let Some(closed_at) = facts.drain.listening.closed_at {
+        evidence.push(format!("The listener closed {}.", facts.told(closed_at)));
+    }
+    Some(facts.found_with_keepalive(&diagnoses::ACCEPT_QUEUE_DROPPED, evidence))
+}

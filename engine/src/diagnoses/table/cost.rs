@@ -1,0 +1,272 @@
+//! Diagnoses of what costs something and loses nothing, and of what only looks bad.
+
+use super::{Diagnosis, at};
+use crate::model::Severity;
+
+/// See the table.
+pub const CLEAN_DRAIN: Diagnosis = Diagnosis {
+    name: "clean-drain",
+    severity: Severity::Pass,
+    summary: "Nobody lost anything: what was open was answered before it was closed.",
+    signature: "After T0 no request was unanswered, unread or late, no data of a client was reset, no connection was dropped from the accept queue, and nobody was refused while the process ran.",
+    evidence: "Counts what was open at T0 and how it ended. Resets that threw nothing away, or only goodbyes, do not stand against it.",
+    remedy: "",
+    advice: &[],
+    limits: "It says nothing about clients that were refused after the process had ended (see listener-gap), nor, on ports marked as streams, about turns. A node sees its own side only: what a load balancer in front of it did to its clients is not seen here.",
+};
+
+/// See the table.
+pub const TLS_GOODBYE_RESETS: Diagnosis = Diagnosis {
+    name: "tls-goodbye-resets",
+    severity: Severity::Info,
+    summary: "Resets were sent whose lost bytes were only TLS goodbyes: they look bad and harm nobody.",
+    signature: "After T0 RSTs were sent that threw away only a TLS alert (close_notify) or a control frame of the peer.",
+    evidence: "Counts such RSTs, by the kernel's reason. A TLS client answers the server's close_notify with its own, which meets a socket that is closed already; the kernel resets it, and no TIME_WAIT is left. Graphs of resets jump, and nobody lost anything.",
+    remedy: "None needed; to be tidy, wait for the peer's close_notify before close().",
+    advice: &[
+        at(
+            "any TLS server",
+            "After its own close_notify, read until the peer's close_notify or its FIN, with a short limit, then close. With OpenSSL call SSL_shutdown() a second time.",
+        ),
+        at(
+            "dashboards",
+            "Plot finwatch_tcp_resets_sent_total without lost=\"goodbye\".",
+        ),
+    ],
+    limits: "Told by size: the alert of TLS 1.2 with CBC suites is as long as a small request and is counted as data.",
+};
+
+/// See the table.
+pub const SERVER_HANGS_UP_FIRST: Diagnosis = Diagnosis {
+    name: "server-hangs-up-first",
+    severity: Severity::Info,
+    summary: "While it drained, this side closed connections first, more often than it ordinarily does.",
+    signature: "The share of closes whose first FIN came from this side, after T0, beside the same share in the service's ordinary time.",
+    evidence: "Gives both shares with their counts. Who closes first keeps the TIME_WAIT, and risks that a request of the client crosses the FIN (keepalive-race).",
+    remedy: "Clients should be told to leave first: `Connection: close` on answers, GOAWAY on HTTP/2, the load balancer before the signal.",
+    advice: &[
+        at(
+            "HTTP/1.1",
+            "Almost every server closes idle connections itself at a stop: nginx QUIT and reload, haproxy's soft stop, Apache graceful, Node's close(), Tomcat, Jetty, uvicorn. It is only harmless when clients have left before.",
+        ),
+        at(
+            "HTTP/2, gRPC",
+            "A GOAWAY lets the client close first: gRPC-Go's GracefulStop leaves every TIME_WAIT on the client.",
+        ),
+    ],
+    limits: "Where HTTP says `Connection: close` both sides close at the same time, and who is first is a race.",
+};
+
+/// See the table.
+pub const TIME_WAIT_BURST: Diagnosis = Diagnosis {
+    name: "time-wait-burst",
+    severity: Severity::Warn,
+    summary: "The drain left more TIME_WAIT sockets on this host than ordinary traffic does in that time.",
+    signature: "TIME_WAIT and FIN_WAIT2 mini-sockets created on this side after T0, compared with the service's ordinary rate by a one-sided exact test of two Poisson rates; told from a p-value of 0.01 and five sockets on.",
+    evidence: "Gives both counts with their windows, the ratio of the rates and the p-value. Creations are counted, not survivors: SYNs of clients that come back remove TIME_WAITs again.",
+    remedy: "Have clients close first (see server-hangs-up-first). SO_REUSEADDR only hides it.",
+    advice: &[
+        at(
+            "load balancers, proxies",
+            "They reach a server from few addresses: thousands of TIME_WAITs on the server's port keep as many of their source ports busy for a minute. Let the balancer close its idle connections when the server leaves.",
+        ),
+        at(
+            "HTTP/1.1",
+            "Answer `Connection: close` for some time before the stop, so that many clients close by themselves.",
+        ),
+        at(
+            "not a remedy",
+            "SO_REUSEADDR lets the next server bind; it changes nothing for clients. tcp_tw_reuse works on the side that connects. Do not shorten TIME_WAIT with SO_LINGER 0: that resets connections under their last data.",
+        ),
+    ],
+    limits: "Needs 30 s of ordinary time before T0; with less nothing is judged, and the counts are only shown.",
+};
+
+/// See the table.
+pub const ACCEPTS_AFTER_SIGNAL: Diagnosis = Diagnosis {
+    name: "accepts-after-signal",
+    severity: Severity::Warn,
+    summary: "Clients still connected to the instance after it was told to stop: traffic is still routed to it.",
+    signature: "Connections established after a stop signal on the old instance's listening sockets.",
+    evidence: "Counts them, with their rate and the last one's time after T0. None of them need be lost; each of them runs the risk.",
+    remedy: "Take the instance out of the load balancer before the signal: a preStop sleep, or deregistration and its delay.",
+    advice: &[
+        at(
+            "Kubernetes",
+            "Endpoints and the signal change at the same time, and the proxies of every node follow later: `lifecycle.preStop.sleep.seconds: 10` (before 1.30: `exec: sleep 10`), with a `terminationGracePeriodSeconds` that has room for it.",
+        ),
+        at(
+            "cloud load balancers",
+            "Deregister the target and wait for the deregistration delay before the stop.",
+        ),
+        at(
+            "DNS",
+            "Stop only after the record's time to live; resolvers and JVMs may keep it for longer.",
+        ),
+        at(
+            "programs",
+            "On the signal fail the readiness check first, and go on serving for longer than the check needs to be noticed.",
+        ),
+    ],
+    limits: "A program that reloads itself on its stop signal accepts on purpose (see signal-means-reload).",
+};
+
+/// See the table.
+pub const FAST_STOP_SIGNAL: Diagnosis = Diagnosis {
+    name: "fast-stop-signal",
+    severity: Severity::Warn,
+    summary: "The server was sent the signal that stops it at once, and it has one that lets it finish.",
+    signature: "Everything was closed within two seconds of T0 although requests were in flight, and the signal is known as this server's fast one.",
+    evidence: "Names the signal, the sender and the server's graceful signal, and tells what was in flight.",
+    remedy: "Send the server's graceful signal: STOPSIGNAL in the image, KillSignal= in the unit.",
+    advice: &[
+        at("nginx", "SIGQUIT in place of SIGTERM or SIGINT."),
+        at(
+            "Apache httpd",
+            "SIGWINCH in place of SIGTERM; for a reload SIGUSR1 in place of SIGHUP.",
+        ),
+        at("gunicorn", "SIGTERM in place of SIGINT or SIGQUIT."),
+        at("haproxy", "SIGUSR1 in place of SIGTERM or SIGINT."),
+        at(
+            "php-fpm, unicorn",
+            "SIGQUIT in place of SIGTERM or SIGINT; php-fpm also wants `process_control_timeout`.",
+        ),
+        at("lighttpd", "SIGINT in place of SIGTERM."),
+        at("Caddy", "SIGTERM in place of SIGQUIT."),
+        at(
+            "PostgreSQL",
+            "SIGTERM waits for clients, SIGINT ends their sessions, SIGQUIT does not even clean up.",
+        ),
+        at(
+            "containers",
+            "`STOPSIGNAL SIGQUIT` in the image, `--stop-signal` of the engine, `stop_signal` of compose. Kubernetes takes the image's.",
+        ),
+        at("systemd", "`KillSignal=SIGQUIT`, with `KillMode=mixed`."),
+    ],
+    limits: "Servers are known by the name of their program. One whose signals were set otherwise by its own configuration is judged by the usual meaning.",
+};
+
+/// See the table.
+pub const EXITED_TOO_EARLY: Diagnosis = Diagnosis {
+    name: "exited-too-early",
+    severity: Severity::Warn,
+    summary: "The process was gone before the load balancer could know: clients still came.",
+    signature: "The last old process ended less than five seconds after T0 with connections open at T0, nobody took the port over, and clients were still coming: connections after T0, requests after its FIN, or SYNs refused.",
+    evidence: "Gives the time from T0 to the exit, and what came afterwards.",
+    remedy: "Let the load balancer leave first: a preStop sleep, or a delay in the program between the signal and the end.",
+    advice: &[
+        at(
+            "Kubernetes",
+            "`lifecycle.preStop.sleep.seconds: 10`: most proxies follow an endpoint change within some seconds.",
+        ),
+        at(
+            "Spring Boot, Go, Node",
+            "On the signal fail readiness, sleep for some seconds, then shut down.",
+        ),
+        at(
+            "systemd",
+            "`ExecStop=` with the deregistration and a sleep, before the signal.",
+        ),
+        at(
+            "single hosts",
+            "Hand the socket over (socket activation, reload, SO_REUSEPORT) in place of stop and start.",
+        ),
+    ],
+    limits: "finwatch does not know what stands in front of the service, nor how long that needs: five seconds are assumed.",
+};
+
+/// See the table.
+pub const HELD_BY_IDLE_CONNECTIONS: Diagnosis = Diagnosis {
+    name: "held-by-idle-connections",
+    severity: Severity::Warn,
+    summary: "The drain waited for connections on which nothing happened any more.",
+    signature: "After a stop signal connections stayed open without a byte until SIGKILL came, or have done so for more than 30 s.",
+    evidence: "Counts them, and tells for how long they held the drain, and whether a SIGKILL ended it.",
+    remedy: "Close idle connections when draining begins, once clients have been told to leave.",
+    advice: &[
+        at(
+            "Node",
+            "`server.close()` of Node 18 and older waits for idle connections: call `server.closeIdleConnections()`.",
+        ),
+        at(
+            "Go",
+            "net/http closes idle connections; hijacked ones (WebSocket) are yours: `srv.RegisterOnShutdown`.",
+        ),
+        at(
+            "nginx",
+            "`worker_shutdown_timeout` bounds tunnels and WebSockets that old workers hold.",
+        ),
+        at(
+            "haproxy",
+            "`hard-stop-after`, and `timeout client` for idle ones.",
+        ),
+        at(
+            "WebSocket, long polls",
+            "Send a close frame at the signal; clients should reconnect.",
+        ),
+        at(
+            "database pools",
+            "A pool's `maxLifetime` or `idleTimeout` shorter than the server's grace period.",
+        ),
+    ],
+    limits: "A stream that is silent for minutes looks idle.",
+};
+
+/// See the table.
+pub const REQUESTS_KEEP_COMING: Diagnosis = Diagnosis {
+    name: "requests-keep-coming",
+    severity: Severity::Warn,
+    summary: "Clients went on asking on their old connections: nobody told them to leave.",
+    signature: "Connections that were open at T0 carried new requests until a SIGKILL ended it, or for five seconds and more.",
+    evidence: "Counts the connections that asked after T0, and tells when the last request was read.",
+    remedy: "Answer `Connection: close` (HTTP/2: GOAWAY) once the stop has begun.",
+    advice: &[
+        at(
+            "Node",
+            "Set the `Connection: close` header on every answer after the signal.",
+        ),
+        at(
+            "Go net/http",
+            "`srv.Shutdown` answers `Connection: close`; while you sleep before it, `srv.SetKeepAlivesEnabled(false)`.",
+        ),
+        at(
+            "Spring Boot",
+            "Graceful shutdown of Undertow and Netty answers 503 or waits; put the load balancer's departure before it.",
+        ),
+        at(
+            "gRPC",
+            "`GracefulStop()` sends GOAWAY; `MAX_CONNECTION_AGE` moves clients all the time.",
+        ),
+        at(
+            "load balancers",
+            "Have them close their pooled connections when the target leaves.",
+        ),
+    ],
+    limits: "A request that was on its way at T0 is also read afterwards; only drains of five seconds and more are judged.",
+};
+
+/// See the table.
+pub const OLD_WORKERS_PILE_UP: Diagnosis = Diagnosis {
+    name: "old-workers-pile-up",
+    severity: Severity::Warn,
+    summary: "Old workers of a reload keep connections and do not end.",
+    signature: "More than 60 s after a reload signal old workers still had connections.",
+    evidence: "Tells for how long, how many old processes are left, and how many connections they hold. Every further reload adds a generation, with its memory.",
+    remedy: "Bound how long old workers may stay: worker_shutdown_timeout, hard-stop-after, GracefulShutdownTimeout.",
+    advice: &[
+        at(
+            "nginx",
+            "`worker_shutdown_timeout 60s;` (longer than the longest request).",
+        ),
+        at("haproxy", "`hard-stop-after 60s`."),
+        at(
+            "Apache httpd",
+            "`GracefulShutdownTimeout`, and fewer reloads.",
+        ),
+        at(
+            "ingress controllers",
+            "Batch reloads; ingress-nginx has `worker-shutdown-timeout`. WebSockets are what usually holds them.",
+        ),
+    ],
+    limits: "Long downloads and WebSockets are held on purpose; the finding says what it costs, not that it is wrong.",
+};

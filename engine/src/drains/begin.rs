@@ -1,0 +1,379 @@
+//! How drains begin: signals that mean something, and deaths without one.
+
+use std::collections::BTreeSet;
+
+use finwatch_common::{Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord};
+
+use super::{
+    Drains, EPISODES_MAX, Want, World,
+    episode::{Episode, Over, Scope, Since},
+    names::{self, SIGKILL, SIGUSR2},
+    port::Port,
+};
+use crate::model::DrainKind;
+
+/// Most reloads of one instance whose old workers live at once; the oldest is told as it stands.
+pub(super) const RELOADS_MAX: usize = 8;
+
+/// What comes so soon after the first belongs to it: siblings' signals, a second signal of the same hand.
+pub(super) const TOGETHER_NS: u64 = 1_000_000_000;
+/// Start times of processes are cut to this. Who started in the tick of T0 is taken to be new: reloads fork at once.
+const TICK_NS: u64 = 10_000_000;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Begin(DrainKind),
+    /// It only counts as a further one.
+    Further,
+    Nothing,
+}
+
+// === impl Drains ===
+
+impl Drains {
+    pub(super) fn on_signal(&mut self, record: &SignalRecord, world: &mut dyn World) {
+        let signal = SignalRecord {
+            instance: self.instances.resolve(record.instance),
+            ..*record
+        };
+        let instance = signal.instance;
+        // The kernel kills who dies already once more, and keeps a kill from a process 1: nobody is ended by either.
+        if signal.signal == SIGKILL && signal.disposition == Disposition::Ignored as u8 {
+            return;
+        }
+        match meaning(&signal) {
+            Meaning::Nothing => {
+                for episode in self.episodes.values_mut() {
+                    let of_it = episode.since.contains_key(&instance);
+                    episode.others_told |= of_it && signal.target.tgid != episode.target.tgid;
+                }
+                self.deaths.signal(signal);
+            }
+            Meaning::Further => {
+                self.deaths.signal(signal);
+                let running = self.episodes.values_mut().rev();
+                if let Some(episode) = running
+                    .filter(|e| e.since.contains_key(&instance) && e.is_running())
+                    .find(|e| !matches!(e.scope, Scope::Process(_)))
+                {
+                    episode.also(&signal);
+                }
+            }
+            Meaning::Begin(DrainKind::Reload) => self.begin_reload(&signal, world),
+            Meaning::Begin(kind) => self.begin_stop(kind, &signal, world),
+        }
+    }
+
+    pub(super) fn on_exit(&mut self, exit: &ExitRecord, world: &mut dyn World) {
+        let instance = self.instances.resolve(exit.instance);
+        self.instances.exited(&instance, exit.process.tgid);
+        let mut inside = false;
+        for episode in self.episodes.values_mut() {
+            if !episode.exited(exit, &instance) {
+                continue;
+            }
+            inside = true;
+            if episode.living().next().is_none() {
+                for (key, port) in &mut episode.ports {
+                    port.processes_ended(key, world);
+                }
+            }
+        }
+        let controller = exit.kinship == Kinship::Controller as u8;
+        if inside || controller {
+            return;
+        }
+        let owner = exit.kinship == Kinship::Owner as u8;
+        let others = self
+            .instances
+            .processes(&instance)
+            .any(|(_, kin)| kin.kinship != Kinship::Controller);
+        if !owner && (others || !self.instances.owner_gone(&instance)) {
+            if exit.status != 0 {
+                self.deaths.exit(ExitRecord { instance, ..*exit });
+            }
+            return;
+        }
+        let mut episode = Episode::new(
+            kind_of_exit(exit.status),
+            Scope::Instance,
+            instance,
+            since(exit.header.at_ns, world),
+            exit.process,
+        );
+        episode.doubtful = true;
+        episode.exited(exit, &instance);
+        self.supersede(&instance, exit.header.at_ns);
+        self.open(episode, world);
+    }
+
+    /// A connection ended by the hand of a process that had died: its death is a drain of its own.
+    pub(super) fn begin_death(&mut self, closer: u32, at_ns: u64, world: &mut dyn World) {
+        let Some((exit, signal)) = self.deaths.take(closer, at_ns) else {
+            return;
+        };
+        let t0_ns = signal.map_or(exit.header.at_ns, |s| s.header.at_ns);
+        let mut episode = Episode::new(
+            kind_of_exit(exit.status),
+            Scope::Process(closer),
+            exit.instance,
+            since(t0_ns, world),
+            exit.process,
+        );
+        episode.signal = signal;
+        episode.exited(&exit, &exit.instance);
+        self.open(episode, world);
+    }
+
+    /// Whether a dead worker's connections may still come.
+    pub(super) fn expects_deaths(&self) -> bool {
+        !self.deaths.is_empty()
+    }
+
+    fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, world: &mut dyn World) {
+        let at_ns = signal.header.at_ns;
+        let goes_on =
+            |e: &Episode| e.is_stop() && is_not_over(e) || e.is_running() && e.is_of_reload(signal);
+        let lasting = self
+            .episodes
+            .values_mut()
+            .find(|e| e.since.contains_key(&signal.instance) && goes_on(e));
+        if let Some(episode) = lasting {
+            return episode.also(signal);
+        }
+        if self.join_siblings(kind, signal, world) {
+            return;
+        }
+        let successors = self.successors(signal);
+        let scope = match successors {
+            Some(_) => Scope::OldWorkers,
+            None => Scope::Instance,
+        };
+        let mut episode = Episode::new(
+            kind,
+            scope,
+            signal.instance,
+            since(at_ns, world),
+            signal.target,
+        );
+        episode.excluded = successors.unwrap_or_default();
+        episode.doubtful = kind != DrainKind::Stop && scope == Scope::Instance;
+        episode.signal = Some(*signal);
+        self.supersede(&signal.instance, at_ns);
+        self.open(episode, world);
+    }
+
+    fn begin_reload(&mut self, signal: &SignalRecord, world: &mut dyn World) {
+        let at_ns = signal.header.at_ns;
+        let of_instance =
+            |e: &&mut Episode| e.since.contains_key(&signal.instance) && is_not_over(e);
+        let mut lasting = self.episodes.values_mut().filter(of_instance);
+        if let Some(stop) = lasting.find(|e| e.is_stop()) {
+            return stop.also(signal);
+        }
+        let reloads = self.episodes.values_mut().filter(of_instance);
+        let mut reloads: Vec<&mut Episode> =
+            reloads.filter(|e| e.kind == DrainKind::Reload).collect();
+        if let Some(last) = reloads.last_mut() {
+            let soon = at_ns.saturating_sub(last.t0_ns()) < TOGETHER_NS;
+            let same = last.signal.is_some_and(|s| s.signal == signal.signal);
+            // Another signal goes on with what the first began: USR2, WINCH, QUIT replace a running nginx.
+            if soon || !same {
+                return last.also(signal);
+            }
+            if last.single {
+                last.supersede(at_ns);
+            }
+        }
+        if reloads.len() >= RELOADS_MAX
+            && let Some(oldest) = reloads.first_mut()
+        {
+            oldest.supersede(at_ns);
+        }
+        let earlier = reloads.iter().filter(|e| e.is_running());
+        let excluded: BTreeSet<u32> = earlier.clone().flat_map(|e| e.living()).collect();
+        let floor_ns = earlier.map(|e| e.t0_ns()).max().unwrap_or(0);
+        if self.join_siblings(DrainKind::Reload, signal, world) {
+            return;
+        }
+        let mut episode = Episode::new(
+            DrainKind::Reload,
+            Scope::OldWorkers,
+            signal.instance,
+            since(at_ns, world),
+            signal.target,
+        );
+        episode.signal = Some(*signal);
+        episode.excluded = excluded;
+        episode.floor_ns = floor_ns;
+        self.open(episode, world);
+    }
+
+    /// Siblings that serve one port and are signalled by one hand within a second are one drain.
+    fn join_siblings(
+        &mut self,
+        kind: DrainKind,
+        signal: &SignalRecord,
+        world: &mut dyn World,
+    ) -> bool {
+        let at_ns = signal.header.at_ns;
+        let ports = self.instances.ports(&signal.instance);
+        let instances = &self.instances;
+        let sibling = |e: &Episode| {
+            let shares = ports.iter().any(|key| e.ports.contains_key(key));
+            let soon = at_ns.saturating_sub(e.t0_ns()) <= TOGETHER_NS;
+            let one_hand = e.signal.is_some_and(|first| {
+                let of_family = |tgid: u32| {
+                    instances
+                        .of_process(tgid)
+                        .is_some_and(|i| e.since.contains_key(&i))
+                };
+                first.sender_tgid == signal.sender_tgid
+                    || first.target.tgid == signal.sender_tgid
+                    || of_family(signal.sender_tgid)
+            });
+            e.kind == kind && shares && soon && one_hand && !is_of_one(e) && e.is_running()
+        };
+        let found = self
+            .episodes
+            .iter()
+            .find(|(_, e)| sibling(e))
+            .map(|(id, _)| *id);
+        let Some(episode) = found.and_then(|id| self.episodes.get_mut(&id)) else {
+            return false;
+        };
+        if !episode.join(signal.instance, since(at_ns, world)) {
+            return false;
+        }
+        for key in &ports {
+            if let Some(port) = episode.ports.get_mut(key) {
+                port.listened |= instances.listening(&signal.instance, key) > 0;
+            } else if episode.may_have_port(key) {
+                let phased = episode.is_phased();
+                let port = Port::new(key, &signal.instance, at_ns, phased, instances, world);
+                episode.ports.insert(*key, port);
+            }
+        }
+        self.wanted.remove(&Want::EndPhase {
+            instance: signal.instance,
+        });
+        true
+    }
+
+    /// Processes that an earlier SIGUSR2 started to take over, when those before them are told to stop.
+    fn successors(&self, signal: &SignalRecord) -> Option<BTreeSet<u32>> {
+        let upgrade = self.episodes.values().rev().find(|e| {
+            e.kind == DrainKind::Reload
+                && e.since.contains_key(&signal.instance)
+                && e.is_running()
+                && e.signal.is_some_and(|s| s.signal == SIGUSR2)
+        })?;
+        let successors = &upgrade.new;
+        (!successors.is_empty() && !successors.contains(&signal.target.tgid))
+            .then(|| successors.clone())
+    }
+
+    /// A stop ends every reload of the instance.
+    fn supersede(&mut self, instance: &Process, at_ns: u64) {
+        for episode in self.episodes.values_mut() {
+            let reload = episode.kind == DrainKind::Reload && !is_of_one(episode);
+            if reload && episode.since.contains_key(instance) {
+                episode.supersede(at_ns);
+            }
+        }
+    }
+
+    fn open(&mut self, mut episode: Episode, world: &mut dyn World) {
+        if self.episodes.len() >= EPISODES_MAX {
+            self.drains_bitten += 1;
+            return;
+        }
+        episode.lost_before = self.lost();
+        let instance = episode.instance;
+        let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
+        for key in self.instances.ports(&instance) {
+            let port = Port::new(&key, &instance, t0_ns, phased, &self.instances, world);
+            episode.ports.insert(key, port);
+        }
+        if episode.is_stop() {
+            self.absorb_deaths(&mut episode);
+        }
+        self.wanted.remove(&Want::EndPhase { instance });
+        self.episodes.insert(self.next, episode);
+        self.next += 1;
+    }
+
+    /// Workers that died in the second before their instance was ended belong to its end.
+    fn absorb_deaths(&mut self, episode: &mut Episode) {
+        let t0_ns = episode.t0_ns();
+        let instance = episode.instance;
+        let belongs = |e: &Episode| {
+            is_of_one(e)
+                && e.since.contains_key(&instance)
+                && t0_ns.saturating_sub(e.t0_ns()) < TOGETHER_NS
+        };
+        let ids = self.episodes.iter().filter(|(_, e)| belongs(e));
+        let ids: Vec<u64> = ids.map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(death) = self.episodes.remove(&id) else {
+                continue;
+            };
+            self.lefts.hand_over(id, self.next);
+            if let (Some(mine), Some(earlier)) =
+                (episode.since.get_mut(&instance), death.since.get(&instance))
+                && earlier.mono_ns < mine.mono_ns
+            {
+                *mine = *earlier;
+            }
+            episode.old.extend(death.old);
+            episode.lost_before = episode.lost_before.min(death.lost_before);
+            for (key, port) in death.ports {
+                if let Some(mine) = episode.ports.get_mut(&key) {
+                    mine.absorb(port);
+                }
+            }
+        }
+    }
+}
+
+fn meaning(signal: &SignalRecord) -> Meaning {
+    let fatal = signal.disposition == Disposition::Default as u8;
+    let fault = names::is_fault(signal.signal) && fatal;
+    match Phase::from_u8(signal.phase) {
+        Some(Phase::Draining) if signal.signal == SIGKILL => Meaning::Begin(DrainKind::Kill),
+        Some(Phase::Draining) if fault => Meaning::Begin(DrainKind::Crash),
+        _ if signal.signal == SIGKILL => Meaning::Further,
+        Some(Phase::Draining) => Meaning::Begin(DrainKind::Stop),
+        Some(Phase::Reloading) => Meaning::Begin(DrainKind::Reload),
+        Some(Phase::Steady) | None => Meaning::Nothing,
+    }
+}
+
+fn kind_of_exit(status: u32) -> DrainKind {
+    /// HUP, INT, QUIT, TERM: somebody asked it to stop.
+    const STOPS: [u32; 4] = [1, 2, 3, 15];
+    match (status, status & 0x7f) {
+        (0, _) => DrainKind::Stop,
+        (_, killed_by) if killed_by == u32::from(SIGKILL) => DrainKind::Kill,
+        (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
+        _ => DrainKind::Crash,
+    }
+}
+
+fn since(mono_ns: u64, world: &dyn World) -> Since {
+    let boot_ns = world.boot_ns(mono_ns);
+    Since {
+        mono_ns,
+        boot_ns: boot_ns - boot_ns % TICK_NS,
+    }
+}
+
+/// An episode that lasts, or whose processes ended and only settles: not one after which the instance went on.
+fn is_not_over(episode: &Episode) -> bool {
+    matches!(episode.gone, None | Some((_, Over::Ended)))
+}
+
+fn is_of_one(episode: &Episode) -> bool {
+    matches!(episode.scope, Scope::Process(_))
+}

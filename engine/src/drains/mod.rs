@@ -1,0 +1,402 @@
+//! The drains: records, looks and tables of processes in, one episode of one service instance out, with its facts and
+//! without a verdict. Pure: no I/O, no clock, nothing that can fail; the same input gives the same drains.
+//!
+//! Feed [`Input::Lost`] before each tick: what was lost by then marks every drain that lasts.
+
+mod asks;
+mod assign;
+mod at_start;
+mod begin;
+mod deaths;
+mod end;
+mod episode;
+mod instances;
+mod late;
+mod left;
+mod look;
+mod merge;
+pub mod names;
+mod own_calls;
+mod plan;
+mod port;
+mod progress;
+mod refused;
+mod starts;
+mod tally;
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use finwatch_common::{ListenerRecord, Process, ProcessEntry, ServiceKey, SurveyRow};
+use jiff::Timestamp;
+
+use self::{
+    asks::Asks,
+    deaths::Deaths,
+    episode::Episode,
+    instances::Instances,
+    left::{Early, Lefts},
+    own_calls::OwnCalls,
+    port::ListenersClosed,
+    progress::Step,
+    starts::Starts,
+};
+
+pub use self::{
+    late::late_in_steady_time,
+    merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
+};
+use crate::{input::Record, model as story};
+
+/// Most drains that last at once, each over all ports of an instance.
+const EPISODES_MAX: usize = 256;
+/// Most connections remembered of all drains together: open at T0, or open now (about 20 MiB).
+const CONNECTIONS_MAX: usize = 262_144;
+/// Most drains kept until they are asked for; the oldest give way.
+const ENDED_MAX: usize = 1_024;
+
+/// How drains are told.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How long a drain waits for late requests after the last old process.
+    pub settle_limit_ns: u64,
+    /// Ports where turns are not judged.
+    pub stream_ports: Vec<u16>,
+}
+
+/// What the drains ask others.
+pub trait World {
+    /// The labels of a service.
+    fn service(&mut self, key: &ServiceKey) -> story::Service;
+    /// Name of a reset reason, snake_case.
+    fn reason(&self, reason: u8) -> String;
+    /// Wall time of a kernel stamp.
+    fn wall(&self, kernel_ns: u64) -> Timestamp;
+    /// Nanoseconds since boot, suspend included, of a kernel stamp.
+    fn boot_ns(&self, kernel_ns: u64) -> u64;
+    /// Ordinary time of a service before T0.
+    fn baseline(&mut self, key: &ServiceKey, t0_ns: u64) -> story::Baseline;
+    /// SYNs refused on the service's port so far.
+    fn refused(&mut self, key: &ServiceKey) -> u64;
+    /// Of these, those while its last owner drained or reloaded.
+    fn refused_ending(&mut self, key: &ServiceKey) -> u64;
+}
+
+/// What the drains are told.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A record of the ring.
+    Record(&'a Record),
+    /// The kernel's whole table of processes, as it is now.
+    Processes(&'a [(u32, ProcessEntry)]),
+    /// A look at one namespace that began at `began_ns`.
+    Look {
+        /// Cookie of the namespace.
+        netns: u64,
+        /// When it began, on the clock of the records.
+        began_ns: u64,
+        /// Sockets.
+        rows: &'a [SurveyRow],
+        /// Mini-sockets; `None`: nobody looked at them.
+        minis: Option<&'a [SurveyRow]>,
+    },
+    /// A look failed.
+    LookFailed {
+        /// Cookie of the namespace.
+        netns: u64,
+    },
+    /// Records that were lost in the kernel so far.
+    Lost {
+        /// Of all kinds, since the start.
+        total: u64,
+    },
+}
+
+/// What others must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// Look at a namespace.
+    Look {
+        /// Its cookie.
+        netns: u64,
+    },
+    /// Read the table of processes.
+    Processes,
+    /// Delete an instance's entry in the kernel's table of phases.
+    EndPhase {
+        /// Which.
+        instance: Process,
+    },
+}
+
+/// How often a bound kept something out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bitten {
+    /// Drains that were not told, as too many lasted or waited.
+    pub drains: u64,
+    /// Instances, ports, listeners and processes that were not learnt.
+    pub instances: u64,
+    /// Connections in FIN_WAIT2 that were forgotten before their time.
+    pub connections: u64,
+    /// Starts, gaps and ports without a listener that were forgotten.
+    pub starts: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Drains {
+    options: Options,
+    instances: Instances,
+    episodes: BTreeMap<u64, Episode>,
+    next: u64,
+    merger: Merger,
+    lefts: Lefts,
+    early: Early,
+    own_calls: OwnCalls,
+    recent: look::Recent,
+    deaths: Deaths,
+    starts: Starts,
+    looks: Asks,
+    tables: Asks,
+    wanted: BTreeSet<Want>,
+    ended: VecDeque<story::Drain>,
+    /// How many more connections may be remembered.
+    room: usize,
+    lost_total: u64,
+    /// Closes told before the RST that they wait for.
+    told_early: u64,
+    drains_bitten: u64,
+}
+
+// === impl Drains ===
+
+impl Drains {
+    /// One that knows nobody yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            instances: Instances::default(),
+            episodes: BTreeMap::new(),
+            next: 0,
+            merger: Merger::new(),
+            lefts: Lefts::default(),
+            early: Early::default(),
+            own_calls: OwnCalls::default(),
+            recent: look::Recent::default(),
+            deaths: Deaths::default(),
+            starts: Starts::default(),
+            looks: Asks::default(),
+            tables: Asks::default(),
+            wanted: BTreeSet::new(),
+            ended: VecDeque::new(),
+            room: CONNECTIONS_MAX,
+            lost_total: 0,
+            told_early: 0,
+            drains_bitten: 0,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn take(&mut self, now_ns: u64, input: Input<'_>, world: &mut impl World) {
+        match input {
+            Input::Record(Record::Close(close)) => return self.on_close(close, world),
+            Input::Record(Record::Reset(reset)) => return self.on_reset(reset, world),
+            Input::Record(Record::Unread(unread)) => return self.on_unread(unread, world),
+            Input::Record(Record::Listener(listener)) => {
+                return self.on_listener(listener, world);
+            }
+            Input::Record(Record::Signal(signal)) => self.on_signal(signal, world),
+            Input::Record(Record::Exit(exit)) => self.on_exit(exit, world),
+            Input::Processes(table) => self.on_table(table, now_ns),
+            Input::Look {
+                netns,
+                began_ns,
+                rows,
+                minis,
+            } => {
+                let look = look::Look {
+                    netns,
+                    began_ns,
+                    rows,
+                    minis,
+                };
+                self.on_look(&look, now_ns, world);
+            }
+            Input::LookFailed { netns } => self.on_look_failed(netns),
+            Input::Lost { total } => {
+                self.lost_total = self.lost_total.max(total);
+                return;
+            }
+        }
+        self.plan(now_ns);
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, now_ns: u64, world: &mut impl World) {
+        self.tell_due(now_ns, world);
+        let ids: Vec<u64> = self.episodes.keys().copied().collect();
+        for id in ids {
+            let Some(episode) = self.episodes.get_mut(&id) else {
+                continue;
+            };
+            match episode.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
+                Step::Stay => {
+                    for (key, port) in &mut episode.ports {
+                        port.read_refused(key, now_ns, world);
+                    }
+                }
+                Step::Drop => self.close_episode(id),
+                Step::End => self.end(id, now_ns, world),
+            }
+        }
+        self.find_room();
+        self.plan(now_ns);
+    }
+
+    /// What others must do, since the last call.
+    pub fn wants(&mut self) -> Vec<Want> {
+        std::mem::take(&mut self.wanted).into_iter().collect()
+    }
+
+    /// Whether an instance is known to listen anywhere.
+    pub fn knows(&self, instance: Process) -> bool {
+        !self.instances.ports(&instance).is_empty()
+    }
+
+    /// Whether the process that an instance is named by has ended, and others may serve in its stead.
+    pub fn owner_gone(&self, instance: Process) -> bool {
+        self.instances.owner_gone(&self.instances.resolve(instance))
+    }
+
+    /// Whether anything lasts, told or not yet told.
+    pub fn is_busy(&self) -> bool {
+        !self.episodes.is_empty()
+    }
+
+    /// Drains that last, as they stand. What is told here is told among the ended ones too, by the same id.
+    pub fn running(&self, now_ns: u64, world: &mut impl World) -> Vec<story::Drain> {
+        let certain = |e: &&Episode| e.is_certain(now_ns);
+        self.episodes
+            .values()
+            .filter(certain)
+            .flat_map(|episode| tell::tell(episode, &self.telling(episode, now_ns, false), world))
+            .collect()
+    }
+
+    /// Drains that ended since the last call.
+    pub fn ended(&mut self) -> Vec<story::Drain> {
+        std::mem::take(&mut self.ended).into()
+    }
+
+    /// Listeners that came since the last call.
+    pub fn started(&mut self) -> Vec<story::Start> {
+        self.starts.take_started()
+    }
+
+    /// Times in which nobody listened on a port, that ended since the last call.
+    pub fn gaps(&mut self) -> Vec<story::Gap> {
+        self.starts.take_gaps()
+    }
+
+    /// How often a bound kept something out.
+    pub fn bitten(&self) -> Bitten {
+        Bitten {
+            drains: self.drains_bitten,
+            instances: self.instances.bitten(),
+            connections: self.lefts.bitten(),
+            starts: self.starts.bitten(),
+        }
+    }
+
+    fn on_listener(&mut self, record: &ListenerRecord, world: &mut dyn World) {
+        let key = record.service.in_phase(finwatch_common::Phase::Steady);
+        let at_ns = record.header.at_ns;
+        if record.up != 0 {
+            let owner = self.instances.resolve(Process {
+                start_ns: record.start_ns,
+                tgid: record.owner_tgid,
+                pad: 0,
+            });
+            let came = self
+                .instances
+                .listen(record.cookie, owner, key, record.netns_inum, at_ns);
+            if let Some(came) = came {
+                self.starts.came(came, owner, &key, at_ns, world);
+                self.listens_again(owner, &key, at_ns, world);
+            }
+            return;
+        }
+        let Some(went) = self.instances.unlisten(record.cookie, at_ns) else {
+            return;
+        };
+        self.starts.went(&went, at_ns, world);
+        if !went.last_of_instance {
+            return;
+        }
+        for episode in self.episodes.values_mut() {
+            let others = episode
+                .since
+                .keys()
+                .any(|instance| self.instances.listening(instance, &key) > 0);
+            if others || !episode.is_told_of(&went.owner, at_ns) {
+                continue;
+            }
+            if let Some(port) = episode.ports.get_mut(&key) {
+                let closed = ListenersClosed {
+                    at_ns,
+                    by_exit: record.by_exit != 0,
+                    taken_over: !went.last_of_port,
+                };
+                port.listeners_closed(&key, closed, world);
+                port.backlog = record.backlog;
+            }
+        }
+    }
+
+    /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
+    fn listens_again(
+        &mut self,
+        owner: Process,
+        key: &ServiceKey,
+        at_ns: u64,
+        world: &mut dyn World,
+    ) {
+        for episode in self.episodes.values_mut() {
+            if episode.is_told_of(&owner, at_ns)
+                && let Some(port) = episode.ports.get_mut(key)
+            {
+                port.listens_again(key, world);
+            }
+        }
+    }
+
+    fn on_table(&mut self, table: &[(u32, ProcessEntry)], now_ns: u64) {
+        self.tables.answered(0);
+        let episodes = &self.episodes;
+        self.instances.table(table, |instance| {
+            episodes.values().any(|e| e.since.contains_key(instance))
+        });
+        for episode in self.episodes.values_mut() {
+            episode.table(&self.instances, now_ns);
+        }
+    }
+}
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+pub(crate) mod scenario;
+#[cfg(test)]
+mod scenario_controllers_tests;
+#[cfg(test)]
+mod scenario_deaths_tests;
+#[cfg(test)]
+mod scenario_kernel;
+#[cfg(test)]
+mod scenario_processes;
+#[cfg(test)]
+mod scenario_reload_tests;
+#[cfg(test)]
+mod scenario_tests;
+#[cfg(test)]
+mod scenario_verbs;

@@ -1,0 +1,194 @@
+//! An episode told as drains, one a port.
+
+use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str};
+
+use super::{
+    Options, World,
+    episode::{Episode, Over, Scope},
+    names::{self, SIGKILL},
+    port::Port,
+};
+use crate::model::{
+    Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
+};
+
+/// What an episode needs beside itself to be told.
+pub(super) struct Telling<'a> {
+    pub(super) now_ns: u64,
+    pub(super) options: &'a Options,
+    pub(super) records_lost: u64,
+    pub(super) ended: bool,
+}
+
+/// One drain for each port of which there is anything to tell.
+pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, world: &mut dyn World) -> Vec<Drain> {
+    let told = episode.ports.iter().filter(|(_, port)| port.is_told());
+    told.map(|(_, port)| drain(episode, port, telling, world))
+        .collect()
+}
+
+fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn World) -> Drain {
+    let t0_ns = episode.t0_ns();
+    let over = episode.gone.map(|(_, over)| over);
+    let nothing = episode.kind == DrainKind::Reload && over == Some(Over::Nothing);
+    let worker = match episode.scope {
+        Scope::Process(tgid) => Some(tgid),
+        Scope::Instance | Scope::OldWorkers => None,
+    };
+    let since = episode.since_mono();
+    // What is open when the processes are gone and the port is listened on is held by others.
+    let successors = over == Some(Over::Ended) && port.is_listening();
+    let (younger, last_younger_ns) = match successors {
+        true => (0, None),
+        false => port.still_open_younger(t0_ns),
+    };
+    let last_opened_ns = port.whole.last_opened_ns.max(last_younger_ns);
+    let opened_after_start = port.whole.opened_after + younger;
+    let asked = if successors {
+        0
+    } else {
+        port.still_open_asked()
+    };
+    let at_death = matches!(episode.kind, DrainKind::Kill | DrainKind::Crash);
+    let all_over = at_death && telling.ended && over == Some(Over::Ended);
+    let started_at = world.wall(t0_ns);
+    let (processes, processes_ended) = if nothing {
+        (0, 0)
+    } else {
+        let ended = episode.old.values().filter(|at| at.is_some()).count();
+        (episode.old.len() as u64, ended as u64)
+    };
+    Drain {
+        id: format!(
+            "{:x}-{}-{}",
+            started_at.as_millisecond(),
+            episode.name,
+            port.service.port
+        ),
+        service: port.service.clone(),
+        instance: instance(&episode.instance, port, telling.now_ns, world),
+        worker_pid: worker,
+        kind: episode.kind,
+        started_at,
+        signal: episode.signal.as_ref().map(|s| signal(s, world)),
+        further_signals: episode.further.iter().map(|s| signal(s, world)).collect(),
+        exit: episode
+            .exit
+            .filter(|_| over.is_some())
+            .map(|exit| self::exit(&exit, world)),
+        processes,
+        processes_ended,
+        new_processes: episode.new.len() as u64,
+        first_new_process_at: episode.new_boot_ns.map(|boot_ns| {
+            let after_ns = boot_ns.saturating_sub(world.boot_ns(t0_ns));
+            world.wall(t0_ns.saturating_add(after_ns))
+        }),
+        lived_on: over == Some(Over::LivedOn),
+        last_close_at: port.whole.last_close_ns.map(|at_ns| world.wall(at_ns)),
+        ended_at: telling.ended.then(|| world.wall(telling.now_ns)),
+        open_at_start: match worker {
+            Some(_) => port.whole.older,
+            None => port.open_at_start(),
+        },
+        awaiting_at_start: port
+            .owed_at_start(&since, all_over)
+            .filter(|_| worker.is_none()),
+        asked_after_start: port.whole.asked_after + asked,
+        opened_after_start,
+        last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),
+        served_by_new: port.by_new,
+        own_calls: port.own_calls,
+        likely_cut: port.whole.likely_cut,
+        idle_at_exit: port.whole.idle_at_exit,
+        still_open: if successors { 0 } else { port.still_open() },
+        still_open_idle: if successors {
+            0
+        } else {
+            port.still_open_idle()
+        },
+        counts: Counts {
+            opened: opened_after_start,
+            refused: port.refused(),
+            ..port.whole.counts(world)
+        },
+        listening: listening(port, world),
+        examples: port.whole.examples.clone(),
+        signs: signs(episode, port, telling.now_ns, world),
+        baseline: port.baseline.clone(),
+        records_lost: telling.records_lost,
+        interrupted: false,
+        turns_not_judged: telling.options.stream_ports.contains(&port.service.port),
+        verdict: Verdict::default(),
+        findings: Vec::new(),
+    }
+}
+
+fn instance(process: &Process, port: &Port, now_ns: u64, world: &dyn World) -> Instance {
+    // The start is told on another clock: how long it is ago holds on both.
+    let age_ns = world.boot_ns(now_ns).saturating_sub(process.start_ns);
+    Instance {
+        pid: process.tgid,
+        started_at: (process.start_ns != 0).then(|| world.wall(now_ns.saturating_sub(age_ns))),
+        program: port.program.clone(),
+        netns: port.netns_inum,
+    }
+}
+
+fn signal(record: &SignalRecord, world: &dyn World) -> SignalSeen {
+    let program = match record.sender_tgid {
+        0 => "kernel",
+        _ => comm_str(&record.sender_comm),
+    };
+    SignalSeen {
+        at: world.wall(record.header.at_ns),
+        number: record.signal,
+        name: names::signal(record.signal),
+        target_pid: record.target.tgid,
+        target_program: comm_str(&record.target_comm).to_owned(),
+        target_kinship: names::kinship(record.kinship).to_owned(),
+        sender: Sender {
+            pid: record.sender_tgid,
+            program: program.to_owned(),
+        },
+        disposition: names::disposition(record.disposition).to_owned(),
+    }
+}
+
+fn exit(record: &ExitRecord, world: &dyn World) -> Exit {
+    let killed_by = (record.status & 0x7f) as u8;
+    Exit {
+        at: world.wall(record.header.at_ns),
+        code: (killed_by == 0).then_some((record.status >> 8) as u8),
+        signal: (killed_by != 0).then(|| names::signal(killed_by)),
+    }
+}
+
+fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Signs {
+    let whole = &port.whole;
+    let mut signals = episode.signal.iter().chain(&episode.further);
+    let killed = signals.any(|s| s.signal == SIGKILL);
+    let end_ns = match episode.living().next() {
+        None if episode.last_end_ns > 0 => episode.last_end_ns,
+        _ => now_ns,
+    };
+    Signs {
+        first_close_at: whole.first_close_ns.map(|at_ns| world.wall(at_ns)),
+        last_asked_at: whole.last_asked_ns.map(|at_ns| world.wall(at_ns)),
+        refused_while_running: port.refused_while_running(end_ns),
+        by_exit_cut: whole.by_exit_cut,
+        truncated: whole.truncated,
+        // What SIGKILL finds open is what the death ends.
+        open_at_kill: killed.then_some(whole.by_kill),
+        open_at_kill_idle: killed.then_some(whole.idle_at_exit),
+    }
+}
+
+fn listening(port: &Port, world: &dyn World) -> Listening {
+    Listening {
+        closed_at: port.closed.map(|closed| world.wall(closed.at_ns)),
+        closed_by_exit: port.closed.is_some_and(|closed| closed.by_exit),
+        taken_over: port.closed.is_some_and(|closed| closed.taken_over),
+        backlog: port.backlog(),
+        backlog_at_start: port.backlog_at_start.unwrap_or(0),
+    }
+}

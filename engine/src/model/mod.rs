@@ -1,0 +1,31 @@
+//! What finwatch tells: drains, rollouts, deploy events, findings and verdicts, as plain values. The one
+//! format in which they are stored, served and printed; it knows neither kernel nor HTTP nor disk.
+//!
+//! Times are wall times (RFC 3339, UTC). What is not known is null; readers ignore fields that
+//! they do not know, so fields may be added and are never renamed.
+
+mod book;
+mod counts;
+mod deploy;
+mod drain;
+mod finding;
+mod live;
+mod rollout;
+mod service;
+mod signs;
+pub mod words;
+mod workload;
+
+pub use book::{
+    DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
+    StoryBook, StoryFigures,
+};
+pub use counts::{Counts, Cuts, Resets, Unanswered};
+pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
+pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
+pub use finding::{Finding, Severity, Verdict};
+pub use live::{Phase, RecentClose, Role, ServiceState, Totals};
+pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
+pub use service::{Instance, Service};
+pub use signs::Signs;
+pub use workload::{Workload, WorkloadKind};

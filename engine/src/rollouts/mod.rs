@@ -1,0 +1,395 @@
+//! Rollouts: deploy events, drains, listeners that came and gaps between them, put together by workload and time.
+//!
+//! It reads no clock: [`Correlator::tick`] says how late it is, and nothing ends but there. Every list has a bound;
+//! what a bound left out is counted. A rollout that was told as ended comes again under its id when something that
+//! belongs to it is heard of later.
+
+mod adopt;
+mod grow;
+mod ids;
+mod live;
+mod look;
+mod own;
+mod pair;
+mod tell;
+
+use std::{collections::VecDeque, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::look::{LateClose, Look};
+use self::{ids::Ids, live::Live, pair::Heard};
+use crate::diagnoses::JudgeOptions;
+use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Source, Start};
+
+/// Most rollouts that run at once; more drains go to none.
+const LIVE_MAX: usize = 128;
+/// Most ended rollouts that late news may still reach.
+const RECENT_MAX: usize = 64;
+/// Most ended rollouts that wait to be taken; the oldest give way.
+const ENDED_MAX: usize = 1_024;
+/// Most starts, and most gaps, that belong to no rollout yet.
+const LOOSE_MAX: usize = 256;
+/// Most drains of forgotten rollouts that are remembered by name.
+const FORGOTTEN_MAX: usize = 1_024;
+/// What happens to a workload within so long is one unannounced rollout, if it has not ended before.
+const TOGETHER: SignedDuration = SignedDuration::from_secs(60);
+
+/// How rollouts are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CorrelatorOptions {
+    /// How long after its last sign of life a rollout takes in what happens to its workload.
+    pub window: Duration,
+    /// How long nothing must happen before a rollout whose drains have ended is over.
+    pub quiet: Duration,
+    /// How strictly growth is judged.
+    pub judge: JudgeOptions,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Correlator {
+    options: CorrelatorOptions,
+    live: Vec<Live>,
+    /// Ended, the oldest first.
+    recent: VecDeque<Live>,
+    ended: VecDeque<Rollout>,
+    /// Drains of rollouts that no news reach any more.
+    forgotten: VecDeque<String>,
+    replaced: Vec<String>,
+    loose_starts: VecDeque<Start>,
+    loose_gaps: VecDeque<Gap>,
+    heard: Heard,
+    ids: Ids,
+    left_out: u64,
+}
+
+// === impl CorrelatorOptions ===
+
+impl Default for CorrelatorOptions {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(600),
+            quiet: Duration::from_secs(5),
+            judge: JudgeOptions::default(),
+        }
+    }
+}
+
+impl CorrelatorOptions {
+    fn window(&self) -> SignedDuration {
+        SignedDuration::try_from(self.window).unwrap_or(SignedDuration::MAX)
+    }
+
+    fn quiet(&self) -> SignedDuration {
+        SignedDuration::try_from(self.quiet).unwrap_or(SignedDuration::MAX)
+    }
+}
+
+// === impl Correlator ===
+
+impl Correlator {
+    /// One that has heard nothing.
+    pub fn new(options: CorrelatorOptions) -> Self {
+        Self {
+            options,
+            live: Vec::new(),
+            recent: VecDeque::new(),
+            ended: VecDeque::new(),
+            forgotten: VecDeque::new(),
+            replaced: Vec::new(),
+            loose_starts: VecDeque::new(),
+            loose_gaps: VecDeque::new(),
+            heard: Heard::default(),
+            ids: Ids::default(),
+            left_out: 0,
+        }
+    }
+
+    /// Takes a deploy event. The same one twice is taken once.
+    pub fn event(&mut self, event: DeployEvent) {
+        if !self.heard.is_new(&event) {
+            return;
+        }
+        let window = self.options.window();
+        if let Some(at) = self
+            .live
+            .iter()
+            .position(|live| live.is_same_change(&event, window))
+        {
+            self.live[at].announce(event);
+            self.adopt_into(at);
+            return;
+        }
+        let recent = |live: &Live| live.is_same_change(&event, window);
+        if let Some(at) = self.recent.iter().position(recent)
+            && let Some(mut live) = self.recent.remove(at)
+        {
+            live.announce(event);
+            self.live.push(live);
+            let at = self.live.len() - 1;
+            if !self.adopt_into(at) {
+                // Nothing more happened: it stays ended, and is told again with the event in it.
+                let live = self.live.remove(at);
+                self.retire(live);
+            }
+            return;
+        }
+        for live in &mut self.live {
+            live.superseded_by(&event);
+        }
+        if self.is_full() {
+            return;
+        }
+        let id = self.ids.fresh(&event.workload.name, event.effective_time());
+        self.live.push(Live::announced(id, event));
+        self.adopt_into(self.live.len() - 1);
+    }
+
+    /// Takes a drain: new, changed or ended, told apart by its id and its end.
+    pub fn drain(&mut self, drain: Drain) {
+        if let Some(live) = self.live.iter_mut().find(|live| live.has(&drain.id)) {
+            live.update(drain);
+            return;
+        }
+        if let Some(live) = self.recent.iter_mut().find(|live| live.has(&drain.id)) {
+            if live.update(drain) {
+                let told = tell::ended(live, &self.options);
+                self.push_ended(told);
+            }
+            return;
+        }
+        if !self.forgotten.contains(&drain.id) {
+            self.assign(drain);
+        }
+    }
+
+    /// Takes a listener that came.
+    pub fn start(&mut self, start: Start) {
+        let window = self.options.window();
+        if let Some(at) = live::best(&self.live, |live| live.takes_start(&start, window)) {
+            self.live[at].started(start);
+            return;
+        }
+        let found = self
+            .recent
+            .iter_mut()
+            .rev()
+            .find(|live| live.misses_start(&start, window));
+        if let Some(live) = found {
+            if live.started(start) {
+                let told = tell::ended(live, &self.options);
+                self.push_ended(told);
+            }
+            return;
+        }
+        push_bounded(&mut self.loose_starts, start, LOOSE_MAX);
+    }
+
+    /// Takes a time nobody listened: new, or told again with its end.
+    pub fn gap(&mut self, gap: Gap) {
+        let window = self.options.window();
+        if let Some(at) = live::best(&self.live, |live| live.takes_gap(&gap, window)) {
+            self.live[at].listened_by_nobody(gap);
+            return;
+        }
+        let found = self
+            .recent
+            .iter_mut()
+            .rev()
+            .find(|live| live.takes_gap(&gap, window));
+        if let Some(live) = found {
+            if live.listened_by_nobody(gap) {
+                let told = tell::ended(live, &self.options);
+                self.push_ended(told);
+            }
+            return;
+        }
+        self.loose_gaps
+            .retain(|loose| !live::is_same_gap(loose, &gap));
+        push_bounded(&mut self.loose_gaps, gap, LOOSE_MAX);
+    }
+
+    /// Whether looks at this service are wanted: a rollout of its workload runs.
+    pub fn wants(&self, service: &Service) -> bool {
+        self.live.iter().any(|live| live.concerns(service))
+    }
+
+    /// Takes what a service counted since the look before.
+    pub fn look(&mut self, look: &Look) {
+        for live in &mut self.live {
+            if live.concerns(&look.service) {
+                live.looks.take(look);
+            }
+        }
+    }
+
+    /// Takes a request that met a connection which this side had just closed in its ordinary time.
+    pub fn late_close(&mut self, late: &LateClose) {
+        for live in &mut self.live {
+            if live.concerns(&late.service) {
+                live.looks.late(late);
+            }
+        }
+    }
+
+    /// Says how late it is, and ends what is over.
+    pub fn tick(&mut self, now: Timestamp) {
+        let options = &self.options;
+        let (over, live) = std::mem::take(&mut self.live)
+            .into_iter()
+            .partition(|live| live.is_over(now, options));
+        self.live = live;
+        let over: Vec<Live> = over;
+        for live in over {
+            self.retire(live);
+        }
+        let window = self.options.window();
+        let is_young = |at: Timestamp| now.duration_since(at) <= window;
+        let (kept, gone) = std::mem::take(&mut self.recent)
+            .into_iter()
+            .partition(|live| live.lingers() || is_young(live.last_sign()));
+        self.recent = kept;
+        let gone: VecDeque<Live> = gone;
+        for live in gone {
+            self.forget(live);
+        }
+        self.loose_starts.retain(|start| is_young(start.at));
+        self.loose_gaps
+            .retain(|gap| is_young(gap.until.unwrap_or(gap.from)));
+    }
+
+    /// Rollouts that run, in the order of their beginning.
+    pub fn running(&self) -> Vec<Rollout> {
+        self.live
+            .iter()
+            .map(|live| tell::running(live, &self.options))
+            .collect()
+    }
+
+    /// Rollouts that ended, or were added to after their end, since this was last asked.
+    pub fn ended(&mut self) -> Vec<Rollout> {
+        self.ended.drain(..).collect()
+    }
+
+    /// Ids that were told as running or ended and are no more, since this was last asked: an event that came later
+    /// took their drains into its own rollout.
+    pub fn replaced(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// Events and drains that no rollout took as a bound was reached.
+    pub fn left_out(&self) -> u64 {
+        self.left_out + self.live.iter().map(|live| live.left_out).sum::<u64>()
+    }
+
+    /// Finds the rollout of a new drain, or opens one.
+    fn assign(&mut self, drain: Drain) {
+        let window = self.options.window();
+        if let Some(at) = live::best(&self.live, |live| live.takes_drain(&drain, window)) {
+            self.live[at].update(drain);
+            return;
+        }
+        let reopens = |live: &Live| live.reopens_for(&drain, window);
+        if let Some(at) = self.recent.iter().rposition(reopens)
+            && let Some(mut live) = self.recent.remove(at)
+        {
+            live.reopen();
+            live.update(drain);
+            self.live.push(live);
+            return;
+        }
+        if self.is_full() {
+            return;
+        }
+        let id = self.ids.fresh(&drain.service.workload, drain.started_at);
+        let mut live = Live::unannounced(id, drain);
+        self.take_loose(&mut live);
+        self.live.push(live);
+    }
+
+    /// Gives a rollout the starts and gaps that nobody has.
+    fn take_loose(&mut self, live: &mut Live) {
+        let window = self.options.window();
+        let starts = std::mem::take(&mut self.loose_starts);
+        for start in starts {
+            if live.takes_start(&start, window) {
+                live.started(start);
+            } else {
+                self.loose_starts.push_back(start);
+            }
+        }
+        let gaps = std::mem::take(&mut self.loose_gaps);
+        for gap in gaps {
+            if live.takes_gap(&gap, window) {
+                live.listened_by_nobody(gap);
+            } else {
+                self.loose_gaps.push_back(gap);
+            }
+        }
+    }
+
+    /// Ends a rollout, and keeps it for late news.
+    fn retire(&mut self, mut live: Live) {
+        live.end();
+        let told = tell::ended(&live, &self.options);
+        self.push_ended(told);
+        if let Some(oldest) = push_bounded(&mut self.recent, live, RECENT_MAX) {
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, live: Live) {
+        for drain in live.rollout.drains {
+            push_bounded(&mut self.forgotten, drain.id, FORGOTTEN_MAX);
+        }
+    }
+
+    fn push_ended(&mut self, rollout: Rollout) {
+        self.ended.retain(|ended| ended.id != rollout.id);
+        push_bounded(&mut self.ended, rollout, ENDED_MAX);
+    }
+
+    fn is_full(&mut self) -> bool {
+        let full = self.live.len() >= LIVE_MAX;
+        self.left_out += u64::from(full);
+        full
+    }
+}
+
+/// Returns what gave way.
+fn push_bounded<T>(to: &mut VecDeque<T>, one: T, max: usize) -> Option<T> {
+    let oldest = if to.len() >= max {
+        to.pop_front()
+    } else {
+        None
+    };
+    to.push_back(one);
+    oldest
+}
+
+fn is_unannounced(source: Source) -> bool {
+    source == Source::Signal
+}
+
+#[cfg(test)]
+mod scenarios;
+
+#[cfg(test)]
+mod story_tests;
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod pair_tests;
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod verdict_tests;
+
+#[cfg(test)]
+#[path = "property_tests.rs"]
+mod property_tests;

@@ -1,0 +1,100 @@
+//! A rollout as it is told: sums, growth, findings of its own, and the verdict over all of it.
+
+use super::{CorrelatorOptions, grow, live::Live, own};
+use crate::{
+    diagnoses::{
+        self as diagnoses,
+        judge::worst,
+        span::{count, were},
+    },
+    model::{Finding, Rollout, Severity, Verdict},
+};
+
+/// A rollout that runs: no verdict yet.
+pub(super) fn running(live: &Live, options: &CorrelatorOptions) -> Rollout {
+    let mut rollout = live.rollout.clone();
+    rollout.starts.retain(|start| !live.is_old(start));
+    rollout.counts = grow::sum(&rollout.drains);
+    rollout.growth = grow::growth(&rollout.drains);
+    rollout.findings = own::findings(&rollout, &live.looks, &options.judge);
+    rollout.verdict = Verdict::Inconclusive;
+    rollout
+}
+
+/// A rollout that is over, with its verdict.
+pub(super) fn ended(live: &Live, options: &CorrelatorOptions) -> Rollout {
+    let mut rollout = running(live, options);
+    let unseen = unseen(&rollout);
+    rollout.verdict = verdict(&rollout, !unseen.is_empty());
+    if !unseen.is_empty() {
+        rollout
+            .findings
+            .push(diagnoses::TOO_LITTLE_SEEN.found(unseen));
+    }
+    rollout
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    rollout
+}
+
+/// The worst of the drains' verdicts and of its own findings. A drain with nobody connected hides nothing beside
+/// others that had somebody.
+fn verdict(rollout: &Rollout, may_hide: bool) -> Verdict {
+    let own = worst(&rollout.findings, may_hide);
+    let drains = rollout
+        .drains
+        .iter()
+        .map(|drain| drain.verdict)
+        .filter(|verdict| *verdict != Verdict::Inconclusive)
+        .max();
+    own.max(drains.unwrap_or(Verdict::Pass))
+}
+
+/// Why a pass would say too much; nothing when it would not.
+fn unseen(rollout: &Rollout) -> Vec<String> {
+    let drains = &rollout.drains;
+    if drains.is_empty() && rollout.starts.is_empty() && rollout.gaps.is_empty() {
+        return vec!["Nothing happened to the workload on this node.".to_owned()];
+    }
+    let mut reasons = Vec::new();
+    let mut told = |number: usize, what: &str| {
+        if number > 0 {
+            let number = number as u64;
+            reasons.push(format!(
+                "{} {} {what}.",
+                count(number, "drain"),
+                were(number)
+            ));
+        }
+    };
+    told(
+        drains.iter().filter(|drain| drain.records_lost > 0).count(),
+        "told in part, as records were lost",
+    );
+    told(
+        drains.iter().filter(|drain| drain.interrupted).count(),
+        "interrupted by a restart of finwatch",
+    );
+    told(
+        drains
+            .iter()
+            .filter(|drain| drain.ended_at.is_none())
+            .count(),
+        "not over yet",
+    );
+    let nobody = drains
+        .iter()
+        .all(|drain| drain.verdict == Verdict::Inconclusive);
+    if reasons.is_empty() && !drains.is_empty() && nobody {
+        reasons.push("None of its drains had a client.".to_owned());
+    }
+    reasons
+}
+
+/// How grave a finding is when nobody was hit by it.
+pub(super) fn milder(mut finding: Finding, hit: u64) -> Finding {
+    if hit == 0 {
+        finding.severity = Severity::Warn;
+    }
+    finding
+}

@@ -1,0 +1,22 @@
+//! Readings of the kernel's rows in, series that never go backwards out; names, limits, retirement, baselines.
+
+mod filter;
+mod gaps;
+mod ledger;
+mod retired;
+mod settle;
+mod shelf;
+mod survey;
+mod time_wait;
+mod unsettled;
+mod view;
+mod windows;
+
+pub use filter::{Filter, Pattern};
+pub use ledger::{KEYS_MAX, Ledger, Limits};
+pub use retired::Folded;
+pub use settle::SettledRow;
+pub use survey::{Surveyed, Surveys};
+pub use time_wait::{MiniSockets, TimeWaits};
+pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
+pub use windows::{SERVICES_MAX, Windows};
