@@ -5,7 +5,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use finwatch_engine::{Clocks, Moment};
 use rustix::time::{ClockId, clock_gettime};
+
+/// Now, and how the clocks stand: what the engine is told with every input.
+pub fn moment() -> Moment {
+    let zero = wall_of(0).duration_since(SystemTime::UNIX_EPOCH);
+    // Far outside of any year that can be written there is no better reading than the epoch.
+    let wall_zero_ns = i64::try_from(zero.unwrap_or_default().as_nanos()).unwrap_or_default();
+    Moment {
+        kernel_ns: monotonic_ns(),
+        clocks: Clocks {
+            wall_zero_ns,
+            asleep_ns: boot_ns_of(0),
+        },
+    }
+}
 
 /// Now, on the clock of the kernel's records (`bpf_ktime_get_ns`), nanoseconds.
 pub fn monotonic_ns() -> u64 {

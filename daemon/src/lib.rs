@@ -1,16 +1,14 @@
 //! finwatch: the stages of the daemon, wired in the order in which data flows.
 
-pub mod accounts;
 mod ask;
 pub mod attribution;
-pub mod chronicle;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deploy;
 pub mod families;
 pub mod http;
-mod lifecycle;
+pub mod lifecycle;
 pub mod logging;
 pub mod metrics;
 mod mounts;
@@ -20,21 +18,26 @@ pub mod probe;
 pub mod store;
 mod watch;
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use anyhow::Context as _;
-use tokio::sync::RwLock;
+use finwatch_engine::{
+    Engine, Options, Reasons, Remembered, diagnoses::JudgeOptions, rollouts::CorrelatorOptions,
+    timing,
+};
 
 use crate::{
-    accounts::Accounts,
     attribution::{Attribution, AttributionOptions},
-    chronicle::Chronicle,
     config::Config,
     http::Readiness,
-    lifecycle::{LiveKernel, Notify, Signals, Surveyor, Tasks},
+    lifecycle::{Around, Intervals, LiveRows, Notify, Signals, Sources, Tasks},
     metrics::Exporter,
     probe::Probe,
+    store::{History, Interrupted},
 };
+
+/// Rollouts of an earlier run that are shown on /metrics again.
+const SHOWN_AGAIN: usize = 20;
 
 /// Runs the daemon until a signal stops it.
 ///
@@ -51,36 +54,54 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
     let attribution = Attribution::new(&AttributionOptions::default());
-    let counters = probe.counters();
     if config.keep_capabilities {
         tracing::info!("every capability is kept, as configured");
     } else {
-        lifecycle::drop_capabilities(|| counters.live().is_ok())?;
+        lifecycle::drop_capabilities(|| probe.rows.live().is_ok())?;
     }
-
     // With the rights that are left: its secrets must be readable later too, when they have been rotated.
     let (deploy_events, deployed) = tokio::sync::mpsc::channel(deploy::QUEUE);
     let intake = Arc::new(deploy::Intake::new(&config.deploys, deploy_events)?);
-
-    let probe = Arc::new(RwLock::new(probe));
-    let kernel = LiveKernel::new(counters, Arc::clone(&probe));
-    let accounts = Arc::new(Accounts::new(kernel, config.series.clone(), attribution));
-    accounts.deploys_are_counted_in(intake.tallies());
-    let chronicle = Arc::new(Chronicle::open(Arc::clone(&accounts), &config));
-    let surveyor = Surveyor::new(
-        Arc::clone(&probe),
-        Arc::clone(&accounts),
-        Arc::clone(&chronicle),
-    );
-    let readiness = Arc::new(Readiness::default());
-    let exporter = Exporter::new(Arc::clone(&accounts), started);
-    let router = http::router(
-        exporter,
-        Arc::clone(&readiness),
-        Some(Arc::clone(&chronicle) as Arc<dyn http::Story>),
-    );
+    let (history, remembered) = open_history(&config);
 
     let mut tasks = Tasks::new();
+    let Probe {
+        rows,
+        ring,
+        survey,
+        processes,
+        phases,
+        stats,
+        losses,
+        reasons,
+        unseeded: _,
+    } = probe;
+    let sources = Sources {
+        rows: LiveRows {
+            rows,
+            stats,
+            losses: losses.clone(),
+        },
+        survey,
+        ring: Some((ring, losses)),
+        tables: Some((processes, phases)),
+        attribution,
+        deployed,
+        tallies: intake.tallies(),
+        history,
+    };
+    let engine = Engine::new(engine_options(&config, reasons), &remembered);
+    let intervals = Intervals {
+        rows: timing::ROWS_READ,
+        survey: config.survey_interval,
+    };
+    let around = Around::start(&mut tasks, engine, intervals, sources);
+    let readiness = Arc::new(Readiness::default());
+    let router = http::router(
+        Exporter::new(around.source(), started),
+        Arc::clone(&readiness),
+        Some(Arc::new(around.story())),
+    );
     let mut stop = tasks.stop_word();
     tasks.spawn(
         "http",
@@ -97,47 +118,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             },
         ),
     );
-    let (reading, read_out) = tokio::sync::oneshot::channel();
-    tasks.spawn(
-        "storyteller",
-        lifecycle::tell_stories(
-            Arc::clone(&chronicle),
-            Arc::clone(&probe),
-            deployed,
-            read_out,
-            tasks.stop_word(),
-        ),
-    );
-    tasks.spawn(
-        "reader",
-        lifecycle::read_records(
-            Arc::clone(&probe),
-            Arc::clone(&accounts),
-            Arc::clone(&chronicle),
-            reading,
-            tasks.stop_word(),
-        ),
-    );
-    let surveyor = tokio::task::spawn_blocking(move || {
-        let mut surveyor = surveyor;
-        surveyor.once();
-        surveyor
-    })
-    .await?;
-    tasks.spawn(
-        "surveyor",
-        lifecycle::survey(surveyor, config.survey_interval, tasks.stop_word()),
-    );
-    tasks.spawn(
-        "bookkeeper",
-        lifecycle::keep_books(accounts, chronicle, tasks.stop_word()),
-    );
+    around.first_look().await;
     tasks.spawn("watchdog", lifecycle::feed_watchdog(tasks.stop_word()));
+
     lifecycle::return_memory();
     readiness.ready();
     Notify::Ready.tell();
     tracing::info!("ready");
 
+    let history = around.into_history();
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping"),
         error = tasks.first_end() => return Err(error),
@@ -148,6 +137,45 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stopped = tasks.stop(config.shutdown_deadline) => stopped?,
         signal = signals.next() => anyhow::bail!("stopped at once by a second signal ({signal})"),
     }
+    tokio::task::spawn_blocking(move || lifecycle::flush(&history)).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn engine_options(config: &Config, reasons: Reasons) -> Options {
+    Options {
+        limits: config.series.clone(),
+        settle_limit: config.drains.settle_limit,
+        stream_ports: config.drains.stream_ports.clone(),
+        baseline_window: config.drains.baseline_window,
+        rollouts: CorrelatorOptions {
+            window: config.rollouts.window,
+            quiet: config.rollouts.quiet,
+            ..CorrelatorOptions::default()
+        },
+        judge: JudgeOptions::default(),
+        reasons,
+        own_tgid: std::process::id(),
+    }
+}
+
+/// Opens the history and closes what a restart interrupted. Blocking.
+fn open_history(config: &Config) -> (Arc<History>, Remembered) {
+    let (history, interrupted) = History::open(&config.history, clock::moment().wall());
+    let Interrupted { drains, rollouts } = interrupted;
+    let mut last_rollouts = Vec::new();
+    history.rollouts(&mut |rollout| {
+        last_rollouts.push(rollout);
+        if last_rollouts.len() < SHOWN_AGAIN {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    let remembered = Remembered {
+        interrupted_drains: drains,
+        interrupted_rollouts: rollouts,
+        last_rollouts,
+    };
+    (Arc::new(history), remembered)
 }

@@ -1,10 +1,91 @@
-//! What the engine is told: records of the ring and readings of the rows, decoded and checked.
+//! What the engine is told: a closed list. Records of the ring and readings of the rows are decoded and checked; whoever tells
+//! them has done the I/O.
 
 use finwatch_common::{
     CloseRecord, CounterRow, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET,
-    KIND_SIGNAL, KIND_UNREAD, ListenerRecord, RecordHeader, ResetKey, ResetRecord, ServiceKey,
-    SignalRecord, UnreadRecord, Wire, WireError,
+    KIND_SIGNAL, KIND_UNREAD, ListenerRecord, ProcessEntry, RecordHeader, ResetKey, ResetRecord,
+    ServiceKey, SignalRecord, SurveyRow, UnreadRecord, Wire, WireError,
 };
+
+use crate::model::{DeployEvent, Workload};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Records of the ring, in their order.
+    Records(&'a [Record]),
+    /// Records that were lost in the kernel so far, of all kinds. To be told before each tick: what was lost by then marks
+    /// every drain that lasts.
+    Lost {
+        /// Since the programs were attached.
+        total: u64,
+    },
+    /// The kernel's rows.
+    Counters(Counters<'a>),
+    /// The sockets of one network namespace.
+    Survey(Survey<'a>),
+    /// A survey that was wanted failed: the namespace is gone, or cannot be entered.
+    SurveyFailed {
+        /// Cookie of the namespace.
+        netns: u64,
+    },
+    /// The mini-sockets of one network namespace, as [`crate::Want::MiniSockets`] asked.
+    MiniSockets {
+        /// Cookie of the namespace.
+        netns: u64,
+        /// One a mini-socket.
+        rows: &'a [SurveyRow],
+    },
+    /// Which network namespaces there are.
+    Namespaces {
+        /// Cookies of those that were surveyed.
+        alive: &'a [u64],
+        /// How many could not be entered.
+        refused: u64,
+    },
+    /// The kernel's whole table of processes.
+    Processes(&'a [(u32, ProcessEntry)]),
+    /// Whose services are: answers, and better names that came later.
+    Names(&'a [(ServiceKey, Workload)]),
+    /// A deploy event.
+    Deploy(&'a DeployEvent),
+    /// Time passes.
+    Tick,
+}
+
+/// What was read of the kernel's rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Counters<'a> {
+    /// All live rows.
+    Live(&'a Reading),
+    /// What all rows held when they were emptied.
+    Emptied(&'a Reading),
+    /// The live rows of some services, as [`crate::Want::Counters`] asked.
+    Some {
+        /// Which; a service of which there is no row counted nothing.
+        services: &'a [ServiceKey],
+        /// Their rows.
+        reading: &'a Reading,
+    },
+    /// They could not be read.
+    Failed,
+}
+
+/// A look at the sockets of one network namespace.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey<'a> {
+    /// Cookie of the namespace.
+    pub netns: u64,
+    /// When it began, on the kernel's clock, nanoseconds.
+    pub began_ns: u64,
+    /// Sockets of note.
+    pub rows: &'a [SurveyRow],
+    /// Mini-sockets whose peer may still send a request (FIN_WAIT2), where a drain wanted the survey; none: it was made at
+    /// leisure.
+    pub minis: Option<&'a [SurveyRow]>,
+    /// The kernel's own number of mini-sockets, if it was read.
+    pub mini_sockets: Option<u64>,
+}
 
 /// One record of the ring buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +135,8 @@ impl Record {
 /// What the counter maps held at one instant.
 #[derive(Debug, Default, Clone)]
 pub struct Reading {
+    /// When the rows began to be read, on the kernel's clock, nanoseconds.
+    pub read_ns: u64,
     /// Rows by service and phase.
     pub rows: Vec<(ServiceKey, CounterRow)>,
     /// RSTs sent by service, phase, reason and what they threw away.

@@ -2,9 +2,25 @@
 //! can fail; the same inputs give the same answers, byte for byte. The compiler holds the wall: its `Cargo.toml` names
 //! no runtime, no kernel interface, no disk and no HTTP.
 
+mod clocks;
+mod closes;
 pub mod diagnoses;
 pub mod drains;
+mod engine;
 pub mod input;
+mod known;
 pub mod model;
+mod relatives;
 pub mod rollouts;
 pub mod services;
+mod snapshot;
+pub mod timing;
+mod want;
+
+pub use self::{
+    clocks::{Clocks, Moment},
+    engine::{Engine, Options, Remembered},
+    known::Reasons,
+    snapshot::{Change, EngineFigures, Namespaces, Snapshot},
+    want::Want,
+};

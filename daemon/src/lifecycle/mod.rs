@@ -1,40 +1,41 @@
-//! How the daemon lives: its runtime, its tasks, its signals, and how it ends. It knows no metric.
+//! How the daemon lives: its tasks around the engine, its runtime, its signals, and how it ends. It knows no metric.
 
-mod bookkeeper;
+mod around;
+mod engine;
+mod history;
+mod message;
+mod names;
 mod notify;
 mod privileges;
-mod reader;
+mod processes;
+mod ring;
+mod rows;
 mod signals;
-mod storyteller;
-mod surveyor;
+mod story;
+mod survey;
 mod tasks;
 
-use std::{process::ExitCode, sync::Arc};
-
-use finwatch_common::{CounterRow, ServiceKey};
-use tokio::sync::RwLock;
+use std::process::ExitCode;
 
 use crate::{
-    accounts::{Kernel, ProbeFigures},
     config::Config,
     preflight::{self, PreflightOptions},
-    probe::{Counters, Losses, Probe},
 };
-use finwatch_engine::input::Reading;
 
+pub use self::{
+    around::{Around, Intervals, Sources},
+    rows::RowSource,
+    story::{LiveSource, LiveStory},
+    survey::SurveySource,
+    tasks::{Stop, Tasks},
+};
 pub(crate) use self::{
-    bookkeeper::keep_books,
+    history::flush,
     notify::{Notify, feed_watchdog},
     privileges::drop_capabilities,
-    reader::read_records,
+    rows::LiveRows,
     signals::Signals,
-    storyteller::tell_stories,
-    surveyor::{Surveyor, survey},
-    tasks::Tasks,
 };
-
-/// The probe as the tasks share it: the reader of the ring takes it alone for a moment at a time.
-pub(crate) type SharedProbe = Arc<RwLock<Probe>>;
 
 /// From this size on a block is large: the value that glibc begins with.
 #[cfg(target_env = "gnu")]
@@ -48,7 +49,7 @@ pub(crate) fn block_on(
     share_memory();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(8)
+        .max_blocking_threads(16)
         .thread_keep_alive(std::time::Duration::from_secs(20))
         .build()?;
     let ended = runtime.block_on(daemon);
@@ -103,50 +104,5 @@ pub(crate) fn return_memory() {
     {
         // SAFETY: malloc_trim takes no pointer and may be called at any time from any thread.
         unsafe { libc::malloc_trim(0) };
-    }
-}
-
-/// The books' view of the probe.
-pub(crate) struct LiveKernel {
-    counters: Counters,
-    probe: SharedProbe,
-}
-
-// === impl LiveKernel ===
-
-impl LiveKernel {
-    pub(crate) fn new(counters: Counters, probe: SharedProbe) -> Self {
-        Self { counters, probe }
-    }
-}
-
-impl Kernel for LiveKernel {
-    fn live(&self) -> anyhow::Result<Reading> {
-        self.counters.live()
-    }
-
-    fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
-        self.counters.row(key)
-    }
-
-    fn rotate(&self) -> anyhow::Result<Reading> {
-        self.counters.rotate()
-    }
-
-    fn losses(&self) -> Losses {
-        self.probe.blocking_read().losses()
-    }
-
-    fn figures(&self) -> ProbeFigures {
-        let probe = self.probe.blocking_read();
-        ProbeFigures {
-            programs: probe.program_stats(),
-            maps: probe.map_stats(),
-            losses: probe.losses(),
-        }
-    }
-
-    fn reset_reason(&self, reason: u8) -> String {
-        self.probe.blocking_read().reset_reason(reason)
     }
 }

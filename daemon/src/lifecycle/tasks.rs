@@ -7,30 +7,34 @@ use anyhow::Context as _;
 use tokio::{sync::watch, task::JoinSet};
 
 /// The tasks, and the word that stops them.
-pub(crate) struct Tasks {
+pub struct Tasks {
     set: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: watch::Sender<bool>,
 }
 
 /// Resolves when the daemon stops.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub struct Stop(watch::Receiver<bool>);
 
 // === impl Tasks ===
 
 impl Tasks {
-    pub(crate) fn new() -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             set: JoinSet::new(),
             stop: watch::channel(false).0,
         }
     }
 
-    pub(crate) fn stop_word(&self) -> Stop {
+    /// What each task waits for beside its work.
+    pub fn stop_word(&self) -> Stop {
         Stop(self.stop.subscribe())
     }
 
-    pub(crate) fn spawn(
+    /// A task that does not block.
+    pub fn spawn(
         &mut self,
         name: &'static str,
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -38,8 +42,17 @@ impl Tasks {
         self.set.spawn(async move { (name, task.await) });
     }
 
+    /// A task that blocks: it gets a thread of its own, and ends when nobody can ask it any more.
+    pub fn spawn_blocking(
+        &mut self,
+        name: &'static str,
+        task: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) {
+        self.set.spawn_blocking(move || (name, task()));
+    }
+
     /// Waits for the first task to end, which none should.
-    pub(crate) async fn first_end(&mut self) -> anyhow::Error {
+    pub async fn first_end(&mut self) -> anyhow::Error {
         match self.set.join_next().await {
             Some(Ok((name, Ok(())))) => anyhow::anyhow!("task {name} ended by itself"),
             Some(Ok((name, Err(error)))) => error.context(format!("task {name} failed")),
@@ -52,7 +65,7 @@ impl Tasks {
     ///
     /// # Errors
     /// When a task fails on its way out, or some are still there after `deadline`.
-    pub(crate) async fn stop(mut self, deadline: Duration) -> anyhow::Result<()> {
+    pub async fn stop(mut self, deadline: Duration) -> anyhow::Result<()> {
         // Without receivers there is nobody to tell.
         self.stop.send_replace(true);
         let all = async {
@@ -75,7 +88,8 @@ impl Tasks {
 // === impl Stop ===
 
 impl Stop {
-    pub(crate) async fn said(&mut self) {
+    /// Resolves when the word is said.
+    pub async fn said(&mut self) {
         // An error means that the sender is gone, which is as good as the word.
         let _gone = self.0.wait_for(|stop| *stop).await;
     }

@@ -5,11 +5,12 @@ mod catalog;
 mod encode;
 mod labels;
 mod own;
+mod scrape;
 mod service;
 mod story;
 mod text;
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 use prometheus_client::{
     collector::Collector,
@@ -18,8 +19,7 @@ use prometheus_client::{
 };
 
 pub use catalog::{FAMILIES, Family};
-
-use crate::accounts::{Accounts, Kernel};
+pub use scrape::{ProbeFigures, Scrape, Source};
 
 /// Form of the exposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,18 +36,18 @@ pub struct Exporter {
     registry: Registry,
 }
 
-struct Truth<K> {
-    accounts: Arc<Accounts<K>>,
+struct Truth<S> {
+    source: S,
     started: SystemTime,
 }
 
 // === impl Exporter ===
 
 impl Exporter {
-    /// Shows these books; the daemon started at `started`.
-    pub fn new<K: Kernel>(accounts: Arc<Accounts<K>>, started: SystemTime) -> Self {
+    /// Shows what the source says at each scrape; the daemon started at `started`.
+    pub fn new(source: impl Source, started: SystemTime) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Truth { accounts, started }));
+        registry.register_collector(Box::new(Truth { source, started }));
         Self { registry }
     }
 
@@ -81,16 +81,17 @@ impl Format {
 
 // === impl Truth ===
 
-impl<K: Kernel> Collector for Truth<K> {
+impl<S: Source> Collector for Truth<S> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let snapshot = self.accounts.snapshot();
-        service::encode(&mut encoder, &snapshot.view.series, &snapshot.reset_reasons)?;
-        story::encode(&mut encoder, &snapshot.story)?;
-        own::encode(&mut encoder, &snapshot, self.started)
+        // A scrape of a daemon that ends must fail: what it got would be taken for everything.
+        let scrape = self.source.scrape().ok_or(fmt::Error)?;
+        service::encode(&mut encoder, &scrape.view.series, &scrape.reset_reasons)?;
+        story::encode(&mut encoder, &scrape.story)?;
+        own::encode(&mut encoder, &scrape, self.started)
     }
 }
 
-impl<K> fmt::Debug for Truth<K> {
+impl<S> fmt::Debug for Truth<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Truth").finish_non_exhaustive()
     }

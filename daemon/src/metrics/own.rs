@@ -5,15 +5,12 @@ use std::{fmt, time::SystemTime};
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::{
+    ProbeFigures, Scrape,
     catalog::{self, Family},
     encode::{counter, gauge, metric},
     labels::Labels,
 };
-use crate::{
-    accounts::{ProbeFigures, Snapshot},
-    deploy::Outcome,
-    probe::Losses,
-};
+use crate::{deploy::Outcome, probe::Losses};
 use finwatch_engine::{
     model::{self, Source},
     services::{Folded, KEYS_MAX},
@@ -24,18 +21,18 @@ const RECORD_KINDS: [&str; 6] = ["close", "reset", "listener", "signal", "exit",
 
 pub(super) fn encode(
     out: &mut DescriptorEncoder<'_>,
-    snapshot: &Snapshot,
+    scrape: &Scrape,
     started: SystemTime,
 ) -> fmt::Result {
-    retired(out, &snapshot.view.folded)?;
+    retired(out, &scrape.view.folded)?;
     metric(out, &catalog::BUILD)?
         .encode_info(&Labels(&[("version", env!("CARGO_PKG_VERSION"))]))?;
     let since = started
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     metric(out, &catalog::START_TIME)?.encode_gauge(&since.as_secs_f64())?;
-    programs(out, &snapshot.probe)?;
-    by_kind(out, &catalog::RECORDS, snapshot.records)?;
+    programs(out, &scrape.probe)?;
+    by_kind(out, &catalog::RECORDS, scrape.engine.records)?;
     let Losses {
         ring_full,
         processes_full: _,
@@ -44,32 +41,36 @@ pub(super) fn encode(
         storage_failed,
         mptcp_subflows,
         made_good,
-    } = snapshot.probe.losses;
+    } = scrape.probe.losses;
     by_kind(out, &catalog::RECORDS_LOST, ring_full)?;
     single(out, &catalog::RECORDS_MALFORMED, malformed)?;
     single(out, &catalog::STORAGE_FAILED, storage_failed)?;
     single(out, &catalog::MPTCP_SUBFLOWS, mptcp_subflows)?;
     single(out, &catalog::PROBE_MADE_GOOD, made_good)?;
-    maps(out, snapshot)?;
-    single(out, &catalog::SERIES_LIMITED, snapshot.view.limited)?;
+    maps(out, scrape)?;
+    single(out, &catalog::SERIES_LIMITED, scrape.view.limited)?;
     single(
         out,
         &catalog::ATTRIBUTION_UNKNOWN,
-        snapshot.attribution.unknown,
+        scrape.attribution.unknown,
     )?;
-    deploy_events(out, &snapshot.deploy_events)?;
+    deploy_events(out, &scrape.deploy_events)?;
     let mut namespaces = metric(out, &catalog::NAMESPACES)?;
     gauge(
         &mut namespaces,
         &Labels(&[("state", "surveyed")]),
-        snapshot.namespaces.surveyed,
+        scrape.engine.namespaces.surveyed,
     )?;
     gauge(
         &mut namespaces,
         &Labels(&[("state", "refused")]),
-        snapshot.namespaces.refused,
+        scrape.engine.namespaces.refused,
     )?;
-    single(out, &catalog::READINGS_FAILED, snapshot.failed_readings)
+    single(
+        out,
+        &catalog::READINGS_FAILED,
+        scrape.engine.failed_readings,
+    )
 }
 
 fn retired(out: &mut DescriptorEncoder<'_>, folded: &Folded) -> fmt::Result {
@@ -118,22 +119,22 @@ fn programs(out: &mut DescriptorEncoder<'_>, probe: &ProbeFigures) -> fmt::Resul
     Ok(())
 }
 
-fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+fn maps(out: &mut DescriptorEncoder<'_>, scrape: &Scrape) -> fmt::Result {
     let own = [
-        ("ledger", snapshot.view.keys as u64, KEYS_MAX as u64),
+        ("ledger", scrape.view.keys as u64, KEYS_MAX as u64),
         (
             "attribution",
-            snapshot.attribution.entries as u64,
-            snapshot.attribution.capacity as u64,
+            scrape.attribution.entries as u64,
+            scrape.attribution.capacity as u64,
         ),
         (
             "story",
-            snapshot.story.services.len() as u64,
+            scrape.story.services.len() as u64,
             // The row `other` comes on top.
             model::SERVICES_MAX as u64 + 1,
         ),
     ];
-    let kernel = snapshot
+    let kernel = scrape
         .probe
         .maps
         .iter()
@@ -151,23 +152,19 @@ fn maps(out: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     counter(
         &mut full,
         &Labels(&[("map", "counters")]),
-        snapshot.probe.losses.rows_full,
+        scrape.probe.losses.rows_full,
     )?;
     counter(
         &mut full,
         &Labels(&[("map", "attribution")]),
-        snapshot.attribution.evicted,
+        scrape.attribution.evicted,
     )?;
     counter(
         &mut full,
         &Labels(&[("map", "processes")]),
-        snapshot.probe.losses.processes_full,
+        scrape.probe.losses.processes_full,
     )?;
-    counter(
-        &mut full,
-        &Labels(&[("map", "story")]),
-        snapshot.story.folded,
-    )
+    counter(&mut full, &Labels(&[("map", "story")]), scrape.story.folded)
 }
 
 fn deploy_events(

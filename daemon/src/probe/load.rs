@@ -1,9 +1,6 @@
 //! Loads the embedded object and attaches its programs.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::io;
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
@@ -13,8 +10,17 @@ use aya::{
 use finwatch_common::{CounterRow, Features, Offsets};
 
 use super::{
-    Counters, Probe, ProbeError, ProbeOptions, counters::CounterMaps, error::refused,
-    families::Families, log, offsets::Kernel, records::Ring, seed::Seeded, stats::Stats, survey,
+    Probe, ProbeError, ProbeOptions,
+    error::refused,
+    log,
+    offsets::Kernel,
+    processes::{self, Phases, Processes},
+    reasons,
+    ring::Ring,
+    rows::Rows,
+    seed,
+    stats::{LossCounters, Stats},
+    survey::{self, Survey},
 };
 
 /// The programs, compiled for BPF.
@@ -50,7 +56,7 @@ unsafe impl aya::Pod for Global<Offsets> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Global<Features> {}
 
-/// Loads every program; attaches none.
+/// Loads and attaches every program, and seeds the sockets that are there.
 pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     let mut kernel = Kernel::look_up()?;
     if let Some(name) = kernel.missing_tracepoint() {
@@ -89,23 +95,32 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     if options.log {
         log::start(&mut ebpf);
     }
-    let maps = CounterMaps::new(
+    let rows = Rows::new(
         (map(&mut ebpf, "ROWS_EVEN")?, map(&mut ebpf, "RESETS_EVEN")?),
         (map(&mut ebpf, "ROWS_ODD")?, map(&mut ebpf, "RESETS_ODD")?),
         map(&mut ebpf, "GENERATION")?,
     )
     .map_err(|error| ProbeError::Counters(error.into()))?;
-    let families = Families::new(&mut ebpf)?;
-    let ring = Ring::new(map(&mut ebpf, "RECORDS")?);
+    processes::tell_meanings(&mut ebpf)?;
+    let processes = Processes::new(&mut ebpf)?;
+    let phases = Phases::new(&mut ebpf)?;
+    let losses = LossCounters::new(&mut ebpf)?;
+    let ring = Ring::new(map(&mut ebpf, "RECORDS")?, losses.clone());
     let stats = Stats::new(&mut ebpf, max_rows.into())?;
+    // Listeners first, so that a connection seen in the next milliseconds knows its role.
+    seed::run(&mut ebpf);
+    attach(&mut ebpf)?;
+    let seeded = seed::run(&mut ebpf);
     Ok(Probe {
-        ebpf: Mutex::new(ebpf),
-        counters: Counters(Arc::new(maps)),
-        families,
+        rows,
         ring,
+        survey: Survey::new(ebpf),
+        processes,
+        phases,
         stats,
-        reset_reasons: kernel.reset_reasons,
-        seeded: Seeded::default(),
+        losses,
+        reasons: reasons(kernel.reset_reasons),
+        unseeded: seeded.refused,
     })
 }
 
@@ -120,7 +135,7 @@ fn rows_by_memory() -> u32 {
 }
 
 /// Attaches every tracepoint program, in the order of the table, and lets the survey take on connections.
-pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+fn attach(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     for (name, _) in TRACEPOINT_PROGRAMS {
         let program: &mut BtfTracePoint = program(ebpf, name)?;
         program

@@ -8,7 +8,7 @@ use aya::{
 };
 use finwatch_common::OwnerSeed;
 
-use super::{counters::Plain, survey};
+use super::{rows::Plain, survey};
 use crate::netns::{Namespaces, owners};
 
 /// What could not be looked at.

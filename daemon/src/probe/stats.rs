@@ -3,6 +3,10 @@
 use std::{
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use aya::{
@@ -14,8 +18,8 @@ use finwatch_common::Loss;
 
 use super::{
     ProbeError,
-    counters::CounterMaps,
     load::{self, ITERATORS, TRACEPOINT_PROGRAMS},
+    rows::Rows,
 };
 
 /// What was lost, and counted: each number only grows.
@@ -63,12 +67,70 @@ pub struct MapStats {
     pub capacity: u64,
 }
 
-/// Handles to ask by.
-pub(super) struct Stats {
+/// Tells what was lost, to everybody who wants to know: the programs and the ring's reader alone write it.
+#[derive(Clone)]
+pub struct LossCounters {
+    programs: Arc<PerCpuArray<MapData, u64>>,
+    malformed: Arc<AtomicU64>,
+}
+
+/// Tells how the programs and maps are.
+pub struct Stats {
     programs: Vec<(&'static str, OwnedFd)>,
-    losses: PerCpuArray<MapData, u64>,
     row_capacity: u64,
 }
+
+// === impl LossCounters ===
+
+impl LossCounters {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            programs: Arc::new(load::map(ebpf, "LOSSES")?),
+            malformed: Arc::default(),
+        })
+    }
+
+    /// The ring's reader refused a record.
+    pub(super) fn malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was lost so far.
+    pub fn read(&self) -> Losses {
+        let count = |loss: Loss| -> u64 {
+            self.programs
+                .get(&(loss as u32), 0)
+                .map_or(0, |cpus| cpus.iter().sum())
+        };
+        Losses {
+            ring_full: [
+                count(Loss::CloseRecords),
+                count(Loss::ResetRecords),
+                count(Loss::ListenerRecords),
+                count(Loss::SignalRecords),
+                count(Loss::ExitRecords),
+                count(Loss::UnreadRecords),
+            ],
+            processes_full: count(Loss::ProcessesFull),
+            rows_full: count(Loss::RowsFull),
+            malformed: self.malformed.load(Ordering::Relaxed),
+            storage_failed: count(Loss::StorageFailed),
+            mptcp_subflows: count(Loss::MptcpSubflows),
+            made_good: count(Loss::MadeGood),
+        }
+    }
+}
+
+// === impl Losses ===
+
+impl Losses {
+    /// Records that nobody was told, of any kind, and processes of which no record is written.
+    pub fn records(&self) -> u64 {
+        self.ring_full.iter().sum::<u64>() + self.malformed + self.processes_full
+    }
+}
+
+// === impl Stats ===
 
 impl Stats {
     pub(super) fn new(ebpf: &mut Ebpf, row_capacity: u64) -> Result<Self, ProbeError> {
@@ -79,13 +141,12 @@ impl Stats {
             .collect::<Result<_, ProbeError>>()?;
         Ok(Self {
             programs,
-            losses: load::map(ebpf, "LOSSES")?,
             row_capacity,
         })
     }
 
-    /// `/proc/self/fdinfo` of each program: it needs no capability.
-    pub(super) fn programs(&self) -> Vec<ProgramStats> {
+    /// Every program's figures, from `/proc/self/fdinfo`: it needs no capability.
+    pub fn programs(&self) -> Vec<ProgramStats> {
         self.programs
             .iter()
             .map(|(name, fd)| {
@@ -102,8 +163,9 @@ impl Stats {
             .collect()
     }
 
-    pub(super) fn maps(&self, counters: &CounterMaps) -> Vec<MapStats> {
-        let (services, resets) = counters.fill();
+    /// Every table's fill.
+    pub fn maps(&self, rows: &Rows) -> Vec<MapStats> {
+        let (services, resets) = rows.fill();
         let capacity = self.row_capacity;
         [("services", services), ("resets", resets)]
             .map(|(name, entries)| MapStats {
@@ -112,30 +174,6 @@ impl Stats {
                 capacity,
             })
             .to_vec()
-    }
-
-    pub(super) fn losses(&self, malformed: u64) -> Losses {
-        let count = |loss: Loss| -> u64 {
-            self.losses
-                .get(&(loss as u32), 0)
-                .map_or(0, |cpus| cpus.iter().sum())
-        };
-        Losses {
-            ring_full: [
-                count(Loss::CloseRecords),
-                count(Loss::ResetRecords),
-                count(Loss::ListenerRecords),
-                count(Loss::SignalRecords),
-                count(Loss::ExitRecords),
-                count(Loss::UnreadRecords),
-            ],
-            processes_full: count(Loss::ProcessesFull),
-            rows_full: count(Loss::RowsFull),
-            malformed,
-            storage_failed: count(Loss::StorageFailed),
-            mptcp_subflows: count(Loss::MptcpSubflows),
-            made_good: count(Loss::MadeGood),
-        }
     }
 }
 

@@ -14,6 +14,37 @@ pub(super) const SOCKETS: &str = "finwatch_survey";
 /// Name of the iterator over mini-sockets.
 pub(super) const MINI_SOCKETS: &str = "finwatch_survey_time_wait";
 
+/// Runs the iterators. It holds the programs: when it is dropped, everything is detached.
+pub struct Survey {
+    ebpf: Ebpf,
+}
+
+// === impl Survey ===
+
+impl Survey {
+    pub(super) const fn new(ebpf: Ebpf) -> Self {
+        Self { ebpf }
+    }
+
+    /// Sockets of note in the network namespace `netns` (an open `/proc/<pid>/ns/net`): listeners, and
+    /// connections that owe or await an answer. Seeds sockets that no program has seen. Blocking, for as long as the kernel
+    /// walks its table of sockets.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered or the iterator fails.
+    pub fn sockets(&mut self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        run(&mut self.ebpf, SOCKETS, netns)
+    }
+
+    /// Mini-sockets of the network namespace, one row each. Blocking; milliseconds, whatever their number.
+    ///
+    /// # Errors
+    /// As [`Survey::sockets`].
+    pub fn mini_sockets(&mut self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        run(&mut self.ebpf, MINI_SOCKETS, netns)
+    }
+}
+
 /// Runs an iterator in a network namespace. It walks the namespace of the thread that opens it, so that
 /// thread is one of its own: none of the daemon's is ever left in a foreign one.
 pub(super) fn run(

@@ -33,9 +33,9 @@ const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// See the module.
 #[derive(Debug)]
 pub struct History {
-    /// Held while the disk is written; never by who only takes or shows.
+    /// Held while the disk is opened or written; never by who only takes or shows.
     writing: Mutex<()>,
-    /// Held for moments. Taken after `writing` where both are.
+    /// Held for moments, and over no system call. Taken after `writing` where both are.
     inner: Mutex<Inner>,
     told_strange: AtomicBool,
 }
@@ -76,7 +76,9 @@ impl History {
             failures: 0,
             warned: false,
         };
-        let interrupted = inner.open_disk(now).unwrap_or_default();
+        let interrupted = open(options, now)
+            .and_then(|opened| inner.opened(opened, now))
+            .unwrap_or_default();
         let history = Self {
             writing: Mutex::new(()),
             inner: Mutex::new(inner),
@@ -88,16 +90,16 @@ impl History {
 
     /// Takes the newest state of a drain. It is written by the next [`Self::tick`]: this does not touch the disk, so
     /// that it may be called where records wait.
-    pub fn keep_drain(&self, drain: Drain, now: Timestamp) {
+    pub fn keep_drain(&self, drain: impl Into<Arc<Drain>>, now: Timestamp) {
         let mut inner = self.lock();
-        inner.drains.put(drain);
+        inner.drains.put(drain.into());
         inner.trim(now);
     }
 
     /// Takes the newest state of a rollout. It is written by the next [`Self::tick`].
-    pub fn keep_rollout(&self, rollout: Rollout, now: Timestamp) {
+    pub fn keep_rollout(&self, rollout: impl Into<Arc<Rollout>>, now: Timestamp) {
         let mut inner = self.lock();
-        inner.rollouts.put(rollout);
+        inner.rollouts.put(rollout.into());
         inner.trim(now);
     }
 
@@ -138,7 +140,13 @@ impl History {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();
         if inner.disk.is_none() && now >= inner.retry_at {
-            inner.open_disk(now);
+            let options = inner.options.clone();
+            drop(inner);
+            let opened = open(&options, now);
+            inner = self.lock();
+            if let Some(opened) = opened {
+                inner.opened(opened, now);
+            }
         }
         if let Some(disk) = inner.disk.clone() {
             let drains = inner.drains.due(now, at_once);
@@ -191,28 +199,15 @@ impl Inner {
         self.rollouts.trim(retention, to_be_written);
     }
 
-    /// Opens the file, and begins another in place of one that cannot be used. Closes what it finds unfinished
-    /// and not among what this process follows.
-    fn open_disk(&mut self, now: Timestamp) -> Option<Interrupted> {
-        let directory = self.options.directory.clone()?;
-        let opened = match Disk::open(&directory) {
-            Err(trouble @ (Trouble::Corrupt(_) | Trouble::Newer(_))) => {
-                set_aside(&directory.join(FILE), &trouble, now)
-                    .and_then(|()| Disk::open(&directory))
-            }
-            opened => opened,
-        };
-        let found = opened.and_then(|disk| {
-            let found = (disk.running()?, disk.running()?);
-            self.disk = Some(Arc::new(disk));
-            Ok(found)
-        });
-        match found {
-            Ok(((drains, strange_drains), (rollouts, strange_rollouts))) => {
-                self.tell_opened(strange_drains + strange_rollouts);
+    /// Takes the file that was opened. Closes what is found in it unfinished and not among what this process follows.
+    fn opened(&mut self, opened: Opened, now: Timestamp) -> Option<Interrupted> {
+        match opened {
+            Ok((disk, drains, rollouts)) => {
+                self.disk = Some(Arc::new(disk));
+                self.tell_opened(drains.1 + rollouts.1);
                 Some(Interrupted {
-                    drains: close(&mut self.drains, drains, now),
-                    rollouts: close(&mut self.rollouts, rollouts, now),
+                    drains: close(&mut self.drains, drains.0, now),
+                    rollouts: close(&mut self.rollouts, rollouts.0, now),
                 })
             }
             Err(trouble) => {
@@ -256,6 +251,25 @@ impl Inner {
     }
 }
 
+/// The file, and what is not over in it of either kind, with the number of values that cannot be read.
+type Opened = Result<(Disk, (Vec<Drain>, usize), (Vec<Rollout>, usize)), Trouble>;
+
+/// Opens the file, and begins another in place of one that cannot be used; none when it is not to be written at all.
+/// Blocking.
+fn open(options: &config::History, now: Timestamp) -> Option<Opened> {
+    let directory = options.directory.as_deref()?;
+    let opened = match Disk::open(directory) {
+        Err(trouble @ (Trouble::Corrupt(_) | Trouble::Newer(_))) => {
+            set_aside(&directory.join(FILE), &trouble, now).and_then(|()| Disk::open(directory))
+        }
+        opened => opened,
+    };
+    Some(opened.and_then(|disk| {
+        let (drains, rollouts) = (disk.running()?, disk.running()?);
+        Ok((disk, drains, rollouts))
+    }))
+}
+
 fn set_aside(file: &Path, trouble: &Trouble, now: Timestamp) -> Result<(), Trouble> {
     let why = match trouble {
         Trouble::Newer(_) => "newer",
@@ -281,7 +295,7 @@ fn close<T: Kept>(shelf: &mut Shelf<T>, found: Vec<T>, now: Timestamp) -> Vec<T>
             continue;
         }
         value.interrupt(now);
-        shelf.put(value.clone());
+        shelf.put(Arc::new(value.clone()));
         closed.push(value);
     }
     if !closed.is_empty() {

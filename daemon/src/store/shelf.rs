@@ -51,11 +51,11 @@ impl<T: Kept> Shelf<T> {
     }
 
     /// Takes the newest state of a value; nothing is to be done when it is the one that was written.
-    pub(super) fn put(&mut self, value: T) {
+    pub(super) fn put(&mut self, value: Arc<T>) {
         let key = value.key();
         let known = self.running.get(&key.1);
         let written = known.and_then(|known| known.written.as_ref());
-        if written.is_some_and(|(written, _)| **written == value) {
+        if written.is_some_and(|(written, _)| *written == value) {
             self.waiting.remove(&key);
             return;
         }
@@ -70,7 +70,7 @@ impl<T: Kept> Shelf<T> {
             self.waiting.remove(&running.key);
             running.key = key.clone();
         }
-        self.waiting.insert(key, Arc::new(value));
+        self.waiting.insert(key, value);
     }
 
     /// Lets go of a value for good, wherever it is.

@@ -331,8 +331,8 @@ fn what_comes_while_the_disk_is_written_waits_for_the_next_time() {
         let rollouts_batch = inner.rollouts.batch(&[]);
         assert!(!inner.rollouts.forgets());
         // The disk takes its time, and nobody holds the lock meanwhile.
-        inner.drains.put(running("b", 2));
-        inner.drains.put(drain("a", 1));
+        inner.drains.put(Arc::new(running("b", 2)));
+        inner.drains.put(Arc::new(drain("a", 1)));
         disk.write(&drains_batch, &rollouts_batch, inner.retention(at(2)))
             .expect("written");
         inner.drains.wrote(&drains, at(2));

@@ -15,9 +15,10 @@ use super::{
 };
 use crate::probe::Losses;
 use finwatch_engine::{
-    drains::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
+    drains::{ClosedConnection, HELD_MAX, Merger},
     input::Record,
     model::Workload,
+    timing,
 };
 
 /// Turns records into events. What it needs to know of the world comes with each call.
@@ -137,7 +138,7 @@ impl Narrator {
             tell_until(others, closed.record.header.at_ns, tell);
             tell_close(closed, tally, world, tell);
         });
-        tell_until(others, now_ns.saturating_sub(HOLD_NS), tell);
+        tell_until(others, now_ns.saturating_sub(timing::HOLD_NS), tell);
     }
 
     /// Tells everything that is still held.

@@ -4,7 +4,7 @@ use finwatch_common::{Cut, close_flags, reset_flags};
 
 use super::*;
 use crate::watch::samples::{close, exit, listener, reset, signal, unread};
-use finwatch_engine::{drains::HOLD_NS, model::WorkloadKind};
+use finwatch_engine::{model::WorkloadKind, timing::HOLD_NS};
 
 struct Still;
 

@@ -29,7 +29,7 @@ use crate::{
     netns::Namespaces,
     probe::{Probe, ProbeOptions},
 };
-use finwatch_engine::model::Workload;
+use finwatch_engine::{Reasons, model::Workload};
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -144,7 +144,8 @@ impl Session {
         for namespace in &namespaces.found {
             let rows = self
                 .probe
-                .survey(namespace.file.as_fd())
+                .survey
+                .sockets(namespace.file.as_fd())
                 .unwrap_or_default();
             for row in rows.iter().filter(|row| row.kind == survey_kind::LISTENER) {
                 self.narrator.learn(row.owner, &row.service);
@@ -156,7 +157,7 @@ impl Session {
         for (tgid, entry) in
             families::scan(&instances, &mut families::Sockets::default()).unwrap_or_default()
         {
-            self.probe.adopt_process(tgid, entry);
+            self.probe.processes.adopt(tgid, entry);
         }
     }
 
@@ -170,13 +171,13 @@ impl Session {
             let stopped = tokio::select! {
                 biased;
                 () = stop.asked() => true,
-                () = self.probe.ready(LOOK_INTERVAL) => false,
+                () = self.probe.ring.ready(LOOK_INTERVAL) => false,
             };
             let full = self.look(printer);
             if stopped {
                 let mut world = Kernel {
                     attribution: &mut self.attribution,
-                    reasons: &self.probe,
+                    reasons: &self.probe.reasons,
                 };
                 self.narrator
                     .finish(&mut world, &mut |event| printer.event(&event));
@@ -203,10 +204,10 @@ impl Session {
         // The time is read first: a close that is taken in after it waits for the next look.
         let now_ns = clock::monotonic_ns();
         let mut records = Vec::new();
-        let taken = probe.drain(BATCH, |record| records.push(record));
+        let taken = probe.ring.drain(BATCH, |record| records.push(record));
         let mut world = Kernel {
             attribution,
-            reasons: probe,
+            reasons: &probe.reasons,
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
@@ -214,11 +215,11 @@ impl Session {
         }
         narrator.due(now_ns, &mut world, &mut tell);
         if narrator.wants_processes() {
-            for instance in narrator.processes(now_ns, &probe.processes()) {
-                probe.end_phase(instance);
+            for instance in narrator.processes(now_ns, &probe.processes.table()) {
+                probe.phases.end(instance);
             }
         }
-        narrator.losses(probe.losses(), timestamp(clock::wall()), &mut tell);
+        narrator.losses(probe.losses.read(), timestamp(clock::wall()), &mut tell);
         taken >= BATCH
     }
 }
@@ -226,7 +227,7 @@ impl Session {
 /// The world as it is.
 struct Kernel<'a> {
     attribution: &'a mut Attribution,
-    reasons: &'a Probe,
+    reasons: &'a Reasons,
 }
 
 impl World for Kernel<'_> {
@@ -243,7 +244,7 @@ impl World for Kernel<'_> {
     }
 
     fn reset_reason(&self, reason: u8) -> String {
-        self.reasons.reset_reason(reason)
+        self.reasons.name(reason)
     }
 }
 

@@ -1,10 +1,16 @@
 //! A recording in the kernel's place: readings, and the probe's figures about itself.
 
-use std::sync::{Mutex, PoisonError};
+use std::{os::fd::BorrowedFd, thread, time::Duration};
 
-use finwatch::{accounts::Kernel, accounts::ProbeFigures, probe::Losses, probe::ProgramStats};
-use finwatch_common::{CELLS, Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey};
-use finwatch_engine::input::Reading;
+use finwatch::{
+    lifecycle::{RowSource, SurveySource},
+    metrics::ProbeFigures,
+    probe::ProgramStats,
+};
+use finwatch_common::{
+    CELLS, Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey, SurveyRow,
+};
+use finwatch_engine::{Reasons, input::Reading};
 
 /// What the maps hold.
 #[derive(Debug, Default)]
@@ -14,36 +20,22 @@ pub(crate) struct Recording {
     pub(crate) broken: bool,
 }
 
-/// Plays a recording.
-#[derive(Debug)]
-pub(crate) struct Replay(Mutex<Recording>);
-
-impl Replay {
-    pub(crate) fn new(recording: Recording) -> Self {
-        Self(Mutex::new(recording))
-    }
-}
-
-impl Kernel for Replay {
+impl RowSource for Recording {
     fn live(&self) -> anyhow::Result<Reading> {
-        let recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        anyhow::ensure!(!recording.broken, "the recording is broken");
-        Ok(recording.live.clone())
+        anyhow::ensure!(!self.broken, "the recording is broken");
+        Ok(self.live.clone())
     }
 
-    fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
-        let live = self.live()?;
-        let row = live.rows.iter().find(|(of, _)| of == key);
-        Ok(row.map_or([0; CELLS], |(_, row)| *row))
+    fn some(&self, services: &[ServiceKey]) -> anyhow::Result<Reading> {
+        let mut some = self.live()?;
+        some.rows
+            .retain(|(key, _)| services.contains(&key.in_phase(Phase::Steady)));
+        some.resets.clear();
+        Ok(some)
     }
 
-    fn rotate(&self) -> anyhow::Result<Reading> {
-        let mut recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::take(&mut recording.live))
-    }
-
-    fn losses(&self) -> Losses {
-        Losses::default()
+    fn rotate(&mut self) -> anyhow::Result<Reading> {
+        Ok(std::mem::take(&mut self.live))
     }
 
     fn figures(&self) -> ProbeFigures {
@@ -58,13 +50,28 @@ impl Kernel for Replay {
             ..ProbeFigures::default()
         }
     }
+}
 
-    fn reset_reason(&self, reason: u8) -> String {
-        match reason {
-            8 => "tcp_abort_on_data".to_owned(),
-            other => format!("reason_{other}"),
-        }
+/// Namespaces without sockets, each of which it takes so long to walk.
+pub(crate) struct Sockets {
+    pub(crate) walk: Duration,
+}
+
+impl SurveySource for Sockets {
+    fn sockets(&mut self, _netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        thread::sleep(self.walk);
+        Ok(Vec::new())
     }
+
+    fn mini_sockets(&mut self, _netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+        thread::sleep(self.walk);
+        Ok(Vec::new())
+    }
+}
+
+/// The names of reset reasons in recordings.
+pub(crate) fn reasons() -> Reasons {
+    Reasons::new([(8, "tcp_abort_on_data".to_owned())])
 }
 
 pub(crate) fn service(program: &str, port: u16, role: Role) -> ServiceKey {

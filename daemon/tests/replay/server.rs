@@ -1,27 +1,41 @@
-//! The real books, router and server over a recording, and a client for them.
+//! The real engine, tasks, router and server over a recording, and a client for them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use finwatch::{
-    accounts::Accounts, attribution::Attribution, attribution::AttributionOptions, http,
-    http::Readiness, metrics::Exporter,
+    attribution::{Attribution, AttributionOptions},
+    config,
+    deploy::Tallies,
+    http::{self, Readiness},
+    lifecycle::{Around, Intervals, Sources, Tasks},
+    metrics::Exporter,
+    store::History,
 };
-use finwatch_engine::services::{Filter, Limits};
+use finwatch_engine::{
+    Engine, Options, Remembered,
+    diagnoses::JudgeOptions,
+    rollouts::CorrelatorOptions,
+    services::{Filter, Limits},
+};
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::oneshot,
-    task::JoinHandle,
+    sync::mpsc,
 };
 
-use super::kernel::{Recording, Replay};
+use super::kernel::{Recording, Sockets, reasons};
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) readiness: Arc<Readiness>,
-    accounts: Arc<Accounts<Replay>>,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<anyhow::Result<()>>,
+    around: Around,
+    tasks: Tasks,
 }
 
 pub(crate) struct Answer {
@@ -32,35 +46,80 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) async fn start(recording: Recording) -> Self {
-        let limits = Limits {
-            servers: 2_000,
-            clients: 200,
-            retention_ns: 3_600_000_000_000,
-            retired: 100,
-            filter: Filter::default(),
+        let at_once = Sockets {
+            walk: Duration::ZERO,
+        };
+        Self::with(recording, at_once, &Remembered::default()).await
+    }
+
+    pub(crate) async fn with(
+        recording: Recording,
+        sockets: Sockets,
+        remembered: &Remembered,
+    ) -> Self {
+        let options = Options {
+            limits: Limits {
+                servers: 2_000,
+                clients: 200,
+                retention_ns: 3_600_000_000_000,
+                retired: 100,
+                filter: Filter::default(),
+            },
+            settle_limit: Duration::from_secs(61),
+            stream_ports: Vec::new(),
+            baseline_window: Duration::from_secs(600),
+            rollouts: CorrelatorOptions::default(),
+            judge: JudgeOptions::default(),
+            reasons: reasons(),
+            own_tgid: 0,
         };
         // Without a tree of cgroups every service is called by its program.
         let attribution = Attribution::new(&AttributionOptions {
             cgroup_root: Some(PathBuf::from("/nonexistent")),
             ..AttributionOptions::default()
         });
-        let accounts = Arc::new(Accounts::new(Replay::new(recording), limits, attribution));
-        let exporter = Exporter::new(Arc::clone(&accounts), SystemTime::UNIX_EPOCH);
+        let in_memory = config::History {
+            directory: None,
+            limit: 100,
+            max_age: Duration::from_secs(3_600),
+        };
+        let (history, _) = History::open(&in_memory, Timestamp::UNIX_EPOCH);
+        let (_, deployed) = mpsc::channel(1);
+        let sources = Sources {
+            rows: recording,
+            survey: sockets,
+            ring: None,
+            tables: None,
+            attribution,
+            deployed,
+            tallies: Arc::new(Tallies::default()),
+            history: Arc::new(history),
+        };
+        let mut tasks = Tasks::new();
+        let engine = Engine::new(options, remembered);
+        // Nothing is looked at but what a test asks for.
+        let never = Duration::from_secs(3_600);
+        let intervals = Intervals {
+            rows: never,
+            survey: never,
+        };
+        let around = Around::start(&mut tasks, engine, intervals, sources);
+        let exporter = Exporter::new(around.source(), SystemTime::UNIX_EPOCH);
         let readiness = Arc::new(Readiness::default());
         let router = http::router(exporter, Arc::clone(&readiness), None);
         let any = "127.0.0.1:0".parse().expect("an address");
         let listeners = http::bind(&[any]).expect("a port");
         let address = listeners[0].local_addr().expect("its address");
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(http::serve(listeners, router, async {
-            let _either_way = stopped.await;
-        }));
+        let mut stop = tasks.stop_word();
+        tasks.spawn(
+            "http",
+            http::serve(listeners, router, async move { stop.said().await }),
+        );
         Self {
             address,
             readiness,
-            accounts,
-            stop,
-            serving,
+            around,
+            tasks,
         }
     }
 
@@ -83,22 +142,17 @@ impl Server {
         }
     }
 
-    pub(crate) async fn rotate(&self) {
-        let accounts = Arc::clone(&self.accounts);
-        tokio::task::spawn_blocking(move || accounts.rotate())
-            .await
-            .expect("a rotation")
-            .expect("no error");
-    }
-
-    /// Where the story is told to.
-    pub(crate) fn story(&self) -> std::sync::MutexGuard<'_, finwatch_engine::model::StoryBook> {
-        self.accounts.story()
+    /// Lets the rows be emptied, as once a minute. What is asked afterwards is answered afterwards.
+    pub(crate) fn rotate(&self) {
+        self.around.empty_rows();
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.send(()).expect("the server runs");
-        self.serving.await.expect("no panic").expect("no error");
+        drop(self.around);
+        self.tasks
+            .stop(Duration::from_secs(10))
+            .await
+            .expect("a clean stop");
     }
 }
 

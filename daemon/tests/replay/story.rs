@@ -1,11 +1,13 @@
-//! A rollout that ended, told to the books, and the lines of `/metrics` that it makes.
+//! A rollout that ended, told to the engine, and the lines of `/metrics` that it makes.
 
 use finwatch::metrics::Format;
-use finwatch_engine::model::Rollout;
+use std::time::Duration;
+
+use finwatch_engine::{Remembered, model::Rollout};
 
 use super::{
     exposition::{expect_lines, parse},
-    kernel::Recording,
+    kernel::{Recording, Sockets},
     server::Server,
 };
 
@@ -18,15 +20,18 @@ fn story(metric: &str, more: &str, value: &str) -> String {
 
 #[tokio::test]
 async fn a_rollout_is_told_line_by_line() {
-    let server = Server::start(Recording::default()).await;
     let rollout: Rollout =
         serde_json::from_str(include_str!("../../../engine/tests/data/rollout.json"))
             .expect("JSON");
-    {
-        let mut book = server.story();
-        book.drain_ended(&rollout.drains[0]);
-        book.rollout_ended(&rollout);
-    }
+    let remembered = Remembered {
+        interrupted_drains: vec![rollout.drains[0].clone()],
+        interrupted_rollouts: vec![rollout],
+        last_rollouts: Vec::new(),
+    };
+    let at_once = Sockets {
+        walk: Duration::ZERO,
+    };
+    let server = Server::with(Recording::default(), at_once, &remembered).await;
     let text = server.get("/metrics", "text/plain").await.body;
     // The encoder puts the bound first.
     let bucket = |bound: &str, count: &str| {

@@ -1,19 +1,18 @@
-//! Tells the story of a run from its inputs alone, with the parts that tell it in the daemon: the drains, the judge and
-//! the correlator. Names and clocks come from the recording's head. The kernel tier feeds it while it records, the
-//! replay tier from the file, and both must be told the same.
+//! Tells the story of a run from its inputs alone, with the engine that tells it in the daemon. Names and clocks come from
+//! the recording's head. The kernel tier feeds it while it records, the replay tier from the file, and both must be told
+//! the same.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use finwatch_common::{ServiceKey, comm_str};
+use finwatch_common::ServiceKey;
 use finwatch_engine::{
-    diagnoses::{JudgeOptions, judge},
-    drains::{
-        Drains, Input as DrainInput, Options as DrainOptions, Want, World, late_in_steady_time,
-    },
-    model::{Baseline, Drain, Rollout, Service},
-    rollouts::{Correlator, CorrelatorOptions, LateClose},
+    Change, Clocks, Engine, Moment, Options, Reasons, Remembered, Want,
+    diagnoses::JudgeOptions,
+    input::{Counters, Input as EngineInput, Reading, Survey},
+    model::{Drain, Rollout, RolloutState, Workload, WorkloadKind},
+    rollouts::CorrelatorOptions,
+    services::{Filter, Limits},
 };
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::recording::{Head, Input, Recording, What};
@@ -21,9 +20,9 @@ use super::recording::{Head, Input, Recording, What};
 /// See the module.
 pub(crate) struct Teller {
     pub(crate) head: Head,
-    drains: Drains,
-    correlator: Correlator,
+    engine: Engine,
     ended: Vec<Drain>,
+    rollouts: BTreeMap<String, Rollout>,
     last_ns: u64,
 }
 
@@ -48,62 +47,67 @@ pub(crate) fn retell(recording: &Recording) -> Story {
 // === impl Teller ===
 
 impl Teller {
+    /// Of a recording, whose head has the names of all reasons that occur.
     pub(crate) fn new(head: Head) -> Self {
+        let reasons = Reasons::new(head.reasons.clone());
+        Self::with(head, reasons)
+    }
+
+    pub(crate) fn with(head: Head, reasons: Reasons) -> Self {
+        let options = Options {
+            limits: Limits {
+                servers: 1_000,
+                clients: 200,
+                retention_ns: 3_600_000_000_000,
+                retired: 100,
+                filter: Filter::default(),
+            },
+            settle_limit: Duration::from_secs(61),
+            stream_ports: Vec::new(),
+            baseline_window: Duration::from_secs(600),
+            rollouts: CorrelatorOptions::default(),
+            judge: JudgeOptions::default(),
+            reasons,
+            own_tgid: 0,
+        };
         Self {
             head,
-            drains: Drains::new(DrainOptions {
-                settle_limit_ns: 61_000_000_000,
-                stream_ports: Vec::new(),
-            }),
-            correlator: Correlator::new(CorrelatorOptions::default()),
+            engine: Engine::new(options, &Remembered::default()),
             ended: Vec::new(),
+            rollouts: BTreeMap::new(),
             last_ns: 0,
         }
     }
 
-    /// Takes an input; returns what it makes the drains ask for.
+    /// Takes an input; returns what the engine wants that a recording answers.
     pub(crate) fn take(&mut self, input: &Input) -> Vec<Want> {
         let Input { at_ns, what } = input;
         self.last_ns = *at_ns;
-        match what {
-            What::Record(record) => {
-                if let Some((service, late_ns)) = late_in_steady_time(record) {
-                    self.correlator.late_close(&LateClose {
-                        service: self.head.service(&service),
-                        at: self.head.wall(late_ns),
-                        idle_secs: None,
-                    });
-                }
-                self.tell(*at_ns, DrainInput::Record(record));
-            }
-            What::Processes(processes) => self.tell(*at_ns, DrainInput::Processes(processes)),
+        let engine_input = match what {
+            What::Record(record) => EngineInput::Records(std::slice::from_ref(record)),
+            What::Processes(processes) => EngineInput::Processes(processes),
             What::Look {
                 netns,
                 began_ns,
                 rows,
                 minis,
-            } => {
-                let look = DrainInput::Look {
-                    netns: *netns,
-                    began_ns: *began_ns,
-                    rows,
-                    minis: Some(minis),
-                };
-                self.tell(*at_ns, look);
-            }
-            What::Lost { total } => self.tell(*at_ns, DrainInput::Lost { total: *total }),
-            What::Tick => {
-                self.drains.tick(*at_ns, &mut self.head);
-                return self.drains.wants();
-            }
-            What::Conclude => self.conclude(*at_ns),
-        }
-        Vec::new()
+            } => EngineInput::Survey(Survey {
+                netns: *netns,
+                began_ns: *began_ns,
+                rows,
+                minis: Some(minis),
+                mini_sockets: None,
+            }),
+            What::Lost { total } => EngineInput::Lost { total: *total },
+            What::Tick | What::Conclude => EngineInput::Tick,
+        };
+        self.tell(*at_ns, engine_input);
+        self.answer(*at_ns)
     }
 
     /// Whether anything drains.
     pub(crate) fn is_busy(&self) -> bool {
-        self.drains.is_busy()
+        self.engine.is_busy()
     }
 
     /// Lets the time pass after which a rollout is over, and returns all.
@@ -111,43 +115,64 @@ impl Teller {
         let CorrelatorOptions { window, quiet, .. } = CorrelatorOptions::default();
         let over = window + quiet + Duration::from_secs(1);
         let over_ns = u64::try_from(over.as_nanos()).unwrap();
-        self.correlator.tick(self.head.wall(self.last_ns + over_ns));
+        self.tell(self.last_ns + over_ns, EngineInput::Tick);
         Story {
             drains: self.ended,
-            rollouts: self.correlator.ended(),
+            rollouts: self.rollouts.into_values().collect(),
         }
     }
 
-    fn tell(&mut self, now_ns: u64, input: DrainInput<'_>) {
-        self.drains.take(now_ns, input, &mut self.head);
-    }
-
-    /// As the chronicle concludes a round.
-    fn conclude(&mut self, now_ns: u64) {
-        let now = self.head.wall(now_ns);
-        let options = JudgeOptions {
-            now: Some(now),
-            ..JudgeOptions::default()
+    fn tell(&mut self, kernel_ns: u64, input: EngineInput<'_>) {
+        let moment = Moment {
+            kernel_ns,
+            clocks: Clocks {
+                wall_zero_ns: i64::try_from(self.head.wall_zero_ns).unwrap(),
+                asleep_ns: self.head.asleep_ns,
+            },
         };
-        self.drains.tick(now_ns, &mut self.head);
-        let ended = self.drains.ended();
-        let running = self.drains.running(now_ns, &mut self.head);
-        for start in self.drains.started() {
-            self.correlator.start(start);
+        self.engine.take(moment, input);
+        for change in self.engine.changes() {
+            match change {
+                Change::Drain(drain) if drain.ended_at.is_some() => {
+                    self.ended.push(Drain::clone(&drain));
+                }
+                Change::Rollout(rollout) if rollout.state == RolloutState::Ended => {
+                    let rollout = Rollout::clone(&rollout);
+                    self.rollouts.insert(rollout.id.clone(), rollout);
+                }
+                Change::RolloutReplaced(id) => {
+                    self.rollouts.remove(&id);
+                }
+                Change::Drain(_) | Change::Rollout(_) => {}
+            }
         }
-        for gap in self.drains.gaps() {
-            self.correlator.gap(gap);
+    }
+
+    /// Services are called as their programs are, and refused nothing; the rest is for the recording to answer.
+    fn answer(&mut self, at_ns: u64) -> Vec<Want> {
+        let mut left = Vec::new();
+        for want in self.engine.wants() {
+            match want {
+                Want::Name { service } => {
+                    let name = Workload::on_host(WorkloadKind::Process, service.comm());
+                    self.tell(at_ns, EngineInput::Names(&[(service, name)]));
+                }
+                Want::Counters { service } => {
+                    let services: [ServiceKey; 1] = [service];
+                    let reading = Reading {
+                        read_ns: at_ns,
+                        ..Reading::default()
+                    };
+                    let counters = Counters::Some {
+                        services: &services,
+                        reading: &reading,
+                    };
+                    self.tell(at_ns, EngineInput::Counters(counters));
+                }
+                other => left.push(other),
+            }
         }
-        for mut drain in running {
-            judge(&mut drain, &options);
-            self.correlator.drain(drain);
-        }
-        for mut drain in ended {
-            judge(&mut drain, &options);
-            self.correlator.drain(drain.clone());
-            self.ended.push(drain);
-        }
-        self.correlator.tick(now);
+        left
     }
 }
 
@@ -166,44 +191,5 @@ impl Story {
         let mut text = serde_json::to_string_pretty(self).unwrap();
         text.push('\n');
         text
-    }
-}
-
-// === impl Head ===
-
-impl World for Head {
-    fn service(&mut self, key: &ServiceKey) -> Service {
-        Service {
-            workload_namespace: String::new(),
-            workload_kind: "process".to_owned(),
-            workload: comm_str(&key.comm).to_owned(),
-            port: key.port,
-        }
-    }
-
-    fn reason(&self, reason: u8) -> String {
-        let named = self.reasons.get(&reason);
-        named.map_or_else(|| format!("reason_{reason}"), Clone::clone)
-    }
-
-    fn wall(&self, kernel_ns: u64) -> Timestamp {
-        Timestamp::from_nanosecond(i128::from(self.wall_zero_ns) + i128::from(kernel_ns)).unwrap()
-    }
-
-    fn boot_ns(&self, kernel_ns: u64) -> u64 {
-        kernel_ns + self.asleep_ns
-    }
-
-    /// Nobody looked at the minutes before.
-    fn baseline(&mut self, _key: &ServiceKey, _t0_ns: u64) -> Baseline {
-        Baseline::default()
-    }
-
-    fn refused(&mut self, _key: &ServiceKey) -> u64 {
-        0
-    }
-
-    fn refused_ending(&mut self, _key: &ServiceKey) -> u64 {
-        0
     }
 }

@@ -11,16 +11,10 @@ use std::{
 };
 
 use finwatch::{
-    accounts::Accounts, accounts::Kernel, accounts::ProbeFigures, attribution::Attribution,
-    attribution::AttributionOptions, http, http::Readiness, http::Story, metrics::Exporter,
-    probe::Losses,
+    http::{self, Readiness, Story},
+    metrics::{Exporter, Scrape, Source},
 };
-use finwatch_common::{CELLS, CounterRow, ServiceKey};
-use finwatch_engine::{
-    input::Reading,
-    model::{Drain, RecentClose, Rollout, ServiceState},
-    services::{Filter, Limits},
-};
+use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -100,35 +94,6 @@ impl Story for Teller {
 
     fn closes(&self) -> Vec<RecentClose> {
         self.told().closes
-    }
-}
-
-/// Nothing happens in this kernel.
-struct Quiet;
-
-impl Kernel for Quiet {
-    fn live(&self) -> anyhow::Result<Reading> {
-        Ok(Reading::default())
-    }
-
-    fn row(&self, _key: &ServiceKey) -> anyhow::Result<CounterRow> {
-        Ok([0; CELLS])
-    }
-
-    fn rotate(&self) -> anyhow::Result<Reading> {
-        Ok(Reading::default())
-    }
-
-    fn losses(&self) -> Losses {
-        Losses::default()
-    }
-
-    fn figures(&self) -> ProbeFigures {
-        ProbeFigures::default()
-    }
-
-    fn reset_reason(&self, reason: u8) -> String {
-        reason.to_string()
     }
 }
 
@@ -215,18 +180,15 @@ impl Drop for Server {
     }
 }
 
+/// Nobody asks it for metrics.
+struct Quiet;
+
+impl Source for Quiet {
+    fn scrape(&self) -> Option<Box<Scrape>> {
+        None
+    }
+}
+
 fn exporter() -> Exporter {
-    let limits = Limits {
-        servers: 1,
-        clients: 1,
-        retention_ns: 1,
-        retired: 1,
-        filter: Filter::default(),
-    };
-    let attribution = Attribution::new(&AttributionOptions {
-        cgroup_root: Some(PathBuf::from("/nonexistent")),
-        ..AttributionOptions::default()
-    });
-    let accounts = Arc::new(Accounts::new(Quiet, limits, attribution));
-    Exporter::new(accounts, SystemTime::UNIX_EPOCH)
+    Exporter::new(Quiet, SystemTime::UNIX_EPOCH)
 }

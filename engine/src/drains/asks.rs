@@ -1,16 +1,9 @@
 //! What the drains want looked at, and how often: at once when one begins, often while one settles, seldom while one
 //! drags on. Never again before the last answer came.
 
+use crate::timing;
 use std::collections::BTreeMap;
 
-/// Between two looks while a drain settles.
-const SETTLING_NS: u64 = 250_000_000;
-/// Between two looks at a drain that has just begun.
-const OFTEN_NS: u64 = 1_000_000_000;
-/// Between two looks at a drain that lasts.
-const SELDOM_NS: u64 = 30_000_000_000;
-/// An answer that takes longer than this is lost.
-const ANSWER_NS: u64 = 5_000_000_000;
 /// Most looks that may be unanswered at once.
 pub(super) const LOOKS_MAX: usize = 16;
 
@@ -74,8 +67,10 @@ impl Asks {
         };
         let interval_ns = match urgency {
             Urgency::First => 0,
-            Urgency::Settling => SETTLING_NS,
-            Urgency::Lasting(age_ns) => (age_ns / 10).clamp(OFTEN_NS, SELDOM_NS),
+            Urgency::Settling => timing::SURVEY_SETTLING_NS,
+            Urgency::Lasting(age_ns) => {
+                (age_ns / 10).clamp(timing::SURVEY_OFTEN_NS, timing::SURVEY_SELDOM_NS)
+            }
         };
         !asked.is_open(now_ns) && asked.at_ns.saturating_add(interval_ns) <= now_ns
     }
@@ -83,7 +78,7 @@ impl Asks {
 
 impl Asked {
     fn is_open(self, now_ns: u64) -> bool {
-        self.open && self.at_ns.saturating_add(ANSWER_NS) > now_ns
+        self.open && self.at_ns.saturating_add(timing::ANSWER_NS) > now_ns
     }
 }
 

@@ -6,18 +6,19 @@ use finwatch_common::{
 };
 
 use super::{
-    ClosedConnection, Drains, World,
+    ClosedConnection, Drains,
     episode::{Episode, Scope, Takes},
     left::Left,
     port::Port,
-    progress::RELOAD_NS,
     tally::Setting,
 };
+use crate::known::Known;
+use crate::timing;
 
 // === impl Drains ===
 
 impl Drains {
-    pub(super) fn on_close(&mut self, record: &CloseRecord, world: &mut dyn World) {
+    pub(super) fn on_close(&mut self, record: &CloseRecord, known: &Known<'_>) {
         // In steady time nobody asks; a busy server's closes cost nothing here.
         if self.episodes.is_empty() && !self.expects_deaths() {
             return;
@@ -26,24 +27,25 @@ impl Drains {
             return self.note_own_call(record);
         }
         if record.flags & close_flags::BY_EXIT != 0 && record.closer_tgid != 0 {
-            self.begin_death(record.closer_tgid, record.header.at_ns, world);
+            self.begin_death(record.closer_tgid, record.header.at_ns, known);
         }
         self.recent.insert(record.cookie);
         let key = record.service.in_phase(Phase::Steady);
         for episode in self.episodes.values_mut() {
             if let Some(port) = episode.ports.get_mut(&key) {
                 port.ended(record.cookie);
+                episode.touch();
             }
         }
         let mut early = Vec::new();
         self.merger.close(*record, |closed| early.push(closed));
         for closed in early {
             self.told_early += u64::from(still_waits(&closed));
-            self.tell_close(closed, world);
+            self.tell_close(closed, known);
         }
     }
 
-    pub(super) fn on_reset(&mut self, reset: &ResetRecord, world: &mut dyn World) {
+    pub(super) fn on_reset(&mut self, reset: &ResetRecord, known: &Known<'_>) {
         if self.episodes.is_empty() || reset.service.role() != Some(Role::Server) {
             return;
         }
@@ -70,16 +72,17 @@ impl Drains {
             return;
         };
         let target = episode.target.tgid;
+        episode.touch();
         let Some(port) = episode.ports.get_mut(&key) else {
             return;
         };
-        port.whole.late(reset, left.as_ref(), world);
+        port.whole.late(reset, left.as_ref(), known);
         if left.is_some_and(|left| left.closer_tgid == target) {
-            port.of_target.late(reset, left.as_ref(), world);
+            port.of_target.late(reset, left.as_ref(), known);
         }
     }
 
-    pub(super) fn on_unread(&mut self, unread: &UnreadRecord, world: &mut dyn World) {
+    pub(super) fn on_unread(&mut self, unread: &UnreadRecord, known: &Known<'_>) {
         if self.episodes.is_empty()
             || unread.service.role() != Some(Role::Server)
             || self.merger.unread(unread)
@@ -94,12 +97,13 @@ impl Drains {
             return;
         };
         let target = episode.target.tgid;
+        episode.touch();
         let Some(port) = episode.ports.get_mut(&left.key) else {
             return;
         };
-        port.whole.never_read(unread, &left, world);
+        port.whole.never_read(unread, &left, known);
         if left.closer_tgid == target {
-            port.of_target.never_read(unread, &left, world);
+            port.of_target.never_read(unread, &left, known);
         }
     }
 
@@ -114,15 +118,15 @@ impl Drains {
     }
 
     /// Tells the closes whose hold is over.
-    pub(super) fn tell_due(&mut self, now_ns: u64, world: &mut dyn World) {
+    pub(super) fn tell_due(&mut self, now_ns: u64, known: &Known<'_>) {
         let mut due = Vec::new();
         self.merger.due(now_ns, |closed| due.push(closed));
         for closed in due {
-            self.tell_close(closed, world);
+            self.tell_close(closed, known);
         }
     }
 
-    fn tell_close(&mut self, mut closed: ClosedConnection, world: &mut dyn World) {
+    fn tell_close(&mut self, mut closed: ClosedConnection, known: &Known<'_>) {
         if let Some(reset) = self.early.take(closed.record.cookie)
             && closed.reset_reason.is_none()
         {
@@ -145,10 +149,11 @@ impl Drains {
         if !episode.may_have_port(&key) {
             return;
         }
+        episode.touch();
         let since_ns = episode.since.get(&owner).map_or(0, |s| s.mono_ns);
         let killed = episode.was_killed(record.header.at_ns);
         episode.owner_serves |= record.closer_tgid == owner.tgid
-            && record.opened_at_ns >= since_ns.saturating_add(RELOAD_NS);
+            && record.opened_at_ns >= since_ns.saturating_add(timing::RELOAD_NS);
         if record.closer_tgid != 0
             && record.bytes_sent > 0
             && record.flags & close_flags::NEVER_ACCEPTED == 0
@@ -161,7 +166,7 @@ impl Drains {
         let port = episode
             .ports
             .entry(key)
-            .or_insert_with(|| Port::new(&key, &owner, t0_ns, phased, instances, world));
+            .or_insert_with(|| Port::new(&key, &owner, t0_ns, phased, instances, known));
         if self.own_calls.has(&record, &owner) {
             return port.close_own_call(&record);
         }
@@ -169,7 +174,7 @@ impl Drains {
             return port.close_by_new(&record, since_ns);
         }
         let setting = Setting { since_ns, killed };
-        port.close(&closed, owner, setting, of_target, &mut self.room, world);
+        port.close(&closed, owner, setting, of_target, &mut self.room, known);
         let answers_late = closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none();
         // Bytes that are known to be unread were told when it was let go of.
         let held = record.flags & close_flags::HELD != 0 && record.unread == 0;

@@ -10,9 +10,8 @@ use super::{
     port::{Looked, is_open},
     tally::is_goaway,
 };
+use crate::timing;
 
-/// A look that began later than this after T0 does not tell what was owed at T0.
-const LOOK_LATE_NS: u64 = 1_000_000_000;
 /// A shorter request may be a control frame.
 const REQUEST_BYTES_MIN: u32 = 18;
 /// Two GOAWAYs without TLS.
@@ -173,7 +172,7 @@ impl AtStart {
             self.open.insert(row.cookie, connection);
         }
         for (instance, since_ns) in &first {
-            self.late |= look.began_ns > since_ns.saturating_add(LOOK_LATE_NS);
+            self.late |= look.began_ns > since_ns.saturating_add(timing::SURVEY_LATE_NS);
             self.looked_ns.insert(*instance, look.began_ns);
         }
         let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);

@@ -5,20 +5,17 @@ use std::collections::BTreeSet;
 use finwatch_common::{Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord};
 
 use super::{
-    Drains, EPISODES_MAX, Want, World,
+    Drains, EPISODES_MAX,
     episode::{Episode, Over, Scope, Since},
     names::{self, SIGKILL, SIGUSR2},
     port::Port,
 };
-use crate::model::DrainKind;
+use crate::known::Known;
+use crate::want::Want;
+use crate::{model::DrainKind, timing};
 
 /// Most reloads of one instance whose old workers live at once; the oldest is told as it stands.
 pub(super) const RELOADS_MAX: usize = 8;
-
-/// What comes so soon after the first belongs to it: siblings' signals, a second signal of the same hand.
-pub(super) const TOGETHER_NS: u64 = 1_000_000_000;
-/// Start times of processes are cut to this. Who started in the tick of T0 is taken to be new: reloads fork at once.
-const TICK_NS: u64 = 10_000_000;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +29,7 @@ enum Meaning {
 // === impl Drains ===
 
 impl Drains {
-    pub(super) fn on_signal(&mut self, record: &SignalRecord, world: &mut dyn World) {
+    pub(super) fn on_signal(&mut self, record: &SignalRecord, known: &Known<'_>) {
         let signal = SignalRecord {
             instance: self.instances.resolve(record.instance),
             ..*record
@@ -60,12 +57,12 @@ impl Drains {
                     episode.also(&signal);
                 }
             }
-            Meaning::Begin(DrainKind::Reload) => self.begin_reload(&signal, world),
-            Meaning::Begin(kind) => self.begin_stop(kind, &signal, world),
+            Meaning::Begin(DrainKind::Reload) => self.begin_reload(&signal, known),
+            Meaning::Begin(kind) => self.begin_stop(kind, &signal, known),
         }
     }
 
-    pub(super) fn on_exit(&mut self, exit: &ExitRecord, world: &mut dyn World) {
+    pub(super) fn on_exit(&mut self, exit: &ExitRecord, now_ns: u64, known: &Known<'_>) {
         let instance = self.instances.resolve(exit.instance);
         self.instances.exited(&instance, exit.process.tgid);
         let mut inside = false;
@@ -75,8 +72,8 @@ impl Drains {
             }
             inside = true;
             if episode.living().next().is_none() {
-                for (key, port) in &mut episode.ports {
-                    port.processes_ended(key, world);
+                for port in episode.ports.values_mut() {
+                    port.processes_ended(now_ns);
                 }
             }
         }
@@ -99,17 +96,17 @@ impl Drains {
             kind_of_exit(exit.status),
             Scope::Instance,
             instance,
-            since(exit.header.at_ns, world),
+            since(exit.header.at_ns, known),
             exit.process,
         );
         episode.doubtful = true;
         episode.exited(exit, &instance);
         self.supersede(&instance, exit.header.at_ns);
-        self.open(episode, world);
+        self.open(episode, known);
     }
 
     /// A connection ended by the hand of a process that had died: its death is a drain of its own.
-    pub(super) fn begin_death(&mut self, closer: u32, at_ns: u64, world: &mut dyn World) {
+    pub(super) fn begin_death(&mut self, closer: u32, at_ns: u64, known: &Known<'_>) {
         let Some((exit, signal)) = self.deaths.take(closer, at_ns) else {
             return;
         };
@@ -118,12 +115,12 @@ impl Drains {
             kind_of_exit(exit.status),
             Scope::Process(closer),
             exit.instance,
-            since(t0_ns, world),
+            since(t0_ns, known),
             exit.process,
         );
         episode.signal = signal;
         episode.exited(&exit, &exit.instance);
-        self.open(episode, world);
+        self.open(episode, known);
     }
 
     /// Whether a dead worker's connections may still come.
@@ -131,7 +128,7 @@ impl Drains {
         !self.deaths.is_empty()
     }
 
-    fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, world: &mut dyn World) {
+    fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, known: &Known<'_>) {
         let at_ns = signal.header.at_ns;
         let goes_on =
             |e: &Episode| e.is_stop() && is_not_over(e) || e.is_running() && e.is_of_reload(signal);
@@ -142,7 +139,7 @@ impl Drains {
         if let Some(episode) = lasting {
             return episode.also(signal);
         }
-        if self.join_siblings(kind, signal, world) {
+        if self.join_siblings(kind, signal, known) {
             return;
         }
         let successors = self.successors(signal);
@@ -154,17 +151,17 @@ impl Drains {
             kind,
             scope,
             signal.instance,
-            since(at_ns, world),
+            since(at_ns, known),
             signal.target,
         );
         episode.excluded = successors.unwrap_or_default();
         episode.doubtful = kind != DrainKind::Stop && scope == Scope::Instance;
         episode.signal = Some(*signal);
         self.supersede(&signal.instance, at_ns);
-        self.open(episode, world);
+        self.open(episode, known);
     }
 
-    fn begin_reload(&mut self, signal: &SignalRecord, world: &mut dyn World) {
+    fn begin_reload(&mut self, signal: &SignalRecord, known: &Known<'_>) {
         let at_ns = signal.header.at_ns;
         let of_instance =
             |e: &&mut Episode| e.since.contains_key(&signal.instance) && is_not_over(e);
@@ -176,7 +173,7 @@ impl Drains {
         let mut reloads: Vec<&mut Episode> =
             reloads.filter(|e| e.kind == DrainKind::Reload).collect();
         if let Some(last) = reloads.last_mut() {
-            let soon = at_ns.saturating_sub(last.t0_ns()) < TOGETHER_NS;
+            let soon = at_ns.saturating_sub(last.t0_ns()) < timing::ONE_HAND_NS;
             let same = last.signal.is_some_and(|s| s.signal == signal.signal);
             // Another signal goes on with what the first began: USR2, WINCH, QUIT replace a running nginx.
             if soon || !same {
@@ -194,35 +191,30 @@ impl Drains {
         let earlier = reloads.iter().filter(|e| e.is_running());
         let excluded: BTreeSet<u32> = earlier.clone().flat_map(|e| e.living()).collect();
         let floor_ns = earlier.map(|e| e.t0_ns()).max().unwrap_or(0);
-        if self.join_siblings(DrainKind::Reload, signal, world) {
+        if self.join_siblings(DrainKind::Reload, signal, known) {
             return;
         }
         let mut episode = Episode::new(
             DrainKind::Reload,
             Scope::OldWorkers,
             signal.instance,
-            since(at_ns, world),
+            since(at_ns, known),
             signal.target,
         );
         episode.signal = Some(*signal);
         episode.excluded = excluded;
         episode.floor_ns = floor_ns;
-        self.open(episode, world);
+        self.open(episode, known);
     }
 
     /// Siblings that serve one port and are signalled by one hand within a second are one drain.
-    fn join_siblings(
-        &mut self,
-        kind: DrainKind,
-        signal: &SignalRecord,
-        world: &mut dyn World,
-    ) -> bool {
+    fn join_siblings(&mut self, kind: DrainKind, signal: &SignalRecord, known: &Known<'_>) -> bool {
         let at_ns = signal.header.at_ns;
         let ports = self.instances.ports(&signal.instance);
         let instances = &self.instances;
         let sibling = |e: &Episode| {
             let shares = ports.iter().any(|key| e.ports.contains_key(key));
-            let soon = at_ns.saturating_sub(e.t0_ns()) <= TOGETHER_NS;
+            let soon = at_ns.saturating_sub(e.t0_ns()) <= timing::ONE_HAND_NS;
             let one_hand = e.signal.is_some_and(|first| {
                 let of_family = |tgid: u32| {
                     instances
@@ -243,7 +235,7 @@ impl Drains {
         let Some(episode) = found.and_then(|id| self.episodes.get_mut(&id)) else {
             return false;
         };
-        if !episode.join(signal.instance, since(at_ns, world)) {
+        if !episode.join(signal.instance, since(at_ns, known)) {
             return false;
         }
         for key in &ports {
@@ -251,7 +243,7 @@ impl Drains {
                 port.listened |= instances.listening(&signal.instance, key) > 0;
             } else if episode.may_have_port(key) {
                 let phased = episode.is_phased();
-                let port = Port::new(key, &signal.instance, at_ns, phased, instances, world);
+                let port = Port::new(key, &signal.instance, at_ns, phased, instances, known);
                 episode.ports.insert(*key, port);
             }
         }
@@ -284,7 +276,7 @@ impl Drains {
         }
     }
 
-    fn open(&mut self, mut episode: Episode, world: &mut dyn World) {
+    fn open(&mut self, mut episode: Episode, known: &Known<'_>) {
         if self.episodes.len() >= EPISODES_MAX {
             self.drains_bitten += 1;
             return;
@@ -293,7 +285,7 @@ impl Drains {
         let instance = episode.instance;
         let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
         for key in self.instances.ports(&instance) {
-            let port = Port::new(&key, &instance, t0_ns, phased, &self.instances, world);
+            let port = Port::new(&key, &instance, t0_ns, phased, &self.instances, known);
             episode.ports.insert(key, port);
         }
         if episode.is_stop() {
@@ -311,7 +303,7 @@ impl Drains {
         let belongs = |e: &Episode| {
             is_of_one(e)
                 && e.since.contains_key(&instance)
-                && t0_ns.saturating_sub(e.t0_ns()) < TOGETHER_NS
+                && t0_ns.saturating_sub(e.t0_ns()) < timing::ONE_HAND_NS
         };
         let ids = self.episodes.iter().filter(|(_, e)| belongs(e));
         let ids: Vec<u64> = ids.map(|(id, _)| *id).collect();
@@ -361,11 +353,11 @@ fn kind_of_exit(status: u32) -> DrainKind {
     }
 }
 
-fn since(mono_ns: u64, world: &dyn World) -> Since {
-    let boot_ns = world.boot_ns(mono_ns);
+fn since(mono_ns: u64, known: &Known<'_>) -> Since {
+    let boot_ns = known.boot_ns(mono_ns);
     Since {
         mono_ns,
-        boot_ns: boot_ns - boot_ns % TICK_NS,
+        boot_ns: boot_ns - boot_ns % timing::CLOCK_TICK_NS,
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 
+use crate::timing;
 use finwatch_common::{ExitRecord, SignalRecord};
 
 /// Most dead workers, and most signals to workers, remembered.
 const DEATHS_MAX: usize = 256;
-
-/// A dead worker's connections are closed by then.
-const DEATH_NS: u64 = 5_000_000_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -47,7 +45,7 @@ impl Deaths {
         tgid: u32,
         now_ns: u64,
     ) -> Option<(ExitRecord, Option<SignalRecord>)> {
-        let over = |exit: &ExitRecord| exit.header.at_ns.saturating_add(DEATH_NS) < now_ns;
+        let over = |exit: &ExitRecord| exit.header.at_ns.saturating_add(timing::DEATH_NS) < now_ns;
         self.exits.retain(|exit| !over(exit));
         let at = self.exits.iter().position(|e| e.process.tgid == tgid)?;
         let exit = self.exits.remove(at)?;
@@ -56,7 +54,7 @@ impl Deaths {
             s.target.tgid == tgid
                 && u32::from(s.signal) == killed_by
                 && s.header.at_ns <= exit.header.at_ns
-                && s.header.at_ns.saturating_add(DEATH_NS) >= exit.header.at_ns
+                && s.header.at_ns.saturating_add(timing::DEATH_NS) >= exit.header.at_ns
         });
         Some((exit, signal.copied()))
     }

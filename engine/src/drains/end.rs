@@ -1,21 +1,41 @@
 //! How drains end: told, forgotten, and their room given back.
 
 use super::{
-    CONNECTIONS_MAX, Drains, ENDED_MAX, Want, World,
+    CONNECTIONS_MAX, Drains, ENDED_MAX,
     episode::{Episode, Over, Scope},
     port::Port,
     tell::{self, Telling},
 };
-use crate::model::DrainKind;
+use crate::want::Want;
+use crate::{known::Known, model::DrainKind, timing};
 
 /// Most wishes kept until they are asked for.
 const WANTED_MAX: usize = 8_192;
+
+// === impl Episode ===
+
+impl Episode {
+    /// Whether it can be told as ended: its services have names, and how many SYNs they refused was read after all else
+    /// was over, or nobody answers.
+    pub(super) fn is_told_all(&mut self, now_ns: u64, known: &Known<'_>) -> bool {
+        let over_ns = *self.over_ns.get_or_insert_with(|| {
+            self.ports
+                .values_mut()
+                .for_each(|port| port.refusals().need(now_ns));
+            now_ns
+        });
+        let late = now_ns >= over_ns.saturating_add(timing::ANSWER_NS);
+        self.ports.iter_mut().all(|(key, port)| {
+            (late || port.refusals().was_read_since(over_ns)) && !known.names.is_pending(key)
+        })
+    }
+}
 
 // === impl Drains ===
 
 impl Drains {
     /// Ends an episode and tells it.
-    pub(super) fn end(&mut self, id: u64, now_ns: u64, world: &mut dyn World) {
+    pub(super) fn end(&mut self, id: u64, now_ns: u64, known: &Known<'_>) {
         if let Some(episode) = self.episodes.get_mut(&id)
             && episode.kind == DrainKind::Reload
             && matches!(episode.gone, Some((_, Over::Nothing)))
@@ -24,12 +44,16 @@ impl Drains {
         }
         if let Some(episode) = self.episodes.get_mut(&id) {
             for (key, port) in &mut episode.ports {
-                port.read_refused(key, u64::MAX, world);
-                self.instances.note_refused(key, world.refused_ending(key));
+                if let Some(refused) = known.refused(key) {
+                    port.refusals().read(refused);
+                    self.instances.note_refused(key, refused.ending());
+                }
             }
         }
         if let Some(episode) = self.episodes.get(&id) {
-            let told = tell::tell(episode, &self.telling(episode, now_ns, true), world);
+            // It was over when only answers were waited for.
+            let over_ns = episode.over_ns.unwrap_or(now_ns);
+            let told = tell::tell(episode, &self.telling(episode, over_ns, true), known);
             for drain in told {
                 if self.ended.len() >= ENDED_MAX {
                     self.ended.pop_front();

@@ -12,7 +12,7 @@ use super::{
     names::SIGKILL,
     port::Port,
 };
-use crate::model::DrainKind;
+use crate::{model::DrainKind, timing};
 
 /// Most further signals kept of one episode; SIGKILL finds a place even then.
 pub(super) const SIGNALS_MAX: usize = 16;
@@ -116,6 +116,10 @@ pub(super) struct Episode {
     /// Since when looks find neither a listener nor a connection.
     pub(super) quiet_ns: Option<u64>,
     pub(super) lost_before: u64,
+    /// Since when nothing is waited for but answers.
+    pub(super) over_ns: Option<u64>,
+    /// When it was told last as it stands, and how many records were lost by then; none: something changed since.
+    told: Option<(u64, u64)>,
 }
 
 // === impl Episode ===
@@ -162,7 +166,26 @@ impl Episode {
             looks_failed: 0,
             quiet_ns: None,
             lost_before: 0,
+            over_ns: None,
+            told: None,
         }
+    }
+
+    /// Something of it changed.
+    pub(super) const fn touch(&mut self) {
+        self.told = None;
+    }
+
+    /// It was told as it stands.
+    pub(super) const fn told(&mut self, now_ns: u64, lost: u64) {
+        self.told = Some((now_ns, lost));
+    }
+
+    /// Whether it is to be told again.
+    pub(super) fn is_due(&self, now_ns: u64, lost: u64) -> bool {
+        self.told.is_none_or(|(told_ns, told_lost)| {
+            told_lost != lost || now_ns >= told_ns.saturating_add(timing::JUDGED_AGAIN_NS)
+        })
     }
 
     /// T0.
@@ -203,6 +226,7 @@ impl Episode {
 
     /// Keeps a signal that came after T0.
     pub(super) fn also(&mut self, signal: &SignalRecord) {
+        self.touch();
         self.others_told |= signal.target.tgid != self.target.tgid;
         if self.further.len() < SIGNALS_MAX {
             self.further.push(*signal);
@@ -218,6 +242,7 @@ impl Episode {
         if self.since.len() >= SIBLINGS_MAX {
             return false;
         }
+        self.touch();
         let mono_ns = since.mono_ns.max(self.t0_ns());
         self.since
             .entry(instance)
@@ -227,6 +252,7 @@ impl Episode {
 
     /// Another episode took over at this time.
     pub(super) fn supersede(&mut self, at_ns: u64) {
+        self.touch();
         self.gone.get_or_insert((at_ns, Over::Superseded));
     }
 
@@ -287,6 +313,7 @@ impl Episode {
         let Some(since) = self.since.get(instance).copied() else {
             return false;
         };
+        self.touch();
         let tgid = exit.process.tgid;
         if tgid == self.target.tgid {
             self.target_exit.get_or_insert(*exit);
@@ -340,6 +367,7 @@ impl Episode {
     /// Takes the instances' processes out of a new table.
     pub(super) fn table(&mut self, instances: &Instances, now_ns: u64) {
         self.table_ns = now_ns;
+        self.touch();
         if let Scope::Process(tgid) = self.scope {
             let lives = instances.of_process(tgid).is_some();
             if !lives && let Some(ended) = self.old.get_mut(&tgid) {

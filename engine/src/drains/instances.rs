@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::timing;
 use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey};
 
 /// Most instances known at once.
@@ -15,9 +16,6 @@ const GONE_MAX: usize = 1_024;
 pub(super) const PORTS_MAX: usize = 64;
 /// Most processes taken from one table.
 pub(super) const PROCESSES_MAX: usize = 65_536;
-
-/// Start times out of `/proc` are cut to clock ticks: two of one process may differ by so much.
-const TICK_NS: u64 = 20_000_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -36,9 +34,6 @@ pub(super) struct Instances {
     refused: BTreeMap<ServiceKey, u64>,
     bitten: u64,
 }
-
-/// The record of what a look shows comes within this time, or never.
-pub(super) const TOLD_NS: u64 = 1_000_000_000;
 
 /// A running program that listens, or did.
 #[derive(Debug, Default)]
@@ -70,6 +65,8 @@ struct Listener {
 /// A listening socket that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Came {
+    /// Its cookie.
+    pub(super) cookie: u64,
     /// Its instance had none on this port.
     pub(super) first_of_instance: bool,
     /// Nobody listened on the port.
@@ -132,6 +129,11 @@ impl Instances {
             .get(instance)
             .map(|i| i.ports.keys().copied().collect())
             .unwrap_or_default()
+    }
+
+    /// The services of all instances.
+    pub(super) fn services(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+        self.known.values().flat_map(|i| i.ports.keys().copied())
     }
 
     /// How many sockets of the instance listen as this service.
@@ -232,6 +234,7 @@ impl Instances {
         let up = self.up.entry((key.netns, key.port)).or_default();
         *up += 1;
         Some(Came {
+            cookie,
             first_of_instance,
             first_of_port: *up == 1,
             netns_inum,
@@ -342,21 +345,21 @@ impl Instances {
         netns: u64,
         began_ns: u64,
         found: impl Fn(u64) -> bool,
-    ) -> Vec<Went> {
+    ) -> Vec<u64> {
         let mut missing: Vec<u64> = self
             .listeners
             .iter_mut()
             .filter(|(cookie, l)| l.key.netns == netns && l.seen_ns < began_ns && !found(**cookie))
             .filter_map(|(cookie, l)| {
                 let first_ns = *l.missing_ns.get_or_insert(began_ns);
-                (first_ns.saturating_add(TOLD_NS) < began_ns).then_some(*cookie)
+                (first_ns.saturating_add(timing::TOLD_NS) < began_ns).then_some(*cookie)
             })
             .collect();
         missing.sort_unstable();
+        for cookie in &missing {
+            self.unlisten(*cookie, began_ns);
+        }
         missing
-            .into_iter()
-            .filter_map(|cookie| self.unlisten(cookie, began_ns))
-            .collect()
     }
 
     fn meet(&mut self, name: Process) {
@@ -373,7 +376,7 @@ impl Instances {
 }
 
 fn same_start(a_ns: u64, b_ns: u64) -> bool {
-    a_ns == 0 || b_ns == 0 || a_ns.abs_diff(b_ns) < TICK_NS
+    a_ns == 0 || b_ns == 0 || a_ns.abs_diff(b_ns) < timing::SAME_START_NS
 }
 
 #[cfg(test)]

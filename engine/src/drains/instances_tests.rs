@@ -53,10 +53,10 @@ fn the_record_of_an_end_may_be_read_behind_a_look_that_shows_it() {
     let mut instances = Instances::default();
     instances.listen(7, owner, key, 1, 10);
     let nothing = |_: u64| false;
-    let first_ns = 10 * TOLD_NS;
+    let first_ns = 10 * timing::TOLD_NS;
     assert!(instances.looked(key.netns, first_ns, nothing).is_empty());
     assert_eq!(instances.listening(&owner, &key), 1);
-    let second_ns = first_ns + 2 * TOLD_NS;
+    let second_ns = first_ns + 2 * timing::TOLD_NS;
     assert_eq!(
         instances.looked(key.netns, second_ns, nothing).len(),
         1,

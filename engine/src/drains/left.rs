@@ -4,15 +4,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::timing;
 use finwatch_common::{Origin, Outcome, ResetRecord, ServiceKey};
 
 /// Most connections remembered (about 12 MiB).
 pub(super) const LEFT_MAX: usize = 131_072;
 /// Most RSTs that wait for the close they belong to.
 pub(super) const EARLY_MAX: usize = 1_024;
-
-/// A mini-socket in FIN_WAIT2 lives no longer than this (`TCP_TIMEWAIT_LEN`, and a reader's delay).
-const LIFE_NS: u64 = 65_000_000_000;
 
 /// A connection that left a mini-socket in FIN_WAIT2, or that a program holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl Lefts {
     pub(super) fn insert(&mut self, cookie: u64, at_ns: u64, left: Left) {
         while let Some((oldest_ns, oldest)) = self.order.front().copied() {
             let full = self.order.len() >= LEFT_MAX;
-            let over = oldest_ns.saturating_add(LIFE_NS) < at_ns;
+            let over = oldest_ns.saturating_add(timing::MINI_SOCKET_GONE_NS) < at_ns;
             if !full && !over {
                 break;
             }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use finwatch_common::{Phase, Process, Role, ServiceKey, SurveyRow, survey_kind};
 
 use super::{
-    Drains, World,
+    Drains,
     episode::{Episode, Over, Scope},
     instances::Instances,
     port::{Looked, Port, is_open},
 };
+use crate::known::Known;
 
 /// Most connections remembered that ended a moment ago: a look that began before may still show them.
 pub(super) const RECENT_MAX: usize = 32_768;
@@ -62,15 +63,15 @@ impl Recent {
 // === impl Drains ===
 
 impl Drains {
-    pub(super) fn on_look(&mut self, look: &Look<'_>, now_ns: u64, world: &mut dyn World) {
+    pub(super) fn on_look(&mut self, look: &Look<'_>, now_ns: u64, known: &Known<'_>) {
         if look.minis.is_some() {
             self.looks.answered(look.netns);
         }
-        self.learn_listeners(look, world);
+        self.learn_listeners(look, now_ns, known);
         self.find_room();
         let ids: Vec<u64> = self.episodes.keys().copied().collect();
         for id in ids {
-            self.look_for(id, look, now_ns, world);
+            self.look_for(id, look, now_ns, known);
         }
     }
 
@@ -84,28 +85,35 @@ impl Drains {
         }
     }
 
-    fn learn_listeners(&mut self, look: &Look<'_>, world: &mut dyn World) {
+    fn learn_listeners(&mut self, look: &Look<'_>, now_ns: u64, known: &Known<'_>) {
         let listeners = || look.rows.iter().filter(|r| is_listener(r));
         for row in listeners() {
             let key = row.service.in_phase(Phase::Steady);
-            if self.starts.waits_for(row.cookie, &key, look.began_ns) {
+            if self
+                .starts
+                .waits_for(row.cookie, &key, look.began_ns, known)
+            {
                 continue;
             }
             let came = self
                 .instances
                 .listen(row.cookie, row.owner, key, 0, look.began_ns);
             if came.is_some() {
-                self.starts.found(&key);
+                self.starts.found(row.cookie, &key, known);
                 let owner = self.instances.resolve(row.owner);
-                self.listens_again(owner, &key, look.began_ns, world);
+                self.listens_again(owner, &key, look.began_ns, now_ns);
             }
         }
         let found: HashSet<u64> = listeners().map(|row| row.cookie).collect();
-        self.instances
+        let lost = self
+            .instances
             .looked(look.netns, look.began_ns, |cookie| found.contains(&cookie));
+        for cookie in lost {
+            self.starts.lost(cookie);
+        }
     }
 
-    fn look_for(&mut self, id: u64, look: &Look<'_>, now_ns: u64, world: &mut dyn World) {
+    fn look_for(&mut self, id: u64, look: &Look<'_>, now_ns: u64, known: &Known<'_>) {
         // A survey made at leisure cannot tell whether anybody may still ask too late.
         let Some(minis) = look.minis else {
             return;
@@ -124,7 +132,7 @@ impl Drains {
             }
             let owner = rows.first().map_or(episode.instance, |(owner, _)| *owner);
             let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
-            let port = Port::new(key, &owner, t0_ns, phased, instances, world);
+            let port = Port::new(key, &owner, t0_ns, phased, instances, known);
             episode.ports.insert(*key, port);
         }
         let minis: BTreeSet<ServiceKey> = minis
@@ -154,6 +162,7 @@ impl Drains {
             port.looked(&looked, &mut self.room);
         }
         episode.looked(look.began_ns, now_ns);
+        episode.touch();
     }
 }
 

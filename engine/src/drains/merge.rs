@@ -4,14 +4,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::timing;
 use finwatch_common::{
     CloseRecord, Cut, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord, close_flags,
     reset_flags,
 };
-
-/// How long a close waits for its RSTs: the kernel sends them within the same softirq, a reader sees both within
-/// two looks at the ring.
-pub const HOLD_NS: u64 = 100_000_000;
 
 /// Most closes held at once (about 2 MiB). When more come, the oldest are told early and counted.
 pub const HELD_MAX: usize = 8_192;
@@ -90,7 +87,7 @@ impl Merger {
     /// Tells every close whose hold is over, oldest first.
     pub fn due(&mut self, now_ns: u64, mut tell: impl FnMut(ClosedConnection)) {
         while let Some(oldest) = self.held.front()
-            && oldest.record.header.at_ns.saturating_add(HOLD_NS) <= now_ns
+            && oldest.record.header.at_ns.saturating_add(timing::HOLD_NS) <= now_ns
         {
             self.pop(&mut tell);
         }

@@ -3,6 +3,7 @@
 use finwatch_common::{KIND_CLOSE, KIND_RESET, Phase, RecordHeader, Role, ServiceKey};
 
 use super::*;
+use crate::timing;
 
 const T0: u64 = 5_000_000_000;
 
@@ -79,8 +80,8 @@ fn told(merger: &mut Merger, now_ns: u64) -> Vec<ClosedConnection> {
 fn a_close_waits_for_its_hold() {
     let mut merger = Merger::new();
     merger.close(close(1, 0), |_| panic!("told early"));
-    assert!(told(&mut merger, T0 + HOLD_NS - 1).is_empty());
-    assert_eq!(told(&mut merger, T0 + HOLD_NS).len(), 1);
+    assert!(told(&mut merger, T0 + timing::HOLD_NS - 1).is_empty());
+    assert_eq!(told(&mut merger, T0 + timing::HOLD_NS).len(), 1);
     assert!(told(&mut merger, u64::MAX).is_empty());
 }
 
@@ -139,9 +140,9 @@ fn a_cookie_that_comes_twice_keeps_both_closes_apart() {
     let mut merger = Merger::new();
     merger.close(close(1, close_flags::AMBIGUOUS), |_| ());
     let mut later = close(1, close_flags::AMBIGUOUS);
-    later.header.at_ns += HOLD_NS;
+    later.header.at_ns += timing::HOLD_NS;
     merger.close(later, |_| ());
-    assert_eq!(told(&mut merger, T0 + HOLD_NS).len(), 1);
+    assert_eq!(told(&mut merger, T0 + timing::HOLD_NS).len(), 1);
     assert!(merger.reset(&reset(1, reset_flags::SETTLES)));
     assert_eq!(told(&mut merger, u64::MAX)[0].outcome, Outcome::ResetSent);
 }

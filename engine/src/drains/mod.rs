@@ -28,7 +28,6 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use finwatch_common::{ListenerRecord, Process, ProcessEntry, ServiceKey, SurveyRow};
-use jiff::Timestamp;
 
 use self::{
     asks::Asks,
@@ -44,9 +43,9 @@ use self::{
 
 pub use self::{
     late::late_in_steady_time,
-    merge::{ClosedConnection, HELD_MAX, HOLD_NS, Merger},
+    merge::{ClosedConnection, HELD_MAX, Merger},
 };
-use crate::{input::Record, model as story};
+use crate::{input::Record, known::Known, model as story, want::Want};
 
 /// Most drains that last at once, each over all ports of an instance.
 const EPISODES_MAX: usize = 256;
@@ -64,27 +63,9 @@ pub struct Options {
     pub stream_ports: Vec<u16>,
 }
 
-/// What the drains ask others.
-pub trait World {
-    /// The labels of a service.
-    fn service(&mut self, key: &ServiceKey) -> story::Service;
-    /// Name of a reset reason, snake_case.
-    fn reason(&self, reason: u8) -> String;
-    /// Wall time of a kernel stamp.
-    fn wall(&self, kernel_ns: u64) -> Timestamp;
-    /// Nanoseconds since boot, suspend included, of a kernel stamp.
-    fn boot_ns(&self, kernel_ns: u64) -> u64;
-    /// Ordinary time of a service before T0.
-    fn baseline(&mut self, key: &ServiceKey, t0_ns: u64) -> story::Baseline;
-    /// SYNs refused on the service's port so far.
-    fn refused(&mut self, key: &ServiceKey) -> u64;
-    /// Of these, those while its last owner drained or reloaded.
-    fn refused_ending(&mut self, key: &ServiceKey) -> u64;
-}
-
 /// What the drains are told.
 #[derive(Debug, Clone, Copy)]
-pub enum Input<'a> {
+pub(crate) enum Input<'a> {
     /// A record of the ring.
     Record(&'a Record),
     /// The kernel's whole table of processes, as it is now.
@@ -105,27 +86,17 @@ pub enum Input<'a> {
         /// Cookie of the namespace.
         netns: u64,
     },
+    /// The rows were read again, as [`Known`] tells: of all services, or of `services` alone.
+    Counted {
+        /// None: of all.
+        services: Option<&'a [ServiceKey]>,
+    },
+    /// The rows could not be read.
+    CountersFailed,
     /// Records that were lost in the kernel so far.
     Lost {
         /// Of all kinds, since the start.
         total: u64,
-    },
-}
-
-/// What others must do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Want {
-    /// Look at a namespace.
-    Look {
-        /// Its cookie.
-        netns: u64,
-    },
-    /// Read the table of processes.
-    Processes,
-    /// Delete an instance's entry in the kernel's table of phases.
-    EndPhase {
-        /// Which.
-        instance: Process,
     },
 }
 
@@ -144,7 +115,7 @@ pub struct Bitten {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Drains {
+pub(crate) struct Drains {
     options: Options,
     instances: Instances,
     episodes: BTreeMap<u64, Episode>,
@@ -172,7 +143,7 @@ pub struct Drains {
 
 impl Drains {
     /// One that knows nobody yet.
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self {
             options,
             instances: Instances::default(),
@@ -197,16 +168,17 @@ impl Drains {
     }
 
     /// Takes what happened.
-    pub fn take(&mut self, now_ns: u64, input: Input<'_>, world: &mut impl World) {
+    pub(crate) fn take(&mut self, now_ns: u64, input: Input<'_>, known: &Known<'_>) {
         match input {
-            Input::Record(Record::Close(close)) => return self.on_close(close, world),
-            Input::Record(Record::Reset(reset)) => return self.on_reset(reset, world),
-            Input::Record(Record::Unread(unread)) => return self.on_unread(unread, world),
+            Input::Record(Record::Close(close)) => return self.on_close(close, known),
+            Input::Record(Record::Reset(reset)) => return self.on_reset(reset, known),
+            Input::Record(Record::Unread(unread)) => return self.on_unread(unread, known),
             Input::Record(Record::Listener(listener)) => {
-                return self.on_listener(listener, world);
+                self.on_listener(listener, now_ns, known);
+                return self.plan_counters(now_ns);
             }
-            Input::Record(Record::Signal(signal)) => self.on_signal(signal, world),
-            Input::Record(Record::Exit(exit)) => self.on_exit(exit, world),
+            Input::Record(Record::Signal(signal)) => self.on_signal(signal, known),
+            Input::Record(Record::Exit(exit)) => self.on_exit(exit, now_ns, known),
             Input::Processes(table) => self.on_table(table, now_ns),
             Input::Look {
                 netns,
@@ -220,9 +192,11 @@ impl Drains {
                     rows,
                     minis,
                 };
-                self.on_look(&look, now_ns, world);
+                self.on_look(&look, now_ns, known);
             }
             Input::LookFailed { netns } => self.on_look_failed(netns),
+            Input::Counted { services } => self.on_counted(services, known),
+            Input::CountersFailed => self.on_counters_failed(now_ns, known),
             Input::Lost { total } => {
                 self.lost_total = self.lost_total.max(total);
                 return;
@@ -232,74 +206,107 @@ impl Drains {
     }
 
     /// Lets time pass.
-    pub fn tick(&mut self, now_ns: u64, world: &mut impl World) {
-        self.tell_due(now_ns, world);
+    pub(crate) fn tick(&mut self, now_ns: u64, known: &Known<'_>) {
+        self.tell_due(now_ns, known);
         let ids: Vec<u64> = self.episodes.keys().copied().collect();
         for id in ids {
             let Some(episode) = self.episodes.get_mut(&id) else {
                 continue;
             };
             match episode.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
-                Step::Stay => {
-                    for (key, port) in &mut episode.ports {
-                        port.read_refused(key, now_ns, world);
+                Step::Stay => {}
+                Step::Drop => self.close_episode(id),
+                Step::End => {
+                    if episode.is_told_all(now_ns, known) {
+                        self.end(id, now_ns, known);
                     }
                 }
-                Step::Drop => self.close_episode(id),
-                Step::End => self.end(id, now_ns, world),
             }
         }
+        self.starts.tick(now_ns, known);
         self.find_room();
         self.plan(now_ns);
     }
 
     /// What others must do, since the last call.
-    pub fn wants(&mut self) -> Vec<Want> {
+    pub(crate) fn wants(&mut self) -> Vec<Want> {
         std::mem::take(&mut self.wanted).into_iter().collect()
     }
 
     /// Whether an instance is known to listen anywhere.
-    pub fn knows(&self, instance: Process) -> bool {
+    pub(crate) fn knows(&self, instance: Process) -> bool {
         !self.instances.ports(&instance).is_empty()
     }
 
     /// Whether the process that an instance is named by has ended, and others may serve in its stead.
-    pub fn owner_gone(&self, instance: Process) -> bool {
+    pub(crate) fn owner_gone(&self, instance: Process) -> bool {
         self.instances.owner_gone(&self.instances.resolve(instance))
     }
 
     /// Whether anything lasts, told or not yet told.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.episodes.is_empty()
     }
 
-    /// Drains that last, as they stand. What is told here is told among the ended ones too, by the same id.
-    pub fn running(&self, now_ns: u64, world: &mut impl World) -> Vec<story::Drain> {
-        let certain = |e: &&Episode| e.is_certain(now_ns);
-        self.episodes
-            .values()
-            .filter(certain)
-            .flat_map(|episode| tell::tell(episode, &self.telling(episode, now_ns, false), world))
-            .collect()
+    /// Drains that last and of which something changed, as they stand, by the episode that they are of. What is told here is
+    /// told among the ended ones too, by the same id. Each comes again after a while without a change: some findings only
+    /// need time.
+    pub(crate) fn changed(
+        &mut self,
+        now_ns: u64,
+        known: &Known<'_>,
+    ) -> Vec<(u64, Vec<story::Drain>)> {
+        let lost = self.lost();
+        let due = |e: &Episode| e.is_certain(now_ns) && e.is_due(now_ns, lost);
+        let ids: Vec<u64> = self
+            .episodes
+            .iter()
+            .filter(|(_, episode)| due(episode))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut told = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(episode) = self.episodes.get(&id) else {
+                continue;
+            };
+            let drains = tell::tell(episode, &self.telling(episode, now_ns, false), known);
+            told.push((id, drains));
+            if let Some(episode) = self.episodes.get_mut(&id) {
+                episode.told(now_ns, lost);
+            }
+        }
+        told
+    }
+
+    /// Whether an episode that was told lasts.
+    pub(crate) fn is_running(&self, episode: u64) -> bool {
+        self.episodes.contains_key(&episode)
+    }
+
+    /// Services that anybody here may yet tell of.
+    pub(crate) fn services(&self) -> BTreeSet<ServiceKey> {
+        let served = self.instances.services();
+        let draining = self.episodes.values().flat_map(|e| e.ports.keys().copied());
+        served.chain(draining).collect()
     }
 
     /// Drains that ended since the last call.
-    pub fn ended(&mut self) -> Vec<story::Drain> {
+    pub(crate) fn ended(&mut self) -> Vec<story::Drain> {
         std::mem::take(&mut self.ended).into()
     }
 
     /// Listeners that came since the last call.
-    pub fn started(&mut self) -> Vec<story::Start> {
+    pub(crate) fn started(&mut self) -> Vec<story::Start> {
         self.starts.take_started()
     }
 
-    /// Times in which nobody listened on a port, that ended since the last call.
-    pub fn gaps(&mut self) -> Vec<story::Gap> {
+    /// Times in which nobody listened, that ended since the last call, each with the service that had listened before it.
+    pub(crate) fn gaps(&mut self) -> Vec<(ServiceKey, story::Gap)> {
         self.starts.take_gaps()
     }
 
     /// How often a bound kept something out.
-    pub fn bitten(&self) -> Bitten {
+    pub(crate) fn bitten(&self) -> Bitten {
         Bitten {
             drains: self.drains_bitten,
             instances: self.instances.bitten(),
@@ -308,7 +315,7 @@ impl Drains {
         }
     }
 
-    fn on_listener(&mut self, record: &ListenerRecord, world: &mut dyn World) {
+    fn on_listener(&mut self, record: &ListenerRecord, now_ns: u64, known: &Known<'_>) {
         let key = record.service.in_phase(finwatch_common::Phase::Steady);
         let at_ns = record.header.at_ns;
         if record.up != 0 {
@@ -321,15 +328,15 @@ impl Drains {
                 .instances
                 .listen(record.cookie, owner, key, record.netns_inum, at_ns);
             if let Some(came) = came {
-                self.starts.came(came, owner, &key, at_ns, world);
-                self.listens_again(owner, &key, at_ns, world);
+                self.starts.came(came, owner, &key, at_ns, now_ns, known);
+                self.listens_again(owner, &key, at_ns, now_ns);
             }
             return;
         }
         let Some(went) = self.instances.unlisten(record.cookie, at_ns) else {
             return;
         };
-        self.starts.went(&went, at_ns, world);
+        self.starts.went(record.cookie, &went, at_ns, known);
         if !went.last_of_instance {
             return;
         }
@@ -341,33 +348,58 @@ impl Drains {
             if others || !episode.is_told_of(&went.owner, at_ns) {
                 continue;
             }
+            episode.touch();
             if let Some(port) = episode.ports.get_mut(&key) {
                 let closed = ListenersClosed {
                     at_ns,
                     by_exit: record.by_exit != 0,
                     taken_over: !went.last_of_port,
                 };
-                port.listeners_closed(&key, closed, world);
+                port.listeners_closed(closed);
                 port.backlog = record.backlog;
             }
         }
     }
 
     /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
-    fn listens_again(
-        &mut self,
-        owner: Process,
-        key: &ServiceKey,
-        at_ns: u64,
-        world: &mut dyn World,
-    ) {
+    fn listens_again(&mut self, owner: Process, key: &ServiceKey, at_ns: u64, now_ns: u64) {
         for episode in self.episodes.values_mut() {
             if episode.is_told_of(&owner, at_ns)
                 && let Some(port) = episode.ports.get_mut(key)
             {
-                port.listens_again(key, world);
+                port.listens_again(now_ns);
+                episode.touch();
             }
         }
+    }
+
+    /// The rows were read again: what waits for a number gets it.
+    fn on_counted(&mut self, services: Option<&[ServiceKey]>, known: &Known<'_>) {
+        let is_meant = |key: &ServiceKey| services.is_none_or(|services| services.contains(key));
+        for episode in self.episodes.values_mut() {
+            let mut news = false;
+            for (key, port) in &mut episode.ports {
+                if let Some(refused) = known.refused(key).filter(|_| is_meant(key)) {
+                    let before = port.refused();
+                    port.refusals().read(refused);
+                    news |= port.refused() != before;
+                }
+            }
+            if news {
+                episode.touch();
+            }
+        }
+        self.starts.counted(known);
+    }
+
+    /// They cannot be read: nobody waits any longer.
+    fn on_counters_failed(&mut self, now_ns: u64, known: &Known<'_>) {
+        for episode in self.episodes.values_mut() {
+            for port in episode.ports.values_mut() {
+                port.refusals().cannot_be_read(now_ns);
+            }
+        }
+        self.starts.cannot_be_counted(known);
     }
 
     fn on_table(&mut self, table: &[(u32, ProcessEntry)], now_ns: u64) {

@@ -3,12 +3,11 @@
 
 use std::collections::VecDeque;
 
+use crate::timing;
 use finwatch_common::{CloseRecord, Process};
 
 /// Most of them remembered.
 const CALLS_MAX: usize = 256;
-/// Both ends are established within this time of each other.
-const TOGETHER_NS: u64 = 1_000_000_000;
 
 /// The client's ends of silent connections, the newest last.
 #[derive(Debug, Default)]
@@ -50,7 +49,7 @@ impl OwnCalls {
                 call.caller == *owner
                     && call.netns == record.service.netns
                     && (call.addr, call.port) == (record.remote_addr, record.remote_port)
-                    && call.opened_at_ns.abs_diff(record.opened_at_ns) < TOGETHER_NS
+                    && call.opened_at_ns.abs_diff(record.opened_at_ns) < timing::OWN_CALL_NS
             })
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Drains, Want,
+    Drains,
     asks::Urgency,
     episode::{Episode, Scope},
     port::Port,
 };
+use crate::want::Want;
 
 // === impl Drains ===
 
@@ -25,11 +26,26 @@ impl Drains {
             }
         }
         for netns in self.looks.ask(&looks, now_ns) {
-            self.wanted.insert(Want::Look { netns });
+            self.wanted.insert(Want::Survey { netns });
         }
         let tables = BTreeMap::from([(0, table)]);
         if !self.tables.ask(&tables, now_ns).is_empty() {
             self.wanted.insert(Want::Processes);
+        }
+        self.plan_counters(now_ns);
+    }
+
+    /// Says whose rows are to be read.
+    pub(super) fn plan_counters(&mut self, now_ns: u64) {
+        for episode in self.episodes.values_mut() {
+            for (key, port) in &mut episode.ports {
+                if port.refusals().asks(now_ns) {
+                    self.wanted.insert(Want::Counters { service: *key });
+                }
+            }
+        }
+        for service in self.starts.asks(now_ns) {
+            self.wanted.insert(Want::Counters { service });
         }
     }
 }

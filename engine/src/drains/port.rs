@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, close_flags, survey_kind};
 
 use super::{
-    ClosedConnection, HOLD_NS, World,
+    ClosedConnection,
     at_start::AtStart,
     instances::Instances,
-    progress::READER_NS,
     refused::Refused,
     tally::{Setting, Tally},
 };
-use crate::model::{Baseline, Service};
-
-/// A listener that closes sooner before its process ends is not closed early: a reading takes its time too.
-const CLOSED_EARLY_NS: u64 = 50_000_000;
+use crate::known::Known;
+use crate::{
+    model::{Baseline, Service},
+    timing,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -95,14 +95,14 @@ impl Port {
         t0_ns: u64,
         phased: bool,
         instances: &Instances,
-        world: &mut dyn World,
+        known: &Known<'_>,
     ) -> Self {
         Self {
-            service: world.service(key),
+            service: known.service(key),
             program: key.comm().to_owned(),
             netns_inum: instances.netns_inum(instance),
-            baseline: world.baseline(key, t0_ns),
-            refused: Refused::since(key, phased, instances, world),
+            baseline: known.baseline(key, t0_ns),
+            refused: Refused::since(key, t0_ns, phased, instances, known),
             listened: instances.listening(instance, key) > 0,
             closed: None,
             backlog_at_start: None,
@@ -126,7 +126,7 @@ impl Port {
         setting: Setting,
         of_target: bool,
         room: &mut usize,
-        world: &dyn World,
+        known: &Known<'_>,
     ) {
         let record = &closed.record;
         self.open.remove(&record.cookie);
@@ -134,9 +134,9 @@ impl Port {
         if record.opened_at_ns <= setting.since_ns {
             self.start.ended(record, owner, setting.since_ns, room);
         }
-        self.whole.close(closed, setting, owed_at_start, world);
+        self.whole.close(closed, setting, owed_at_start, known);
         if of_target {
-            self.of_target.close(closed, setting, owed_at_start, world);
+            self.of_target.close(closed, setting, owed_at_start, known);
         }
     }
 
@@ -263,32 +263,27 @@ impl Port {
         (younger().count() as u64, younger().max().copied())
     }
 
-    /// Reads how many SYNs were refused, when that was not done a moment ago.
-    pub(super) fn read_refused(&mut self, key: &ServiceKey, now_ns: u64, world: &mut dyn World) {
-        self.refused.look(key, now_ns, world);
+    /// How many SYNs were refused.
+    pub(super) const fn refusals(&mut self) -> &mut Refused {
+        &mut self.refused
     }
 
     /// The last listening socket closed.
-    pub(super) fn listeners_closed(
-        &mut self,
-        key: &ServiceKey,
-        closed: ListenersClosed,
-        world: &mut dyn World,
-    ) {
-        self.refused.listeners_closed(key, world);
+    pub(super) fn listeners_closed(&mut self, closed: ListenersClosed) {
+        self.refused.listeners_closed();
         self.closed = Some(closed);
     }
 
     /// A socket of those whose last one had closed listens.
-    pub(super) fn listens_again(&mut self, key: &ServiceKey, world: &mut dyn World) {
+    pub(super) fn listens_again(&mut self, now_ns: u64) {
         if self.closed.take().is_some() {
-            self.refused.listens_again(key, world);
+            self.refused.listens_again(now_ns);
         }
     }
 
     /// The last old process ended.
-    pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.refused.processes_ended(key, world);
+    pub(super) fn processes_ended(&mut self, now_ns: u64) {
+        self.refused.processes_ended(now_ns);
     }
 
     /// SYNs refused since the drain began, at the last reading.
@@ -299,8 +294,9 @@ impl Port {
     /// SYNs refused after the last listener had closed and before another one came or the last process ended, at `end_ns` or
     /// later.
     pub(super) fn refused_while_running(&self, end_ns: u64) -> u64 {
-        let early =
-            |closed: &ListenersClosed| end_ns >= closed.at_ns.saturating_add(CLOSED_EARLY_NS);
+        let early = |closed: &ListenersClosed| {
+            end_ns >= closed.at_ns.saturating_add(timing::CLOSED_EARLY_NS)
+        };
         let closed_early = self.closed.as_ref().is_some_and(early);
         self.refused.while_running(closed_early)
     }
@@ -328,7 +324,8 @@ impl Port {
     /// Whether looks after the end of the processes found nothing that can still change, and went on finding nothing
     /// when the records of what had ended by the first of them must have been told: a mini-socket is known by them.
     pub(super) fn is_settled(&self) -> bool {
-        let told_ns = |settled_ns: u64| settled_ns.saturating_add(HOLD_NS + READER_NS);
+        let told_ns =
+            |settled_ns: u64| settled_ns.saturating_add(timing::HOLD_NS + timing::READER_NS);
         self.look
             .settled_ns
             .is_some_and(|settled_ns| self.look.began_ns >= told_ns(settled_ns))

@@ -6,44 +6,16 @@ use std::collections::BTreeMap;
 use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord};
 
 use super::{
-    HOLD_NS,
-    begin::TOGETHER_NS,
     episode::{Episode, Over, Scope},
     instances::Instances,
     names::SIGKILL,
 };
-use crate::model::DrainKind;
+use crate::{model::DrainKind, timing};
 
-/// A lone process that replaced nothing in this time replaces nothing.
-pub(super) const RELOAD_NS: u64 = 5_000_000_000;
-/// The same with workers: a master may read its configuration, or load its program, for long before it forks.
-const RELOAD_WORKERS_NS: u64 = 60_000_000_000;
-/// A stop signal that changed nothing in this time is ignored.
-pub(super) const IGNORED_NS: u64 = 600_000_000_000;
-/// Processes that hold no socket for so long are done.
-pub(super) const QUIET_NS: u64 = 10_000_000_000;
-
-/// How long a table of processes may take before the known ends must do.
-const TABLE_LATE_NS: u64 = 2_000_000_000;
-/// How long a dying process may take to close its sockets, before a look that finds them means something.
-const CLOSING_NS: u64 = 250_000_000;
-/// How long it may stay uncertain whether a death concerns the whole instance.
-const DOUBT_NS: u64 = 5_000_000_000;
-/// After a stop, others that go on listening for so long were not meant, and an owner that has new workers for so long
-/// lives on: a manager may start another worker while it is about to end.
-const OTHERS_NS: u64 = 3_000_000_000;
-/// Who accepts a connection so long after its controller's end, and answers, was not told to stop by it.
-const SERVES_NS: u64 = 1_000_000_000;
-/// Whose controller ended so long ago was not told to stop by it, or cannot be told apart. Some workers look for their
-/// parent only twice a minute.
-const LEFT_BEHIND_NS: u64 = 40_000_000_000;
 /// Looks that must agree that others listen.
 const LOOKS_LISTENING: u32 = 2;
 /// Looks that may fail before a namespace counts as gone.
 const LOOKS_FAILED: u32 = 3;
-/// A record may be read so much later than it was written: the ring is looked at forty times a second while anything
-/// drains, and a busy host may come late.
-pub(super) const READER_NS: u64 = 250_000_000;
 
 /// What is to be done with an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +39,14 @@ impl Episode {
         instances: &Instances,
     ) -> Step {
         if self.gone.is_none() {
+            let doubtful = self.doubtful;
             if let Some(step) = self.resolve_doubt(now_ns, instances) {
                 return step;
             }
             self.gone = self.find_gone(now_ns, instances);
+            if self.gone.is_some() || self.doubtful != doubtful {
+                self.touch();
+            }
         }
         match self.gone {
             Some(gone) if self.is_settled(now_ns, gone, settle_limit_ns) => Step::End,
@@ -81,7 +57,7 @@ impl Episode {
     /// Whether it will be told, and as what it is now: a worker's death may turn out to be a part of its instance's.
     pub(super) fn is_certain(&self, now_ns: u64) -> bool {
         let of_one = matches!(self.scope, Scope::Process(_));
-        let young = now_ns < self.t0_ns().saturating_add(TOGETHER_NS);
+        let young = now_ns < self.t0_ns().saturating_add(timing::ONE_HAND_NS);
         !(self.doubtful || of_one && young)
     }
 
@@ -104,7 +80,7 @@ impl Episode {
     /// From when on a look can tell whether others listen in the target's stead.
     pub(super) fn listeners_tell_from_ns(&self) -> Option<u64> {
         self.target_exit
-            .map(|exit| exit.header.at_ns.saturating_add(CLOSING_NS))
+            .map(|exit| exit.header.at_ns.saturating_add(timing::CLOSING_NS))
     }
 
     /// Whether a SIGKILL had come by then.
@@ -119,7 +95,7 @@ impl Episode {
             return None;
         }
         let Some(exit) = self.target_exit else {
-            let early = now_ns < self.t0_ns().saturating_add(DOUBT_NS);
+            let early = now_ns < self.t0_ns().saturating_add(timing::DOUBT_NS);
             let alive = self.nobody_ended() && !self.nobody_left(instances);
             return (self.doubtful && (early || alive)).then_some(Step::Stay);
         };
@@ -133,7 +109,7 @@ impl Episode {
                 tgid != self.target.tgid && holds
             })
         });
-        let wait_ns = if self.doubtful { 0 } else { OTHERS_NS };
+        let wait_ns = if self.doubtful { 0 } else { timing::OTHERS_NS };
         let listening = self.looks_listening >= LOOKS_LISTENING;
         let siblings_end = self.since.len() > 1;
         if tabled
@@ -160,7 +136,7 @@ impl Episode {
                 .ports
                 .iter()
                 .all(|(key, port)| !port.listened || !self.listens(key, instances));
-        let late = now_ns >= ended_ns.saturating_add(DOUBT_NS);
+        let late = now_ns >= ended_ns.saturating_add(timing::DOUBT_NS);
         if closed || late || (tabled && !others) {
             self.doubtful = false;
             return None;
@@ -170,6 +146,7 @@ impl Episode {
 
     /// The episode is about one process only: the rest of the instance goes on.
     fn narrow(&mut self) {
+        self.touch();
         self.scope = Scope::Process(self.target.tgid);
         self.doubtful = false;
         let ended = self.target_exit.map(|exit| exit.header.at_ns);
@@ -186,7 +163,7 @@ impl Episode {
         let t0_ns = self.t0_ns();
         let tabled = self.since.keys().all(|p| self.tabled.contains(p));
         let all_ended = !self.old.is_empty() && self.old.values().all(Option::is_some);
-        let late = self.last_end_ns.saturating_add(TABLE_LATE_NS) <= now_ns;
+        let late = self.last_end_ns.saturating_add(timing::TABLE_LATE_NS) <= now_ns;
         if let Scope::Process(_) = self.scope {
             return all_ended.then_some((self.last_end_ns, Over::Ended));
         }
@@ -219,7 +196,7 @@ impl Episode {
             && owners().any(|(_, ended)| ended.is_none())
             && !self.new.is_empty();
         let listening = self.ports.values().any(|port| {
-            port.is_listening() && port.looked_ns() > last_ns.saturating_add(OTHERS_NS)
+            port.is_listening() && port.looked_ns() > last_ns.saturating_add(timing::OTHERS_NS)
         });
         (replaced && listening).then_some((last_ns, Over::LivedOn))
     }
@@ -237,11 +214,11 @@ impl Episode {
             && !self.old.is_empty()
             && self.nobody_ended();
         let killed = exit.status & 0x7f != 0;
-        let serve = self.served_ns >= ended_ns.saturating_add(SERVES_NS);
+        let serve = self.served_ns >= ended_ns.saturating_add(timing::SERVES_NS);
         let wait_ns = if killed || serve {
-            OTHERS_NS
+            timing::OTHERS_NS
         } else {
-            LEFT_BEHIND_NS
+            timing::LEFT_BEHIND_NS
         };
         let listening = self.looks_listening >= LOOKS_LISTENING
             && self.ports.values().all(|port| port.is_listening());
@@ -251,11 +228,11 @@ impl Episode {
 
     fn find_quiet(&self, now_ns: u64) -> Option<(u64, Over)> {
         let since_ns = self.quiet_ns?;
-        (now_ns >= since_ns.saturating_add(QUIET_NS)).then_some((since_ns, Over::Quiet))
+        (now_ns >= since_ns.saturating_add(timing::QUIET_NS)).then_some((since_ns, Over::Quiet))
     }
 
     fn find_ignored(&self, t0_ns: u64, now_ns: u64) -> Option<(u64, Over)> {
-        let over = now_ns >= t0_ns.saturating_add(IGNORED_NS);
+        let over = now_ns >= t0_ns.saturating_add(timing::IGNORED_NS);
         let listening = self.ports.values().all(|port| port.is_listening());
         (over && listening && self.nobody_ended()).then_some((now_ns, Over::Nothing))
     }
@@ -263,7 +240,11 @@ impl Episode {
     fn find_nothing_replaced(&self, t0_ns: u64, instances: &Instances) -> Option<(u64, Over)> {
         // A controller that was asked has the one who serves replaced by another instance.
         let single = self.single && !self.asked_controller();
-        let limit_ns = if single { RELOAD_NS } else { RELOAD_WORKERS_NS };
+        let limit_ns = if single {
+            timing::RELOAD_NS
+        } else {
+            timing::RELOAD_WORKERS_NS
+        };
         let until_ns = t0_ns.saturating_add(limit_ns);
         let stopped = self.further.iter().any(|signal| self.is_of_reload(signal));
         // Helpers that ended, or run another program by now, serve nobody.
@@ -280,8 +261,9 @@ impl Episode {
     fn is_settled(&self, now_ns: u64, (gone_ns, over): (u64, Over), limit_ns: u64) -> bool {
         let last_close_ns = self.ports.values().filter_map(|p| p.whole.last_close_ns);
         let last_ns = last_close_ns.max().unwrap_or(0).max(gone_ns);
-        if now_ns < last_ns.saturating_add(HOLD_NS + READER_NS) {
-            return now_ns >= gone_ns.saturating_add(limit_ns.max(HOLD_NS + READER_NS));
+        if now_ns < last_ns.saturating_add(timing::HOLD_NS + timing::READER_NS) {
+            return now_ns
+                >= gone_ns.saturating_add(limit_ns.max(timing::HOLD_NS + timing::READER_NS));
         }
         if over == Over::Nothing
             || self.looks_failed >= LOOKS_FAILED

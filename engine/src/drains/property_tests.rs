@@ -5,9 +5,10 @@ use finwatch_common::{Process, ProcessEntry};
 use proptest::prelude::*;
 
 use super::{
-    Drains, EPISODES_MAX, Options, Want,
+    Drains, EPISODES_MAX, Options,
     scenario::{BEGIN_NS, MS, Played, Told, play, replay},
 };
+use crate::want::Want;
 use crate::{input::Record, model::Drain};
 
 /// Two servers, reloaded, replaced, stopped, killed.
@@ -222,7 +223,7 @@ proptest! {
         let (ended, mut drains) = told(&inputs);
         prop_assert_eq!(ended, told(&inputs).0);
         prop_assert!(drains.episodes.len() <= EPISODES_MAX);
-        let looks = drains.wants().into_iter().filter(|w| matches!(w, Want::Look { .. }));
+        let looks = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
         prop_assert!(looks.count() <= 300);
     }
 }

@@ -1,24 +1,36 @@
-//! SYNs that were refused on a port since a drain began, as the kernel's counter tells them.
+//! SYNs that were refused on a port since a drain began, as readings of the kernel's counter tell them. What happens is noted
+//! when it is told, and given its number by the next reading: while somebody listens nobody is refused, so the last
+//! reading before a listener's end tells what was counted until then, and the first one after the next listener's
+//! coming what was refused in between.
 
 use finwatch_common::ServiceKey;
 
-use super::{World, instances::Instances};
-
-/// Between two readings of the counter while a drain lasts.
-const BETWEEN_NS: u64 = 1_000_000_000;
+use super::instances::Instances;
+use crate::{known::Known, services, timing};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// Only those are read that were refused in the phase which the kernel set at T0: then it does not matter how late.
+    /// Only those count that were refused in the phase which the kernel set at T0: then it does not matter how late the
+    /// counter is read.
     phased: bool,
-    /// The counter at T0.
-    before: u64,
+    /// The counter at T0; none: no reading has told it yet.
+    before: Option<u64>,
     now: u64,
+    /// When the reading was made that told `now`.
     read_ns: u64,
+    /// A reading was asked for, then.
+    asked_ns: Option<u64>,
+    /// A reading that was made since then is needed.
+    needed_ns: Option<u64>,
+    /// When the last listener closed.
     at_close: u64,
+    /// Another one came since; how many were refused until then is not known yet.
+    listens_again: bool,
     /// Between the end of a listener and the next one.
     in_gaps: u64,
+    /// The last old process ended; how many were refused until then is not known yet.
+    ended: bool,
     at_end: Option<u64>,
 }
 
@@ -28,49 +40,93 @@ impl Refused {
     /// From now on; `phased`: since T0, of which the kernel knows.
     pub(super) fn since(
         key: &ServiceKey,
+        t0_ns: u64,
         phased: bool,
         instances: &Instances,
-        world: &mut dyn World,
+        known: &Known<'_>,
     ) -> Self {
+        let before = if phased {
+            Some(instances.refused_before(key))
+        } else {
+            known.refused_by(key, t0_ns).map(|refused| refused.all())
+        };
         Self {
             phased,
-            before: if phased {
-                instances.refused_before(key)
-            } else {
-                world.refused(key)
-            },
+            before,
             now: 0,
             read_ns: 0,
+            asked_ns: None,
+            needed_ns: Some(t0_ns),
             at_close: 0,
+            listens_again: false,
             in_gaps: 0,
+            ended: false,
             at_end: None,
         }
     }
 
-    /// Reads the counter, when that was not done a moment ago.
-    pub(super) fn look(&mut self, key: &ServiceKey, now_ns: u64, world: &mut dyn World) {
-        if now_ns >= self.read_ns.saturating_add(BETWEEN_NS) {
-            self.read_ns = now_ns;
-            self.read(key, world);
+    /// Whether a reading is to be asked for now: one is needed, or the last one is old. Then it counts as asked for.
+    pub(super) fn asks(&mut self, now_ns: u64) -> bool {
+        let waits = self
+            .asked_ns
+            .is_some_and(|asked_ns| now_ns < asked_ns.saturating_add(timing::ANSWER_NS));
+        let old = now_ns >= self.read_ns.saturating_add(timing::REFUSED_NS);
+        let asks = !waits && (self.needed_ns.is_some() || old);
+        if asks {
+            self.asked_ns = Some(now_ns);
         }
+        asks
+    }
+
+    /// A reading was made: it tells what waits for a number, unless it was made before that happened.
+    pub(super) fn read(&mut self, refused: services::Refused) {
+        let services::Refused { read_ns, .. } = refused;
+        if read_ns < self.read_ns {
+            return;
+        }
+        let counted = if self.phased {
+            refused.ending()
+        } else {
+            refused.all()
+        };
+        let before = *self.before.get_or_insert(counted);
+        self.now = counted.saturating_sub(before).max(self.now);
+        self.told(read_ns);
+    }
+
+    /// The counter cannot be read: what it told last must do.
+    pub(super) fn cannot_be_read(&mut self, now_ns: u64) {
+        self.told(now_ns);
     }
 
     /// The last listening socket closed.
-    pub(super) fn listeners_closed(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.read(key, world);
-        self.at_close = self.now;
+    pub(super) fn listeners_closed(&mut self) {
+        if !self.listens_again {
+            self.at_close = self.now;
+        }
     }
 
     /// A socket listens after the last one had closed.
-    pub(super) fn listens_again(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.read(key, world);
-        self.in_gaps += self.now.saturating_sub(self.at_close);
+    pub(super) fn listens_again(&mut self, now_ns: u64) {
+        self.listens_again = true;
+        self.need(now_ns);
     }
 
     /// The last old process ended.
-    pub(super) fn processes_ended(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        self.read(key, world);
-        self.at_end = Some(self.now);
+    pub(super) fn processes_ended(&mut self, now_ns: u64) {
+        self.ended = true;
+        self.need(now_ns);
+    }
+
+    /// A reading is needed that is made from now on.
+    pub(super) fn need(&mut self, now_ns: u64) {
+        self.needed_ns = self.needed_ns.max(Some(now_ns));
+        self.asked_ns = None;
+    }
+
+    /// Whether a reading was made since then.
+    pub(super) fn was_read_since(&self, since_ns: u64) -> bool {
+        self.read_ns >= since_ns
     }
 
     /// Refused so far, at the last reading.
@@ -86,12 +142,19 @@ impl Refused {
         self.in_gaps + if closed { last } else { 0 }
     }
 
-    fn read(&mut self, key: &ServiceKey, world: &mut dyn World) {
-        let counted = if self.phased {
-            world.refused_ending(key)
-        } else {
-            world.refused(key)
-        };
-        self.now = counted.saturating_sub(self.before).max(self.now);
+    fn told(&mut self, read_ns: u64) {
+        self.read_ns = read_ns;
+        if self.needed_ns.is_some_and(|needed_ns| read_ns < needed_ns) {
+            return;
+        }
+        self.needed_ns = None;
+        self.asked_ns = None;
+        if std::mem::take(&mut self.listens_again) {
+            self.in_gaps += self.now.saturating_sub(self.at_close);
+            self.at_close = self.now;
+        }
+        if std::mem::take(&mut self.ended) {
+            self.at_end = Some(self.now);
+        }
     }
 }

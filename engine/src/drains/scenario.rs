@@ -34,7 +34,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drains, Input, Options, Want, scenario_kernel::Kernel};
+use finwatch_common::ServiceKey;
+
+use super::{Drains, Input, Options, scenario_kernel::Kernel};
+use crate::want::Want;
 use crate::{
     input::Record,
     model::{Drain, Gap, Start},
@@ -81,6 +84,8 @@ pub(crate) enum Told {
     ),
     /// A look that failed.
     LookFailed(u64),
+    /// The rows of services were read: which, when, and SYNs refused.
+    Counted(Vec<ServiceKey>, u64, u64),
     /// Records lost so far.
     Lost(u64),
     /// Time passes.
@@ -108,7 +113,8 @@ pub(crate) fn play_with(script: &str, options: Options) -> Played {
         player.kernel.does(player.now_ns, verb.trim());
         player.tell_all();
     }
-    player.played.running = player.drains.running(player.now_ns, &mut player.kernel);
+    let running = player.drains.changed(player.now_ns, &player.kernel.known());
+    player.played.running = running.into_iter().flat_map(|(_, drains)| drains).collect();
     player.played
 }
 
@@ -203,10 +209,10 @@ pub(crate) fn lines(drains: &[Drain]) -> Vec<String> {
 
 /// Tells the drains what was told before, and returns those that ended.
 pub(crate) fn replay(inputs: &[(u64, Told)], drains: &mut Drains) -> Vec<Drain> {
-    let mut world = Kernel::new(BEGIN_NS);
+    let mut known = Kernel::new(BEGIN_NS);
     let mut ended = Vec::new();
     for (now_ns, told) in inputs {
-        give(drains, *now_ns, told, &mut world);
+        give(drains, *now_ns, told, &mut known);
         ended.extend(drains.ended());
     }
     ended
@@ -264,22 +270,31 @@ impl Player {
                     let at_ms = (self.now_ns - BEGIN_NS) / MS;
                     self.played.phases_ended.push((at_ms, instance.tgid));
                 }
-                Want::Look { .. } => {
+                Want::Survey { .. } => {
                     let at_ns = self.now_ns + self.kernel.look_takes_ns;
                     self.answers.insert((at_ns, want), ());
                 }
-                Want::Processes => {
+                // Nobody of the drains wants the others.
+                _ => {
                     self.answers.insert((self.now_ns + MS, want), ());
                 }
             }
         }
         self.played.ended.extend(self.drains.ended());
         self.played.starts.extend(self.drains.started());
-        self.played.gaps.extend(self.drains.gaps());
+        let gaps = self.drains.gaps().into_iter().map(|(_, gap)| gap);
+        self.played.gaps.extend(gaps);
     }
 }
 
-fn give(drains: &mut Drains, now_ns: u64, told: &Told, world: &mut Kernel) {
+fn give(drains: &mut Drains, now_ns: u64, told: &Told, kernel: &mut Kernel) {
+    if let Told::Record(Record::Listener(listener)) = told {
+        kernel.meet(&listener.service);
+    }
+    if let Told::Counted(services, read_ns, refused) = told {
+        kernel.read(services, *read_ns, *refused);
+    }
+    let known = kernel.known();
     let input = match told {
         Told::Record(record) => Input::Record(record),
         Told::Processes(table) => Input::Processes(table),
@@ -290,8 +305,11 @@ fn give(drains: &mut Drains, now_ns: u64, told: &Told, world: &mut Kernel) {
             minis: Some(minis),
         },
         Told::LookFailed(netns) => Input::LookFailed { netns: *netns },
+        Told::Counted(services, ..) => Input::Counted {
+            services: Some(services),
+        },
         Told::Lost(total) => Input::Lost { total: *total },
-        Told::Tick => return drains.tick(now_ns, world),
+        Told::Tick => return drains.tick(now_ns, &known),
     };
-    drains.take(now_ns, input, world);
+    drains.take(now_ns, input, &known);
 }

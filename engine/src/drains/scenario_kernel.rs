@@ -1,21 +1,21 @@
 //! The model of a kernel that plays the scenarios: processes, sockets, phases; records, looks and tables out of
-//! them. Also the world that the drains ask.
+//! them. Also what the engine would know beside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use finwatch_common::{
-    CloseRecord, Cut, Evidence, Kinship, Lost, Origin, Outcome, Phase, Process, ProcessEntry,
-    RecordHeader, Role, ServiceKey, SurveyRow, TimeWait, close_flags, survey_kind,
+    CELLS, Cell, CloseRecord, Cut, Evidence, Kinship, Lost, Origin, Outcome, Phase, Process,
+    ProcessEntry, RecordHeader, Role, ServiceKey, SurveyRow, TimeWait, close_flags, survey_kind,
 };
-use jiff::Timestamp;
 
-use super::{
-    Want, World,
-    scenario::{BEGIN_NS, MS, Told},
-};
+use super::scenario::{BEGIN_NS, MS, Told};
+use crate::want::Want;
 use crate::{
-    input::Record,
-    model::{Baseline, Service},
+    clocks::Clocks,
+    input::{Reading, Record},
+    known::{Known, Reasons},
+    model::{Workload, WorkloadKind},
+    services::{Names, Refusals, Windows},
 };
 
 /// The one namespace.
@@ -38,6 +38,10 @@ pub(crate) struct Kernel {
     pub(super) listeners: BTreeMap<u64, Listener>,
     pub(super) connections: BTreeMap<String, Connection>,
     cookies: u64,
+    names: Names,
+    reasons: Reasons,
+    windows: Windows,
+    refusals: Refusals,
 }
 
 /// A process.
@@ -115,6 +119,10 @@ impl Kernel {
             listeners: BTreeMap::new(),
             connections: BTreeMap::new(),
             cookies: 1_000,
+            names: Names::default(),
+            reasons: Reasons::default(),
+            windows: Windows::new(0),
+            refusals: Refusals::default(),
         }
     }
 
@@ -152,12 +160,13 @@ impl Kernel {
 
     pub(super) fn answer(&self, now_ns: u64, want: Want) -> Told {
         match want {
-            Want::Look { netns } if self.looks_fail => Told::LookFailed(netns),
-            Want::Look { netns } => {
+            Want::Survey { netns } if self.looks_fail => Told::LookFailed(netns),
+            Want::Survey { netns } => {
                 let (rows, minis) = self.look();
                 Told::Look(netns, now_ns, rows, minis)
             }
-            Want::Processes | Want::EndPhase { .. } => Told::Processes(self.table()),
+            Want::Counters { service } => Told::Counted(vec![service], now_ns, self.refused),
+            _ => Told::Processes(self.table()),
         }
     }
 
@@ -308,39 +317,42 @@ impl Kernel {
     }
 }
 
-impl World for Kernel {
-    fn service(&mut self, key: &ServiceKey) -> Service {
-        Service {
-            workload_namespace: String::new(),
-            workload_kind: "unit".to_owned(),
-            workload: format!("{}.service", key.comm()),
-            port: key.port,
+impl Kernel {
+    /// What the engine would know beside.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            clocks: Clocks {
+                wall_zero_ns: -i64::try_from(BEGIN_NS).unwrap(),
+                asleep_ns: SLEPT_NS,
+            },
+            names: &self.names,
+            reasons: &self.reasons,
+            windows: &self.windows,
+            refusals: &self.refusals,
         }
     }
 
-    fn reason(&self, reason: u8) -> String {
-        format!("reason_{reason}")
+    /// A service is met, and named after its program.
+    pub(super) fn meet(&mut self, key: &ServiceKey) {
+        let unit = format!("{}.service", key.comm());
+        self.names.meet(key, 0);
+        self.names
+            .take(key, Workload::on_host(WorkloadKind::Unit, unit));
     }
 
-    fn wall(&self, kernel_ns: u64) -> Timestamp {
-        let ns = i128::from(kernel_ns) - i128::from(BEGIN_NS);
-        Timestamp::from_nanosecond(ns).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
-
-    fn boot_ns(&self, kernel_ns: u64) -> u64 {
-        boot_ns(kernel_ns)
-    }
-
-    fn baseline(&mut self, _key: &ServiceKey, _t0_ns: u64) -> Baseline {
-        Baseline::default()
-    }
-
-    fn refused(&mut self, _key: &ServiceKey) -> u64 {
-        self.refused
-    }
-
-    fn refused_ending(&mut self, _key: &ServiceKey) -> u64 {
-        self.refused
+    /// Takes a reading of the counters, in which all was refused while the owner of the port was told to end.
+    pub(super) fn read(&mut self, services: &[ServiceKey], read_ns: u64, refused: u64) {
+        let rows = services.iter().map(|key| {
+            let mut row = [0; CELLS];
+            row[Cell::REFUSED.index()] = refused;
+            (key.in_phase(Phase::Draining), row)
+        });
+        let reading = Reading {
+            read_ns,
+            rows: rows.collect(),
+            resets: Vec::new(),
+        };
+        self.refusals.some(services, &reading);
     }
 }
 

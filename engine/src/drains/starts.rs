@@ -1,44 +1,81 @@
-//! Listeners that come, and times in which nobody listened on a port between two of them.
+//! Listeners that come, and times in which nobody listened between two of them: the one model of such gaps. Each is told when
+//! its owner's name is known, and a gap when a reading has told how many SYNs it refused.
+//!
+//! A gap is of a place: of a service by its labels, whose next listener may be another process in another network
+//! namespace, or, where a service goes by its program's name only, of a port in one network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use finwatch_common::{Process, ServiceKey};
 
-use super::{
-    World,
-    instances::{Came, TOLD_NS, Went},
+use super::instances::{Came, Went};
+use crate::{
+    known::Known,
+    model::{Gap, Start, WorkloadKind},
+    services::SeriesLabels,
+    timing,
 };
-use crate::model::{Gap, Start};
 
 /// Most starts kept until they are asked for; the oldest give way.
 pub(super) const STARTS_MAX: usize = 1_024;
 /// Most gaps kept until they are asked for; the oldest give way.
 pub(super) const GAPS_MAX: usize = 1_024;
-/// Most ports remembered on which nobody listens.
+/// Most places remembered at which nobody listens.
 pub(super) const DOWN_MAX: usize = 4_096;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Starts {
+    /// Those whose service has no name yet.
+    unnamed: Vec<Started>,
     started: Vec<Start>,
-    gaps: Vec<Gap>,
-    down: BTreeMap<(u64, u16), Down>,
-    /// When a look first found a socket that listens on such a port, by cookie.
+    /// Sockets that listen, by place.
+    up: BTreeMap<Place, BTreeSet<u64>>,
+    place_of: HashMap<u64, Place>,
+    down: BTreeMap<Place, Down>,
+    ended: Vec<Ended>,
+    gaps: Vec<(ServiceKey, Gap)>,
+    /// When a look first found a socket that listens at such a place, by cookie.
     found: BTreeMap<u64, u64>,
-    /// SYNs refused on a port by the time somebody listened on it. While somebody does none is refused, so it does not matter how late
-    /// that is read; when the listener's end is told, those of the gap may be among them already.
-    refused: BTreeMap<(u64, u16), u64>,
     bitten: u64,
 }
 
-/// Nobody listens on a port.
+/// Where one listener can follow another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Place {
+    Service(SeriesLabels),
+    Port { netns: u64, port: u16 },
+}
+
+/// A listener that came.
+#[derive(Debug)]
+struct Started {
+    cookie: u64,
+    key: ServiceKey,
+    at_ns: u64,
+    now_ns: u64,
+    pid: u32,
+    netns_inum: u32,
+    first_of_instance: bool,
+}
+
+/// Nobody listens at a place.
 #[derive(Debug)]
 struct Down {
     since_ns: u64,
     key: ServiceKey,
-    service: crate::model::Service,
     netns_inum: u32,
     refused: u64,
+}
+
+/// Somebody listens again; what was refused is counted as the last owner's.
+#[derive(Debug)]
+struct Ended {
+    down: Down,
+    until_ns: u64,
+    /// Only a reading that was made since then tells it.
+    needed_ns: u64,
+    asked_ns: Option<u64>,
 }
 
 // === impl Starts ===
@@ -51,65 +88,106 @@ impl Starts {
         owner: Process,
         key: &ServiceKey,
         at_ns: u64,
-        world: &mut dyn World,
+        now_ns: u64,
+        known: &Known<'_>,
     ) {
-        if came.first_of_instance {
-            self.bitten += make_room(&mut self.started, STARTS_MAX);
-            self.started.push(Start {
-                service: world.service(key),
-                at: world.wall(at_ns),
-                pid: owner.tgid,
-                netns: came.netns_inum,
-            });
-        }
-        let refused = world.refused(key);
-        self.fill(key, at_ns, refused, world);
-        let port = (key.netns, key.port);
-        if self.refused.len() < DOWN_MAX || self.refused.contains_key(&port) {
-            self.refused.insert(port, refused);
-        }
+        self.bitten += make_room(&mut self.unnamed, STARTS_MAX);
+        self.unnamed.push(Started {
+            cookie: came.cookie,
+            key: *key,
+            at_ns,
+            now_ns,
+            pid: owner.tgid,
+            netns_inum: came.netns_inum,
+            first_of_instance: came.first_of_instance,
+        });
+        self.name(known);
     }
 
     /// Whether a socket that a look found ends a time in which nobody listened, and its own record may yet tell when.
-    pub(super) fn waits_for(&mut self, cookie: u64, key: &ServiceKey, began_ns: u64) -> bool {
-        if !self.down.contains_key(&(key.netns, key.port)) {
+    pub(super) fn waits_for(
+        &mut self,
+        cookie: u64,
+        key: &ServiceKey,
+        began_ns: u64,
+        known: &Known<'_>,
+    ) -> bool {
+        if !self.down.contains_key(&Place::of(key, known)) {
             return false;
         }
         if self.found.len() >= DOWN_MAX {
             self.found.clear();
         }
         let first_ns = *self.found.entry(cookie).or_insert(began_ns);
-        began_ns < first_ns.saturating_add(TOLD_NS)
+        began_ns < first_ns.saturating_add(timing::TOLD_NS)
     }
 
     /// A socket was found to listen: nobody knows since when.
-    pub(super) fn found(&mut self, key: &ServiceKey) {
-        self.down.remove(&(key.netns, key.port));
+    pub(super) fn found(&mut self, cookie: u64, key: &ServiceKey, known: &Known<'_>) {
+        let place = Place::of(key, known);
+        self.down.remove(&place);
+        self.up.entry(place.clone()).or_default().insert(cookie);
+        self.place_of.insert(cookie, place);
     }
 
     /// A socket listens no more.
-    pub(super) fn went(&mut self, went: &Went, at_ns: u64, world: &mut dyn World) {
-        if !went.last_of_port {
+    pub(super) fn went(&mut self, cookie: u64, went: &Went, at_ns: u64, known: &Known<'_>) {
+        let Some(place) = self.forget(cookie) else {
             return;
-        }
+        };
         if self.down.len() >= DOWN_MAX {
             self.bitten += 1;
             let oldest = self.down.iter().min_by_key(|(_, down)| down.since_ns);
-            if let Some(oldest) = oldest.map(|(port, _)| *port) {
+            if let Some(oldest) = oldest.map(|(place, _)| place.clone()) {
                 self.down.remove(&oldest);
             }
         }
+        let refused = known.refused_by(&went.key, at_ns);
         let down = Down {
             since_ns: at_ns,
             key: went.key,
-            service: world.service(&went.key),
             netns_inum: went.netns_inum,
-            refused: match self.refused.remove(&(went.key.netns, went.key.port)) {
-                Some(before) => before,
-                None => world.refused(&went.key),
-            },
+            refused: refused.map_or(0, |refused| refused.all()),
         };
-        self.down.insert((went.key.netns, went.key.port), down);
+        self.down.insert(place, down);
+    }
+
+    /// A socket listens no more, and nobody knows since when.
+    pub(super) fn lost(&mut self, cookie: u64) {
+        self.forget(cookie);
+    }
+
+    /// Services whose rows are to be read now.
+    pub(super) fn asks(&mut self, now_ns: u64) -> Vec<ServiceKey> {
+        let due = |ended: &&mut Ended| {
+            ended
+                .asked_ns
+                .is_none_or(|asked_ns| now_ns >= asked_ns.saturating_add(timing::ANSWER_NS))
+        };
+        let due = self.ended.iter_mut().filter(due);
+        due.map(|ended| {
+            ended.asked_ns = Some(now_ns);
+            ended.down.key
+        })
+        .collect()
+    }
+
+    /// Rows were read: gaps whose refused SYNs they tell are told.
+    pub(super) fn counted(&mut self, known: &Known<'_>) {
+        self.finish(known, |ended| ended.is_counted(known));
+    }
+
+    /// They cannot be read.
+    pub(super) fn cannot_be_counted(&mut self, known: &Known<'_>) {
+        self.finish(known, |_| true);
+    }
+
+    /// Time passes: names may have come, and what nobody answers is told as it is known.
+    pub(super) fn tick(&mut self, now_ns: u64, known: &Known<'_>) {
+        self.name(known);
+        self.finish(known, |ended| {
+            ended.is_counted(known) || now_ns >= ended.needed_ns.saturating_add(timing::ANSWER_NS)
+        });
     }
 
     /// Starts since the last call.
@@ -117,8 +195,8 @@ impl Starts {
         std::mem::take(&mut self.started)
     }
 
-    /// Gaps that ended since the last call.
-    pub(super) fn take_gaps(&mut self) -> Vec<Gap> {
+    /// Gaps that ended since the last call, each with the service that had listened before it.
+    pub(super) fn take_gaps(&mut self) -> Vec<(ServiceKey, Gap)> {
         std::mem::take(&mut self.gaps)
     }
 
@@ -127,30 +205,102 @@ impl Starts {
         self.bitten
     }
 
-    fn fill(&mut self, key: &ServiceKey, at_ns: u64, refused: u64, world: &mut dyn World) {
-        let Some(down) = self.down.remove(&(key.netns, key.port)) else {
+    /// Takes in what came and has a name.
+    fn name(&mut self, known: &Known<'_>) {
+        let named: Vec<Started> = self
+            .unnamed
+            .extract_if(.., |started| !known.names.is_pending(&started.key))
+            .collect();
+        for started in named {
+            self.take_in(&started, known);
+        }
+    }
+
+    fn take_in(&mut self, started: &Started, known: &Known<'_>) {
+        if started.first_of_instance {
+            self.bitten += make_room(&mut self.started, STARTS_MAX);
+            self.started.push(Start {
+                service: known.service(&started.key),
+                at: known.wall(started.at_ns),
+                pid: started.pid,
+                netns: started.netns_inum,
+            });
+        }
+        let place = Place::of(&started.key, known);
+        self.up
+            .entry(place.clone())
+            .or_default()
+            .insert(started.cookie);
+        let down = self.down.remove(&place);
+        self.place_of.insert(started.cookie, place);
+        let Some(down) = down else {
             return;
         };
-        // Sockets found on other ports wait anew: that costs a second and no truth.
+        // Sockets found at other places wait anew: that costs a second and no truth.
         self.found.clear();
         // Two processors may tell of a handover in the other order.
-        if at_ns <= down.since_ns {
-            return;
+        if started.at_ns > down.since_ns {
+            self.bitten += make_room(&mut self.ended, GAPS_MAX);
+            self.ended.push(Ended {
+                down,
+                until_ns: started.at_ns,
+                needed_ns: started.now_ns,
+                asked_ns: None,
+            });
         }
-        self.bitten += make_room(&mut self.gaps, GAPS_MAX);
-        // Those of the gap count as its last owner's.
-        let now = if down.key == *key {
-            refused
-        } else {
-            world.refused(&down.key)
-        };
-        self.gaps.push(Gap {
-            refused: now.saturating_sub(down.refused),
-            service: down.service,
-            from: world.wall(down.since_ns),
-            until: Some(world.wall(at_ns)),
-            netns: down.netns_inum,
-        });
+    }
+
+    /// Takes a socket out; the place, if it was the last one there.
+    fn forget(&mut self, cookie: u64) -> Option<Place> {
+        self.unnamed.retain(|started| started.cookie != cookie);
+        let place = self.place_of.remove(&cookie)?;
+        let up = self.up.get_mut(&place)?;
+        up.remove(&cookie);
+        if !up.is_empty() {
+            return None;
+        }
+        self.up.remove(&place);
+        Some(place)
+    }
+
+    fn finish(&mut self, known: &Known<'_>, is_told: impl Fn(&Ended) -> bool) {
+        for Ended { down, until_ns, .. } in self.ended.extract_if(.., |ended| is_told(ended)) {
+            let refused = known.refused(&down.key);
+            self.bitten += make_room(&mut self.gaps, GAPS_MAX);
+            let gap = Gap {
+                service: known.service(&down.key),
+                from: known.wall(down.since_ns),
+                until: Some(known.wall(until_ns)),
+                refused: refused.map_or(0, |now| now.all().saturating_sub(down.refused)),
+                netns: down.netns_inum,
+            };
+            self.gaps.push((down.key, gap));
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(key: &ServiceKey, known: &Known<'_>) -> Self {
+        let labels = known.names.labels(key);
+        match labels.workload.kind {
+            WorkloadKind::Process | WorkloadKind::Other => Self::Port {
+                netns: key.netns,
+                port: key.port,
+            },
+            _ => Self::Service(labels),
+        }
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn is_counted(&self, known: &Known<'_>) -> bool {
+        known
+            .refused(&self.down.key)
+            .is_some_and(|refused| refused.read_ns >= self.needed_ns)
     }
 }
 

@@ -7,7 +7,8 @@ use finwatch_common::{
     close_flags, reset_flags,
 };
 
-use super::{ClosedConnection, World, left::Left, names::peer};
+use super::{ClosedConnection, left::Left, names::peer};
+use crate::known::Known;
 use crate::{
     model::words::Word,
     model::{Counts, EndedConnection, Resets},
@@ -79,7 +80,7 @@ impl Tally {
         closed: &ClosedConnection,
         Setting { since_ns, killed }: Setting,
         owed_at_start: bool,
-        world: &dyn World,
+        known: &Known<'_>,
     ) {
         let record = &closed.record;
         let by_exit = record.flags & close_flags::BY_EXIT != 0;
@@ -114,8 +115,8 @@ impl Tally {
         if closed.cut.is_some() {
             self.example(|| EndedConnection {
                 peer: peer(record.remote_addr, record.remote_port),
-                opened_at: (record.opened_at_ns != 0).then(|| world.wall(record.opened_at_ns)),
-                ended_at: world.wall(ended_ns),
+                opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
+                ended_at: known.wall(ended_ns),
                 closed_by_pid: record.closer_tgid,
                 cut: closed.cut.map_or("", Word::word).to_owned(),
                 asked_bytes: record.asked,
@@ -127,7 +128,7 @@ impl Tally {
     }
 
     /// Adds an RST that came after its connection was told.
-    pub(super) fn late(&mut self, reset: &ResetRecord, left: Option<&Left>, world: &dyn World) {
+    pub(super) fn late(&mut self, reset: &ResetRecord, left: Option<&Left>, known: &Known<'_>) {
         self.add_reset(
             reset.reason,
             Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
@@ -140,8 +141,8 @@ impl Tally {
             peer: peer(reset.remote_addr, reset.remote_port),
             opened_at: left
                 .filter(|l| l.opened_at_ns != 0)
-                .map(|l| world.wall(l.opened_at_ns)),
-            ended_at: world.wall(reset.header.at_ns),
+                .map(|l| known.wall(l.opened_at_ns)),
+            ended_at: known.wall(reset.header.at_ns),
             closed_by_pid: left.map_or(0, |l| l.closer_tgid),
             cut: Cut::Late.word().to_owned(),
             asked_bytes: reset.lost_bytes,
@@ -152,7 +153,7 @@ impl Tally {
     }
 
     /// Adds what a program never read of a connection that was told before.
-    pub(super) fn never_read(&mut self, record: &UnreadRecord, left: &Left, world: &dyn World) {
+    pub(super) fn never_read(&mut self, record: &UnreadRecord, left: &Left, known: &Known<'_>) {
         self.counts.unread += 1;
         self.counts.unread_bytes += u64::from(record.unread);
         let Some(cut) = record.cut() else {
@@ -161,8 +162,8 @@ impl Tally {
         self.add_cut(Some(cut));
         self.example(|| EndedConnection {
             peer: peer(record.remote_addr, record.remote_port),
-            opened_at: (left.opened_at_ns != 0).then(|| world.wall(left.opened_at_ns)),
-            ended_at: world.wall(left.ended_at_ns),
+            opened_at: (left.opened_at_ns != 0).then(|| known.wall(left.opened_at_ns)),
+            ended_at: known.wall(left.ended_at_ns),
             closed_by_pid: left.closer_tgid,
             cut: cut.word().to_owned(),
             asked_bytes: 0,
@@ -189,9 +190,9 @@ impl Tally {
     }
 
     /// The counts, with the kernel's reasons by name.
-    pub(super) fn counts(&self, world: &dyn World) -> Counts {
+    pub(super) fn counts(&self, known: &Known<'_>) -> Counts {
         let resets_sent = self.resets.iter().map(|(reason, lost)| Resets {
-            reason: world.reason(*reason),
+            reason: known.reason(*reason),
             nothing: lost[Lost::Nothing as usize],
             goodbye: lost[Lost::Goodbye as usize],
             data: lost[Lost::Data as usize],

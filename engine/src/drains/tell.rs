@@ -3,11 +3,12 @@
 use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str};
 
 use super::{
-    Options, World,
+    Options,
     episode::{Episode, Over, Scope},
     names::{self, SIGKILL},
     port::Port,
 };
+use crate::known::Known;
 use crate::model::{
     Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
 };
@@ -21,13 +22,13 @@ pub(super) struct Telling<'a> {
 }
 
 /// One drain for each port of which there is anything to tell.
-pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, world: &mut dyn World) -> Vec<Drain> {
+pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
     let told = episode.ports.iter().filter(|(_, port)| port.is_told());
-    told.map(|(_, port)| drain(episode, port, telling, world))
+    told.map(|(_, port)| drain(episode, port, telling, known))
         .collect()
 }
 
-fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn World) -> Drain {
+fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, known: &Known<'_>) -> Drain {
     let t0_ns = episode.t0_ns();
     let over = episode.gone.map(|(_, over)| over);
     let nothing = episode.kind == DrainKind::Reload && over == Some(Over::Nothing);
@@ -51,7 +52,7 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
     };
     let at_death = matches!(episode.kind, DrainKind::Kill | DrainKind::Crash);
     let all_over = at_death && telling.ended && over == Some(Over::Ended);
-    let started_at = world.wall(t0_ns);
+    let started_at = known.wall(t0_ns);
     let (processes, processes_ended) = if nothing {
         (0, 0)
     } else {
@@ -66,26 +67,26 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
             port.service.port
         ),
         service: port.service.clone(),
-        instance: instance(&episode.instance, port, telling.now_ns, world),
+        instance: instance(&episode.instance, port, telling.now_ns, known),
         worker_pid: worker,
         kind: episode.kind,
         started_at,
-        signal: episode.signal.as_ref().map(|s| signal(s, world)),
-        further_signals: episode.further.iter().map(|s| signal(s, world)).collect(),
+        signal: episode.signal.as_ref().map(|s| signal(s, known)),
+        further_signals: episode.further.iter().map(|s| signal(s, known)).collect(),
         exit: episode
             .exit
             .filter(|_| over.is_some())
-            .map(|exit| self::exit(&exit, world)),
+            .map(|exit| self::exit(&exit, known)),
         processes,
         processes_ended,
         new_processes: episode.new.len() as u64,
         first_new_process_at: episode.new_boot_ns.map(|boot_ns| {
-            let after_ns = boot_ns.saturating_sub(world.boot_ns(t0_ns));
-            world.wall(t0_ns.saturating_add(after_ns))
+            let after_ns = boot_ns.saturating_sub(known.boot_ns(t0_ns));
+            known.wall(t0_ns.saturating_add(after_ns))
         }),
         lived_on: over == Some(Over::LivedOn),
-        last_close_at: port.whole.last_close_ns.map(|at_ns| world.wall(at_ns)),
-        ended_at: telling.ended.then(|| world.wall(telling.now_ns)),
+        last_close_at: port.whole.last_close_ns.map(|at_ns| known.wall(at_ns)),
+        ended_at: telling.ended.then(|| known.wall(telling.now_ns)),
         open_at_start: match worker {
             Some(_) => port.whole.older,
             None => port.open_at_start(),
@@ -95,7 +96,7 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
             .filter(|_| worker.is_none()),
         asked_after_start: port.whole.asked_after + asked,
         opened_after_start,
-        last_opened_at: last_opened_ns.map(|at_ns| world.wall(at_ns)),
+        last_opened_at: last_opened_ns.map(|at_ns| known.wall(at_ns)),
         served_by_new: port.by_new,
         own_calls: port.own_calls,
         likely_cut: port.whole.likely_cut,
@@ -109,11 +110,11 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
         counts: Counts {
             opened: opened_after_start,
             refused: port.refused(),
-            ..port.whole.counts(world)
+            ..port.whole.counts(known)
         },
-        listening: listening(port, world),
+        listening: listening(port, known),
         examples: port.whole.examples.clone(),
-        signs: signs(episode, port, telling.now_ns, world),
+        signs: signs(episode, port, telling.now_ns, known),
         baseline: port.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
@@ -123,24 +124,24 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, world: &mut dyn 
     }
 }
 
-fn instance(process: &Process, port: &Port, now_ns: u64, world: &dyn World) -> Instance {
+fn instance(process: &Process, port: &Port, now_ns: u64, known: &Known<'_>) -> Instance {
     // The start is told on another clock: how long it is ago holds on both.
-    let age_ns = world.boot_ns(now_ns).saturating_sub(process.start_ns);
+    let age_ns = known.boot_ns(now_ns).saturating_sub(process.start_ns);
     Instance {
         pid: process.tgid,
-        started_at: (process.start_ns != 0).then(|| world.wall(now_ns.saturating_sub(age_ns))),
+        started_at: (process.start_ns != 0).then(|| known.wall(now_ns.saturating_sub(age_ns))),
         program: port.program.clone(),
         netns: port.netns_inum,
     }
 }
 
-fn signal(record: &SignalRecord, world: &dyn World) -> SignalSeen {
+fn signal(record: &SignalRecord, known: &Known<'_>) -> SignalSeen {
     let program = match record.sender_tgid {
         0 => "kernel",
         _ => comm_str(&record.sender_comm),
     };
     SignalSeen {
-        at: world.wall(record.header.at_ns),
+        at: known.wall(record.header.at_ns),
         number: record.signal,
         name: names::signal(record.signal),
         target_pid: record.target.tgid,
@@ -154,16 +155,16 @@ fn signal(record: &SignalRecord, world: &dyn World) -> SignalSeen {
     }
 }
 
-fn exit(record: &ExitRecord, world: &dyn World) -> Exit {
+fn exit(record: &ExitRecord, known: &Known<'_>) -> Exit {
     let killed_by = (record.status & 0x7f) as u8;
     Exit {
-        at: world.wall(record.header.at_ns),
+        at: known.wall(record.header.at_ns),
         code: (killed_by == 0).then_some((record.status >> 8) as u8),
         signal: (killed_by != 0).then(|| names::signal(killed_by)),
     }
 }
 
-fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Signs {
+fn signs(episode: &Episode, port: &Port, now_ns: u64, known: &Known<'_>) -> Signs {
     let whole = &port.whole;
     let mut signals = episode.signal.iter().chain(&episode.further);
     let killed = signals.any(|s| s.signal == SIGKILL);
@@ -172,8 +173,8 @@ fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Sign
         _ => now_ns,
     };
     Signs {
-        first_close_at: whole.first_close_ns.map(|at_ns| world.wall(at_ns)),
-        last_asked_at: whole.last_asked_ns.map(|at_ns| world.wall(at_ns)),
+        first_close_at: whole.first_close_ns.map(|at_ns| known.wall(at_ns)),
+        last_asked_at: whole.last_asked_ns.map(|at_ns| known.wall(at_ns)),
         refused_while_running: port.refused_while_running(end_ns),
         by_exit_cut: whole.by_exit_cut,
         truncated: whole.truncated,
@@ -183,9 +184,9 @@ fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Sign
     }
 }
 
-fn listening(port: &Port, world: &dyn World) -> Listening {
+fn listening(port: &Port, known: &Known<'_>) -> Listening {
     Listening {
-        closed_at: port.closed.map(|closed| world.wall(closed.at_ns)),
+        closed_at: port.closed.map(|closed| known.wall(closed.at_ns)),
         closed_by_exit: port.closed.is_some_and(|closed| closed.by_exit),
         taken_over: port.closed.is_some_and(|closed| closed.taken_over),
         backlog: port.backlog(),

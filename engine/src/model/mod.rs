@@ -4,10 +4,10 @@
 //! Times are wall times (RFC 3339, UTC). What is not known is null; readers ignore fields that
 //! they do not know, so fields may be added and are never renamed.
 
-mod book;
 mod counts;
 mod deploy;
 mod drain;
+mod figures;
 mod finding;
 mod live;
 mod rollout;
@@ -16,13 +16,13 @@ mod signs;
 pub mod words;
 mod workload;
 
-pub use book::{
-    DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
-    StoryBook, StoryFigures,
-};
 pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
+pub use figures::{
+    DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
+    StoryFigures,
+};
 pub use finding::{Finding, Severity, Verdict};
 pub use live::{Phase, RecentClose, Role, ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};

@@ -81,6 +81,7 @@ impl Live {
             .into_iter()
             .partition(|drain| workload.means(&drain.service) && reach.takes(drain, donor_runs));
         donor.rollout.drains = left;
+        donor.is_told = false;
         if taken.is_empty() {
             return false;
         }

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CorrelatorOptions, TOGETHER, is_unannounced, look::Looks};
+use super::{CorrelatorOptions, is_unannounced, look::Looks};
 use crate::{
     model::WorkloadKind,
     model::{
         Counts, DeployEvent, DeployStage, Drain, DrainKind, Gap, Growth, Rollout, RolloutState,
         Service, Source, Start, Verdict, WorkloadRef,
     },
+    timing,
 };
 
 /// Most drains of one rollout.
@@ -26,6 +27,8 @@ pub(super) struct Live {
     /// What is told of it, without sums and judgement.
     pub(super) rollout: Rollout,
     pub(super) looks: Looks,
+    /// It was told as it stands.
+    pub(super) is_told: bool,
     /// Drains that found no place.
     pub(super) left_out: u64,
     /// It has the id of an unannounced rollout that it took in.
@@ -110,6 +113,7 @@ impl Live {
                 findings: Vec::new(),
             },
             looks: Looks::default(),
+            is_told: false,
             left_out: 0,
             inherited: false,
             is_known: false,
@@ -120,6 +124,7 @@ impl Live {
 
     /// Takes an event of its change.
     pub(super) fn announce(&mut self, event: DeployEvent) {
+        self.is_told = false;
         let rollout = &mut self.rollout;
         rollout.revision = rollout.revision.take().or_else(|| event.revision.clone());
         for link in &event.links {
@@ -155,6 +160,7 @@ impl Live {
 
     /// Takes a drain, new or changed. Returns whether that changed what can be told of an ended rollout.
     pub(super) fn update(&mut self, drain: Drain) -> bool {
+        self.is_told = false;
         let sign = drain.ended_at.unwrap_or(drain.started_at);
         self.last_sign = self.last_sign.max(sign);
         let full = self.rollout.drains.len() >= DRAINS_MAX;
@@ -189,6 +195,7 @@ impl Live {
 
     /// Takes a listener that came. Returns whether it is new.
     pub(super) fn started(&mut self, start: Start) -> bool {
+        self.is_told = false;
         if self.rollout.starts.contains(&start) || self.rollout.starts.len() >= STARTS_MAX {
             return false;
         }
@@ -199,6 +206,7 @@ impl Live {
 
     /// Takes a time nobody listened. Returns whether it is news.
     pub(super) fn listened_by_nobody(&mut self, gap: Gap) -> bool {
+        self.is_told = false;
         self.last_sign = self.last_sign.max(gap.until.unwrap_or(gap.from));
         let full = self.rollout.gaps.len() >= STARTS_MAX;
         let known = self
@@ -233,13 +241,13 @@ impl Live {
     pub(super) fn takes_drain(&self, drain: &Drain, window: SignedDuration) -> bool {
         let since_last = drain.started_at.duration_since(self.last_sign);
         let in_time = if is_unannounced(self.rollout.source) {
-            since_last <= TOGETHER
+            since_last <= timing::ONE_ROLLOUT
         } else {
             since_last <= window
         };
         // A drain may be told later than what it belongs to, and may have begun a little before.
         let before = self.rollout.started_at.duration_since(drain.started_at);
-        in_time && before <= TOGETHER && self.means(&drain.service, drain.instance.netns)
+        in_time && before <= timing::ONE_ROLLOUT && self.means(&drain.service, drain.instance.netns)
     }
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
@@ -251,7 +259,7 @@ impl Live {
     /// successor overlaps with the one it follows.
     pub(super) fn takes_start(&self, start: &Start, window: SignedDuration) -> bool {
         let reach = match self.rollout.events.first().map(|event| event.stage) {
-            None => TOGETHER,
+            None => timing::ONE_ROLLOUT,
             Some(DeployStage::Started) => SignedDuration::ZERO,
             Some(DeployStage::Finished | DeployStage::Failed) => window,
         };
@@ -277,7 +285,10 @@ impl Live {
             .any(|known| is_same_gap(known, gap));
         let before = self.rollout.started_at.duration_since(gap.from);
         let after = gap.from.duration_since(self.last_sign);
-        known || (before <= TOGETHER && after <= window && self.means(&gap.service, gap.netns))
+        known
+            || (before <= timing::ONE_ROLLOUT
+                && after <= window
+                && self.means(&gap.service, gap.netns))
     }
 
     /// Whether nothing more is to be waited for.
@@ -314,6 +325,7 @@ impl Live {
 
     /// Takes the place of an unannounced rollout that it took in whole.
     pub(super) fn inherit(&mut self, donor: &Self) {
+        self.is_told = false;
         self.inherited = true;
         self.rollout.id.clone_from(&donor.rollout.id);
         if donor.is_known {
@@ -324,6 +336,7 @@ impl Live {
 
     /// It goes on.
     pub(super) fn reopen(&mut self) {
+        self.is_told = false;
         self.rollout.state = RolloutState::Running;
         self.rollout.ended_at = None;
     }

@@ -11,6 +11,7 @@ mod live;
 mod look;
 mod own;
 mod pair;
+mod rounds;
 mod tell;
 
 use std::{collections::VecDeque, time::Duration};
@@ -18,6 +19,7 @@ use std::{collections::VecDeque, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::look::{LateClose, Look};
+pub(crate) use self::rounds::Rounds;
 use self::{ids::Ids, live::Live, pair::Heard};
 use crate::diagnoses::JudgeOptions;
 use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Source, Start};
@@ -32,8 +34,6 @@ const ENDED_MAX: usize = 1_024;
 const LOOSE_MAX: usize = 256;
 /// Most drains of forgotten rollouts that are remembered by name.
 const FORGOTTEN_MAX: usize = 1_024;
-/// What happens to a workload within so long is one unannounced rollout, if it has not ended before.
-const TOGETHER: SignedDuration = SignedDuration::from_secs(60);
 
 /// How rollouts are told.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,6 +219,7 @@ impl Correlator {
     pub fn look(&mut self, look: &Look) {
         for live in &mut self.live {
             if live.concerns(&look.service) {
+                live.is_told = false;
                 live.looks.take(look);
             }
         }
@@ -228,6 +229,7 @@ impl Correlator {
     pub fn late_close(&mut self, late: &LateClose) {
         for live in &mut self.live {
             if live.concerns(&late.service) {
+                live.is_told = false;
                 live.looks.late(late);
             }
         }
@@ -259,12 +261,27 @@ impl Correlator {
             .retain(|gap| is_young(gap.until.unwrap_or(gap.from)));
     }
 
-    /// Rollouts that run, in the order of their beginning.
-    pub fn running(&self) -> Vec<Rollout> {
-        self.live
-            .iter()
-            .map(|live| tell::running(live, &self.options))
+    /// Rollouts that run and of which something changed since this was last asked, in the order of their beginning.
+    pub fn changed(&mut self) -> Vec<Rollout> {
+        let changed = self.live.iter_mut().filter(|live| !live.is_told);
+        changed
+            .map(|live| {
+                live.is_told = true;
+                tell::running(live, &self.options)
+            })
             .collect()
+    }
+
+    /// Rollouts that run, changed or not.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> Vec<Rollout> {
+        let all = self.live.iter();
+        all.map(|live| tell::running(live, &self.options)).collect()
+    }
+
+    /// Ids of the rollouts that run.
+    pub fn running_ids(&self) -> impl Iterator<Item = &str> {
+        self.live.iter().map(|live| live.rollout.id.as_str())
     }
 
     /// Rollouts that ended, or were added to after their end, since this was last asked.

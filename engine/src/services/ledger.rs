@@ -1,26 +1,23 @@
 //! The ledger: which service counts into which series, and what each series has come to. It adds what the
 //! kernel's maps held before they were emptied to what they hold now, so that no shown counter goes backwards.
 //!
-//! A service keeps the series it was given at first sight: a better name found later would move its counts.
-//! It knows neither the kernel nor the clock, and is told who owns a service.
+//! A service whose name is not known yet is counted and not shown; all of it is shown when the name comes. A better name
+//! that comes later takes effect from the next reading on, in another series: a shown series never changes its labels,
+//! and no count is lost or shown twice. It knows neither the kernel nor the clock.
 
 use std::collections::{HashMap, HashSet};
 
-use finwatch_common::{
-    Cell, CounterRow, ListenerRecord, Lost, PHASES, Phase, ResetKey, Role, ServiceKey,
-};
+use finwatch_common::{Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey};
 
 use super::{
     Filter, Gauges, ResetSeries, SeriesLabels, View,
-    gaps::Listeners,
+    names::Names,
+    retired::Totals,
     settle,
     shelf::{SeriesId, Shelf},
     unsettled::Views,
 };
-use crate::{
-    input::Reading,
-    model::{Workload, WorkloadKind},
-};
+use crate::{input::Reading, model::WorkloadKind};
 
 /// Most services known at once, by key; about 150 bytes each. What comes on top is counted in `other`.
 pub const KEYS_MAX: usize = 16_384;
@@ -42,18 +39,27 @@ pub struct Limits {
 
 /// Services, series and totals.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     shelf: Shelf,
     keys: HashMap<ServiceKey, Key>,
     /// Services that came when `keys` was full, until the next rotation: what was shown of them in `other`
     /// must stay there. Bounded by the rows of one generation of the kernel's map.
     overflow: HashSet<ServiceKey>,
+    /// Series that a service left for a better name, and when: they are shown for as long as one that is idle.
+    left: Vec<(SeriesId, u64)>,
     unknown: u64,
 }
 
 #[derive(Debug)]
 struct Key {
-    series: SeriesId,
+    /// None while its name is pending.
+    series: Option<SeriesId>,
+    /// What rotations brought while its name was pending.
+    unnamed: Option<Box<Totals>>,
+    /// Another name was told: from the next reading on it counts elsewhere.
+    renamed: bool,
+    /// What of the live rows was counted in the series before.
+    elsewhere: Option<Box<Totals>>,
     /// From what rotations brought.
     held: Held,
     /// From the reading that is being looked at.
@@ -73,72 +79,107 @@ struct Held {
 
 impl Ledger {
     /// An empty one.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             shelf: Shelf::new(limits),
             keys: HashMap::new(),
             overflow: HashSet::new(),
+            left: Vec::new(),
             unknown: 0,
         }
     }
 
-    /// Gives every service of the reading its series, while its owner can still be told.
-    pub fn observe(
-        &mut self,
-        live: &Reading,
-        now_ns: u64,
-        mut attribute: impl FnMut(&ServiceKey) -> Workload,
-    ) {
+    /// Gives every service of the reading its series, or asks for its name while its owner can still be told.
+    pub(crate) fn observe(&mut self, live: &Reading, now_ns: u64, names: &mut Names) {
         for (key, _) in &live.rows {
-            self.pin(key, now_ns, &mut attribute);
+            self.pin(key, now_ns, names);
         }
         for (key, _) in &live.resets {
-            self.pin(&key.service, now_ns, &mut attribute);
+            self.pin(&key.service, now_ns, names);
+        }
+    }
+
+    /// A service was seen elsewhere: it is given a series at once, as its owner may be gone soon.
+    pub(crate) fn meet(&mut self, key: &ServiceKey, now_ns: u64, names: &mut Names) {
+        self.pin(key, now_ns, names);
+    }
+
+    /// A name was told: what waited for it is shown, or, if there was one before, from the next reading on another series
+    /// counts.
+    pub(crate) fn named(&mut self, key: &ServiceKey, names: &Names) {
+        let key = steady(key);
+        let Some(known) = self.keys.get_mut(&key) else {
+            return;
+        };
+        if known.series.is_some() {
+            known.renamed = true;
+            return;
+        }
+        let id = assign(&mut self.shelf, &mut self.unknown, &key, names);
+        known.series = Some(id);
+        let unnamed = known.unnamed.take();
+        if let Some(series) = self.shelf.get_mut(id) {
+            series.keys += 1;
+            if let Some(unnamed) = unnamed {
+                series.totals.add(&unnamed);
+            }
         }
     }
 
     /// Adds what the kernel's maps held before they were emptied.
-    pub fn absorb(
-        &mut self,
-        rotated: &Reading,
-        now_ns: u64,
-        mut attribute: impl FnMut(&ServiceKey) -> Workload,
-    ) {
+    pub(crate) fn absorb(&mut self, rotated: &Reading, now_ns: u64, names: &mut Names) {
+        self.rename(rotated, now_ns, names);
         for (key, row) in &rotated.rows {
-            let id = self.pin(key, now_ns, &mut attribute);
-            if let Some(known) = self.keys.get_mut(&steady(key)) {
-                known.held.add(row);
-                known.active_ns = now_ns;
-            }
-            if let Some(series) = self.shelf.get_mut(id) {
-                settle::add(&mut series.totals.rows.0[phase(key) as usize], row);
+            let pinned = self.pin(key, now_ns, names);
+            let phase = phase(key);
+            let known = self.keys.get_mut(&steady(key));
+            let row = match known {
+                Some(known) => {
+                    known.held.add(row);
+                    known.active_ns = now_ns;
+                    known.less_elsewhere(phase, row)
+                }
+                None => *row,
+            };
+            if let Some(totals) = self.totals(key, pinned) {
+                settle::add(&mut totals.rows.0[phase as usize], &row);
             }
         }
         for (key, count) in &rotated.resets {
-            let id = self.pin(&key.service, now_ns, &mut attribute);
+            let pinned = self.pin(&key.service, now_ns, names);
+            let series = reset_series(key);
+            let mut count = *count;
             if let Some(known) = self.keys.get_mut(&steady(&key.service)) {
                 known.active_ns = now_ns;
+                count = known.resets_less_elsewhere(series, count);
             }
-            if let Some(series) = self.shelf.get_mut(id) {
-                *series.totals.resets.entry(reset_series(key)).or_default() += count;
+            if let Some(totals) = self.totals(&key.service, pinned) {
+                *totals.resets.entry(series).or_default() += count;
             }
+        }
+        for known in self.keys.values_mut() {
+            known.elsewhere = None;
         }
         self.overflow.clear();
     }
 
     /// Retires what is long gone. Only right after [`Ledger::absorb`]: then nothing of a service that is
     /// retired was shown from the kernel's maps.
-    pub fn retire(&mut self, now_ns: u64) {
+    pub(crate) fn retire(&mut self, now_ns: u64) {
         let retention_ns = self.shelf.retention_ns();
         let mut released = Vec::new();
         self.keys.retain(|_, key| {
             let idle = now_ns.saturating_sub(key.active_ns) >= retention_ns;
             let gone = idle && key.held.nothing();
             if gone {
-                released.push(key.series);
+                released.extend(key.series);
             }
             !gone
         });
+        let over =
+            |(_, left_ns): &mut (SeriesId, u64)| now_ns.saturating_sub(*left_ns) >= retention_ns;
+        let left = self.left.extract_if(.., over);
+        released.extend(left.map(|(id, _)| id));
         // The map has no order; which series is forgotten first must not depend on it.
         released.sort_unstable();
         for id in released {
@@ -146,75 +187,59 @@ impl Ledger {
         }
     }
 
-    /// Takes a listener's coming or going. Its service is given a series at once, as its owner may be gone soon.
-    pub fn listener(
-        &mut self,
-        record: &ListenerRecord,
-        attribute: impl FnMut(&ServiceKey) -> Workload,
-    ) {
-        let at_ns = record.header.at_ns;
-        if record.up == 1 {
-            self.listener_seen(&record.service, record.cookie, at_ns, attribute);
-        } else if let Some(known) = self.keys.get(&steady(&record.service))
-            && let Some(series) = self.shelf.get_mut(known.series)
-        {
-            series.listeners.closed(record.cookie, at_ns);
-        }
-    }
-
-    /// Takes a listener that is there.
-    pub fn listener_seen(
-        &mut self,
-        key: &ServiceKey,
-        cookie: u64,
-        at_ns: u64,
-        mut attribute: impl FnMut(&ServiceKey) -> Workload,
-    ) {
-        let id = self.pin(key, at_ns, &mut attribute);
-        if let Some(series) = self.shelf.get_mut(id)
+    /// Nobody listened for a while, after this service had.
+    pub(crate) fn gap(&mut self, key: &ServiceKey, gap_ns: u64) {
+        if let Some(id) = self.pinned(key)
+            && let Some(series) = self.shelf.get_mut(id)
             && !series.is_other()
-            && let Some(gap_ns) = series.listeners.opened(cookie, at_ns)
         {
             series.totals.gap_ns += gap_ns;
             series.totals.gaps += 1;
         }
     }
 
-    /// Forgets who listens, as records of it were lost: the next survey tells again.
-    pub fn forget_listeners(&mut self) {
-        for series in self.shelf.iter_mut() {
-            series.listeners = Listeners::default();
-        }
+    /// Whether a service is known.
+    pub(crate) fn knows(&self, key: &ServiceKey) -> bool {
+        self.keys.contains_key(&steady(key))
     }
 
     /// Everything that is shown now: totals and the live reading, with `gauges` of services by key added.
-    pub fn view(
+    pub(crate) fn view(
         &mut self,
         live: &Reading,
         gauges: impl IntoIterator<Item = (ServiceKey, Gauges)>,
         now_ns: u64,
-        attribute: impl FnMut(&ServiceKey) -> Workload,
+        names: &mut Names,
     ) -> View {
-        self.observe(live, now_ns, attribute);
+        self.observe(live, now_ns, names);
+        self.rename(live, now_ns, names);
         let mut views = Views::of_totals(&self.shelf);
         for key in self.keys.values_mut() {
             key.live = Held::default();
         }
         for (key, row) in &live.rows {
-            if let Some(known) = self.keys.get_mut(&steady(key)) {
-                known.live.add(row);
-            }
+            let phase = phase(key);
+            let row = match self.keys.get_mut(&steady(key)) {
+                Some(known) => {
+                    known.live.add(row);
+                    known.less_elsewhere(phase, row)
+                }
+                None => *row,
+            };
             if let Some(view) = views.get_mut(self.pinned(key)) {
-                settle::add(&mut view.rows[phase(key) as usize], row);
+                settle::add(&mut view.rows[phase as usize], &row);
             }
         }
         for (key, count) in &live.resets {
+            let series = reset_series(key);
+            let known = self.keys.get(&steady(&key.service));
+            let count = known.map_or(*count, |known| known.resets_less_elsewhere(series, *count));
             if let Some(view) = views.get_mut(self.pinned(&key.service)) {
-                *view.resets.entry(reset_series(key)).or_default() += count;
+                *view.resets.entry(series).or_default() += count;
             }
         }
         for key in self.keys.values() {
-            if let Some(view) = views.get_mut(Some(key.series)) {
+            if let Some(view) = views.get_mut(key.series) {
                 key.held.plus(key.live).show(&mut view.gauges);
             }
         }
@@ -234,90 +259,130 @@ impl Ledger {
         }
     }
 
-    /// What the series that these labels name has come to in one cell, by [`Phase`], without a view of all the others.
-    /// `live` tells what a service's row holds in the kernel. A service that was not observed yet counts by its labels.
-    /// Not for cells that are settled.
-    ///
-    /// # Errors
-    /// The first one of `live`.
-    pub fn counted<E>(
-        &self,
-        key: &ServiceKey,
-        labels: &SeriesLabels,
-        cell: Cell,
-        mut live: impl FnMut(&ServiceKey) -> Result<CounterRow, E>,
-    ) -> Result<[u64; PHASES], E> {
-        let series = self.shelf.id(labels);
-        let mut sums = series
-            .and_then(|id| self.shelf.get(id))
-            .map_or([0; PHASES], |series| {
-                series.totals.rows.0.map(|row| row[cell.index()])
-            });
-        let key = steady(key);
-        let unobserved = (!self.keys.contains_key(&key)).then_some(key);
-        let observed = self
-            .keys
-            .iter()
-            .filter_map(|(key, known)| (Some(known.series) == series).then_some(*key));
-        for service in observed.chain(unobserved) {
-            for (sum, phase) in
-                sums.iter_mut()
-                    .zip([Phase::Steady, Phase::Draining, Phase::Reloading])
-            {
-                *sum += live(&service.in_phase(phase))?[cell.index()];
-            }
-        }
-        Ok(sums)
-    }
-
-    /// The series of a service that was observed.
+    /// The series of a service that was observed; none while its name is pending.
     fn pinned(&self, key: &ServiceKey) -> Option<SeriesId> {
         match self.keys.get(&steady(key)) {
-            Some(known) => Some(known.series),
+            Some(known) => known.series,
             None => self.shelf.id(&SeriesLabels::other(role(key))),
         }
     }
 
-    fn pin(
-        &mut self,
-        key: &ServiceKey,
-        now_ns: u64,
-        attribute: &mut impl FnMut(&ServiceKey) -> Workload,
-    ) -> SeriesId {
+    fn pin(&mut self, key: &ServiceKey, now_ns: u64, names: &mut Names) -> Option<SeriesId> {
         let key = steady(key);
         if let Some(known) = self.keys.get(&key) {
             return known.series;
         }
         let role = role(&key);
         if self.overflow.contains(&key) {
-            return self.shelf.other(role);
+            return Some(self.shelf.other(role));
         }
         if self.keys.len() >= KEYS_MAX {
             self.overflow.insert(key);
-            return self.shelf.limited(role);
+            return Some(self.shelf.limited(role));
         }
+        names.meet(&key, now_ns);
         let series = if key == ServiceKey::other(role, Phase::Steady) {
-            self.shelf.other(role)
+            Some(self.shelf.other(role))
+        } else if names.is_pending(&key) {
+            None
         } else {
-            let workload = attribute(&key);
-            self.unknown += u64::from(workload.kind == WorkloadKind::Other);
-            self.shelf.assign(SeriesLabels {
-                workload,
-                port: key.port,
-                role,
-            })
+            Some(assign(&mut self.shelf, &mut self.unknown, &key, names))
         };
-        if let Some(shelved) = self.shelf.get_mut(series) {
+        if let Some(shelved) = series.and_then(|id| self.shelf.get_mut(id)) {
             shelved.keys += 1;
         }
         let fresh = Key {
             series,
+            unnamed: None,
+            renamed: false,
+            elsewhere: None,
             held: Held::default(),
             live: Held::default(),
             active_ns: now_ns,
         };
         self.keys.insert(key, fresh);
         series
+    }
+
+    /// Where a service's totals are kept.
+    fn totals(&mut self, key: &ServiceKey, pinned: Option<SeriesId>) -> Option<&mut Totals> {
+        match pinned {
+            Some(id) => self.shelf.get_mut(id).map(|series| &mut series.totals),
+            None => {
+                let known = self.keys.get_mut(&steady(key))?;
+                Some(known.unnamed.get_or_insert_default())
+            }
+        }
+    }
+
+    /// Moves services that have a better name to another series: what the rows hold by now stays where it was shown.
+    fn rename(&mut self, reading: &Reading, now_ns: u64, names: &Names) {
+        let mut renamed: Vec<ServiceKey> = self
+            .keys
+            .iter()
+            .filter(|(_, known)| known.renamed)
+            .map(|(key, _)| *key)
+            .collect();
+        renamed.sort_unstable();
+        for key in renamed {
+            let id = assign(&mut self.shelf, &mut self.unknown, &key, names);
+            let Some(known) = self.keys.get_mut(&key) else {
+                continue;
+            };
+            known.renamed = false;
+            let Some(before) = known.series.filter(|before| *before != id) else {
+                continue;
+            };
+            let mut shown = Totals::default();
+            for (of, row) in reading.rows.iter().filter(|(of, _)| steady(of) == key) {
+                settle::add(&mut shown.rows.0[phase(of) as usize], row);
+            }
+            for (of, count) in &reading.resets {
+                if steady(&of.service) == key {
+                    *shown.resets.entry(reset_series(of)).or_default() += count;
+                }
+            }
+            let mut more = shown.clone();
+            if let Some(earlier) = known.elsewhere.take() {
+                more.subtract(&earlier);
+            }
+            known.elsewhere = Some(Box::new(shown));
+            known.series = Some(id);
+            if let Some(series) = self.shelf.get_mut(id) {
+                series.keys += 1;
+            }
+            if let Some(series) = self.shelf.get_mut(before) {
+                series.totals.add(&more);
+            }
+            self.left.push((before, now_ns));
+        }
+    }
+}
+
+fn assign(shelf: &mut Shelf, unknown: &mut u64, key: &ServiceKey, names: &Names) -> SeriesId {
+    let labels = names.labels(key);
+    *unknown += u64::from(labels.workload.kind == WorkloadKind::Other);
+    shelf.assign(labels)
+}
+
+// === impl Key ===
+
+impl Key {
+    /// What a live row holds that was not counted in another series.
+    fn less_elsewhere(&self, phase: Phase, row: &CounterRow) -> CounterRow {
+        match &self.elsewhere {
+            Some(elsewhere) => {
+                let counted = &elsewhere.rows.0[phase as usize];
+                std::array::from_fn(|at| row[at].saturating_sub(counted[at]))
+            }
+            None => *row,
+        }
+    }
+
+    fn resets_less_elsewhere(&self, series: ResetSeries, count: u64) -> u64 {
+        let elsewhere = self.elsewhere.as_ref();
+        let counted = elsewhere.and_then(|elsewhere| elsewhere.resets.get(&series));
+        count.saturating_sub(counted.copied().unwrap_or(0))
     }
 }
 

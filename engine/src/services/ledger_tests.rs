@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use finwatch_common::{CELLS, KIND_LISTENER, Origin, Outcome, RecordHeader};
+use finwatch_common::{CELLS, Origin, Outcome};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Workload;
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 fn limits() -> Limits {
@@ -36,6 +37,7 @@ fn row(cells: &[(Cell, u64)]) -> CounterRow {
 
 fn reading(rows: &[(ServiceKey, CounterRow)]) -> Reading {
     Reading {
+        read_ns: 0,
         rows: rows.to_vec(),
         resets: Vec::new(),
     }
@@ -45,8 +47,62 @@ fn by_cgroup(key: &ServiceKey) -> Workload {
     Workload::on_host(WorkloadKind::Container, format!("c{}", key.cgroup))
 }
 
-fn view(ledger: &mut Ledger, live: &Reading) -> View {
-    ledger.view(live, [], 0, by_cgroup)
+/// A ledger whose services get their names as soon as they are asked for.
+struct Named {
+    ledger: Ledger,
+    names: Names,
+    name: fn(&ServiceKey) -> Workload,
+}
+
+impl Named {
+    fn new(limits: Limits) -> Self {
+        Self {
+            ledger: Ledger::new(limits),
+            names: Names::default(),
+            name: by_cgroup,
+        }
+    }
+
+    fn by(limits: Limits, name: fn(&ServiceKey) -> Workload) -> Self {
+        Self {
+            name,
+            ..Self::new(limits)
+        }
+    }
+
+    fn absorb(&mut self, rotated: &Reading, now_ns: u64) {
+        self.ledger.observe(rotated, now_ns, &mut self.names);
+        self.answer();
+        self.ledger.absorb(rotated, now_ns, &mut self.names);
+    }
+
+    fn view(&mut self, live: &Reading, now_ns: u64) -> View {
+        self.ledger.observe(live, now_ns, &mut self.names);
+        self.answer();
+        self.ledger.view(live, [], now_ns, &mut self.names)
+    }
+
+    fn retire(&mut self, now_ns: u64) {
+        self.ledger.retire(now_ns);
+        let ledger = &self.ledger;
+        self.names.retain(|key| ledger.knows(key));
+    }
+
+    fn answer(&mut self) {
+        for key in self.names.take_unasked() {
+            self.rename(&key, (self.name)(&key));
+        }
+    }
+
+    fn rename(&mut self, key: &ServiceKey, workload: Workload) {
+        if self.names.take(key, workload) {
+            self.ledger.named(key, &self.names);
+        }
+    }
+}
+
+fn view(ledger: &mut Named, live: &Reading) -> View {
+    ledger.view(live, 0)
 }
 
 fn opened(view: &View, name: &str) -> Option<u64> {
@@ -55,33 +111,11 @@ fn opened(view: &View, name: &str) -> Option<u64> {
     Some(series.phases[0].get(Cell::OPENED))
 }
 
-fn listener(key: ServiceKey, cookie: u64, at_ns: u64, up: bool) -> ListenerRecord {
-    ListenerRecord {
-        header: RecordHeader {
-            kind: KIND_LISTENER,
-            size: size_of::<ListenerRecord>() as u32,
-            at_ns,
-        },
-        cookie,
-        service: key,
-        start_ns: 0,
-        local_addr: [0; 16],
-        owner_tgid: 0,
-        tgid: 0,
-        netns_inum: 0,
-        backlog: 0,
-        backlog_limit: 0,
-        up: u8::from(up),
-        by_exit: 0,
-        pad: [0; 2],
-    }
-}
-
 #[test]
 fn totals_and_the_live_rows_are_shown_together() {
-    let mut ledger = Ledger::new(limits());
+    let mut ledger = Named::new(limits());
     let web = row(&[(Cell::OPENED, 5), (Cell::LEFT, 2), (Cell::LISTEN_UP, 1)]);
-    ledger.absorb(&reading(&[(key(1, 80), web)]), 0, by_cgroup);
+    ledger.absorb(&reading(&[(key(1, 80), web)]), 0);
     let more = row(&[(Cell::OPENED, 1), (Cell::CLOSE_WAIT_IN, 1)]);
     let shown = view(&mut ledger, &reading(&[(key(1, 80), more)]));
     assert_eq!(opened(&shown, "c1"), Some(6));
@@ -94,29 +128,61 @@ fn totals_and_the_live_rows_are_shown_together() {
 
 #[test]
 fn two_services_of_one_name_share_a_series() {
-    let mut ledger = Ledger::new(limits());
+    let unit = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "nginx.service");
+    let mut ledger = Named::by(limits(), unit);
     let one = row(&[(Cell::OPENED, 1)]);
     let live = reading(&[(key(1, 80), one), (key(2, 80), one)]);
-    let unit = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "nginx.service");
-    let shown = ledger.view(&live, [], 0, unit);
+    let shown = view(&mut ledger, &live);
     assert_eq!(shown.series.len(), 1);
     assert_eq!(opened(&shown, "nginx.service"), Some(2));
 }
 
 #[test]
-fn a_service_keeps_its_series_when_its_name_changes() {
+fn a_service_is_shown_when_its_name_comes_with_all_that_was_counted() {
     let mut ledger = Ledger::new(limits());
-    let live = reading(&[(key(1, 80), row(&[(Cell::OPENED, 1)]))]);
-    view(&mut ledger, &live);
-    let renamed = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "late.service");
-    let shown = ledger.view(&live, [], 0, renamed);
-    assert_eq!(opened(&shown, "c1"), Some(1));
-    assert_eq!(opened(&shown, "late.service"), None);
+    let mut names = Names::default();
+    let web = row(&[(Cell::OPENED, 2)]);
+    ledger.absorb(&reading(&[(key(1, 80), web)]), 0, &mut names);
+    let live = reading(&[(key(1, 80), row(&[(Cell::OPENED, 3)]))]);
+    let shown = ledger.view(&live, [], 0, &mut names);
+    assert!(shown.series.is_empty(), "nobody knows its name");
+    assert!(names.take(&key(1, 80), by_cgroup(&key(1, 80))));
+    ledger.named(&key(1, 80), &names);
+    let shown = ledger.view(&live, [], 0, &mut names);
+    assert_eq!(opened(&shown, "c1"), Some(5));
+}
+
+#[test]
+fn a_better_name_takes_effect_from_the_next_reading_on() {
+    let mut ledger = Named::new(limits());
+    let live = |opened| reading(&[(key(1, 80), row(&[(Cell::OPENED, opened)]))]);
+    ledger.absorb(&live(10), 0);
+    view(&mut ledger, &live(1));
+    let unit = Workload::on_host(WorkloadKind::Unit, "late.service");
+    ledger.rename(&key(1, 80), unit.clone());
+    let shown = view(&mut ledger, &live(3));
+    assert_eq!(opened(&shown, "c1"), Some(13), "read before the change");
+    assert_eq!(opened(&shown, "late.service"), Some(0));
+    ledger.rename(&key(1, 80), unit);
+    let shown = view(&mut ledger, &live(8));
+    assert_eq!(
+        (opened(&shown, "c1"), opened(&shown, "late.service")),
+        (Some(13), Some(5))
+    );
+    ledger.absorb(&live(9), 0);
+    let shown = view(&mut ledger, &live(1));
+    assert_eq!(
+        (opened(&shown, "c1"), opened(&shown, "late.service")),
+        (Some(13), Some(7))
+    );
+    ledger.retire(HOUR_NS);
+    let shown = view(&mut ledger, &live(1));
+    assert_eq!(opened(&shown, "c1"), None, "idle, and retired");
 }
 
 #[test]
 fn past_the_limit_services_share_other_and_are_counted() {
-    let mut ledger = Ledger::new(Limits {
+    let mut ledger = Named::new(Limits {
         servers: 2,
         ..limits()
     });
@@ -140,7 +206,7 @@ fn what_the_lists_leave_out_is_counted_in_other() {
         deny_ports: vec![22],
         ..Filter::default()
     };
-    let mut ledger = Ledger::new(Limits { filter, ..limits() });
+    let mut ledger = Named::new(Limits { filter, ..limits() });
     let one = row(&[(Cell::OPENED, 1)]);
     let shown = view(
         &mut ledger,
@@ -152,10 +218,11 @@ fn what_the_lists_leave_out_is_counted_in_other() {
 
 #[test]
 fn the_row_of_a_full_map_is_other() {
-    let mut ledger = Ledger::new(limits());
+    let mut ledger = Named::new(limits());
     let other = ServiceKey::other(Role::Client, Phase::Steady);
     let live = reading(&[(other, row(&[(Cell::OPENED, 3)]))]);
-    let shown = ledger.view(&live, [], 0, |_| unreachable!("nobody owns it"));
+    ledger.name = |_| unreachable!("nobody owns it");
+    let shown = view(&mut ledger, &live);
     assert_eq!(*shown.series[0].labels, SeriesLabels::other(Role::Client));
     assert_eq!(
         (opened(&shown, "other"), shown.limited, shown.unknown),
@@ -165,9 +232,9 @@ fn the_row_of_a_full_map_is_other() {
 
 #[test]
 fn a_service_that_returns_goes_on_where_it_was() {
-    let mut ledger = Ledger::new(limits());
+    let mut ledger = Named::new(limits());
     let web = row(&[(Cell::OPENED, 5), (Cell::LEFT, 5)]);
-    ledger.absorb(&reading(&[(key(1, 80), web)]), 0, by_cgroup);
+    ledger.absorb(&reading(&[(key(1, 80), web)]), 0);
     ledger.retire(HOUR_NS - 1);
     assert_eq!(view(&mut ledger, &reading(&[])).series.len(), 1, "not yet");
     ledger.retire(HOUR_NS);
@@ -179,7 +246,7 @@ fn a_service_that_returns_goes_on_where_it_was() {
 
 #[test]
 fn a_service_with_anything_open_is_never_retired() {
-    let mut ledger = Ledger::new(limits());
+    let mut ledger = Named::new(limits());
     let holders = [
         Cell::OPENED,
         Cell::SEEDED,
@@ -190,19 +257,19 @@ fn a_service_with_anything_open_is_never_retired() {
         .zip(holders)
         .map(|(cgroup, cell)| (key(cgroup, 80), row(&[(cell, 1)])))
         .collect();
-    ledger.absorb(&reading(&rows), 0, by_cgroup);
+    ledger.absorb(&reading(&rows), 0);
     ledger.retire(u64::MAX);
     assert_eq!(view(&mut ledger, &reading(&[])).series.len(), holders.len());
 }
 
 #[test]
 fn ten_thousand_short_containers_stay_bounded_and_none_is_lost() {
-    let mut ledger = Ledger::new(limits());
+    let mut ledger = Named::new(limits());
     let closed = Cell::closes(Origin::Local, Outcome::Fin);
     for cgroup in 0..10_000 {
         let now_ns = cgroup * HOUR_NS / 400;
         let web = row(&[(Cell::OPENED, 2), (Cell::LEFT, 2), (closed, 2)]);
-        ledger.absorb(&reading(&[(key(cgroup, 80), web)]), now_ns, by_cgroup);
+        ledger.absorb(&reading(&[(key(cgroup, 80), web)]), now_ns);
         ledger.retire(now_ns);
         if cgroup % 97 != 0 {
             continue;
@@ -217,19 +284,15 @@ fn ten_thousand_short_containers_stay_bounded_and_none_is_lost() {
 }
 
 #[test]
-fn gaps_between_two_owners_are_timed() {
-    let mut ledger = Ledger::new(limits());
-    let same = |_: &ServiceKey| Workload::on_host(WorkloadKind::Unit, "nginx.service");
-    ledger.listener(&listener(key(1, 80), 11, 100, true), same);
-    ledger.listener(&listener(key(1, 80), 11, 200, false), same);
-    ledger.listener(&listener(key(2, 80), 12, 250, true), same);
-    let shown = ledger.view(&reading(&[]), [], 0, same);
+fn gaps_count_for_who_had_listened_before() {
+    let mut ledger = Named::new(limits());
+    view(&mut ledger, &reading(&[(key(1, 80), row(&[]))]));
+    ledger.ledger.gap(&key(1, 80), 50);
+    let shown = view(&mut ledger, &reading(&[]));
     assert_eq!((shown.series[0].gap_ns, shown.series[0].gaps), (50, 1));
-    ledger.forget_listeners();
-    ledger.listener(&listener(key(2, 80), 12, 300, false), same);
-    ledger.listener(&listener(key(2, 80), 13, 350, true), same);
-    let shown = ledger.view(&reading(&[]), [], 0, same);
-    assert_eq!(shown.series[0].gaps, 1, "what was forgotten begins no gap");
+    ledger.ledger.gap(&key(2, 80), 50);
+    let shown = view(&mut ledger, &reading(&[]));
+    assert_eq!(shown.series.len(), 1, "nobody knows it");
 }
 
 /// One step of a random history.
@@ -247,6 +310,10 @@ enum Step {
         count: u64,
     },
     Rotate,
+    Rename {
+        cgroup: u64,
+        name: u64,
+    },
     Pass {
         hours: u64,
     },
@@ -260,6 +327,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..30_u64, 0..4_u8, 1..3_u64)
             .prop_map(|(cgroup, reason, count)| Step::Reset { cgroup, reason, count }),
         2 => Just(Step::Rotate),
+        2 => (0..30_u64, 0..5_u64).prop_map(|(cgroup, name)| Step::Rename { cgroup, name }),
         1 => (0..3_u64).prop_map(|hours| Step::Pass { hours }),
         3 => Just(Step::Look),
     ]
@@ -277,6 +345,7 @@ struct Kernel {
 impl Kernel {
     fn reading(&self) -> Reading {
         Reading {
+            read_ns: 0,
             rows: self.rows.iter().map(|(key, row)| (*key, *row)).collect(),
             resets: self
                 .resets
@@ -343,7 +412,7 @@ proptest! {
     #[test]
     fn nothing_shown_goes_backwards(steps in prop::collection::vec(step(), 1..120), servers in 1..40_usize) {
         // Everything retired is kept, so every sum can be checked against the model.
-        let mut ledger = Ledger::new(Limits { servers, retired: 1_000, ..limits() });
+        let mut ledger = Named::new(Limits { servers, retired: 1_000, ..limits() });
         let (mut kernel, mut now_ns, mut most) = (Kernel::default(), 0, Shown::new());
         for step in steps {
             match step {
@@ -352,13 +421,16 @@ proptest! {
                     kernel.count(key(cgroup, 80).in_phase(phase), cell, count);
                 }
                 Step::Reset { cgroup, reason, count } => kernel.reset(key(cgroup, 80), reason, count),
+                Step::Rename { cgroup, name } => {
+                    ledger.rename(&key(cgroup, 80), by_cgroup(&key(1_000 + name, 80)));
+                }
                 Step::Rotate => {
-                    ledger.absorb(&kernel.rotate(), now_ns, by_cgroup);
+                    ledger.absorb(&kernel.rotate(), now_ns);
                     ledger.retire(now_ns);
                 }
                 Step::Pass { hours } => now_ns += hours * HOUR_NS,
                 Step::Look => {
-                    let view = ledger.view(&kernel.reading(), [], now_ns, by_cgroup);
+                    let view = ledger.view(&kernel.reading(), now_ns);
                     for (series, value) in shown(&view) {
                         let before = most.insert(series.clone(), value).unwrap_or(0);
                         prop_assert!(value >= before, "{series:?} went from {before} to {value}");
@@ -377,7 +449,7 @@ proptest! {
     /// With no memory for what is retired, every open and close is still in a series or in the folded sums.
     #[test]
     fn sums_are_conserved(steps in prop::collection::vec(step(), 1..120)) {
-        let mut ledger = Ledger::new(Limits { retired: 0, ..limits() });
+        let mut ledger = Named::new(Limits { retired: 0, ..limits() });
         let (mut kernel, mut now_ns) = (Kernel::default(), 0);
         for step in steps {
             match step {
@@ -386,13 +458,16 @@ proptest! {
                     kernel.count(key(cgroup, 80).in_phase(phase), cell, count);
                 }
                 Step::Reset { .. } | Step::Look => {}
+                Step::Rename { cgroup, name } => {
+                    ledger.rename(&key(cgroup, 80), by_cgroup(&key(1_000 + name, 80)));
+                }
                 Step::Rotate => {
-                    ledger.absorb(&kernel.rotate(), now_ns, by_cgroup);
+                    ledger.absorb(&kernel.rotate(), now_ns);
                     ledger.retire(now_ns);
                 }
                 Step::Pass { hours } => now_ns += hours * HOUR_NS,
             }
-            let view = ledger.view(&kernel.reading(), [], now_ns, by_cgroup);
+            let view = ledger.view(&kernel.reading(), now_ns);
             let opened: u64 = view.series.iter().flat_map(|s| &s.phases).map(|row| row.get(Cell::OPENED)).sum();
             prop_assert_eq!(opened + view.folded.opened, kernel.opened);
         }

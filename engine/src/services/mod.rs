@@ -1,8 +1,10 @@
 //! Readings of the kernel's rows in, series that never go backwards out; names, limits, retirement, baselines.
 
 mod filter;
-mod gaps;
 mod ledger;
+mod names;
+mod now;
+mod refusals;
 mod retired;
 mod settle;
 mod shelf;
@@ -13,7 +15,13 @@ mod view;
 mod windows;
 
 pub use filter::{Filter, Pattern};
-pub use ledger::{KEYS_MAX, Ledger, Limits};
+pub(crate) use ledger::Ledger;
+pub use ledger::{KEYS_MAX, Limits};
+pub use names::Names;
+pub(crate) use now::name;
+pub use now::states;
+pub use refusals::Refusals;
+pub(crate) use refusals::Refused;
 pub use retired::Folded;
 pub use settle::SettledRow;
 pub use survey::{Surveyed, Surveys};

@@ -10,7 +10,7 @@ use finwatch_common::{Cell, CounterRow, Cut, PHASES};
 
 use super::{
     ResetSeries, SeriesLabels,
-    settle::{EMPTY, HighWater, settle},
+    settle::{EMPTY, HighWater, add, settle},
 };
 
 /// Counters of one series, without its labels.
@@ -58,6 +58,36 @@ struct Kept {
     marks: [HighWater; PHASES],
     gap_ns: u64,
     gaps: u64,
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// Adds counters of the same series.
+    pub(super) fn add(&mut self, more: &Self) {
+        for (row, more) in self.rows.0.iter_mut().zip(more.rows.0.iter()) {
+            add(row, more);
+        }
+        for (reset, count) in &more.resets {
+            *self.resets.entry(*reset).or_default() += count;
+        }
+        self.gap_ns += more.gap_ns;
+        self.gaps += more.gaps;
+    }
+
+    /// Takes away counters that are a part of these.
+    pub(super) fn subtract(&mut self, less: &Self) {
+        for (row, less) in self.rows.0.iter_mut().zip(less.rows.0.iter()) {
+            for (count, less) in row.iter_mut().zip(less) {
+                *count = count.saturating_sub(*less);
+            }
+        }
+        for (reset, less) in &less.resets {
+            if let Some(count) = self.resets.get_mut(reset) {
+                *count = count.saturating_sub(*less);
+            }
+        }
+    }
 }
 
 // === impl Retired ===

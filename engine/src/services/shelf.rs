@@ -10,7 +10,6 @@ use finwatch_common::Role;
 
 use super::{
     Folded, Limits, SeriesLabels,
-    gaps::Listeners,
     retired::{Retired, Totals},
 };
 
@@ -24,7 +23,6 @@ pub(super) struct Series {
     /// Services that count into it.
     pub(super) keys: usize,
     pub(super) totals: Totals,
-    pub(super) listeners: Listeners,
 }
 
 /// All series.
@@ -105,10 +103,6 @@ impl Shelf {
         self.series.len()
     }
 
-    pub(super) fn get(&self, id: SeriesId) -> Option<&Series> {
-        self.series.get(&id)
-    }
-
     pub(super) fn get_mut(&mut self, id: SeriesId) -> Option<&mut Series> {
         self.series.get_mut(&id)
     }
@@ -118,10 +112,6 @@ impl Shelf {
         self.ids
             .values()
             .filter_map(|id| Some((*id, self.series.get(id)?)))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Series> {
-        self.series.values_mut()
     }
 
     /// One service less counts into the series; with the last one it is retired.
@@ -164,7 +154,6 @@ impl Shelf {
             totals: self.retired.take(&labels).unwrap_or_default(),
             labels: Arc::clone(&labels),
             keys: 0,
-            listeners: Listeners::default(),
         };
         self.series.insert(id, series);
         self.ids.insert(labels, id);

@@ -7,18 +7,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use finwatch_common::{Cell, Phase, Role, ServiceKey, SurveyRow, survey_kind};
 
 use super::KEYS_MAX;
-use crate::input::Reading;
+use crate::{input::Reading, timing};
 
-/// Life of a mini-socket (`TCP_TIMEWAIT_LEN`), nanoseconds.
-const LIFE_NS: u64 = 60_000_000_000;
-/// A survey is wanted at most this often of one namespace, and only when the numbers drifted apart.
-const DRIFTED_NS: u64 = 60_000_000_000;
-/// Without drift, a survey only refreshes how many are in which substate.
-const REFRESH_NS: u64 = 300_000_000_000;
 /// Drift below this many mini-sockets, or below a twentieth, is left to the proportional correction.
 const DRIFT_MIN: u64 = 16;
-/// A service that appeared in no reading for this long is forgotten.
-const FORGET_NS: u64 = 3_600_000_000_000;
 /// Most creation marks of one service; what comes on top joins the last one.
 const MARKS_MAX: usize = 64;
 
@@ -88,7 +80,8 @@ impl TimeWaits {
         for netns in self.netns.values_mut() {
             netns.services.retain(|_, service| {
                 service.counted = 0;
-                service.alive(now_ns) > 0 || now_ns.saturating_sub(service.seen_ns) < FORGET_NS
+                service.alive(now_ns) > 0
+                    || now_ns.saturating_sub(service.seen_ns) < timing::MINI_SOCKETS_FORGET_NS
             });
             self.services += netns.services.len();
         }
@@ -123,7 +116,8 @@ impl TimeWaits {
         let estimated: u64 = netns.services.values().map(|s| s.alive(now_ns)).sum();
         let drift = estimated.abs_diff(actual);
         let drifted = drift > DRIFT_MIN && drift > actual / 20;
-        age_ns >= REFRESH_NS || (drifted && age_ns >= DRIFTED_NS)
+        age_ns >= timing::MINI_SOCKETS_REFRESH_NS
+            || (drifted && age_ns >= timing::MINI_SOCKETS_DRIFTED_NS)
     }
 
     /// Takes a survey of a namespace's mini-sockets.
@@ -213,7 +207,7 @@ impl Netns {
 impl Service {
     fn mark(&mut self, created: u64, now_ns: u64) {
         while let Some((at_ns, _)) = self.created.front()
-            && at_ns + LIFE_NS <= now_ns
+            && at_ns + timing::MINI_SOCKET_NS <= now_ns
         {
             self.created.pop_front();
         }
@@ -251,11 +245,12 @@ impl Service {
         let created: u64 = self
             .created
             .iter()
-            .filter(|(at_ns, _)| at_ns + LIFE_NS > now_ns)
+            .filter(|(at_ns, _)| at_ns + timing::MINI_SOCKET_NS > now_ns)
             .map(|(_, count)| count)
             .sum();
-        let left_ms = LIFE_NS.saturating_sub(now_ns.saturating_sub(self.base_ns)) / 1_000_000;
-        created + self.base * left_ms / (LIFE_NS / 1_000_000)
+        let left_ms =
+            timing::MINI_SOCKET_NS.saturating_sub(now_ns.saturating_sub(self.base_ns)) / 1_000_000;
+        created + self.base * left_ms / (timing::MINI_SOCKET_NS / 1_000_000)
     }
 }
 

@@ -20,6 +20,7 @@ fn reading(counts: &[(ServiceKey, u64)]) -> Reading {
         (*key, row)
     });
     Reading {
+        read_ns: 0,
         rows: rows.collect(),
         resets: Vec::new(),
     }
@@ -138,9 +139,9 @@ fn only_drift_or_age_asks_for_another_survey() {
 fn a_service_long_unseen_is_forgotten() {
     let (mut model, web) = (TimeWaits::default(), key(Role::Server, 80));
     model.observe(&reading(&[(web, 1)]), T0);
-    model.rotated(&reading(&[]), T0 + FORGET_NS - SECOND);
+    model.rotated(&reading(&[]), T0 + timing::MINI_SOCKETS_FORGET_NS - SECOND);
     assert_eq!(model.services, 1);
-    model.rotated(&reading(&[]), T0 + FORGET_NS);
+    model.rotated(&reading(&[]), T0 + timing::MINI_SOCKETS_FORGET_NS);
     assert_eq!(model.services, 0);
     assert!(model.netns.is_empty());
 }

@@ -12,7 +12,7 @@ use std::{
 
 use finwatch::{clock, families, probe::Probe};
 use finwatch_common::{Process, ProcessEntry, survey_kind};
-use finwatch_engine::{drains::Want, input::Record};
+use finwatch_engine::{Want, input::Record};
 
 use crate::{
     harness::{OPTIONS, PATIENCE},
@@ -49,10 +49,12 @@ impl Recorder {
             asleep_ns: clock::boot_ns_of(0),
             ..Head::default()
         };
+        let probe = Probe::load(&OPTIONS).expect("the programs load");
+        let teller = Teller::with(head, probe.reasons.clone());
         Self {
-            probe: Probe::load(&OPTIONS).expect("the programs load"),
+            probe,
             netns,
-            teller: Teller::new(head),
+            teller,
             inputs: Vec::new(),
             instances: HashSet::new(),
             families: VecDeque::new(),
@@ -91,7 +93,9 @@ impl Recorder {
     /// Takes the ring's records; returns whether one is worth a look at once.
     fn read(&mut self) -> bool {
         let mut records = Vec::new();
-        self.probe.drain(usize::MAX, |record| records.push(record));
+        self.probe
+            .ring
+            .drain(usize::MAX, |record| records.push(record));
         let mut urgent = false;
         for record in records {
             if !self.is_of_this_run(&record) {
@@ -125,7 +129,7 @@ impl Recorder {
     /// One round, as the chronicle works.
     fn work(&mut self) {
         self.find_families();
-        let losses = self.probe.losses();
+        let losses = self.probe.losses.read();
         let lost = losses.ring_full.iter().sum::<u64>() + losses.malformed + losses.processes_full;
         if lost != self.lost {
             self.lost = lost;
@@ -133,7 +137,7 @@ impl Recorder {
         }
         for want in self.take(What::Tick) {
             match want {
-                Want::Look { netns } => {
+                Want::Survey { netns } => {
                     assert_eq!(netns, self.netns, "only this run's sockets drain");
                     let look = self.look();
                     self.take(look);
@@ -142,7 +146,12 @@ impl Recorder {
                     let processes = self.processes();
                     self.take(What::Processes(processes));
                 }
-                Want::EndPhase { instance } => self.probe.end_phase(instance),
+                Want::EndPhase { instance } => self.probe.phases.end(instance),
+                // The recorder looks for these itself, and nobody asks it for the others.
+                Want::Relatives { .. }
+                | Want::MiniSockets { .. }
+                | Want::Counters { .. }
+                | Want::Name { .. } => {}
             }
         }
         self.take(What::Conclude);
@@ -164,11 +173,11 @@ impl Recorder {
         wants
     }
 
-    fn look(&self) -> What {
+    fn look(&mut self) -> What {
         let here = File::open("/proc/thread-self/ns/net").unwrap();
         let began_ns = clock::monotonic_ns();
-        let rows = self.probe.survey(here.as_fd()).unwrap();
-        let mut minis = self.probe.survey_time_wait(here.as_fd()).unwrap();
+        let rows = self.probe.survey.sockets(here.as_fd()).unwrap();
+        let mut minis = self.probe.survey.mini_sockets(here.as_fd()).unwrap();
         // The others wait for nobody's request.
         minis.retain(|mini| mini.kind == survey_kind::FIN_WAIT2);
         What::Look {
@@ -180,7 +189,7 @@ impl Recorder {
     }
 
     fn processes(&self) -> Vec<(u32, ProcessEntry)> {
-        let mut processes = self.probe.processes();
+        let mut processes = self.probe.processes.table();
         processes.retain(|(_, entry)| self.instances.contains(&entry.instance));
         processes
     }
@@ -193,7 +202,7 @@ impl Recorder {
         let instances: Vec<Process> = due.into_iter().map(|(_, instance)| instance).collect();
         if !instances.is_empty() {
             for (tgid, entry) in families::scan(&instances, &mut self.sockets).unwrap() {
-                self.probe.adopt_process(tgid, entry);
+                self.probe.processes.adopt(tgid, entry);
             }
         }
     }
@@ -211,7 +220,7 @@ impl Recorder {
     }
 
     fn name(&mut self, reason: u8) {
-        let name = self.probe.reset_reason(reason);
+        let name = self.probe.reasons.name(reason);
         self.teller.head.reasons.insert(reason, name);
     }
 }

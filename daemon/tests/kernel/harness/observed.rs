@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use finwatch::probe::Counters;
+use finwatch::probe::Rows;
 use finwatch_common::{
     CELLS, Cell, CounterRow, Cut, Evidence, Lost, Origin, Outcome, Phase, Role, ServiceKey,
 };
@@ -27,12 +27,12 @@ pub(crate) struct Observed {
 
 impl Observed {
     /// Reads the rows of one namespace.
-    pub(crate) fn read(counters: &Counters, netns: u64) -> Self {
+    pub(crate) fn read(counters: &Rows, netns: u64) -> Self {
         Self::of(&counters.live().unwrap(), netns)
     }
 
     /// Reads the rows of one port of one namespace: a server's, and those of its clients.
-    pub(crate) fn read_port(counters: &Counters, netns: u64, port: u16) -> Self {
+    pub(crate) fn read_port(counters: &Rows, netns: u64, port: u16) -> Self {
         let mut reading = counters.live().unwrap();
         reading.rows.retain(|(key, _)| key.port == port);
         reading.resets.retain(|(key, _)| key.service.port == port);
@@ -40,7 +40,7 @@ impl Observed {
     }
 
     /// Reads the rows of one phase of one namespace.
-    pub(crate) fn read_phase(counters: &Counters, netns: u64, phase: Phase) -> Self {
+    pub(crate) fn read_phase(counters: &Rows, netns: u64, phase: Phase) -> Self {
         let mut reading = counters.live().unwrap();
         let in_phase = |key: &ServiceKey| key.phase() == Some(phase);
         reading.rows.retain(|(key, _)| in_phase(key));

@@ -2,13 +2,25 @@
 
 use std::sync::LazyLock;
 
-use finwatch::probe::{Counters, Probe, ProbeOptions, ProgramStats};
+use finwatch::probe::{
+    LossCounters, Phases, Probe, ProbeOptions, Processes, ProgramStats, Ring, Rows, Stats, Survey,
+};
 use std::sync::Mutex;
 
 /// The loaded programs, and a reader of their counters.
 pub(crate) struct Shared {
-    probe: Mutex<Probe>,
-    counters: Counters,
+    probe: Mutex<Handles>,
+    counters: Rows,
+}
+
+/// The probe without its counters.
+pub(crate) struct Handles {
+    pub(crate) ring: Ring,
+    pub(crate) survey: Survey,
+    pub(crate) processes: Processes,
+    pub(crate) phases: Phases,
+    pub(crate) losses: LossCounters,
+    stats: Stats,
 }
 
 /// What the tests load the programs with.
@@ -20,12 +32,12 @@ pub(crate) const OPTIONS: ProbeOptions = ProbeOptions {
 
 impl Shared {
     /// The counters.
-    pub(crate) fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Rows {
         &self.counters
     }
 
     /// Runs `body` with the probe itself.
-    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut Probe) -> R) -> R {
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut Handles) -> R) -> R {
         // A test that failed with the lock held has broken nothing of the probe.
         let mut probe = self.probe.lock().unwrap_or_else(|e| e.into_inner());
         body(&mut probe)
@@ -33,7 +45,7 @@ impl Shared {
 
     /// Every program's figures.
     pub(crate) fn program_stats(&self) -> Vec<ProgramStats> {
-        self.with(|probe| probe.program_stats())
+        self.with(|probe| probe.stats.programs())
     }
 }
 
@@ -43,11 +55,28 @@ impl Shared {
 /// In every test, when the programs did not load.
 pub(crate) fn shared() -> &'static Shared {
     static SHARED: LazyLock<Result<Shared, String>> = LazyLock::new(|| {
-        let probe = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
-        let counters = probe.counters();
+        let Probe {
+            rows,
+            ring,
+            survey,
+            processes,
+            phases,
+            stats,
+            losses,
+            reasons: _,
+            unseeded: _,
+        } = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
+        let handles = Handles {
+            ring,
+            survey,
+            processes,
+            phases,
+            losses,
+            stats,
+        };
         Ok(Shared {
-            probe: Mutex::new(probe),
-            counters,
+            probe: Mutex::new(handles),
+            counters: rows,
         })
     });
     match &*SHARED {

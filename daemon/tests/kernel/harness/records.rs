@@ -74,7 +74,7 @@ fn take() {
     shared().with(|probe| {
         // Under the probe's lock, so that the records of one socket stay in their order.
         wanted(|wanted| {
-            probe.drain(usize::MAX, |record| {
+            probe.ring.drain(usize::MAX, |record| {
                 if matches!(record, Record::Signal(_) | Record::Exit(_)) {
                     let mut all = OF_PROCESSES.lock().unwrap_or_else(PoisonError::into_inner);
                     all.push(record);

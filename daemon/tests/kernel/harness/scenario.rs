@@ -1,7 +1,7 @@
 //! One scenario: do something to sockets in a namespace of its own, then compare every cell and check
 //! the identities.
 
-use finwatch::probe::Counters;
+use finwatch::probe::Rows;
 use finwatch_common::Phase;
 
 use super::{Expect, Netns, Observed, check_identities, shared, wait};
@@ -39,7 +39,7 @@ pub(crate) type ByPhase = [(Phase, Expect)];
 
 /// As [`settle`], each phase's rows by themselves.
 #[track_caller]
-pub(crate) fn settle_phases(counters: &Counters, ns: &Netns, expect: &ByPhase) {
+pub(crate) fn settle_phases(counters: &Rows, ns: &Netns, expect: &ByPhase) {
     let mut differences = Vec::new();
     let settled = within_settle(&mut || {
         differences = phase_differences(counters, ns, expect);
@@ -52,7 +52,7 @@ pub(crate) fn settle_phases(counters: &Counters, ns: &Netns, expect: &ByPhase) {
     );
 }
 
-fn phase_differences(counters: &Counters, ns: &Netns, expect: &ByPhase) -> Vec<String> {
+fn phase_differences(counters: &Rows, ns: &Netns, expect: &ByPhase) -> Vec<String> {
     let nothing = Expect::default();
     [Phase::Steady, Phase::Draining, Phase::Reloading]
         .into_iter()

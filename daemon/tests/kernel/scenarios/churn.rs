@@ -254,7 +254,7 @@ fn call(to: SocketAddr, turn: u64) {
 /// What the recursion guard skipped, and was made good.
 fn report(total: u64, took: std::time::Duration) {
     eprintln!("{total} connections in {:.1} s", took.as_secs_f64());
-    eprintln!("  {:?}", shared().with(|probe| probe.losses()));
+    eprintln!("  {:?}", shared().with(|probe| probe.losses.read()));
     for program in shared().program_stats() {
         eprintln!(
             "  {}: {} runs skipped by the recursion guard",

@@ -187,7 +187,7 @@ fn nobody_dead_stays_in_the_table() {
         }
     });
     wait_until("the dead leave the table", || {
-        let processes = shared().with(|probe| probe.processes());
+        let processes = shared().with(|probe| probe.processes.table());
         processes.iter().all(|(pid, _)| !gone.contains(pid))
     });
 }

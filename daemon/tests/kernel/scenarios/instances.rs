@@ -150,10 +150,10 @@ fn what_an_older_instance_opens_later_is_its_own() {
             handled: &[libc::SIGTERM],
             ..Manners::default()
         });
-        let probe = Probe::load(&OPTIONS).expect("a second probe loads beside the first");
+        let mut probe = Probe::load(&OPTIONS).expect("a second probe loads beside the first");
         servant.tell(Order::Listen, 0);
         let netns = File::open("/proc/thread-self/ns/net").unwrap();
-        let rows = probe.survey(netns.as_fd()).unwrap();
+        let rows = probe.survey.sockets(netns.as_fd()).unwrap();
         let owners: Vec<_> = rows.iter().map(|row| row.owner).collect();
         assert_eq!(owners, [servant.instance, servant.instance]);
         let stat = owners::processes().unwrap();
@@ -163,12 +163,12 @@ fn what_an_older_instance_opens_later_is_its_own() {
         for (pid, entry) in
             families::scan(&[servant.instance], &mut families::Sockets::default()).unwrap()
         {
-            probe.adopt_process(pid, entry);
+            probe.processes.adopt(pid, entry);
         }
         servant.signal(libc::SIGTERM);
         servant.tell_last(0, Order::Exit, 0);
         let down = |phase| {
-            let observed = Observed::read_phase(&probe.counters(), ns.cookie(), phase);
+            let observed = Observed::read_phase(&probe.rows, ns.cookie(), phase);
             observed.server.get(Cell::LISTEN_DOWN)
         };
         wait_until("both listeners close", || down(Phase::Draining) == 2);

@@ -17,7 +17,9 @@ use crate::harness::{
 /// The rows of the servant's connections, listeners left out.
 fn look(servant: &Servant) -> Vec<SurveyRow> {
     let netns = File::open("/proc/thread-self/ns/net").unwrap();
-    let rows = shared().with(|probe| probe.survey(netns.as_fd())).unwrap();
+    let rows = shared()
+        .with(|probe| probe.survey.sockets(netns.as_fd()))
+        .unwrap();
     let its = |row: &SurveyRow| {
         row.owner == servant.instance
             && row.service.role == Role::Server as u8
@@ -86,7 +88,7 @@ fn open_and_closing_connections_are_rows_while_it_drains() {
         assert_eq!(closing_row.a, u32::from(state::FIN_WAIT2));
         assert!(closing_row.opened_at_ns > until);
 
-        probe.with(|probe| probe.end_phase(servant.instance));
+        probe.with(|probe| probe.phases.end(servant.instance));
         assert!(kinds().is_empty(), "it is steady again");
         drop((idle, answered, closing));
     });

@@ -18,7 +18,7 @@ const IPPROTO_MPTCP: libc::c_int = 262;
 #[test]
 fn spoken_by_both_ends_it_is_left_out() {
     let probe = shared();
-    let before = probe.with(|p| p.losses()).mptcp_subflows;
+    let before = probe.with(|p| p.losses.read()).mptcp_subflows;
     Netns::run(|ns| {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
         let listener = listen(address);
@@ -40,7 +40,7 @@ fn spoken_by_both_ends_it_is_left_out() {
         assert_eq!(observed.resets_sent(), 0);
     });
     // What is left out is said.
-    let after = probe.with(|p| p.losses()).mptcp_subflows;
+    let after = probe.with(|p| p.losses.read()).mptcp_subflows;
     assert_eq!(
         after - before,
         2,

@@ -3,7 +3,7 @@
 
 use std::net::TcpStream;
 
-use finwatch::probe::{Counters, Probe, ProbeOptions};
+use finwatch::probe::{Probe, ProbeOptions, Rows};
 use finwatch_common::Phase;
 
 use super::{ANSWER, REQUEST};
@@ -63,20 +63,20 @@ fn the_counts_are_split_though_every_record_is_lost() {
             pair(&listener);
         }
     });
-    let full = probe.losses().ring_full;
+    let full = probe.losses.read().ring_full;
     assert!(full[0] > 0, "the ring is full: {full:?}");
     for (signal, phase) in [
         (libc::SIGTERM, Phase::Draining),
         (libc::SIGHUP, Phase::Reloading),
     ] {
-        Netns::run(|ns| split(ns, &probe.counters(), signal, phase));
+        Netns::run(|ns| split(ns, &probe.rows, signal, phase));
     }
-    let lost = probe.losses().ring_full;
+    let lost = probe.losses.read().ring_full;
     assert_eq!((lost[3] - full[3], lost[4] - full[4]), (2, 2), "{lost:?}");
 }
 
 /// Five connections around a signal, ended in four ways; the last by the server's exit.
-fn split(ns: &Netns, counters: &Counters, signal: i32, phase: Phase) {
+fn split(ns: &Netns, counters: &Rows, signal: i32, phase: Phase) {
     let mut servant = Servant::start(Manners {
         handled: &[signal],
         ..Manners::default()
@@ -185,7 +185,7 @@ fn the_end_of_a_phase_is_steady_again() {
         let (other, other_index) = servant.connect();
         for _ in 0..2 {
             // To end it twice changes nothing.
-            probe.with(|probe| probe.end_phase(servant.instance));
+            probe.with(|probe| probe.phases.end(servant.instance));
         }
         for (client, index) in [(client, index), (other, other_index), servant.connect()] {
             servant.tell(Order::Close, index);
@@ -330,7 +330,7 @@ fn a_late_request_belongs_to_the_phase_of_its_close() {
         let draining_two = late(servant.connect());
         send(steady);
         send(draining_one);
-        probe.with(|probe| probe.end_phase(servant.instance));
+        probe.with(|probe| probe.phases.end(servant.instance));
         send(draining_two);
         let cut = |side: Side| {
             side.fin_wait2()

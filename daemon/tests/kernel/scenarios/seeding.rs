@@ -3,7 +3,7 @@
 
 use std::net::Shutdown;
 
-use finwatch::probe::{Counters, Probe};
+use finwatch::probe::{Probe, Rows};
 
 use super::{ANSWER, REQUEST};
 use crate::harness::{
@@ -44,7 +44,7 @@ fn sockets_older_than_the_programs() {
         let anchor = Child::holding(&[]);
 
         let probe = Probe::load(&OPTIONS).expect("a second probe loads beside the first");
-        let counters = probe.counters();
+        let counters = &probe.rows;
         // Both ends of the idle connection and the server's end of the half-closed one are established
         // or in CLOSE_WAIT; the client's end has closed already.
         expect(
@@ -60,7 +60,7 @@ fn sockets_older_than_the_programs() {
             observed.server.get(Cell::LISTEN_UP),
             1,
             "the listener is seeded; lost: {:?}",
-            probe.losses()
+            probe.losses.read()
         );
 
         // New ones are counted as everywhere, and the old ones end.
@@ -110,7 +110,7 @@ fn a_request_read_before_the_programs_is_not_called_unanswered() {
         read(&server, REQUEST.len());
         let anchor = Child::holding(&[]);
         let probe = Probe::load(&OPTIONS).expect("a second probe loads beside the first");
-        let counters = probe.counters();
+        let counters = &probe.rows;
         // Nobody saw the read, so nobody can say what was asked; the next request is judged again.
         deliver(&server, &client, ANSWER);
         read(&client, ANSWER.len());
@@ -137,7 +137,7 @@ fn a_request_read_before_the_programs_is_not_called_unanswered() {
 }
 
 #[track_caller]
-fn expect(ns: &Netns, counters: &Counters, expect: &Expect) {
+fn expect(ns: &Netns, counters: &Rows, expect: &Expect) {
     let differences = || Observed::read(counters, ns.cookie()).differences(expect);
     wait_until("the second probe counts", || differences().is_empty());
 }

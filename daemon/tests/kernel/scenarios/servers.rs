@@ -306,7 +306,7 @@ os.wait()
                 .find(|(pid, _)| *pid == master.id())
                 .expect("the master forked it");
             assert_eq!(entry.kinship, Kinship::Controller as u8);
-            probe.with(|probe| probe.adopt_process(*pid, *entry));
+            probe.with(|probe| probe.processes.adopt(*pid, *entry));
             servant::entry_of(*pid).unwrap().instance
         };
         assert_eq!(told(instances[0]), instances[0]);

@@ -14,7 +14,7 @@ const SERVICES: usize = 400;
 #[test]
 fn many_ports_at_once_each_have_their_row() {
     let probe = shared();
-    let full = || probe.with(|probe| probe.losses()).rows_full;
+    let full = || probe.with(|probe| probe.losses.read()).rows_full;
     let before = full();
     Netns::run(|ns| {
         let listeners: Vec<_> = (0..SERVICES).map(|_| listen()).collect();

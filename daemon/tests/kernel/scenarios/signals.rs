@@ -270,10 +270,10 @@ fn a_controllers_stop_is_the_services() {
             kinship: Kinship::Controller as u8,
             pad: [0; 7],
         };
-        probe.with(|probe| probe.adopt_process(pid, entry));
+        probe.with(|probe| probe.processes.adopt(pid, entry));
         assert_eq!(entry_of(pid), Some(entry));
         // What is known already stays as it is.
-        probe.with(|probe| probe.adopt_process(servant.pid(), entry));
+        probe.with(|probe| probe.processes.adopt(servant.pid(), entry));
         assert_eq!(
             entry_of(servant.pid()).unwrap().kinship,
             Kinship::Owner as u8

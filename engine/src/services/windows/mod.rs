@@ -20,13 +20,11 @@ use self::{
     stream::Stream,
 };
 use super::{SeriesLabels, SeriesView, SettledRow};
-use crate::model::Baseline;
+use crate::{model::Baseline, timing};
 
 /// Most services that are kept: those of the default limits, and the two that take the rest.
 pub const SERVICES_MAX: usize = 1_202;
 
-/// Shortest bucket.
-const BUCKET_NS: u64 = 10_000_000_000;
 /// Most buckets; a longer window has longer ones.
 const BUCKETS_MAX: usize = 60;
 
@@ -64,7 +62,7 @@ impl Windows {
     pub fn new(window_ns: u64) -> Self {
         Self {
             window_ns,
-            bucket_ns: BUCKET_NS.max(window_ns / BUCKETS_MAX as u64),
+            bucket_ns: timing::BUCKET_NS.max(window_ns / BUCKETS_MAX as u64),
             ends: VecDeque::with_capacity(BUCKETS_MAX + 2),
             first: 0,
             services: HashMap::new(),

@@ -188,13 +188,13 @@ impl Drop for Servant {
     fn drop(&mut self) {
         // Those that it forked end as their orders do.
         self.child.take();
-        shared().with(|probe| probe.end_phase(self.instance));
+        shared().with(|probe| probe.phases.end(self.instance));
     }
 }
 
 /// What the table of processes says of one.
 pub(crate) fn entry_of(pid: u32) -> Option<ProcessEntry> {
-    let processes = shared().with(|probe| probe.processes());
+    let processes = shared().with(|probe| probe.processes.table());
     let found = processes.into_iter().find(|(tgid, _)| *tgid == pid);
     found.map(|(_, entry)| entry)
 }

@@ -1,16 +1,14 @@
-//! Reads the counter maps: two generations of rows, of which the programs write one.
+//! Reads the counter maps: two generations of rows, of which the programs write one. There is one reader: who empties them
+//! is who reads them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, thread, time::Duration};
 
 use anyhow::Context as _;
 use aya::maps::{Array, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use finwatch_common::{CELLS, Cell, CounterRow, Lost, PHASES, Phase, ResetKey, Role, ServiceKey};
 use finwatch_engine::input::Reading;
+
+use crate::clock;
 
 /// Keys of the wire contract, for the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,8 +18,8 @@ pub(super) struct Plain<T: Copy + 'static>(pub(super) T);
 // SAFETY: the types of the contract are plain old data without padding (see `finwatch_common::Wire`).
 unsafe impl<T: finwatch_common::Wire> aya::Pod for Plain<T> {}
 
-type Rows = PerCpuHashMap<MapData, Plain<ServiceKey>, CounterRow>;
-type Resets = PerCpuHashMap<MapData, Plain<ResetKey>, u64>;
+type RowMap = PerCpuHashMap<MapData, Plain<ServiceKey>, CounterRow>;
+type ResetMap = PerCpuHashMap<MapData, Plain<ResetKey>, u64>;
 
 /// How long an RST may take to follow the transition it settles. Both happen in one softirq.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -42,33 +40,36 @@ struct Sums {
     resets: HashMap<ResetKey, u64>,
 }
 
-impl From<Sums> for Reading {
-    fn from(sums: Sums) -> Self {
-        Self {
-            rows: sums.rows,
-            resets: sums.resets.into_iter().collect(),
+impl Sums {
+    fn into_reading(self, read_ns: u64) -> Reading {
+        Reading {
+            read_ns,
+            rows: self.rows,
+            resets: self.resets.into_iter().collect(),
         }
     }
 }
 
 /// The maps of one generation.
 struct Generation {
-    rows: Rows,
-    resets: Resets,
+    rows: RowMap,
+    resets: ResetMap,
 }
 
 /// The counter maps.
-pub(super) struct CounterMaps {
-    generations: [Mutex<Generation>; 2],
-    written: Mutex<Array<MapData, u32>>,
+pub struct Rows {
+    generations: [Generation; 2],
+    written: Array<MapData, u32>,
     cpus: usize,
 }
 
-impl CounterMaps {
+// === impl Rows ===
+
+impl Rows {
     /// Takes the maps over and makes the rows that a full map falls back to.
     pub(super) fn new(
-        even: (Rows, Resets),
-        odd: (Rows, Resets),
+        even: (RowMap, ResetMap),
+        odd: (RowMap, ResetMap),
         written: Array<MapData, u32>,
     ) -> anyhow::Result<Self> {
         let cpus = aya::util::nr_cpus().map_err(|(path, error)| {
@@ -77,23 +78,26 @@ impl CounterMaps {
         let generation = |(rows, resets)| {
             let mut generation = Generation { rows, resets };
             generation.make_other_rows(cpus)?;
-            Ok::<_, anyhow::Error>(Mutex::new(generation))
+            Ok::<_, anyhow::Error>(generation)
         };
         Ok(Self {
             generations: [generation(even)?, generation(odd)?],
-            written: Mutex::new(written),
+            written,
             cpus,
         })
     }
 
-    /// Sums the CPUs of every row of both generations.
+    /// Sums the CPUs of every row of both generations. Ambiguous cells are settled so that the peer is never charged with
+    /// more resets than it sent: a reset that ends FIN_WAIT is told to be the peer's by the absence of one of ours, and the
+    /// cell that counts ours is read a moment later than the other. Blocking.
     ///
-    /// A reset that ends FIN_WAIT is told to be the peer's by the absence of one of ours. The cell that
-    /// counts ours is read a moment later than the other, so what is told is never too much.
-    pub(super) fn live(&self) -> anyhow::Result<Reading> {
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn live(&self) -> anyhow::Result<Reading> {
+        let read_ns = clock::monotonic_ns();
         let mut sums = Sums::default();
         for generation in &self.generations {
-            lock(generation).read_into(&mut sums)?;
+            generation.read_into(&mut sums)?;
         }
         if sums.rows.iter().any(|(_, row)| is_unsettled(row)) {
             thread::sleep(SETTLE);
@@ -101,33 +105,52 @@ impl CounterMaps {
                 self.settle(*key, row)?;
             }
         }
-        Ok(sums.into())
+        Ok(sums.into_reading(read_ns))
     }
 
-    /// Sums the CPUs of one row of both generations; zeros where there is none.
-    pub(super) fn row(&self, key: &ServiceKey) -> anyhow::Result<CounterRow> {
-        let mut sum = [0; CELLS];
-        for generation in &self.generations {
-            if let Some(values) = get(&lock(generation).rows, &Plain(*key))? {
-                add(&mut sum, &values);
+    /// Sums the CPUs of the rows of some services, in every phase, ambiguous cells as they are; services without a row are
+    /// left out. Blocking: some microseconds a service.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn some(&self, services: &[ServiceKey]) -> anyhow::Result<Reading> {
+        let read_ns = clock::monotonic_ns();
+        let mut rows = Vec::new();
+        for service in services {
+            for phase in [Phase::Steady, Phase::Draining, Phase::Reloading] {
+                let key = service.in_phase(phase);
+                if let Some(row) = self.row(&key)? {
+                    rows.push((key, row));
+                }
             }
         }
-        Ok(sum)
+        Ok(Reading {
+            read_ns,
+            rows,
+            resets: Vec::new(),
+        })
     }
 
-    /// Flips the generation, waits until no program still writes to the old one, and empties it.
-    pub(super) fn rotate(&self) -> anyhow::Result<Reading> {
-        let mut written = lock(&self.written);
-        let old = written.get(&0, 0).context("cannot read the generation")?;
+    /// Lets the programs count in the other generation of the maps, waits until none still writes to this one, empties it
+    /// and returns what it held: exact, nothing is lost or counted twice. Blocking, some milliseconds.
+    ///
+    /// # Errors
+    /// When a map cannot be read or emptied.
+    pub fn rotate(&mut self) -> anyhow::Result<Reading> {
+        let read_ns = clock::monotonic_ns();
+        let old = self
+            .written
+            .get(&0, 0)
+            .context("cannot read the generation")?;
         let new = old.wrapping_add(1);
-        written
+        self.written
             .set(0, new, 0)
             .context("cannot write the generation")?;
         wait_for_programs();
         let mut sums = Sums::default();
-        let mut generation = lock(&self.generations[(old & 1) as usize]);
+        let generation = &mut self.generations[(old & 1) as usize];
         generation.read_into(&mut sums)?;
-        let mut reading = Reading::from(sums);
+        let mut reading = sums.into_reading(read_ns);
         generation.empty(&reading, self.cpus)?;
         reading
             .rows
@@ -140,15 +163,24 @@ impl CounterMaps {
     pub(super) fn fill(&self) -> (u64, u64) {
         let mut fill = (0, 0);
         for generation in &self.generations {
-            let generation = lock(generation);
             fill.0 += generation.rows.keys().count() as u64;
             fill.1 += generation.resets.keys().count() as u64;
         }
         fill
     }
 
+    fn row(&self, key: &ServiceKey) -> anyhow::Result<Option<CounterRow>> {
+        let mut sum: Option<CounterRow> = None;
+        for generation in &self.generations {
+            if let Some(values) = get(&generation.rows, &Plain(*key))? {
+                add(sum.get_or_insert([0; CELLS]), &values);
+            }
+        }
+        Ok(sum)
+    }
+
     fn settle(&self, key: ServiceKey, row: &mut CounterRow) -> anyhow::Result<()> {
-        let later = self.row(&key)?;
+        let later = self.row(&key)?.unwrap_or([0; CELLS]);
         for (_, sent) in AMBIGUOUS {
             row[sent.index()] = later[sent.index()];
         }
@@ -256,9 +288,4 @@ fn wait_for_programs() {
     let refused = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0;
     let grace = if refused { 50 } else { 1 };
     thread::sleep(Duration::from_millis(grace));
-}
-
-/// A panic while a map was held leaves the map itself intact.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -76,20 +76,9 @@ pub struct StoryFigures {
     pub recent: Vec<RecentRollout>,
 }
 
-/// Adds up. See the module.
-#[derive(Debug, Default)]
-pub struct StoryBook {
-    figures: StoryFigures,
-}
+// === impl StoryFigures ===
 
-// === impl StoryBook ===
-
-impl StoryBook {
-    /// What is there to show now.
-    pub fn figures(&self) -> &StoryFigures {
-        &self.figures
-    }
-
+impl StoryFigures {
     /// A drain begins: its service's counters are born, so that the end of its first drain is seen as a rise.
     pub fn drain_began(&mut self, drain: &Drain) {
         self.service(&drain.service, drain.started_at);
@@ -111,7 +100,7 @@ impl StoryBook {
 
     /// A rollout began, went on, or was read from the history: it is shown, and not counted.
     pub fn rollout_seen(&mut self, rollout: &Rollout) {
-        let recent = &mut self.figures.recent;
+        let recent = &mut self.recent;
         recent.retain(|known| known.id != rollout.id);
         let shown = RecentRollout::of(rollout);
         let at = recent.partition_point(|known| known.started_at <= shown.started_at);
@@ -124,7 +113,6 @@ impl StoryBook {
     pub fn rollout_ended(&mut self, rollout: &Rollout) {
         self.rollout_seen(rollout);
         *self
-            .figures
             .rollouts
             .entry((rollout.source, rollout.verdict))
             .or_default() += 1;
@@ -136,11 +124,10 @@ impl StoryBook {
     }
 
     fn service(&mut self, service: &Service, at: Timestamp) -> &mut ServiceFigures {
-        if !self.figures.services.contains_key(service) {
+        if !self.services.contains_key(service) {
             self.make_room();
         }
         let figures = self
-            .figures
             .services
             .entry(service.clone())
             .or_insert_with(|| ServiceFigures::born(at));
@@ -149,9 +136,9 @@ impl StoryBook {
     }
 
     fn make_room(&mut self) {
-        let StoryFigures {
+        let Self {
             services, folded, ..
-        } = &mut self.figures;
+        } = self;
         let other = Service::other();
         let own = services.iter().filter(|(service, _)| **service != other);
         if own.clone().count() < SERVICES_MAX {
@@ -301,5 +288,5 @@ fn whose(rollout: &Rollout) -> Service {
 }
 
 #[cfg(test)]
-#[path = "book_tests.rs"]
+#[path = "figures_tests.rs"]
 mod tests;

@@ -1,21 +1,19 @@
-//! What services count from one round of the bookkeeper to the next, for the rollouts that concern them.
+//! What services count from one reading of the rows to the next, for the rollouts that concern them.
 
 use std::collections::HashMap;
 
 use finwatch_common::{Cell, Evidence};
 use jiff::Timestamp;
 
-use finwatch_engine::{
-    rollouts::{Correlator, Look},
-    services::{SeriesLabels, SeriesView, View, Windows},
-};
+use super::{Correlator, Look};
+use crate::services::{self, SeriesLabels, SeriesView, View, Windows};
 
-/// Most services that are remembered between two rounds.
+/// Most services that are remembered between two readings.
 const REMEMBERED_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     last: HashMap<SeriesLabels, Counted>,
 }
 
@@ -27,8 +25,8 @@ struct Counted {
 }
 
 impl Rounds {
-    /// Tells the rollouts what their services counted since the last round.
-    pub(super) fn tell(
+    /// Tells the rollouts what their services counted since the last reading.
+    pub(crate) fn tell(
         &mut self,
         view: &View,
         now_ns: u64,
@@ -38,7 +36,7 @@ impl Rounds {
     ) {
         let mut last = HashMap::new();
         for series in &view.series {
-            let service = super::services::name(series);
+            let service = services::name(series);
             if !correlator.wants(&service) || last.len() >= REMEMBERED_MAX {
                 continue;
             }

@@ -10,39 +10,41 @@ use aya::maps::{MapData, RingBuf};
 use finwatch_engine::input::Record;
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// See the module.
-pub(super) struct Ring {
+use super::LossCounters;
+
+/// The ring buffer of records. It has one reader.
+pub struct Ring {
     ring: RingBuf<MapData>,
     /// Made on first use, as it needs a runtime and not every user of the probe has one.
     waker: OnceLock<Option<AsyncFd<OwnedFd>>>,
-    malformed: u64,
+    losses: LossCounters,
 }
 
 impl Ring {
-    pub(super) fn new(ring: RingBuf<MapData>) -> Self {
+    pub(super) fn new(ring: RingBuf<MapData>, losses: LossCounters) -> Self {
         Self {
             ring,
             waker: OnceLock::new(),
-            malformed: 0,
+            losses,
         }
     }
 
     /// Drains at most `max` records into `each`; malformed ones are counted and passed over.
-    pub(super) fn drain(&mut self, max: usize, mut each: impl FnMut(Record)) -> usize {
+    pub fn drain(&mut self, max: usize, mut each: impl FnMut(Record)) -> usize {
         for drained in 0..max {
             let Some(bytes) = self.ring.next() else {
                 return drained;
             };
             match Record::from_bytes(&bytes) {
                 Ok(record) => each(record),
-                Err(_) => self.malformed += 1,
+                Err(_) => self.losses.malformed(),
             }
         }
         max
     }
 
     /// Waits for a wake-up of the programs, or until `timeout` has passed.
-    pub(super) async fn ready(&self, timeout: Duration) {
+    pub async fn ready(&self, timeout: Duration) {
         let waker = self.waker.get_or_init(|| {
             let fd = self.ring.as_fd().try_clone_to_owned().ok()?;
             // SAFETY: the descriptor is the waker's own, open until the waker is dropped.
@@ -56,10 +58,5 @@ impl Ring {
         if let Ok(Ok(mut guard)) = tokio::time::timeout(timeout, waker.readable()).await {
             guard.clear_ready();
         }
-    }
-
-    /// Records whose bytes were malformed.
-    pub(super) const fn malformed(&self) -> u64 {
-        self.malformed
     }
 }

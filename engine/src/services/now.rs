@@ -2,21 +2,23 @@
 
 use finwatch_common::{Cell, Cut};
 
-use super::recent::role;
-use finwatch_engine::{
+use std::sync::Arc;
+
+use super::{SeriesView, SettledRow, View};
+use crate::{
+    closes::role,
     model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
-    services::{SeriesView, View},
 };
 
-/// Every service of the view; `running`: the drains that last.
-pub(super) fn tell(view: &View, running: &[Drain]) -> Vec<ServiceState> {
+/// The state of every service of the view; `running`: the drains that last.
+pub fn states(view: &View, running: &[Arc<Drain>]) -> Vec<ServiceState> {
     view.series
         .iter()
         .map(|series| state(series, running))
         .collect()
 }
 
-fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
+fn state(series: &SeriesView, running: &[Arc<Drain>]) -> ServiceState {
     let labels = &series.labels;
     let service = name(series);
     let gauges = &series.gauges;
@@ -34,11 +36,7 @@ fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
         backlog_limit: gauges.surveyed.backlog_limit,
         totals: Totals {
             opened: sum(Cell::OPENED),
-            closes: series
-                .phases
-                .iter()
-                .map(finwatch_engine::services::SettledRow::closes)
-                .sum(),
+            closes: series.phases.iter().map(SettledRow::closes).sum(),
             cut: Cuts {
                 unanswered: sum(Cell::cut(Cut::Unanswered)),
                 unread: sum(Cell::cut(Cut::Unread)),
@@ -50,7 +48,7 @@ fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
 }
 
 /// Whose series it is.
-pub(super) fn name(series: &SeriesView) -> Service {
+pub(crate) fn name(series: &SeriesView) -> Service {
     let labels = &series.labels;
     Service {
         workload_namespace: labels.workload.namespace.clone(),
@@ -61,7 +59,7 @@ pub(super) fn name(series: &SeriesView) -> Service {
 }
 
 /// A stop goes before a reload.
-fn phase(service: &Service, running: &[Drain]) -> Phase {
+fn phase(service: &Service, running: &[Arc<Drain>]) -> Phase {
     let of_service = running.iter().filter(|drain| drain.service == *service);
     of_service
         .map(|drain| match drain.kind {

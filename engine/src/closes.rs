@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use finwatch_common::{ResetRecord, Role, UnreadRecord, close_flags};
 
-use finwatch_engine::{
+use crate::{
     drains::ClosedConnection,
+    known::Known,
     model::{
         self, RecentClose,
         words::{Word as _, address, substate},
@@ -17,10 +18,10 @@ const RECENT_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct RecentCloses(VecDeque<ClosedConnection>);
+pub(crate) struct Closes(VecDeque<ClosedConnection>);
 
-impl RecentCloses {
-    pub(super) fn push(&mut self, closed: ClosedConnection) {
+impl Closes {
+    pub(crate) fn push(&mut self, closed: ClosedConnection) {
         if self.0.len() >= RECENT_MAX {
             self.0.pop_front();
         }
@@ -28,7 +29,7 @@ impl RecentCloses {
     }
 
     /// An RST came after the close; of one long past it says nothing new.
-    pub(super) fn reset(&mut self, reset: &ResetRecord) {
+    pub(crate) fn reset(&mut self, reset: &ResetRecord) {
         const BACK: usize = 64;
         if let Some(closed) = self.newest(BACK, reset.cookie) {
             closed.add(reset);
@@ -36,7 +37,7 @@ impl RecentCloses {
     }
 
     /// A program let go of what it never read, some time after the close.
-    pub(super) fn unread(&mut self, unread: &UnreadRecord) {
+    pub(crate) fn unread(&mut self, unread: &UnreadRecord) {
         if let Some(closed) = self.newest(RECENT_MAX, unread.cookie) {
             closed.add_unread(unread);
         }
@@ -48,26 +49,24 @@ impl RecentCloses {
         newest.find(|closed| closed.record.cookie == cookie)
     }
 
-    /// Newest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ClosedConnection> {
-        self.0.iter().rev()
+    /// What is told of each, newest first.
+    pub(crate) fn tell(&self, known: &Known<'_>) -> Vec<RecentClose> {
+        self.0
+            .iter()
+            .rev()
+            .map(|closed| tell(closed, known))
+            .collect()
     }
 }
 
-/// What is told of a close. `service`: whose it was; `reason`: of the RST that this host sent; `wall`: of a
-/// kernel stamp.
-pub(super) fn tell(
-    closed: &ClosedConnection,
-    service: model::Service,
-    reason: Option<String>,
-    wall: impl Fn(u64) -> jiff::Timestamp,
-) -> RecentClose {
+/// What is told of a close.
+fn tell(closed: &ClosedConnection, known: &Known<'_>) -> RecentClose {
     let record = &closed.record;
     let has = |flag| record.flags & flag != 0;
     RecentClose {
-        ended_at: wall(record.header.at_ns),
-        opened_at: (record.opened_at_ns != 0).then(|| wall(record.opened_at_ns)),
-        service,
+        ended_at: known.wall(record.header.at_ns),
+        opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
+        service: known.service(&record.service),
         role: role(record.service.role().unwrap_or(Role::Server)),
         phase: phase(record.service.phase()),
         peer: address(record.remote_addr, record.remote_port).map(|peer| peer.to_string()),
@@ -75,7 +74,7 @@ pub(super) fn tell(
         outcome: closed.outcome.word().to_owned(),
         time_wait: substate(closed.time_wait).map(str::to_owned),
         cut: closed.cut.map(|cut| cut.word().to_owned()),
-        reset_reason: reason,
+        reset_reason: closed.reset_reason.map(|reason| known.reason(reason)),
         lost: closed.lost.word().to_owned(),
         bytes_received: record.bytes_received,
         bytes_sent: record.bytes_sent,
@@ -87,7 +86,7 @@ pub(super) fn tell(
     }
 }
 
-pub(super) fn role(role: Role) -> model::Role {
+pub(crate) fn role(role: Role) -> model::Role {
     match role {
         Role::Server => model::Role::Server,
         Role::Client => model::Role::Client,

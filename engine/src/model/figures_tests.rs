@@ -12,16 +12,16 @@ fn drain() -> Drain {
     rollout().drains.remove(0)
 }
 
-fn figures<'a>(book: &'a StoryBook, drain: &Drain) -> &'a ServiceFigures {
-    &book.figures().services[&drain.service]
+fn figures<'a>(story: &'a StoryFigures, drain: &Drain) -> &'a ServiceFigures {
+    &story.services[&drain.service]
 }
 
 #[test]
 fn counters_are_born_with_the_first_drain() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let drain = drain();
-    book.drain_began(&drain);
-    let born = figures(&book, &drain);
+    story.drain_began(&drain);
+    let born = figures(&story, &drain);
     assert_eq!(born.drains.len(), DrainKind::ALL.len() * Verdict::ALL.len());
     assert!(born.drains.values().all(|count| *count == 0));
     assert!(born.durations.is_empty() && born.diagnoses.is_empty());
@@ -29,15 +29,15 @@ fn counters_are_born_with_the_first_drain() {
 
 #[test]
 fn drains_add_up() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let mut drain = drain();
-    book.drain_began(&drain);
-    book.drain_ended(&drain);
+    story.drain_began(&drain);
+    story.drain_ended(&drain);
     // Nothing was open: it took until the process was gone.
     drain.last_close_at = None;
     drain.findings.truncate(1);
-    book.drain_ended(&drain);
-    let figures = figures(&book, &drain);
+    story.drain_ended(&drain);
+    let figures = figures(&story, &drain);
     assert_eq!(figures.drains[&(DrainKind::Stop, Verdict::Fail)], 2);
     assert_eq!(figures.opened_after_signal, 6);
     assert_eq!(figures.diagnoses["requests-cut"], 2);
@@ -60,19 +60,19 @@ fn a_duration_at_a_bound_is_within_it() {
 
 #[test]
 fn past_the_bound_the_service_that_was_quiet_longest_is_added_to_other() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let mut drain = drain();
     let start = drain.started_at;
     for number in 0..SERVICES_MAX + 2 {
         drain.service.workload = format!("checkout-{number}");
         drain.started_at = start + SignedDuration::from_secs(number as i64);
         drain.last_close_at = Some(drain.started_at);
-        book.drain_ended(&drain);
+        story.drain_ended(&drain);
         // The first one goes on having drains, and so keeps its figures.
         drain.service.workload = "checkout-0".to_owned();
-        book.drain_began(&drain);
+        story.drain_began(&drain);
     }
-    let story = book.figures();
+    let story = story;
     assert_eq!((story.services.len(), story.folded), (SERVICES_MAX + 1, 2));
     let other = &story.services[&Service::other()];
     assert_eq!(other.drains[&(DrainKind::Stop, Verdict::Fail)], 2);
@@ -85,14 +85,14 @@ fn past_the_bound_the_service_that_was_quiet_longest_is_added_to_other() {
 
 #[test]
 fn a_rollout_is_shown_once_and_counted_when_it_ends() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let mut rollout = rollout();
     rollout.verdict = Verdict::Inconclusive;
-    book.rollout_seen(&rollout);
-    assert_eq!(book.figures().rollouts.values().sum::<u64>(), 0);
+    story.rollout_seen(&rollout);
+    assert_eq!(story.rollouts.values().sum::<u64>(), 0);
     rollout.verdict = Verdict::Fail;
-    book.rollout_ended(&rollout);
-    let story = book.figures();
+    story.rollout_ended(&rollout);
+    let story = story;
     assert_eq!(story.rollouts[&(Source::Github, Verdict::Fail)], 1);
     let [recent] = &story.recent[..] else {
         panic!("{:?}", story.recent)
@@ -109,14 +109,14 @@ fn a_rollout_is_shown_once_and_counted_when_it_ends() {
 
 #[test]
 fn the_last_rollouts_are_kept_in_the_order_of_their_beginning() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let mut rollout = rollout();
     for number in (0..RECENT_MAX as i64 + 5).rev() {
         rollout.id = format!("r-{number}");
         rollout.started_at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number);
-        book.rollout_seen(&rollout);
+        story.rollout_seen(&rollout);
     }
-    let recent = &book.figures().recent;
+    let recent = &story.recent;
     assert_eq!(recent.len(), RECENT_MAX);
     assert_eq!(
         (recent[0].id.as_str(), recent[RECENT_MAX - 1].id.as_str()),
@@ -141,12 +141,9 @@ fn a_rollout_of_several_ports_names_none_and_one_without_drains_is_called_as_ann
 
 #[test]
 fn a_revision_is_shown_in_part_when_it_is_a_text() {
-    let mut book = StoryBook::default();
+    let mut story = StoryFigures::default();
     let mut rollout = rollout();
     rollout.revision = Some("é".repeat(5_000));
-    book.rollout_seen(&rollout);
-    assert_eq!(
-        book.figures().recent[0].revision,
-        "é".repeat(REVISION_CHARS)
-    );
+    story.rollout_seen(&rollout);
+    assert_eq!(story.recent[0].revision, "é".repeat(REVISION_CHARS));
 }

@@ -1,0 +1,26 @@
+//! Writes the history down. A slow disk holds nobody up: what it does not take waits in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use super::tasks::Stop;
+use crate::{clock, store::History};
+
+/// Between two times.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes what is due until the stop, and leaves the rest to [`flush`].
+pub(crate) async fn write(history: Arc<History>, mut stop: Stop) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.said() => return Ok(()),
+        }
+        let history = Arc::clone(&history);
+        tokio::task::spawn_blocking(move || history.tick(clock::moment().wall())).await?;
+    }
+}
+
+/// Writes everything down, at the end. Blocking.
+pub(crate) fn flush(history: &History) {
+    history.flush(clock::moment().wall());
+}

@@ -1,0 +1,110 @@
+//! The kernel's tables of processes that own services, of instances that drain or reload, and of what the
+//! signals of known programs mean.
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData},
+};
+use finwatch_common::{Kinship, MeaningKey, PhaseEntry, Process, ProcessEntry};
+
+use super::{ProbeError, load, meanings::MEANINGS, rows::Plain};
+
+/// The table of processes that belong to instances.
+pub struct Processes {
+    processes: HashMap<MapData, u32, Plain<ProcessEntry>>,
+}
+
+/// The table of instances that drain or reload.
+pub struct Phases {
+    phases: HashMap<MapData, Plain<Process>, Plain<PhaseEntry>>,
+    made: Array<MapData, u64>,
+    removed: u64,
+}
+
+/// Fails when an entry is there already (`BPF_NOEXIST`).
+const ONLY_NEW: u64 = 1;
+/// Position of the number of removed phases in their table.
+const REMOVED: u32 = 1;
+
+/// Says to the programs what signals mean to known servers.
+pub(super) fn tell_meanings(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let name = "MEANINGS";
+    let mut meanings: HashMap<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
+    for (program, signal, phase) in MEANINGS {
+        let mut comm = [0; 16];
+        comm[..program.len()].copy_from_slice(program.as_bytes());
+        let key = MeaningKey {
+            comm,
+            signal: *signal,
+            pad: 0,
+        };
+        meanings
+            .insert(Plain(key), *phase as u32, 0)
+            .map_err(|source| ProbeError::Map { name, source })?;
+    }
+    Ok(())
+}
+
+// === impl Processes ===
+
+impl Processes {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            processes: load::map(ebpf, "PROCESSES")?,
+        })
+    }
+
+    /// Every process of every instance. Blocking: a system call a process.
+    pub fn table(&self) -> Vec<(u32, ProcessEntry)> {
+        self.processes
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(tgid, Plain(entry))| (tgid, entry))
+            .collect()
+    }
+
+    /// Adds what no event told; what the programs know better stays. A controller of an instance whose owner has ended
+    /// gets another.
+    pub fn adopt(&mut self, tgid: u32, entry: ProcessEntry) {
+        let processes = &mut self.processes;
+        // It fails when the programs know the process, or when the table is full: then its signals go unseen,
+        // as those of any process that the table had no room for.
+        if processes.insert(tgid, Plain(entry), ONLY_NEW).is_ok() {
+            return;
+        }
+        if let Ok(Plain(known)) = processes.get(&tgid, 0)
+            && known.kinship == Kinship::Controller as u8
+            && !lives(processes, &known.instance)
+        {
+            let _ = processes.insert(tgid, Plain(entry), 0);
+        }
+    }
+}
+
+// === impl Phases ===
+
+impl Phases {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            phases: load::map(ebpf, "PHASES")?,
+            made: load::map(ebpf, "PHASES_MADE")?,
+            removed: 0,
+        })
+    }
+
+    /// Ends the phase of an instance: it is steady, or gone, and counts as steady from now on. One system call or two.
+    pub fn end(&mut self, instance: Process) {
+        if self.phases.remove(&Plain(instance)).is_ok() {
+            self.removed += 1;
+            // An array's element can always be set.
+            let _ = self.made.set(REMOVED, self.removed, 0);
+        }
+    }
+}
+
+/// The process that an instance is named by has not ended.
+fn lives(processes: &HashMap<MapData, u32, Plain<ProcessEntry>>, instance: &Process) -> bool {
+    processes
+        .get(&instance.tgid, 0)
+        .is_ok_and(|Plain(owner)| owner.instance == *instance)
+}

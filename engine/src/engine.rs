@@ -1,0 +1,579 @@
+//! The engine: one owner of all that is known. It takes inputs, says what it wants, and tells what came of it. It does no
+//! I/O, reads no clock and waits for nobody.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use finwatch_common::{Kinship, Process, ServiceKey, SurveyRow, survey_kind};
+
+use crate::{
+    clocks::{Clocks, Moment},
+    closes::Closes,
+    diagnoses::{JudgeOptions, judge},
+    drains::{self, ClosedConnection, Drains, late_in_steady_time},
+    input::{Counters, Input, Reading, Record, Survey},
+    known::{Known, Reasons},
+    model::{Drain, RecentClose, Rollout, ServiceState, StoryFigures},
+    relatives::Relatives,
+    rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
+    services::{self, Gauges, Ledger, Limits, Names, Refusals, Surveys, TimeWaits, View, Windows},
+    snapshot::{Change, EngineFigures, Namespaces, Snapshot},
+    want::Want,
+};
+
+/// Most ended rollouts that may still be added to.
+const COUNTED_MAX: usize = 256;
+
+/// How the engine is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many series are shown and kept.
+    pub limits: Limits,
+    /// How long a drain waits for late requests after the last old process.
+    pub settle_limit: Duration,
+    /// Ports where turns are not judged.
+    pub stream_ports: Vec<u16>,
+    /// How much ordinary time is kept of each service.
+    pub baseline_window: Duration,
+    /// How rollouts are put together.
+    pub rollouts: CorrelatorOptions,
+    /// How strictly drains are judged.
+    pub judge: JudgeOptions,
+    /// Names of the kernel's reset reasons.
+    pub reasons: Reasons,
+    /// The process whose own stop is no drain, as its end could not be told; 0: none.
+    pub own_tgid: u32,
+}
+
+/// What an earlier run left in the history.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// Drains that were under way when it ended.
+    pub interrupted_drains: Vec<Drain>,
+    /// Rollouts that were under way when it ended.
+    pub interrupted_rollouts: Vec<Rollout>,
+    /// Rollouts that are to be shown again.
+    pub last_rollouts: Vec<Rollout>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    options: Options,
+    clocks: Clocks,
+    ledger: Ledger,
+    names: Names,
+    refusals: Refusals,
+    surveys: Surveys,
+    time_waits: TimeWaits,
+    windows: Windows,
+    drains: Drains,
+    /// Drains that last, as they were told last, by the episode that they are of.
+    running: BTreeMap<u64, Vec<Arc<Drain>>>,
+    /// Ids of the running drains that were counted as begun.
+    begun: HashSet<String>,
+    rollouts: Correlator,
+    /// Rollouts that run, as they were told last, by id.
+    rolling: BTreeMap<String, Arc<Rollout>>,
+    rounds: Rounds,
+    /// Rollouts that were counted as ended; one that is added to later is not counted again.
+    counted: VecDeque<String>,
+    story: Arc<StoryFigures>,
+    closes: Closes,
+    relatives: Relatives,
+    wants: Vec<Want>,
+    changes: Vec<Change>,
+    figures: EngineFigures,
+    /// Something happened that should be looked at while it lasts.
+    urgent: bool,
+    snapshot: Arc<Snapshot>,
+    stale: bool,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// One that knows nothing but what an earlier run left.
+    pub fn new(options: Options, remembered: &Remembered) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut story = StoryFigures::default();
+        for drain in &remembered.interrupted_drains {
+            story.drain_ended(drain);
+        }
+        for rollout in &remembered.interrupted_rollouts {
+            story.rollout_ended(rollout);
+        }
+        for rollout in &remembered.last_rollouts {
+            story.rollout_seen(rollout);
+        }
+        Self {
+            clocks: Clocks::default(),
+            ledger: Ledger::new(options.limits.clone()),
+            names: Names::default(),
+            refusals: Refusals::default(),
+            surveys: Surveys::default(),
+            time_waits: TimeWaits::default(),
+            windows: Windows::new(nanos(options.baseline_window)),
+            drains: Drains::new(drains::Options {
+                settle_limit_ns: nanos(options.settle_limit),
+                stream_ports: options.stream_ports.clone(),
+            }),
+            running: BTreeMap::new(),
+            begun: HashSet::new(),
+            rollouts: Correlator::new(options.rollouts.clone()),
+            rolling: BTreeMap::new(),
+            rounds: Rounds::default(),
+            counted: VecDeque::new(),
+            story: Arc::new(story),
+            closes: Closes::default(),
+            relatives: Relatives::default(),
+            wants: Vec::new(),
+            changes: Vec::new(),
+            figures: EngineFigures::default(),
+            urgent: false,
+            snapshot: Arc::default(),
+            stale: true,
+            options,
+        }
+    }
+
+    /// Takes what happened. Returns every service as it is now where that was read.
+    pub fn take(&mut self, at: Moment, input: Input<'_>) -> Option<View> {
+        self.clocks = at.clocks;
+        let now_ns = at.kernel_ns;
+        match input {
+            Input::Records(records) => self.on_records(records, now_ns),
+            Input::Lost { total } => self.tell_drains(now_ns, drains::Input::Lost { total }),
+            Input::Counters(counters) => return self.on_counters(counters, at),
+            Input::Survey(survey) => self.on_survey(&survey, now_ns),
+            Input::SurveyFailed { netns } => {
+                self.tell_drains(now_ns, drains::Input::LookFailed { netns });
+            }
+            Input::MiniSockets { netns, rows } => self.time_waits.surveyed(netns, rows, now_ns),
+            Input::Namespaces { alive, refused } => self.on_namespaces(alive, refused),
+            Input::Processes(table) => {
+                self.tell_drains(now_ns, drains::Input::Processes(table));
+            }
+            Input::Names(names) => {
+                for (service, workload) in names {
+                    if self.names.take(service, workload.clone()) {
+                        self.ledger.named(service, &self.names);
+                    }
+                }
+            }
+            Input::Deploy(event) => {
+                self.rollouts.event(event.clone());
+                self.urgent = true;
+            }
+            Input::Tick => self.tick(at),
+        }
+        None
+    }
+
+    /// What is wanted since the last call.
+    pub fn wants(&mut self) -> Vec<Want> {
+        self.wants.extend(self.drains.wants());
+        let unasked = self.names.take_unasked();
+        self.wants
+            .extend(unasked.into_iter().map(|service| Want::Name { service }));
+        std::mem::take(&mut self.wants)
+    }
+
+    /// What is to be kept since the last call.
+    pub fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// What everybody may look at.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        let busy = self.is_busy();
+        if self.stale || self.snapshot.busy != busy {
+            self.stale = false;
+            let mut drains: Vec<_> = self.running.values().flatten().cloned().collect();
+            drains.sort_by_key(|drain| std::cmp::Reverse(drain.started_at));
+            let mut rollouts: Vec<_> = self.rolling.values().cloned().collect();
+            rollouts.sort_by_key(|rollout| std::cmp::Reverse(rollout.started_at));
+            self.snapshot = Arc::new(Snapshot {
+                drains,
+                rollouts,
+                figures: Arc::clone(&self.story),
+                busy,
+            });
+        }
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Whether something drains, or may be about to.
+    pub fn is_busy(&self) -> bool {
+        self.urgent || self.drains.is_busy()
+    }
+
+    /// Whether something happened since the last tick that should be looked at while it lasts.
+    pub const fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// Figures about itself.
+    pub fn figures(&self) -> EngineFigures {
+        EngineFigures {
+            names_pending: self.names.pending() as u64,
+            bitten: self.drains.bitten(),
+            ..self.figures
+        }
+    }
+
+    /// Whether a name was asked for since then, on the kernel's clock, that has not come.
+    pub fn names_asked_since(&self, since_ns: u64) -> bool {
+        self.names.asked_since(since_ns)
+    }
+
+    /// Names of reset reasons.
+    pub const fn reasons(&self) -> &Reasons {
+        &self.options.reasons
+    }
+
+    /// The state of every service of a view.
+    pub fn states(&self, view: &View) -> Vec<ServiceState> {
+        let running: Vec<_> = self.running.values().flatten().cloned().collect();
+        services::states(view, &running)
+    }
+
+    /// The connections that ended last, newest first.
+    pub fn closes(&self) -> Vec<RecentClose> {
+        self.closes.tell(&self.known())
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            clocks: self.clocks,
+            names: &self.names,
+            reasons: &self.options.reasons,
+            windows: &self.windows,
+            refusals: &self.refusals,
+        }
+    }
+
+    fn tell_drains(&mut self, now_ns: u64, input: drains::Input<'_>) {
+        let (drains, known) = self.drains_and_known();
+        drains.take(now_ns, input, &known);
+    }
+
+    /// The drains, and what they may know beside.
+    fn drains_and_known(&mut self) -> (&mut Drains, Known<'_>) {
+        let known = Known {
+            clocks: self.clocks,
+            names: &self.names,
+            reasons: &self.options.reasons,
+            windows: &self.windows,
+            refusals: &self.refusals,
+        };
+        (&mut self.drains, known)
+    }
+
+    fn on_records(&mut self, records: &[Record], now_ns: u64) {
+        for record in records {
+            self.figures.records[kind(record)] += 1;
+            if !self.is_own_stop(record) {
+                self.on_record(record, now_ns);
+            }
+        }
+    }
+
+    fn on_record(&mut self, record: &Record, now_ns: u64) {
+        if let Some((service, at_ns)) = late_in_steady_time(record) {
+            self.names.meet(&service, now_ns);
+            self.rollouts.late_close(&LateClose {
+                service: self.names.service(&service),
+                at: self.clocks.wall(at_ns),
+                idle_secs: None,
+            });
+        }
+        match record {
+            Record::Listener(listener) => {
+                self.ledger.meet(&listener.service, now_ns, &mut self.names);
+                if listener.up == 1 {
+                    self.urgent = true;
+                    let owner = Process {
+                        start_ns: listener.start_ns,
+                        tgid: listener.owner_tgid,
+                        pad: 0,
+                    };
+                    self.relatives.look_for(owner, now_ns);
+                }
+            }
+            Record::Exit(exit) => {
+                self.urgent = true;
+                // What it listened on may have been handed to others, who are known by nothing else.
+                let owner = exit.kinship == Kinship::Owner as u8;
+                if owner || self.drains.owner_gone(exit.instance) {
+                    self.relatives.look_for(exit.instance, now_ns);
+                }
+            }
+            Record::Signal(_) => self.urgent = true,
+            Record::Close(close) => {
+                self.names.meet(&close.service, now_ns);
+                self.closes.push(ClosedConnection::from(*close));
+            }
+            Record::Reset(reset) => self.closes.reset(reset),
+            Record::Unread(unread) => self.closes.unread(unread),
+        }
+        self.tell_drains(now_ns, drains::Input::Record(record));
+    }
+
+    /// A signal for this very process. Its drain could not be told: it is gone before the drain ends, and each start would find
+    /// a rollout of it that nobody asked for, and no verdict in it.
+    fn is_own_stop(&self, record: &Record) -> bool {
+        matches!(record, Record::Signal(signal)
+            if signal.instance.tgid == self.options.own_tgid && self.options.own_tgid != 0)
+    }
+
+    fn on_counters(&mut self, counters: Counters<'_>, at: Moment) -> Option<View> {
+        let now_ns = at.kernel_ns;
+        match counters {
+            Counters::Live(live) => {
+                self.refusals.live(live);
+                let view = self.view(live, now_ns);
+                self.windows.look(now_ns, &view.series);
+                self.rounds
+                    .tell(&view, now_ns, at.wall(), &self.windows, &mut self.rollouts);
+                self.tell_counted(now_ns, None);
+                Some(view)
+            }
+            Counters::Emptied(emptied) => {
+                self.refusals.rotated(emptied);
+                self.ledger.absorb(emptied, now_ns, &mut self.names);
+                self.ledger.retire(now_ns);
+                self.time_waits.rotated(emptied, now_ns);
+                self.forget_unknown();
+                self.tell_counted(now_ns, None);
+                None
+            }
+            Counters::Some { services, reading } => {
+                self.refusals.some(services, reading);
+                // What waited for it may be over.
+                self.urgent = true;
+                self.tell_counted(now_ns, Some(services));
+                None
+            }
+            Counters::Failed => {
+                self.figures.failed_readings += 1;
+                self.tell_drains(now_ns, drains::Input::CountersFailed);
+                None
+            }
+        }
+    }
+
+    /// Refused SYNs are known by this reading.
+    fn tell_counted(&mut self, now_ns: u64, services: Option<&[ServiceKey]>) {
+        self.tell_drains(now_ns, drains::Input::Counted { services });
+    }
+
+    /// Every service as a reading shows it.
+    fn view(&mut self, live: &Reading, now_ns: u64) -> View {
+        let Self {
+            ledger,
+            names,
+            surveys,
+            time_waits,
+            ..
+        } = self;
+        time_waits.observe(live, now_ns);
+        let surveyed = surveys.iter().map(|(key, surveyed)| {
+            let gauges = Gauges {
+                surveyed,
+                ..Gauges::default()
+            };
+            (key, gauges)
+        });
+        let mini_sockets = time_waits.iter(now_ns).map(|(key, mini_sockets)| {
+            let gauges = Gauges {
+                mini_sockets,
+                ..Gauges::default()
+            };
+            (key, gauges)
+        });
+        ledger.view(live, surveyed.chain(mini_sockets), now_ns, names)
+    }
+
+    /// What nobody knows any more needs no name.
+    fn forget_unknown(&mut self) {
+        let Self {
+            ledger,
+            names,
+            refusals,
+            drains,
+            ..
+        } = self;
+        let served = drains.services();
+        let known = |key: &ServiceKey| ledger.knows(key) || served.contains(key);
+        names.retain(known);
+        refusals.retain(known);
+    }
+
+    fn on_survey(&mut self, survey: &Survey<'_>, now_ns: u64) {
+        let Survey {
+            netns,
+            began_ns,
+            rows,
+            minis,
+            mini_sockets,
+        } = *survey;
+        for row in rows.iter().filter(|row| is_listener(row)) {
+            self.ledger.meet(&row.service, now_ns, &mut self.names);
+            if minis.is_none() && !self.drains.knows(row.owner) {
+                self.relatives.look_for(row.owner, now_ns);
+            }
+        }
+        let look = drains::Input::Look {
+            netns,
+            began_ns,
+            rows,
+            minis,
+        };
+        self.tell_drains(now_ns, look);
+        if minis.is_some() {
+            return;
+        }
+        self.surveys.replace(netns, rows);
+        if let Some(count) = mini_sockets {
+            self.time_waits.actual(netns, count);
+        }
+        if self.time_waits.wants_survey(netns, now_ns) {
+            self.wants.push(Want::MiniSockets { netns });
+        }
+    }
+
+    fn on_namespaces(&mut self, alive: &[u64], refused: u64) {
+        self.surveys.retain(|netns| alive.contains(&netns));
+        self.time_waits.retain(|netns| alive.contains(&netns));
+        self.figures.namespaces = Namespaces {
+            surveyed: alive.len() as u64,
+            refused,
+        };
+    }
+
+    /// Time passes: what is due is looked for, what changed is judged and told, and what is over ends.
+    fn tick(&mut self, at: Moment) {
+        let now_ns = at.kernel_ns;
+        self.urgent = false;
+        for instance in self.relatives.take_due(now_ns) {
+            self.wants.push(Want::Relatives { instance });
+        }
+        for service in self.names.give_up(now_ns) {
+            self.ledger.named(&service, &self.names);
+        }
+        let (drains, known) = self.drains_and_known();
+        drains.tick(now_ns, &known);
+        for start in self.drains.started() {
+            self.rollouts.start(start);
+        }
+        for (service, gap) in self.drains.gaps() {
+            if let Some(until) = gap.until {
+                let length = until.duration_since(gap.from).as_nanos();
+                self.ledger
+                    .gap(&service, u64::try_from(length).unwrap_or(0));
+            }
+            self.rollouts.gap(gap);
+        }
+        self.tell_running(at);
+        self.tell_ended(at);
+        self.tell_rollouts(at);
+    }
+
+    fn judge_options(&self, at: Moment) -> JudgeOptions {
+        JudgeOptions {
+            now: Some(at.wall()),
+            ..self.options.judge.clone()
+        }
+    }
+
+    fn tell_running(&mut self, at: Moment) {
+        let options = self.judge_options(at);
+        let (drains, known) = self.drains_and_known();
+        let changed = drains.changed(at.kernel_ns, &known);
+        for (episode, drains) in changed {
+            let mut told = Vec::with_capacity(drains.len());
+            for mut drain in drains {
+                judge(&mut drain, &options);
+                self.figures.judged += 1;
+                if self.begun.insert(drain.id.clone()) {
+                    Arc::make_mut(&mut self.story).drain_began(&drain);
+                }
+                self.rollouts.drain(drain.clone());
+                let drain = Arc::new(drain);
+                self.changes.push(Change::Drain(Arc::clone(&drain)));
+                told.push(drain);
+            }
+            self.running.insert(episode, told);
+            self.stale = true;
+        }
+        let lasting = self.running.len();
+        self.running
+            .retain(|episode, _| self.drains.is_running(*episode));
+        self.stale |= self.running.len() != lasting;
+    }
+
+    fn tell_ended(&mut self, at: Moment) {
+        let options = self.judge_options(at);
+        for mut drain in self.drains.ended() {
+            judge(&mut drain, &options);
+            self.figures.judged += 1;
+            self.begun.remove(&drain.id);
+            Arc::make_mut(&mut self.story).drain_ended(&drain);
+            self.rollouts.drain(drain.clone());
+            self.changes.push(Change::Drain(Arc::new(drain)));
+            self.stale = true;
+        }
+    }
+
+    fn tell_rollouts(&mut self, at: Moment) {
+        self.rollouts.tick(at.wall());
+        for id in self.rollouts.replaced() {
+            self.changes.push(Change::RolloutReplaced(id));
+        }
+        for rollout in self.rollouts.changed() {
+            Arc::make_mut(&mut self.story).rollout_seen(&rollout);
+            let rollout = Arc::new(rollout);
+            self.changes.push(Change::Rollout(Arc::clone(&rollout)));
+            self.rolling.insert(rollout.id.clone(), rollout);
+            self.stale = true;
+        }
+        let running: HashSet<&str> = self.rollouts.running_ids().collect();
+        let lasting = self.rolling.len();
+        self.rolling.retain(|id, _| running.contains(id.as_str()));
+        self.stale |= self.rolling.len() != lasting;
+        for rollout in self.rollouts.ended() {
+            let story = Arc::make_mut(&mut self.story);
+            if self.counted.contains(&rollout.id) {
+                story.rollout_seen(&rollout);
+            } else {
+                story.rollout_ended(&rollout);
+                if self.counted.len() >= COUNTED_MAX {
+                    self.counted.pop_front();
+                }
+                self.counted.push_back(rollout.id.clone());
+            }
+            self.changes.push(Change::Rollout(Arc::new(rollout)));
+            self.stale = true;
+        }
+    }
+}
+
+/// Position of a record's kind in the figures.
+const fn kind(record: &Record) -> usize {
+    match record {
+        Record::Close(_) => 0,
+        Record::Reset(_) => 1,
+        Record::Listener(_) => 2,
+        Record::Signal(_) => 3,
+        Record::Exit(_) => 4,
+        Record::Unread(_) => 5,
+    }
+}
+
+const fn is_listener(row: &SurveyRow) -> bool {
+    row.kind == survey_kind::LISTENER
+}

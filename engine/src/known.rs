@@ -1,0 +1,82 @@
+//! What the engine knows beside what happened: how the clocks stand, whose services are, what reset reasons are called,
+//! what was ordinary, and how many SYNs were refused. Lent to whoever tells a drain; it asks nobody.
+
+use std::collections::BTreeMap;
+
+use finwatch_common::ServiceKey;
+use jiff::Timestamp;
+
+use crate::{
+    clocks::Clocks,
+    model::{Baseline, Service},
+    services::{Names, Refusals, Refused, Windows},
+};
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) clocks: Clocks,
+    pub(crate) names: &'a Names,
+    pub(crate) reasons: &'a Reasons,
+    pub(crate) windows: &'a Windows,
+    pub(crate) refusals: &'a Refusals,
+}
+
+/// Names of the reset reasons, snake_case: `enum sk_rst_reason` of the running kernel, or `inferred_*` from 128 on.
+#[derive(Debug, Clone, Default)]
+pub struct Reasons(BTreeMap<u8, String>);
+
+// === impl Known ===
+
+impl Known<'_> {
+    /// Whose a service is, by the best name that is known.
+    pub(crate) fn service(&self, key: &ServiceKey) -> Service {
+        self.names.service(key)
+    }
+
+    /// Name of a reset reason.
+    pub(crate) fn reason(&self, reason: u8) -> String {
+        self.reasons.name(reason)
+    }
+
+    /// Wall time of a kernel stamp.
+    pub(crate) fn wall(&self, kernel_ns: u64) -> Timestamp {
+        self.clocks.wall(kernel_ns)
+    }
+
+    /// Nanoseconds since boot, suspend included, of a kernel stamp.
+    pub(crate) const fn boot_ns(&self, kernel_ns: u64) -> u64 {
+        self.clocks.boot_ns(kernel_ns)
+    }
+
+    /// The service's ordinary time before T0.
+    pub(crate) fn baseline(&self, key: &ServiceKey, t0_ns: u64) -> Baseline {
+        self.windows.baseline(&self.names.labels(key), t0_ns)
+    }
+
+    /// SYNs refused on the service's port by the last reading; none before there was one.
+    pub(crate) fn refused(&self, key: &ServiceKey) -> Option<Refused> {
+        self.refusals.get(key)
+    }
+
+    /// The same by a time in the past.
+    pub(crate) fn refused_by(&self, key: &ServiceKey, at_ns: u64) -> Option<Refused> {
+        self.refusals.by(key, at_ns)
+    }
+}
+
+// === impl Reasons ===
+
+impl Reasons {
+    /// The kernel's own names, by number.
+    pub fn new(names: impl IntoIterator<Item = (u8, String)>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// The name, or `reason_<number>` for one that is newer than its kernel's BTF.
+    pub fn name(&self, reason: u8) -> String {
+        self.0
+            .get(&reason)
+            .map_or_else(|| format!("reason_{reason}"), Clone::clone)
+    }
+}

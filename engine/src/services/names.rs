@@ -1,0 +1,212 @@
+//! Whose services are. A service whose owner is being looked up is pending: counted, and not shown. Who looks it up
+//! answers when he can; after a stated time it is shown by what the kernel itself knows, the program's name, and a
+//! better name that comes later takes effect from then on. It looks nothing up itself.
+
+use std::collections::HashMap;
+
+use finwatch_common::{Phase, Role, ServiceKey};
+
+use super::{KEYS_MAX, SeriesLabels};
+use crate::{
+    model::{Service, Workload, WorkloadKind},
+    timing::NAME_PENDING_NS,
+};
+
+/// Most names: those of the ledger, and of what drains know beside it.
+const NAMES_MAX: usize = 2 * KEYS_MAX;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Names {
+    known: HashMap<ServiceKey, Name>,
+    /// First seen, and nobody was asked yet.
+    unasked: Vec<ServiceKey>,
+    pending: usize,
+    left_out: u64,
+}
+
+#[derive(Debug)]
+enum Name {
+    /// Asked for, since then.
+    Pending { since_ns: u64 },
+    /// The best that is known.
+    Known(Workload),
+}
+
+// === impl Names ===
+
+impl Names {
+    /// A service was seen: asks for its name, if that is the first time.
+    pub(crate) fn meet(&mut self, key: &ServiceKey, now_ns: u64) {
+        let key = key.in_phase(Phase::Steady);
+        if self.known.contains_key(&key) || is_other(&key) {
+            return;
+        }
+        if self.known.len() >= NAMES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.known.insert(key, Name::Pending { since_ns: now_ns });
+        self.unasked.push(key);
+        self.pending += 1;
+    }
+
+    /// Takes a name; returns whether it says anything new.
+    pub(crate) fn take(&mut self, key: &ServiceKey, workload: Workload) -> bool {
+        let key = key.in_phase(Phase::Steady);
+        match self.known.get_mut(&key) {
+            Some(Name::Known(known)) if *known == workload => false,
+            Some(name) => {
+                self.pending -= usize::from(matches!(name, Name::Pending { .. }));
+                *name = Name::Known(workload);
+                true
+            }
+            // Nobody knows the service any more.
+            None => false,
+        }
+    }
+
+    /// Services whose names were asked for in vain for too long: from now on they are called as their programs are.
+    pub(crate) fn give_up(&mut self, now_ns: u64) -> Vec<ServiceKey> {
+        if self.pending == 0 {
+            return Vec::new();
+        }
+        let mut late: Vec<ServiceKey> = self
+            .known
+            .iter()
+            .filter(|(_, name)| {
+                matches!(name, Name::Pending { since_ns }
+                    if now_ns.saturating_sub(*since_ns) >= NAME_PENDING_NS)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        late.sort_unstable();
+        for key in &late {
+            self.take(key, by_program(key));
+        }
+        late
+    }
+
+    /// Whether a name was asked for since then that has not come.
+    pub(crate) fn asked_since(&self, asked_ns: u64) -> bool {
+        self.pending > 0
+            && self
+                .known
+                .values()
+                .any(|name| matches!(name, Name::Pending { since_ns } if *since_ns >= asked_ns))
+    }
+
+    /// Services whose names were not asked for yet.
+    pub(crate) fn take_unasked(&mut self) -> Vec<ServiceKey> {
+        std::mem::take(&mut self.unasked)
+    }
+
+    /// The best name; none while it is pending.
+    pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Workload> {
+        match self.known.get(&key.in_phase(Phase::Steady)) {
+            Some(Name::Known(workload)) => Some(workload),
+            Some(Name::Pending { .. }) | None => None,
+        }
+    }
+
+    /// Whether the name is being looked up.
+    pub(crate) fn is_pending(&self, key: &ServiceKey) -> bool {
+        matches!(
+            self.known.get(&key.in_phase(Phase::Steady)),
+            Some(Name::Pending { .. })
+        )
+    }
+
+    /// The labels by the best name that is known.
+    pub(crate) fn labels(&self, key: &ServiceKey) -> SeriesLabels {
+        SeriesLabels {
+            workload: self.get(key).cloned().unwrap_or_else(|| by_program(key)),
+            port: key.port,
+            role: key.role().unwrap_or(Role::Server),
+        }
+    }
+
+    /// The service by the best name that is known.
+    pub(crate) fn service(&self, key: &ServiceKey) -> Service {
+        let SeriesLabels { workload, port, .. } = self.labels(key);
+        Service {
+            workload_namespace: workload.namespace,
+            workload_kind: workload.kind.as_str().to_owned(),
+            workload: workload.name,
+            port,
+        }
+    }
+
+    /// Forgets services that nobody knows any more.
+    pub(crate) fn retain(&mut self, known: impl Fn(&ServiceKey) -> bool) {
+        self.known.retain(|key, _| known(key));
+        self.unasked.retain(|key| self.known.contains_key(key));
+        let pending = self
+            .known
+            .values()
+            .filter(|name| matches!(name, Name::Pending { .. }));
+        self.pending = pending.count();
+    }
+
+    /// Services whose names are being looked up.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+}
+
+/// The row that takes what the kernel's table has no room for.
+fn is_other(key: &ServiceKey) -> bool {
+    let role = key.role().unwrap_or(Role::Server);
+    *key == ServiceKey::other(role, Phase::Steady)
+}
+
+/// What the kernel itself knows of a service.
+fn by_program(key: &ServiceKey) -> Workload {
+    match key.comm() {
+        "" => Workload::other(),
+        program => Workload::on_host(WorkloadKind::Process, program),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(cgroup: u64) -> ServiceKey {
+        let mut key = ServiceKey::other(Role::Server, Phase::Steady);
+        key.cgroup = cgroup;
+        key.port = 80;
+        key.comm[..3].copy_from_slice(b"web");
+        key
+    }
+
+    #[test]
+    fn a_name_is_asked_for_once_and_pending_until_it_comes() {
+        let mut names = Names::default();
+        names.meet(&key(1).in_phase(Phase::Draining), 0);
+        names.meet(&key(1), 5);
+        assert_eq!(names.take_unasked(), [key(1)]);
+        assert_eq!(names.take_unasked(), []);
+        assert!(names.is_pending(&key(1)));
+        assert_eq!(names.get(&key(1)), None);
+        let unit = Workload::on_host(WorkloadKind::Unit, "web.service");
+        assert!(names.take(&key(1), unit.clone()));
+        assert!(!names.take(&key(1), unit.clone()), "no news");
+        assert_eq!(names.get(&key(1)), Some(&unit));
+        assert_eq!(names.pending(), 0);
+    }
+
+    #[test]
+    fn what_nobody_can_name_goes_by_its_program_until_somebody_can() {
+        let mut names = Names::default();
+        names.meet(&key(1), 1);
+        assert_eq!(names.give_up(NAME_PENDING_NS), []);
+        assert_eq!(names.give_up(1 + NAME_PENDING_NS), [key(1)]);
+        assert_eq!(names.service(&key(1)).to_string(), "process/web:80");
+        assert!(names.take(
+            &key(1),
+            Workload::on_host(WorkloadKind::Unit, "web.service")
+        ));
+        assert_eq!(names.service(&key(1)).to_string(), "unit/web.service:80");
+    }
+}

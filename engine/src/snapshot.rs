@@ -1,0 +1,58 @@
+//! What the engine published last: immutable and shared, for everybody who looks.
+
+use std::sync::Arc;
+
+use crate::{
+    drains::Bitten,
+    model::{Drain, Rollout, StoryFigures},
+};
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Drains that last, newest first.
+    pub drains: Vec<Arc<Drain>>,
+    /// Rollouts that run, newest first.
+    pub rollouts: Vec<Arc<Rollout>>,
+    /// How drains and rollouts ended.
+    pub figures: Arc<StoryFigures>,
+    /// Something drains: records should be brought without delay.
+    pub busy: bool,
+}
+
+/// What is to be kept.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A drain, as it stands now.
+    Drain(Arc<Drain>),
+    /// A rollout, as it stands now.
+    Rollout(Arc<Rollout>),
+    /// A rollout that was told before is none of its own any more.
+    RolloutReplaced(String),
+}
+
+/// Figures about the engine itself, and what it was told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineFigures {
+    /// Records taken, by kind: closes, resets, listeners, signals, exits, unread.
+    pub records: [u64; 6],
+    /// Readings of the rows that failed.
+    pub failed_readings: u64,
+    /// Network namespaces that the last round of surveys saw, and those that could not be entered.
+    pub namespaces: Namespaces,
+    /// Services whose names are being looked up.
+    pub names_pending: u64,
+    /// Drains judged.
+    pub judged: u64,
+    /// How often a bound of the drains kept something out.
+    pub bitten: Bitten,
+}
+
+/// What the last round of surveys found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Those surveyed.
+    pub surveyed: u64,
+    /// Those that could not be entered.
+    pub refused: u64,
+}
