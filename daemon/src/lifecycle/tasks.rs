@@ -18,9 +18,14 @@ pub struct Stop(watch::Receiver<bool>);
 
 // === impl Tasks ===
 
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tasks {
     /// None yet.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             set: JoinSet::new(),

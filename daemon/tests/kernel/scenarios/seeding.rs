@@ -49,13 +49,13 @@ fn sockets_older_than_the_programs() {
         // or in CLOSE_WAIT; the client's end has closed already.
         expect(
             ns,
-            &counters,
+            counters,
             &Expect::both(
                 seeded() * 2 + Side::default().plus(Cell::CLOSE_WAIT_IN, 1),
                 seeded(),
             ),
         );
-        let observed = Observed::read(&counters, ns.cookie());
+        let observed = Observed::read(counters, ns.cookie());
         assert_eq!(
             observed.server.get(Cell::LISTEN_UP),
             1,
@@ -77,7 +77,7 @@ fn sockets_older_than_the_programs() {
         drop(listener);
         expect(
             ns,
-            &counters,
+            counters,
             &Expect::both(
                 Side::passively_closed()
                     + seeded_and_closed(Origin::Local, Outcome::Fin).mini_socket()
@@ -121,7 +121,7 @@ fn a_request_read_before_the_programs_is_not_called_unanswered() {
         drop(client);
         expect(
             ns,
-            &counters,
+            counters,
             &Expect::both(
                 seeded_and_closed(Origin::Local, Outcome::Fin)
                     .mini_socket()
