@@ -6,6 +6,7 @@ pub mod attribution;
 pub mod chronicle;
 pub mod cli;
 pub mod clock;
+mod columns;
 pub mod config;
 pub mod deploy;
 pub mod families;
