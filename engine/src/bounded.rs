@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Borrow,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, vec_deque},
     hash::Hash,
 };
 
@@ -246,19 +246,20 @@ impl<T, const MAX: usize> Queue<T, MAX> {
         pushed_out
     }
 
-    /// The oldest.
-    pub fn front(&self) -> Option<&T> {
-        self.values.front()
+    /// Takes the oldest out, if it is `wanted`.
+    pub fn pop_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        self.values.pop_front_if(|value| wanted(value))
     }
 
-    /// Takes the oldest out.
-    pub fn pop(&mut self) -> Option<T> {
-        self.values.pop_front()
-    }
-
-    /// Takes the oldest out that is `wanted`.
+    /// Takes the oldest out of those that are `wanted`.
     pub fn take(&mut self, wanted: impl FnMut(&T) -> bool) -> Option<T> {
         let at = self.values.iter().position(wanted)?;
+        self.values.remove(at)
+    }
+
+    /// Takes the newest out of those that are `wanted`.
+    pub fn take_newest(&mut self, wanted: impl FnMut(&T) -> bool) -> Option<T> {
+        let at = self.values.iter().rposition(wanted)?;
         self.values.remove(at)
     }
 
@@ -277,12 +278,12 @@ impl<T, const MAX: usize> Queue<T, MAX> {
     }
 
     /// From the oldest to the newest.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+    pub fn iter(&self) -> vec_deque::Iter<'_, T> {
         self.values.iter()
     }
 
     /// The same, to be changed.
-    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+    pub fn iter_mut(&mut self) -> vec_deque::IterMut<'_, T> {
         self.values.iter_mut()
     }
 
@@ -372,12 +373,17 @@ mod tests {
         let mut queue = Queue::<_, 2>::default();
         assert_eq!([queue.push(1), queue.push(2)], [None, None]);
         assert_eq!(queue.push(3), Some(1));
+        assert_eq!(queue.take_newest(|value| *value > 1), Some(3));
+        queue.push(3);
+        assert_eq!(queue.take(|value| *value > 1), Some(2));
+        assert_eq!(queue.take(|value| *value == 2), None);
+        queue.push(2);
         assert_eq!(queue.take(|value| *value == 3), Some(3));
         assert_eq!((queue.len(), queue.bitten()), (1, 1));
         queue.push(4);
         assert_eq!(queue.take_all(|value| *value > 2), [4]);
-        assert_eq!(queue.front(), Some(&2));
-        assert_eq!(queue.pop(), Some(2));
+        assert_eq!(queue.pop_if(|value| *value > 2), None);
+        assert_eq!(queue.pop_if(|value| *value == 2), Some(2));
         assert!(queue.is_empty());
     }
 

@@ -1,7 +1,9 @@
 //! Times in which nobody listened between two owners of a port, from the listeners' coming and going.
 //! It is told of every listener once, by record or by survey, and knows it by its cookie.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+
+use crate::bounded::Queue;
 
 /// Most listeners of one service that are told apart. A service with more is taken to be listening.
 const LISTENERS_MAX: usize = 4_096;
@@ -13,14 +15,14 @@ const GONE_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     up: HashSet<u64>,
-    gone: VecDeque<u64>,
+    gone: Queue<u64, GONE_MAX>,
     down_since_ns: Option<u64>,
 }
 
 impl Listeners {
     /// A listener is there. Returns the length of the gap that it ends, in nanoseconds.
     pub(super) fn opened(&mut self, cookie: u64, at_ns: u64) -> Option<u64> {
-        if self.gone.contains(&cookie) {
+        if self.gone.iter().any(|gone| *gone == cookie) {
             return None;
         }
         if self.up.len() < LISTENERS_MAX {
@@ -32,10 +34,7 @@ impl Listeners {
 
     /// A listener is gone; with the last one a gap begins.
     pub(super) fn closed(&mut self, cookie: u64, at_ns: u64) {
-        if self.gone.len() >= GONE_MAX {
-            self.gone.pop_front();
-        }
-        self.gone.push_back(cookie);
+        self.gone.push(cookie);
         let known = self.up.remove(&cookie);
         if known && self.up.is_empty() {
             self.down_since_ns = Some(at_ns);
