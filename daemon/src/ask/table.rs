@@ -5,7 +5,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::words::{self, Words, service, span};
 use crate::columns::{shortened, width};
-use finwatch_engine::model::{Drain, Rollout, RolloutState, ServiceState, Verdict};
+use finwatch_engine::model::{
+    Drain, Rollout, RolloutState, ServiceState, Verdict, words::Word as _,
+};
 
 /// Widest line.
 pub(super) const WIDTH: usize = 100;
@@ -37,8 +39,8 @@ pub(crate) fn services_table(services: &[ServiceState]) -> String {
         };
         [
             service(name),
-            role.as_str().to_owned(),
-            phase.as_str().to_owned(),
+            role.word().to_owned(),
+            phase.word().to_owned(),
             open.to_string(),
             awaiting.to_string(),
             close_wait.to_string(),

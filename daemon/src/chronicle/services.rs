@@ -2,7 +2,6 @@
 
 use finwatch_common::{Cell, Cut};
 
-use super::recent::role;
 use finwatch_engine::{
     model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
     services::{SeriesView, View},
@@ -22,7 +21,7 @@ fn state(series: &SeriesView, running: &[Drain]) -> ServiceState {
     let gauges = &series.gauges;
     let sum = |cell: Cell| -> u64 { series.phases.iter().map(|row| row.get(cell)).sum() };
     ServiceState {
-        role: role(labels.role),
+        role: labels.role,
         phase: phase(&service, running),
         listeners: gauges.listeners,
         open: gauges.open,

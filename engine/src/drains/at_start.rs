@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{
-    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags, survey_kind,
+    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags,
+    frames::{GOAWAYS_BYTES, SMALL_BYTES},
+    survey_kind,
 };
 
 use super::{
@@ -13,10 +15,6 @@ use super::{
 
 /// A look that began later than this after T0 does not tell what was owed at T0.
 const LOOK_LATE_NS: u64 = 1_000_000_000;
-/// A shorter request may be a control frame.
-const REQUEST_BYTES_MIN: u32 = 18;
-/// Two GOAWAYs without TLS.
-const BARE_BYTES_MAX: u32 = 34;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -211,8 +209,8 @@ fn owes(row: &SurveyRow) -> bool {
     let (asked, since_read) = (row.a, row.b);
     row.kind == survey_kind::AWAITING
         || row.quiet == 0
-            && asked >= REQUEST_BYTES_MIN
-            && since_read > BARE_BYTES_MAX
+            && asked >= SMALL_BYTES
+            && since_read > GOAWAYS_BYTES
             && is_goaway(since_read)
 }
 
