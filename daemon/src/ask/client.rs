@@ -154,10 +154,15 @@ impl Client {
         path: &str,
         text: &str,
     ) -> Result<T, AskError> {
-        serde_json::from_str(text).map_err(|error| AskError::Strange {
+        let strange = |why: String| AskError::Strange {
             url: format!("{}{path}", self.base),
-            why: error.to_string(),
-        })
+            why,
+        };
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let answer = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| strange(error.to_string()))?;
+        reader.end().map_err(|error| strange(error.to_string()))?;
+        Ok(answer)
     }
 }
 
