@@ -1,6 +1,9 @@
 //! The cells of a counter row. One row a service and phase; every cell only ever grows.
 
-use crate::record::{Cut, Evidence, Origin, Outcome};
+use crate::{
+    record::{Cut, Evidence, Origin, Outcome},
+    tcp,
+};
 
 /// A counter row: one `u64` a [`Cell`], on each CPU.
 pub type CounterRow = [u64; CELLS];
@@ -82,18 +85,18 @@ impl Cell {
         Self(Self::CLOSES + origin as u16 * Outcome::COUNT as u16 + outcome as u16)
     }
 
-    /// RSTs received in this TCP state (the kernel's number, `TCP_ESTABLISHED` = 1 and so on), or
+    /// RSTs received in this TCP state ([`tcp::ESTABLISHED`] and so on), or
     /// `None` for a state in which no connection can end by one.
     pub const fn resets_received(tcp_state: u8) -> Option<Self> {
         let slot = match tcp_state {
-            1 => 0,  // ESTABLISHED
-            2 => 1,  // SYN_SENT
-            3 => 2,  // SYN_RECV
-            4 => 3,  // FIN_WAIT1
-            5 => 4,  // FIN_WAIT2
-            8 => 5,  // CLOSE_WAIT
-            9 => 6,  // LAST_ACK
-            11 => 7, // CLOSING
+            tcp::ESTABLISHED => 0,
+            tcp::SYN_SENT => 1,
+            tcp::SYN_RECV => 2,
+            tcp::FIN_WAIT1 => 3,
+            tcp::FIN_WAIT2 => 4,
+            tcp::CLOSE_WAIT => 5,
+            tcp::LAST_ACK => 6,
+            tcp::CLOSING => 7,
             _ => return None,
         };
         Some(Self(Self::RESETS_RECEIVED + slot))

@@ -1,13 +1,16 @@
 //! The wire contract between the kernel programs and user space: what a counter row, a record and a
-//! survey row look like, byte for byte. It knows nothing of kernels, sockets, labels or output.
+//! survey row look like, byte for byte; and the few facts that both halves need. It knows nothing of kernels, sockets,
+//! labels or output.
 #![no_std]
 
 mod cell;
+pub mod frames;
 mod offsets;
 mod process;
 mod record;
 mod service;
 mod survey;
+pub mod tcp;
 mod unread;
 mod wire;
 

@@ -2,13 +2,16 @@
 
 use crate::{Wire, WireError};
 
-/// How the socket was opened.
+/// Which side of the connections this host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Role {
-    /// Passively opened (accepted); the service's port is the local one.
+    /// They were accepted: the port is this host's.
     Server = 0,
-    /// Actively opened (connected); the service's port is the remote one.
+    /// They were made from here: the port is the peer's.
     Client = 1,
 }
 
@@ -23,15 +26,19 @@ impl Role {
     }
 }
 
-/// What the service was doing when the event happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a service is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Phase {
-    /// Nothing asked it to stop or reload.
+    /// Its ordinary work.
+    #[default]
     Steady = 0,
-    /// A stop signal arrived and the process is not gone yet.
+    /// A stop signal arrived, and old processes are still there.
     Draining = 1,
-    /// A reload signal arrived and old workers are not gone yet.
+    /// A reload signal arrived, and old processes are still there.
     Reloading = 2,
 }
 

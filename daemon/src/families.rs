@@ -8,6 +8,7 @@ use std::{
 };
 
 use finwatch_common::{Kinship, Process, ProcessEntry};
+use finwatch_engine::bounded::Bounded;
 
 use crate::netns::owners::{self, ProcessStat};
 
@@ -21,7 +22,7 @@ const INSTANCES_MAX: usize = 4_096;
 /// stead.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    listening: HashMap<Process, HashSet<u64>>,
+    listening: Bounded<Process, HashSet<u64>, INSTANCES_MAX>,
 }
 
 /// Looks at the processes around each instance. Blocking: some microseconds a process on the host.
@@ -95,14 +96,10 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
 
 impl Sockets {
     fn remember(&mut self, instance: Process, listening: &HashSet<u64>) {
-        if self.listening.len() >= INSTANCES_MAX && !self.listening.contains_key(&instance) {
-            return;
-        }
         // A socket that the first process closes may live on with whom it was handed to.
-        self.listening
-            .entry(instance)
-            .or_default()
-            .extend(listening);
+        if let Some(sockets) = self.listening.admit(instance, HashSet::new) {
+            sockets.extend(listening);
+        }
     }
 
     /// Who still listens on a socket of an instance whose first process has gone: a program that hands its socket to a

@@ -4,6 +4,7 @@ mod ask;
 pub mod attribution;
 pub mod cli;
 pub mod clock;
+mod columns;
 pub mod config;
 pub mod deploy;
 pub mod families;

@@ -8,7 +8,7 @@ use crate::{
     drains::ClosedConnection,
     known::Known,
     model::{
-        self, RecentClose,
+        RecentClose,
         words::{Word as _, address, substate},
     },
 };
@@ -67,8 +67,8 @@ fn tell(closed: &ClosedConnection, known: &Known<'_>) -> RecentClose {
         ended_at: known.wall(record.header.at_ns),
         opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
         service: known.service(&record.service),
-        role: role(record.service.role().unwrap_or(Role::Server)),
-        phase: phase(record.service.phase()),
+        role: record.service.role().unwrap_or(Role::Server),
+        phase: record.service.phase().unwrap_or_default(),
         peer: address(record.remote_addr, record.remote_port).map(|peer| peer.to_string()),
         origin: closed.origin.word().to_owned(),
         outcome: closed.outcome.word().to_owned(),
@@ -83,20 +83,5 @@ fn tell(closed: &ClosedConnection, known: &Known<'_>) -> RecentClose {
         by_exit: has(close_flags::BY_EXIT),
         abandoned: has(close_flags::ABANDONED),
         closed_by_pid: (record.closer_tgid != 0).then_some(record.closer_tgid),
-    }
-}
-
-pub(crate) fn role(role: Role) -> model::Role {
-    match role {
-        Role::Server => model::Role::Server,
-        Role::Client => model::Role::Client,
-    }
-}
-
-fn phase(phase: Option<finwatch_common::Phase>) -> model::Phase {
-    match phase {
-        Some(finwatch_common::Phase::Draining) => model::Phase::Draining,
-        Some(finwatch_common::Phase::Reloading) => model::Phase::Reloading,
-        Some(finwatch_common::Phase::Steady) | None => model::Phase::Steady,
     }
 }

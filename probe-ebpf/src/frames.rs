@@ -1,33 +1,16 @@
-//! Sizes of what is said beside requests and answers: HTTP/2's control frames, bare or in records of TLS, and TLS's own alerts.
-//! It knows sizes only; what came before tells whether they mean it.
+//! What bytes may be that are no question and no answer, by their sizes alone: alerts, PINGs, SETTINGS. What came before
+//! tells whether they are.
 
-/// What TLS adds to what one record holds: TLS 1.3 (RFC 8446 section 5.2), TLS 1.2 with AES-GCM (RFC 5288), TLS 1.2 with
-/// ChaCha20-Poly1305 (RFC 7905).
-pub const TLS13: u32 = 22;
-/// See [`TLS13`].
-pub const TLS12_GCM: u32 = 29;
-/// See [`TLS13`].
-pub const TLS12_CHACHA: u32 = 21;
-
-/// HTTP/2's PING and GOAWAY (RFC 9113 sections 6.7 and 6.8).
-pub const PING_BYTES: u32 = 17;
-/// A PING behind a WINDOW_UPDATE, as gRPC measures the path.
-pub const PROBE_BYTES: u32 = 30;
-/// The same, with the acknowledgement of the other side's PING.
-pub const PROBE_AND_ACK_BYTES: u32 = 47;
-/// HTTP/2's acknowledgement of SETTINGS (RFC 9113 section 6.5).
-pub const SETTINGS_ACK_BYTES: u32 = 9;
+pub use finwatch_common::frames::{
+    GOAWAYS_BYTES, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES,
+    SMALL_BYTES, TLS12_CHACHA, TLS12_GCM, TLS13, WINDOW_UPDATE_BYTES, alert_in,
+    goaway_and_alert_in,
+};
 
 /// Whether so many bytes are the size of a TLS close_notify record.
 #[inline(always)]
 pub const fn is_alert(bytes: u32) -> bool {
-    matches!(bytes, 23 | 24 | 31)
-}
-
-/// The close_notify of a connection whose records add so much: 2 bytes.
-#[inline(always)]
-pub const fn alert_in(record: u32) -> u32 {
-    record + 2
+    bytes == alert_in(TLS13) || bytes == alert_in(TLS12_GCM) || bytes == alert_in(TLS12_CHACHA)
 }
 
 /// No size. An `Option` of it would make the compiler read what was never written, which the verifier forbids.
@@ -37,12 +20,23 @@ pub const NONE: u32 = u32::MAX;
 /// else [`NONE`].
 #[inline(always)]
 pub const fn around_pings(bytes: u32, may_be_tls: bool) -> u32 {
-    match bytes {
-        17 | 34 => 0,
-        39 | 56 | 78 if may_be_tls => TLS13,
-        46 | 63 | 92 if may_be_tls => TLS12_GCM,
-        38 | 55 | 76 if may_be_tls => TLS12_CHACHA,
-        _ => NONE,
+    const fn are_in(bytes: u32, record: u32) -> bool {
+        bytes == PING_BYTES + record
+            || bytes == PINGS_BYTES + record
+            || bytes == 2 * (PING_BYTES + record)
+    }
+    if are_in(bytes, 0) {
+        0
+    } else if !may_be_tls {
+        NONE
+    } else if are_in(bytes, TLS13) {
+        TLS13
+    } else if are_in(bytes, TLS12_GCM) {
+        TLS12_GCM
+    } else if are_in(bytes, TLS12_CHACHA) {
+        TLS12_CHACHA
+    } else {
+        NONE
     }
 }
 
@@ -65,7 +59,10 @@ pub const fn silence(wrote: u32, record: u32) -> u32 {
 /// whole answer of gRPC has 36 bytes at least.
 #[inline(always)]
 pub const fn is_control(bytes: u32) -> bool {
-    matches!(bytes, PING_BYTES | PROBE_BYTES | 34 | PROBE_AND_ACK_BYTES)
+    matches!(
+        bytes,
+        PING_BYTES | PINGS_BYTES | PROBE_BYTES | PROBE_AND_ACK_BYTES
+    )
 }
 
 /// The same in one record, or in two.
@@ -84,10 +81,10 @@ pub const fn is_settings(bytes: u32) -> bool {
     }
     // With more values it could be a very short answer.
     is_of(bytes, 0, 5)
-        || is_of(bytes, 9, 5)
-        || is_of(bytes, 13, 5)
-        || is_of(bytes, 22, 4)
-        || bytes == 13
+        || is_of(bytes, SETTINGS_ACK_BYTES, 5)
+        || is_of(bytes, WINDOW_UPDATE_BYTES, 5)
+        || is_of(bytes, SETTINGS_ACK_BYTES + WINDOW_UPDATE_BYTES, 4)
+        || bytes == WINDOW_UPDATE_BYTES
 }
 
 /// Whether so many bytes are what Go's HTTP/2 server writes before it answers, in TLS records: SETTINGS of 5 values, and the

@@ -1,11 +1,8 @@
 //! How a peer leaves: which of its last bytes are its goodbye. It knows what the conversation told, and no more of it.
 
-use crate::{
-    frames::{
-        PING_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, TLS12_CHACHA, TLS12_GCM, TLS13, alert_in,
-        is_alert,
-    },
-    turns::SMALL_BYTES,
+use crate::frames::{
+    GOAWAYS_BYTES, PING_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SMALL_BYTES, TLS12_CHACHA,
+    TLS12_GCM, TLS13, alert_in, goaway_and_alert_in, is_alert,
 };
 
 /// What a connection's conversation says of the bytes that the peer sends when it leaves.
@@ -59,13 +56,14 @@ impl Manner {
         self.is_goodbye(bytes) || (segments == 2 && is_farewell(bytes, self.record()))
     }
 
-    /// The same of all that came after our FIN: an HTTP/2 client may send a GOAWAY (17) or two before its alert, each a record
+    /// The same of all that came after our FIN: an HTTP/2 client may send a GOAWAY or two before its alert, each a record
     /// of TLS.
     #[inline(always)]
     pub const fn is_leave(self, bytes: u32) -> bool {
-        self.is_goodbye(bytes)
-            || (self.0 & Self::PLAIN == 0 && matches!(bytes, 61 | 63 | 77))
-            || bytes == 34
+        let in_tls = bytes == goaway_and_alert_in(TLS13)
+            || bytes == goaway_and_alert_in(TLS12_GCM)
+            || bytes == goaway_and_alert_in(TLS12_CHACHA);
+        self.is_goodbye(bytes) || (self.0 & Self::PLAIN == 0 && in_tls) || bytes == GOAWAYS_BYTES
     }
 
     #[inline(always)]

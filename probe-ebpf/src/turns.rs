@@ -5,15 +5,12 @@ mod owed;
 
 use crate::{
     frames::{
-        NONE, PING_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in, around_pings, is_alert, is_control_in,
-        silence,
+        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in,
+        around_pings, is_alert, is_control_in, silence,
     },
     manner::{Manner, is_farewell, kind_of, record_of},
     tcp::seq_after,
 };
-
-/// A question below this size may be a control frame (WebSocket close, HTTP/2 PING or GOAWAY).
-pub const SMALL_BYTES: u32 = 18;
 
 /// A ClientHello has so many bytes at least (TLS 1.3: past 130), and comes with one of so many questions: after one or two
 /// where TLS is asked for first (PostgreSQL, STARTTLS).
@@ -229,7 +226,9 @@ impl Turns {
     /// What the conversation says of the peer's last bytes.
     #[inline(always)]
     pub const fn manner(&self) -> Manner {
-        let pings = matches!(seq_after(self.read, self.began), 17 | 34 | 47) && self.count >= 2;
+        let asked = seq_after(self.read, self.began);
+        let pings =
+            self.count >= 2 && matches!(asked, PING_BYTES | PINGS_BYTES | PROBE_AND_ACK_BYTES);
         Manner::new(!self.may_be_tls(), pings, self.pinged_record())
     }
 

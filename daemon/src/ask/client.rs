@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::{Agent, Body, http::Response};
 
@@ -11,6 +12,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of one answer.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+
+/// What a part of a path cannot hold as it is: all but the unreserved characters (RFC 3986 section 2.3).
+const OF_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A question's parameters.
 pub(crate) type Query = Vec<(&'static str, String)>;
@@ -146,24 +154,21 @@ impl Client {
         path: &str,
         text: &str,
     ) -> Result<T, AskError> {
-        serde_json::from_str(text).map_err(|error| AskError::Strange {
+        let strange = |why: String| AskError::Strange {
             url: format!("{}{path}", self.base),
-            why: error.to_string(),
-        })
+            why,
+        };
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let answer = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| strange(error.to_string()))?;
+        reader.end().map_err(|error| strange(error.to_string()))?;
+        Ok(answer)
     }
 }
 
 /// A path whose last part is somebody's id.
 pub(super) fn path_of(collection: &str, id: &str) -> String {
-    let mut path = format!("{collection}/");
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
+    format!("{collection}/{}", utf8_percent_encode(id, OF_A_PATH))
 }
 
 fn problem(url: String, status: u16, answer: &Response<Body>, body: &str) -> AskError {

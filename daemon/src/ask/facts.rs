@@ -95,7 +95,7 @@ fn add_beginning(node: &mut Node, drain: &Drain, words: &Words) {
     }
     for signal in &drain.further_signals {
         let when = after(signal.at, drain.started_at);
-        node.fact("then", format!("{when}  {}", signal_line(signal)));
+        node.fact("then", format!("{when} {}", signal_line(signal)));
     }
 }
 

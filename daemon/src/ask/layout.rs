@@ -1,6 +1,7 @@
 //! A tree of titled nodes with facts under each, drawn in lines that fit. It does not know what the facts are.
 
 use super::table::WIDTH;
+use crate::columns::{self, wrap};
 
 /// One node.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ impl Node {
         } else {
             "│  "
         };
-        let labels = self.facts.iter().map(|fact| fact.label.chars().count());
+        let labels = self.facts.iter().map(|fact| columns::width(&fact.label));
         let labels = labels.max().unwrap_or(0);
         // A node without labels needs no column for them.
         let gap = if labels == 0 { 0 } else { 2 };
@@ -69,7 +70,7 @@ impl Node {
             style,
         } in &self.facts
         {
-            let room = WIDTH.saturating_sub(rest.chars().count() + 3 + labels + gap);
+            let room = WIDTH.saturating_sub(columns::width(rest) + 3 + labels + gap);
             for (at, line) in wrap(words, room.max(20)).iter().enumerate() {
                 let label = if at == 0 { label } else { "" };
                 let line = format!(
@@ -92,34 +93,9 @@ impl Node {
     }
 }
 
-/// At spaces; a word that is longer than a line stands on one of its own.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    if lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_break_at_spaces() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("extraordinary a b", 5), ["extraordinary", "a b"]);
-        assert_eq!(wrap("", 5), [""]);
-    }
 
     #[test]
     fn a_tree_has_bars_where_something_follows() {

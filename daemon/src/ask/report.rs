@@ -5,10 +5,10 @@ use anstyle::Style;
 use super::{
     facts,
     gate::{Judged, Passed},
-    layout::wrap,
     table::{WIDTH, is_over, verdict_style, workload},
     words::plain,
 };
+use crate::columns::wrap;
 use finwatch_engine::model::{Finding, Rollout, Severity, Verdict};
 
 /// The report, in a few lines; of several rollouts each has its own, below a line that says what they come to.

@@ -2,13 +2,17 @@
 //! line of a terminal is shortened where it hurts least.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{CellAlignment, Table, presets};
 
 use super::words::{self, Words, service, span};
-use finwatch_engine::model::{Drain, Rollout, RolloutState, ServiceState, Verdict};
+use crate::columns::{shortened, width};
+use finwatch_engine::model::{
+    Drain, Rollout, RolloutState, ServiceState, Verdict, words::Word as _,
+};
 
 /// Widest line.
 pub(super) const WIDTH: usize = 100;
+/// Spaces between two columns.
+const GAP: usize = 2;
 /// What a shortened cell keeps at least.
 const CELL_MIN: usize = 8;
 
@@ -33,10 +37,10 @@ pub(crate) fn services_table(services: &[ServiceState]) -> String {
             0 => "-".to_owned(),
             _ => format!("{backlog}/{backlog_limit}"),
         };
-        vec![
+        [
             service(name),
-            role.as_str().to_owned(),
-            phase.as_str().to_owned(),
+            role.word().to_owned(),
+            phase.word().to_owned(),
             open.to_string(),
             awaiting.to_string(),
             close_wait.to_string(),
@@ -46,6 +50,7 @@ pub(crate) fn services_table(services: &[ServiceState]) -> String {
             totals.closes.to_string(),
             totals.cut.total().to_string(),
         ]
+        .map(Cell::from)
     });
     let columns = [
         ("SERVICE", Column::Short),
@@ -60,8 +65,7 @@ pub(crate) fn services_table(services: &[ServiceState]) -> String {
         ("CLOSED", Column::Number),
         ("CUT", Column::Number),
     ];
-    let (text, _) = draw(&columns, rows.collect());
-    text
+    draw(columns, rows)
 }
 
 /// One line a drain.
@@ -84,21 +88,19 @@ pub(crate) fn drains_table(drains: &[Drain], words: &Words) -> String {
             .last_close_at
             .max(exit)
             .filter(|_| drain.ended_at.is_some());
-        vec![
-            words::plain(&drain.id),
-            service(&drain.service),
-            drain.kind.as_str().to_owned(),
-            words.short_time(drain.started_at),
-            took.map_or_else(dash, |at| span(at.duration_since(drain.started_at))),
-            drain.open_at_start.to_string(),
-            drain.counts.cut.total().to_string(),
-            verdict_word(drain.ended_at.is_some(), drain.verdict).to_owned(),
+        [
+            words::plain(&drain.id).into(),
+            service(&drain.service).into(),
+            drain.kind.as_str().to_owned().into(),
+            words.short_time(drain.started_at).into(),
+            took.map_or_else(dash, |at| span(at.duration_since(drain.started_at)))
+                .into(),
+            drain.open_at_start.to_string().into(),
+            drain.counts.cut.total().to_string().into(),
+            verdict(drain.ended_at.is_some(), drain.verdict),
         ]
     });
-    let verdicts = drains
-        .iter()
-        .map(|drain| (drain.ended_at.is_some(), drain.verdict));
-    with_colours(draw(&columns, rows.collect()), verdicts)
+    draw(columns, rows)
 }
 
 /// One line a rollout.
@@ -117,21 +119,23 @@ pub(crate) fn rollouts_table(rollouts: &[Rollout], words: &Words) -> String {
     ];
     let rows = rollouts.iter().map(|rollout| {
         let took = rollout.ended_at;
-        vec![
-            words::plain(&rollout.id),
-            workload(rollout),
-            rollout.revision.as_deref().map_or_else(dash, words::plain),
-            words.short_time(rollout.started_at),
-            took.map_or_else(dash, |at| span(at.duration_since(rollout.started_at))),
-            rollout.drains.len().to_string(),
-            rollout.counts.cut.total().to_string(),
-            verdict_word(is_over(rollout), rollout.verdict).to_owned(),
+        [
+            words::plain(&rollout.id).into(),
+            workload(rollout).into(),
+            rollout
+                .revision
+                .as_deref()
+                .map_or_else(dash, words::plain)
+                .into(),
+            words.short_time(rollout.started_at).into(),
+            took.map_or_else(dash, |at| span(at.duration_since(rollout.started_at)))
+                .into(),
+            rollout.drains.len().to_string().into(),
+            rollout.counts.cut.total().to_string().into(),
+            verdict(is_over(rollout), rollout.verdict),
         ]
     });
-    let verdicts = rollouts
-        .iter()
-        .map(|rollout| (is_over(rollout), rollout.verdict));
-    with_colours(draw(&columns, rows.collect()), verdicts)
+    draw(columns, rows)
 }
 
 /// Whose rollout it is, as the announcement or the one service says.
@@ -175,6 +179,27 @@ enum Column {
     Short,
 }
 
+/// What stands in one column of one line.
+#[derive(Debug)]
+struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        let style = Style::new();
+        Self { text, style }
+    }
+}
+
+fn verdict(is_over: bool, verdict: Verdict) -> Cell {
+    Cell {
+        text: verdict_word(is_over, verdict).to_owned(),
+        style: verdict_style(is_over, verdict),
+    }
+}
+
 fn started_header(newest: Option<jiff::Timestamp>, words: &Words) -> String {
     newest.map_or_else(
         || "STARTED".to_owned(),
@@ -187,87 +212,55 @@ fn dash() -> String {
 }
 
 /// Shortens the first column that may be, then the next, until the lines fit.
-fn draw(columns: &[(&str, Column)], mut rows: Vec<Vec<String>>) -> (String, usize) {
-    let mut drawn = render(columns, &rows);
-    for (at, (name, column)) in columns.iter().enumerate() {
-        let widest = drawn.lines().map(|line| line.chars().count()).max();
-        let excess = widest.unwrap_or(0).saturating_sub(WIDTH);
-        if excess == 0 {
-            break;
-        }
-        if *column == Column::Short {
-            let longest = rows.iter().map(|row| row[at].chars().count()).max();
-            let least = CELL_MIN.max(name.len());
-            let most = longest.unwrap_or(0).saturating_sub(excess).max(least);
-            for row in &mut rows {
-                row[at] = shortened(&row[at], most);
-            }
-            drawn = render(columns, &rows);
-        }
-    }
-    let count = rows.len();
-    (drawn, count)
-}
-
-fn render(columns: &[(&str, Column)], rows: &[Vec<String>]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(columns.iter().map(|(name, _)| *name));
-    table.add_rows(rows);
-    for (column, (_, kind)) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if *kind == Column::Number {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
-    lines.collect()
-}
-
-/// The end of a name tells more than its middle: a port, a revision's number.
-fn shortened(text: &str, most: usize) -> String {
-    let length = text.chars().count();
-    if length <= most {
-        return text.to_owned();
-    }
-    let tail = (most - 1) / 2;
-    let head: String = text.chars().take(most - 1 - tail).collect();
-    let tail: String = text.chars().skip(length - tail).collect();
-    format!("{head}…{tail}")
-}
-
-/// Colours the verdict, which ends its line: the table itself measures plain text only.
-fn with_colours(
-    (drawn, rows): (String, usize),
-    verdicts: impl Iterator<Item = (bool, Verdict)>,
+fn draw<const N: usize>(
+    columns: [(&str, Column); N],
+    rows: impl Iterator<Item = [Cell; N]>,
 ) -> String {
-    let mut text = String::with_capacity(drawn.len() * 2);
-    let header = drawn.lines().count() - rows;
-    for line in drawn.lines().take(header) {
-        text.push_str(line);
-        text.push('\n');
+    let rows: Vec<_> = rows.collect();
+    let mut widths = columns.map(|(name, _)| width(name));
+    for row in &rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(&cell.text).max(*widest);
+        }
     }
-    for (line, (is_over, verdict)) in drawn.lines().skip(header).zip(verdicts) {
-        let word = verdict_word(is_over, verdict);
-        let style = verdict_style(is_over, verdict);
-        let before = line.strip_suffix(word).unwrap_or(line);
-        text.push_str(&format!("{before}{style}{word}{style:#}\n"));
+    let line = widths.iter().sum::<usize>() + GAP * N.saturating_sub(1);
+    let mut excess = line.saturating_sub(WIDTH);
+    for (widest, (name, column)) in widths.iter_mut().zip(columns) {
+        if column == Column::Short {
+            let least = CELL_MIN.max(width(name));
+            let taken = excess.min(widest.saturating_sub(least));
+            *widest -= taken;
+            excess -= taken;
+        }
     }
-    text
+    let kinds = columns.map(|(_, kind)| kind);
+    let header = columns.map(|(name, _)| Cell::from(name.to_owned()));
+    let lines = [header].into_iter().chain(rows);
+    lines.map(|cells| write(&cells, &kinds, &widths)).collect()
+}
+
+/// One line; no space at its end.
+fn write(cells: &[Cell], kinds: &[Column], widths: &[usize]) -> String {
+    let mut line = String::new();
+    // Spaces that are due before the next character.
+    let mut spaces = 0;
+    for ((Cell { text, style }, kind), widest) in cells.iter().zip(kinds).zip(widths) {
+        let text = shortened(text, *widest);
+        let fill = widest - width(&text);
+        let (before, after) = match kind {
+            Column::Number => (fill, 0),
+            Column::Text | Column::Short => (0, fill),
+        };
+        line.push_str(&format!("{:1$}{style}{text}{style:#}", "", spaces + before));
+        spaces = after + GAP;
+    }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_too_long_loses_its_middle() {
-        assert_eq!(shortened("checkout:8080", 20), "checkout:8080");
-        assert_eq!(
-            shortened("a-long-name-of-a-service:8080", 11),
-            "a-lon…:8080"
-        );
-    }
 
     #[test]
     fn a_wide_table_is_made_to_fit_by_the_columns_that_may_be_shortened() {
@@ -283,10 +276,24 @@ mod tests {
             "b".repeat(60),
             "7".to_owned(),
         ];
-        let (drawn, _) = draw(&columns, vec![row.to_vec()]);
-        let widths: Vec<_> = drawn.lines().map(|line| line.chars().count()).collect();
+        let drawn = draw(columns, [row.map(Cell::from)].into_iter());
+        let widths: Vec<_> = drawn.lines().map(width).collect();
         assert_eq!(widths[1], WIDTH, "{drawn}");
         assert!(drawn.contains(&"i".repeat(30)), "{drawn}");
         assert!(drawn.ends_with("  7\n"), "{drawn}");
+    }
+
+    #[test]
+    fn columns_stand_under_their_names_whatever_the_script() {
+        let columns = [("SERVICE", Column::Short), ("N", Column::Number)];
+        let rows = [["決済:8080", "7"], ["checkout:8080", "12"]];
+        let rows = rows.map(|row| row.map(|text| Cell::from(text.to_owned())));
+        let drawn = draw(columns, rows.into_iter());
+        let wanted = [
+            "SERVICE         N",
+            "決済:8080       7",
+            "checkout:8080  12",
+        ];
+        assert_eq!(drawn.lines().collect::<Vec<_>>(), wanted);
     }
 }

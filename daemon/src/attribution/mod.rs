@@ -1,7 +1,6 @@
 //! From the key of a counter row to the workload that people know: a systemd unit, a container, a
 //! program. It survives the death of the process, and never asks one.
 
-mod cache;
 pub(crate) mod cgroupfs;
 mod names;
 mod path;
@@ -11,12 +10,14 @@ use std::{path::PathBuf, time::Duration};
 use finwatch_common::ServiceKey;
 
 use self::{
-    cache::Cache,
     cgroupfs::{CgroupFs, Resolved},
     names::EngineFiles,
     path::{Identity, identify, short_id},
 };
-use finwatch_engine::model::{Workload, WorkloadKind};
+use finwatch_engine::{
+    bounded::Bounded,
+    model::{Workload, WorkloadKind},
+};
 
 /// Most cgroups that are remembered, at about 200 bytes each; the longest unused go first.
 const MAX_CGROUPS: usize = 16_384;
@@ -63,9 +64,12 @@ pub struct AttributionStats {
 pub struct Attribution {
     cgroups: Option<CgroupFs>,
     files: EngineFiles,
-    known: Cache<Known>,
+    known: Remembered,
     unknown: u64,
 }
+
+/// cgroups by id, the longest unused first.
+type Remembered = Bounded<u64, Known, MAX_CGROUPS>;
 
 /// What is remembered of a cgroup.
 #[derive(Debug, Clone)]
@@ -92,7 +96,7 @@ impl Attribution {
         let mut this = Self {
             cgroups,
             files: EngineFiles::new(&options.host_root),
-            known: Cache::new(MAX_CGROUPS),
+            known: Remembered::default(),
             unknown: 0,
         };
         this.refresh_for(START_BUDGET);
@@ -122,7 +126,7 @@ impl Attribution {
             unknown: self.unknown,
             entries: self.known.len(),
             capacity: MAX_CGROUPS,
-            evicted: self.known.evicted(),
+            evicted: self.known.bitten(),
             watches: self.cgroups.as_ref().map_or(0, CgroupFs::watches),
         }
     }
@@ -140,11 +144,12 @@ impl Attribution {
         if id == 0 || id == cgroups.root_id() {
             return None;
         }
-        if !self.known.contains(id) && !look_up(cgroups, &mut self.known, id) {
+        if !self.known.contains(&id) && !look_up(cgroups, &mut self.known, id) {
             // A walk was cut short: the next call goes on with it.
             return None;
         }
-        match self.known.get(id) {
+        self.known.refresh(&id);
+        match self.known.get(&id) {
             Some(Known::Settled(workload)) => workload.clone(),
             Some(Known::Path(identity)) => {
                 let workload = name(&self.files, identity);
@@ -161,9 +166,9 @@ impl Attribution {
 }
 
 /// Asks for a cgroup that is not remembered, the cheap ways first. Says whether the answer is final.
-fn look_up(cgroups: &mut CgroupFs, known: &mut Cache<Known>, id: u64) -> bool {
+fn look_up(cgroups: &mut CgroupFs, known: &mut Remembered, id: u64) -> bool {
     cgroups.refresh(LOOKUP_BUDGET, &mut |id, path| learn(known, id, path));
-    if known.contains(id) {
+    if known.contains(&id) {
         return true;
     }
     match cgroups.by_handle(id) {
@@ -176,8 +181,8 @@ fn look_up(cgroups: &mut CgroupFs, known: &mut Cache<Known>, id: u64) -> bool {
     }
 }
 
-fn learn(known: &mut Cache<Known>, id: u64, path: &str) {
-    if !known.contains(id) {
+fn learn(known: &mut Remembered, id: u64, path: &str) {
+    if !known.contains(&id) {
         known.insert(id, Known::Path(identify(path)));
     }
 }

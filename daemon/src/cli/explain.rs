@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::EXIT_USAGE;
-use crate::config::nearest;
+use crate::{columns::wrap, config::nearest};
 use finwatch_engine::{
     diagnoses::{self, Advice, DIAGNOSES, Diagnosis},
     model::Severity,
@@ -185,21 +185,12 @@ fn write_text(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
 
 /// Text in lines of [`COLUMNS`], each after `indent`; nothing for no text.
 fn wrapped(out: &mut impl Write, indent: &str, text: &str) -> io::Result<()> {
-    let mut line = String::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        if !line.is_empty() && indent.len() + line.len() + 1 + word.len() > COLUMNS {
-            writeln!(out, "{indent}{line}")?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if line.is_empty() {
+    if text.is_empty() {
         return Ok(());
     }
-    writeln!(out, "{indent}{line}")
+    wrap(text, COLUMNS - indent.len())
+        .iter()
+        .try_for_each(|line| writeln!(out, "{indent}{line}"))
 }
 
 fn style(severity: Severity) -> Style {

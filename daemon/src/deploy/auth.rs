@@ -44,12 +44,16 @@ pub(super) fn signature(
     let Some(given) = headers.get(header) else {
         return Err(unauthorized(format!("there is no {header} header"), remedy));
     };
-    let Some(digest) = given.strip_prefix("sha256=").and_then(unhex) else {
+    let mut digest = [0; 32];
+    let decoded = given
+        .strip_prefix("sha256=")
+        .is_some_and(|text| hex::decode_to_slice(text, &mut digest).is_ok());
+    if !decoded {
         return Err(unauthorized(
             format!("{header} is not sha256= and 64 hexadecimal digits"),
             remedy,
         ));
-    };
+    }
     // HMAC takes a key of any length.
     let right = Hmac::<Sha256>::new_from_slice(key)
         .is_ok_and(|mac| mac.chain_update(body).verify_slice(&digest).is_ok());
@@ -65,19 +69,6 @@ pub(super) fn signature(
 
 fn unauthorized(error: impl Into<String>, remedy: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Unauthorized, error, remedy)
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let text = text.as_bytes();
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

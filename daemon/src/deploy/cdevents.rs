@@ -1,9 +1,13 @@
 //! CDEvents about services, carried in CloudEvents or as they are. They tell facts that are done: a service was
 //! deployed, upgraded, rolled back, published or removed. Other CDEvents are none of ours.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use super::{
-    Headers, Refusal, cloudevents,
-    cloudevents::Context,
+    Headers, Refusal,
+    cloudevents::{self, Context},
     json::{Document, Field},
     native,
     parsed::{Draft, Parsed},
@@ -116,9 +120,9 @@ fn revision_of(artifact: &str) -> String {
     let bare = artifact.split(['?', '#']).next().unwrap_or(artifact);
     bare.strip_prefix("pkg:")
         .and_then(|purl| purl.rsplit_once('@'))
-        .and_then(|(_, version)| cloudevents::percent_decoded(version))
+        .and_then(|(_, version)| percent_decode_str(version).decode_utf8().ok())
         .filter(|version| !version.is_empty() && !version.chars().any(char::is_control))
-        .unwrap_or_else(|| artifact.to_owned())
+        .map_or_else(|| artifact.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]

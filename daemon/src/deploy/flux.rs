@@ -98,6 +98,5 @@ fn id(object: &Field<'_>, reason: &str, time: &str, body: &[u8]) -> Result<Strin
     let uid = object.at("uid")?.text(native::NAME_MAX)?.unwrap_or("-");
     let body = String::from_utf8_lossy(body);
     let hash = memory::name(&[uid, reason, time, &body]);
-    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("flux-{hex}"))
+    Ok(format!("flux-{}", hex::encode(&hash[..8])))
 }

@@ -190,7 +190,7 @@ impl Intake {
             let (id, own_names) = self.names(&draft, now);
             let known = own_names
                 .iter()
-                .any(|name| memory.knows(name) || names.contains(name));
+                .any(|name| memory.contains(name) || names.contains(name));
             names.extend(own_names);
             let mut receipt = Receipt {
                 id: id.clone(),
@@ -217,7 +217,7 @@ impl Intake {
             place.send(event);
         }
         for name in names {
-            memory.remember(name);
+            memory.insert(name, ());
         }
         drop(memory);
         for receipt in &receipts {

@@ -1,13 +1,10 @@
 //! JSON of a sender, read field by field, so that a refusal names the field and its place. What a field means is the
 //! parsers' business.
 
-use std::fmt;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{Refusal, headers::short};
 
@@ -223,78 +220,26 @@ fn named(path: &[Step]) -> String {
     }
 }
 
-/// Line and column where the value at this path begins: the body is read again as far as that.
+/// Line and column where the value at this path begins, both counted from one.
 fn place(body: &[u8], path: &[Step]) -> Option<(usize, usize)> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let arrived = Walk(path).deserialize(&mut reader).err()?;
-    let line = arrived.line().checked_sub(1)?;
-    let before: usize = body
-        .split_inclusive(|byte| *byte == b'\n')
-        .take(line)
-        .map(<[u8]>::len)
-        .sum();
-    // The reader stands behind what it has read last: between it and the value there may be white space.
-    let behind = before + arrived.column();
-    let begins = behind
-        + body
-            .get(behind..)?
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
-    let lines = body[..begins].split(|byte| *byte == b'\n');
-    let (line, column) = lines.enumerate().last()?;
-    Some((line + 1, column.len() + 1))
-}
-
-/// Goes down a path, and fails when it has arrived: the failure has the place.
-struct Walk<'a>(&'a [Step]);
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        if self.0.is_empty() {
-            return Err(D::Error::custom("arrived"));
-        }
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or array")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (first, rest) = (self.0.first(), self.0.get(1..).unwrap_or_default());
-        while let Some(key) = map.next_key::<String>()? {
-            if matches!(first, Some(Step::Key(wanted)) if *wanted == key) {
-                map.next_value_seed(Walk(rest))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    let mut value: &RawValue = serde_json::from_slice(body).ok()?;
+    for step in path {
+        value = match step {
+            Step::Key(key) => {
+                let fields: HashMap<String, &RawValue> = serde_json::from_str(value.get()).ok()?;
+                fields.get(key)?
             }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let (first, rest) = (self.0.first(), self.0.get(1..).unwrap_or_default());
-        let mut index = 0;
-        loop {
-            let wanted = matches!(first, Some(Step::Index(wanted)) if *wanted == index);
-            let more = if wanted {
-                items.next_element_seed(Walk(rest))?.is_some()
-            } else {
-                items.next_element::<IgnoredAny>()?.is_some()
-            };
-            if !more {
-                return Ok(());
+            Step::Index(index) => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+                items.get(*index)?
             }
-            index += 1;
-        }
+        };
     }
+    // The value is a part of the body, not a copy.
+    let begins = value.get().as_ptr().addr() - body.as_ptr().addr();
+    let lines = body.get(..begins)?.split(|byte| *byte == b'\n');
+    let (line, before) = lines.enumerate().last()?;
+    Some((line + 1, before.len() + 1))
 }
 
 #[cfg(test)]

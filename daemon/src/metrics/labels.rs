@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use finwatch_common::{Lost, Phase, Role};
+use finwatch_common::{Lost, Phase, Role, tcp};
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
 use finwatch_engine::{
@@ -15,14 +15,14 @@ pub(super) const LOSTS: [Lost; 3] = [Lost::Nothing, Lost::Goodbye, Lost::Data];
 
 /// TCP states in which an RST can end a connection, by the kernel's number.
 pub(super) const RESET_STATES: [(u8, &str); 8] = [
-    (1, "established"),
-    (2, "syn_sent"),
-    (3, "syn_recv"),
-    (4, "fin_wait1"),
-    (5, "fin_wait2"),
-    (8, "close_wait"),
-    (9, "last_ack"),
-    (11, "closing"),
+    (tcp::ESTABLISHED, "established"),
+    (tcp::SYN_SENT, "syn_sent"),
+    (tcp::SYN_RECV, "syn_recv"),
+    (tcp::FIN_WAIT1, "fin_wait1"),
+    (tcp::FIN_WAIT2, "fin_wait2"),
+    (tcp::CLOSE_WAIT, "close_wait"),
+    (tcp::LAST_ACK, "last_ack"),
+    (tcp::CLOSING, "closing"),
 ];
 
 /// The labels of a service and, after them, those of one sample.

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use finwatch_common::{Cell, Cut, Evidence, Origin, Outcome, Role};
+use finwatch_common::{Cell, Cut, Evidence, Origin, Outcome, Role, tcp};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue};
 
 use super::{
@@ -33,7 +33,13 @@ const BORN_CLOSES: [(Origin, Outcome); 10] = [
 ];
 
 /// States of received resets that a service has from birth.
-const BORN_RESET_STATES: [u8; 5] = [1, 4, 5, 8, 9];
+const BORN_RESET_STATES: [u8; 5] = [
+    tcp::ESTABLISHED,
+    tcp::FIN_WAIT1,
+    tcp::FIN_WAIT2,
+    tcp::CLOSE_WAIT,
+    tcp::LAST_ACK,
+];
 
 pub(super) fn encode(
     out: &mut DescriptorEncoder<'_>,

@@ -1,9 +1,10 @@
 //! Who the stream knows: the services of each instance, and whether a phase that a signal began is over. Pure: what it
 //! needs of the world comes with each call.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey, SignalRecord};
+use finwatch_engine::bounded::Bounded;
 
 /// Most instances that are remembered. Of one that comes on top the services are not known.
 const INSTANCES_MAX: usize = 8_192;
@@ -15,7 +16,7 @@ const RELOAD_NS: u64 = 10_000_000_000;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Instances {
-    services: HashMap<Process, BTreeSet<ServiceKey>>,
+    services: Bounded<Process, BTreeSet<ServiceKey>, INSTANCES_MAX>,
     running: BTreeMap<Process, Running>,
 }
 
@@ -38,9 +39,8 @@ impl Instances {
         if instance.tgid == 0 {
             return;
         }
-        if self.services.len() < INSTANCES_MAX || self.services.contains_key(&instance) {
-            let service = service.in_phase(Phase::Steady);
-            self.services.entry(instance).or_default().insert(service);
+        if let Some(services) = self.services.admit(instance, BTreeSet::new) {
+            services.insert(service.in_phase(Phase::Steady));
         }
     }
 
@@ -69,7 +69,7 @@ impl Instances {
 
     /// Whether any phase lasts, or there is no more room: then the table of processes is of use.
     pub(super) fn want_processes(&self) -> bool {
-        !self.running.is_empty() || self.services.len() >= INSTANCES_MAX
+        !self.running.is_empty() || self.services.is_full()
     }
 
     /// Looks who is left. Returns the instances whose phase is over.
@@ -83,7 +83,7 @@ impl Instances {
         for instance in &over {
             self.running.remove(instance);
         }
-        if self.services.len() >= INSTANCES_MAX {
+        if self.services.is_full() {
             let alive: BTreeSet<Process> = table.iter().map(|(_, e)| e.instance).collect();
             self.services.retain(|instance, _| alive.contains(instance));
         }

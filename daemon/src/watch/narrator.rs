@@ -1,8 +1,6 @@
 //! From records to events: joins closes with their RSTs, finds whose they are, and notices gaps. It reads no
 //! clock and prints nothing.
 
-use std::collections::VecDeque;
-
 use finwatch_common::{
     ExitRecord, ListenerRecord, Outcome, Process, ProcessEntry, ResetRecord, Role, ServiceKey,
     SignalRecord, UnreadRecord,
@@ -15,6 +13,7 @@ use super::{
 };
 use crate::probe::Losses;
 use finwatch_engine::{
+    bounded::Queue,
     drains::{ClosedConnection, HELD_MAX, Merger},
     input::Record,
     model::Workload,
@@ -27,7 +26,7 @@ pub(super) struct Narrator {
     merger: Merger,
     /// What is no close waits as long as closes do, so that the story keeps its order. At most
     /// [`HELD_MAX`], as many as closes; when more come, the oldest are told early.
-    others: VecDeque<(u64, Event)>,
+    others: Queue<(u64, Event), HELD_MAX>,
     instances: Instances,
     losses: Losses,
     tally: Tally,
@@ -177,17 +176,18 @@ impl Narrator {
         let Some(event) = event else {
             return;
         };
-        if self.others.len() >= HELD_MAX
-            && let Some((_, oldest)) = self.others.pop_front()
-        {
+        if let Some((_, oldest)) = self.others.push((at_ns, event)) {
             tell(oldest);
         }
-        self.others.push_back((at_ns, event));
     }
 }
 
-fn tell_until(others: &mut VecDeque<(u64, Event)>, until_ns: u64, tell: &mut impl FnMut(Event)) {
-    while let Some((_, event)) = others.pop_front_if(|(at_ns, _)| *at_ns <= until_ns) {
+fn tell_until(
+    others: &mut Queue<(u64, Event), HELD_MAX>,
+    until_ns: u64,
+    tell: &mut impl FnMut(Event),
+) {
+    while let Some((_, event)) = others.pop_if(|(at_ns, _)| *at_ns <= until_ns) {
         tell(event);
     }
 }

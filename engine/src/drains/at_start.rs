@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{
-    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags, survey_kind,
+    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags,
+    frames::{GOAWAYS_BYTES, SMALL_BYTES},
+    survey_kind,
 };
 
 use super::{
@@ -11,11 +13,6 @@ use super::{
     tally::is_goaway,
 };
 use crate::timing;
-
-/// A shorter request may be a control frame.
-const REQUEST_BYTES_MIN: u32 = 18;
-/// Two GOAWAYs without TLS.
-const BARE_BYTES_MAX: u32 = 34;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -210,8 +207,8 @@ fn owes(row: &SurveyRow) -> bool {
     let (asked, since_read) = (row.a, row.b);
     row.kind == survey_kind::AWAITING
         || row.quiet == 0
-            && asked >= REQUEST_BYTES_MIN
-            && since_read > BARE_BYTES_MAX
+            && asked >= SMALL_BYTES
+            && since_read > GOAWAYS_BYTES
             && is_goaway(since_read)
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use finwatch_common::{
     CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
-    close_flags, reset_flags,
+    close_flags,
+    frames::{ALERT_BYTES_MAX, GOAWAY_AND_ALERT_ENDS, GOAWAY_ENDS},
+    reset_flags,
 };
 
 use super::{ClosedConnection, left::Left, names::peer};
@@ -16,17 +18,6 @@ use crate::{
 
 /// Most connections shown as examples.
 pub(super) const EXAMPLES_MAX: usize = 5;
-
-/// What is written behind a request that HTTP/2's GOAWAY cut: the frame (RFC 9113 section 6.8) without debug text, once or
-/// twice, bare or in TLS records (1.3: 22 bytes more each, 1.2: 29 or 21), and the alert (24, 31 or 23) with it. Exact
-/// sizes, as a short answer of HTTP/1.1 is as small.
-const GOAWAY_BYTES: [u32; 14] = [17, 34, 38, 39, 46, 56, 61, 63, 70, 76, 77, 78, 80, 92];
-
-/// Of these, the ones that end with the alert: nothing more was to come, whoever hung up.
-const GOAWAY_AND_ALERT_BYTES: [u32; 4] = [61, 63, 77, 80];
-
-/// A TLS alert at most: closing without the peer's acknowledgement of it truncates nothing.
-const ALERT_BYTES_MAX: u32 = 31;
 
 /// In what state of its drain a connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -337,18 +328,18 @@ fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
 /// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
 fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
     let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
-    (by_us || GOAWAY_AND_ALERT_BYTES.contains(&record.since_read))
+    (by_us || GOAWAY_AND_ALERT_ENDS.contains(&record.since_read))
         && record.last_read_ns <= since_ns
         && is_goaway(record.since_read)
 }
 
 /// What was not acknowledged can be a GOAWAY with its reason in words: nobody had asked.
 fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool {
-    let short = record.unacked <= GOAWAY_BYTES[GOAWAY_BYTES.len() - 1];
+    let short = record.unacked <= GOAWAY_ENDS[GOAWAY_ENDS.len() - 1];
     short && record.opened_at_ns <= since_ns && record.last_read_ns <= since_ns && !owed_at_start
 }
 
 /// Whether a GOAWAY has so many bytes, written as servers write it.
 pub(super) fn is_goaway(bytes: u32) -> bool {
-    GOAWAY_BYTES.contains(&bytes)
+    GOAWAY_ENDS.contains(&bytes)
 }

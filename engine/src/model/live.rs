@@ -1,48 +1,11 @@
 //! What a service does now, and the connections that ended last: what is told without being kept.
 
+use finwatch_common::{Phase, Role};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cuts, Service};
-
-/// Which side of the connections this host is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// They were accepted: the port is this host's.
-    Server,
-    /// They were made from here: the port is the peer's.
-    Client,
-}
-
-/// What a service is doing.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Its ordinary work.
-    #[default]
-    Steady,
-    /// A stop signal arrived, and old processes are still there.
-    Draining,
-    /// A reload signal arrived, and old processes are still there.
-    Reloading,
-}
 
 /// Counted since the service's series began, over all phases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -126,29 +89,4 @@ pub struct RecentClose {
     pub abandoned: bool,
     /// Process that ended it; none when the peer or a timer did.
     pub closed_by_pid: Option<u32>,
-}
-
-// === impl Role ===
-
-impl Role {
-    /// As in labels and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
-    }
-}
-
-// === impl Phase ===
-
-impl Phase {
-    /// As in labels and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Steady => "steady",
-            Self::Draining => "draining",
-            Self::Reloading => "reloading",
-        }
-    }
 }

@@ -16,6 +16,8 @@ mod signs;
 pub mod words;
 mod workload;
 
+pub use finwatch_common::{Phase, Role};
+
 pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
@@ -24,7 +26,7 @@ pub use figures::{
     StoryFigures,
 };
 pub use finding::{Finding, Severity, Verdict};
-pub use live::{Phase, RecentClose, Role, ServiceState, Totals};
+pub use live::{RecentClose, ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};
 pub use signs::Signs;

@@ -32,7 +32,7 @@ impl Correlator {
                 self.live.push(donor);
             }
         }
-        for mut donor in std::mem::take(&mut self.recent) {
+        for mut donor in self.recent.take_all(|_| true) {
             let took = heir.adopt(&mut donor, &reach, false);
             if self.dissolve(&mut heir, &donor, before == 0) {
                 continue;
@@ -42,7 +42,7 @@ impl Correlator {
                 let told = super::tell::ended(&donor, &self.options);
                 self.push_ended(told);
             }
-            self.recent.push_back(donor);
+            self.recent.push(donor);
         }
         self.take_loose(&mut heir);
         let adopted = heir.rollout.drains.len() > before;
@@ -58,7 +58,7 @@ impl Correlator {
         if !is_unannounced(donor.rollout.source) || !donor.rollout.drains.is_empty() {
             return false;
         }
-        self.ended.retain(|ended| ended.id != donor.rollout.id);
+        self.ended.remove(&donor.rollout.id);
         if is_new && heir.rollout.events.len() == 1 && !heir.inherited {
             heir.inherit(donor);
         } else {

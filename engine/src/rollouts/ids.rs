@@ -1,8 +1,8 @@
 //! Names of rollouts: the workload and when it began, once each.
 
-use std::collections::VecDeque;
-
 use jiff::Timestamp;
+
+use crate::bounded::Bounded;
 
 /// Most names that are remembered as taken. A name holds its second: an older one cannot come again.
 const TAKEN_MAX: usize = 1_024;
@@ -10,7 +10,7 @@ const TAKEN_MAX: usize = 1_024;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    taken: VecDeque<String>,
+    taken: Bounded<String, (), TAKEN_MAX>,
 }
 
 // === impl Ids ===
@@ -34,7 +34,7 @@ impl Ids {
             }
             id = format!("{first}-{number}");
         }
-        super::push_bounded(&mut self.taken, id.clone(), TAKEN_MAX);
+        self.taken.insert(id.clone(), ());
         id
     }
 }

@@ -14,13 +14,14 @@ mod pair;
 mod rounds;
 mod tell;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::look::{LateClose, Look};
 pub(crate) use self::rounds::Rounds;
 use self::{ids::Ids, live::Live, pair::Heard};
+use crate::bounded::{Bounded, Queue};
 use crate::diagnoses::JudgeOptions;
 use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Source, Start};
 
@@ -52,13 +53,14 @@ pub struct Correlator {
     options: CorrelatorOptions,
     live: Vec<Live>,
     /// Ended, the oldest first.
-    recent: VecDeque<Live>,
-    ended: VecDeque<Rollout>,
+    recent: Queue<Live, RECENT_MAX>,
+    /// By id.
+    ended: Bounded<String, Rollout, ENDED_MAX>,
     /// Drains of rollouts that no news reach any more.
-    forgotten: VecDeque<String>,
+    forgotten: Bounded<String, (), FORGOTTEN_MAX>,
     replaced: Vec<String>,
-    loose_starts: VecDeque<Start>,
-    loose_gaps: VecDeque<Gap>,
+    loose_starts: Queue<Start, LOOSE_MAX>,
+    loose_gaps: Queue<Gap, LOOSE_MAX>,
     heard: Heard,
     ids: Ids,
     left_out: u64,
@@ -94,12 +96,12 @@ impl Correlator {
         Self {
             options,
             live: Vec::new(),
-            recent: VecDeque::new(),
-            ended: VecDeque::new(),
-            forgotten: VecDeque::new(),
+            recent: Queue::default(),
+            ended: Bounded::default(),
+            forgotten: Bounded::default(),
             replaced: Vec::new(),
-            loose_starts: VecDeque::new(),
-            loose_gaps: VecDeque::new(),
+            loose_starts: Queue::default(),
+            loose_gaps: Queue::default(),
             heard: Heard::default(),
             ids: Ids::default(),
             left_out: 0,
@@ -122,9 +124,7 @@ impl Correlator {
             return;
         }
         let recent = |live: &Live| live.is_same_change(&event, window);
-        if let Some(at) = self.recent.iter().position(recent)
-            && let Some(mut live) = self.recent.remove(at)
-        {
+        if let Some(mut live) = self.recent.take(recent) {
             live.announce(event);
             self.live.push(live);
             let at = self.live.len() - 1;
@@ -183,7 +183,7 @@ impl Correlator {
             }
             return;
         }
-        push_bounded(&mut self.loose_starts, start, LOOSE_MAX);
+        self.loose_starts.push(start);
     }
 
     /// Takes a time nobody listened: new, or told again with its end.
@@ -207,7 +207,7 @@ impl Correlator {
         }
         self.loose_gaps
             .retain(|loose| !live::is_same_gap(loose, &gap));
-        push_bounded(&mut self.loose_gaps, gap, LOOSE_MAX);
+        self.loose_gaps.push(gap);
     }
 
     /// Whether looks at this service are wanted: a rollout of its workload runs.
@@ -248,11 +248,9 @@ impl Correlator {
         }
         let window = self.options.window();
         let is_young = |at: Timestamp| now.duration_since(at) <= window;
-        let (kept, gone) = std::mem::take(&mut self.recent)
-            .into_iter()
-            .partition(|live| live.lingers() || is_young(live.last_sign()));
-        self.recent = kept;
-        let gone: VecDeque<Live> = gone;
+        let gone = self
+            .recent
+            .take_all(|live| !live.lingers() && !is_young(live.last_sign()));
         for live in gone {
             self.forget(live);
         }
@@ -286,7 +284,8 @@ impl Correlator {
 
     /// Rollouts that ended, or were added to after their end, since this was last asked.
     pub fn ended(&mut self) -> Vec<Rollout> {
-        self.ended.drain(..).collect()
+        let ended = std::iter::from_fn(|| self.ended.pop_oldest());
+        ended.map(|(_, rollout)| rollout).collect()
     }
 
     /// Ids that were told as running or ended and are no more, since this was last asked: an event that came later
@@ -295,9 +294,14 @@ impl Correlator {
         std::mem::take(&mut self.replaced)
     }
 
-    /// Events and drains that no rollout took as a bound was reached.
+    /// Events, drains, starts and gaps that no rollout took, and ended rollouts that nobody took, as a bound was
+    /// reached.
     pub fn left_out(&self) -> u64 {
-        self.left_out + self.live.iter().map(|live| live.left_out).sum::<u64>()
+        self.left_out
+            + self.live.iter().map(|live| live.left_out).sum::<u64>()
+            + self.loose_starts.bitten()
+            + self.loose_gaps.bitten()
+            + self.ended.bitten()
     }
 
     /// Finds the rollout of a new drain, or opens one.
@@ -308,9 +312,7 @@ impl Correlator {
             return;
         }
         let reopens = |live: &Live| live.reopens_for(&drain, window);
-        if let Some(at) = self.recent.iter().rposition(reopens)
-            && let Some(mut live) = self.recent.remove(at)
-        {
+        if let Some(mut live) = self.recent.take_newest(reopens) {
             live.reopen();
             live.update(drain);
             self.live.push(live);
@@ -328,22 +330,20 @@ impl Correlator {
     /// Gives a rollout the starts and gaps that nobody has.
     fn take_loose(&mut self, live: &mut Live) {
         let window = self.options.window();
-        let starts = std::mem::take(&mut self.loose_starts);
-        for start in starts {
-            if live.takes_start(&start, window) {
-                live.started(start);
-            } else {
-                self.loose_starts.push_back(start);
+        self.loose_starts.retain(|start| {
+            let takes = live.takes_start(start, window);
+            if takes {
+                live.started(start.clone());
             }
-        }
-        let gaps = std::mem::take(&mut self.loose_gaps);
-        for gap in gaps {
-            if live.takes_gap(&gap, window) {
-                live.listened_by_nobody(gap);
-            } else {
-                self.loose_gaps.push_back(gap);
+            !takes
+        });
+        self.loose_gaps.retain(|gap| {
+            let takes = live.takes_gap(gap, window);
+            if takes {
+                live.listened_by_nobody(gap.clone());
             }
-        }
+            !takes
+        });
     }
 
     /// Ends a rollout, and keeps it for late news.
@@ -351,20 +351,19 @@ impl Correlator {
         live.end();
         let told = tell::ended(&live, &self.options);
         self.push_ended(told);
-        if let Some(oldest) = push_bounded(&mut self.recent, live, RECENT_MAX) {
+        if let Some(oldest) = self.recent.push(live) {
             self.forget(oldest);
         }
     }
 
     fn forget(&mut self, live: Live) {
         for drain in live.rollout.drains {
-            push_bounded(&mut self.forgotten, drain.id, FORGOTTEN_MAX);
+            self.forgotten.insert(drain.id, ());
         }
     }
 
     fn push_ended(&mut self, rollout: Rollout) {
-        self.ended.retain(|ended| ended.id != rollout.id);
-        push_bounded(&mut self.ended, rollout, ENDED_MAX);
+        self.ended.insert(rollout.id.clone(), rollout);
     }
 
     fn is_full(&mut self) -> bool {
@@ -372,17 +371,6 @@ impl Correlator {
         self.left_out += u64::from(full);
         full
     }
-}
-
-/// Returns what gave way.
-fn push_bounded<T>(to: &mut VecDeque<T>, one: T, max: usize) -> Option<T> {
-    let oldest = if to.len() >= max {
-        to.pop_front()
-    } else {
-        None
-    };
-    to.push_back(one);
-    oldest
 }
 
 fn is_unannounced(source: Source) -> bool {

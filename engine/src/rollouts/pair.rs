@@ -1,10 +1,9 @@
 //! Which deploy events tell of the same change, and which were heard before.
 
-use std::collections::{HashSet, VecDeque};
-
 use jiff::SignedDuration;
 
 use super::live::Live;
+use crate::bounded::Bounded;
 use crate::model::{DeployEvent, DeployStage, Source, WorkloadRef};
 
 /// Most events that are remembered as heard.
@@ -15,8 +14,7 @@ type Name = (Source, String, DeployStage);
 /// Events that were heard. The intake knows most of them by then; a restart of a sender may bring them again.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    known: HashSet<Name>,
-    by_age: VecDeque<Name>,
+    known: Bounded<Name, (), HEARD_MAX>,
 }
 
 // === impl Heard ===
@@ -25,16 +23,9 @@ impl Heard {
     /// Whether the event was not heard before; from now on it was.
     pub(super) fn is_new(&mut self, event: &DeployEvent) -> bool {
         let name = (event.source, event.id.clone(), event.stage);
-        if !self.known.insert(name.clone()) {
-            return false;
-        }
-        if self.by_age.len() >= HEARD_MAX
-            && let Some(oldest) = self.by_age.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.by_age.push_back(name);
-        true
+        let is_new = !self.known.contains(&name);
+        self.known.insert(name, ());
+        is_new
     }
 }
 

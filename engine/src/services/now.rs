@@ -5,10 +5,7 @@ use finwatch_common::{Cell, Cut};
 use std::sync::Arc;
 
 use super::{SeriesView, SettledRow, View};
-use crate::{
-    closes::role,
-    model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals},
-};
+use crate::model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals};
 
 /// The state of every service of the view; `running`: the drains that last.
 pub fn states(view: &View, running: &[Arc<Drain>]) -> Vec<ServiceState> {
@@ -24,7 +21,7 @@ fn state(series: &SeriesView, running: &[Arc<Drain>]) -> ServiceState {
     let gauges = &series.gauges;
     let sum = |cell: Cell| -> u64 { series.phases.iter().map(|row| row.get(cell)).sum() };
     ServiceState {
-        role: role(labels.role),
+        role: labels.role,
         phase: phase(&service, running),
         listeners: gauges.listeners,
         open: gauges.open,

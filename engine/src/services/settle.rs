@@ -1,11 +1,7 @@
 //! What the ambiguous cells of a counter row come to. Some ends are only told apart by an RST that may
 //! follow; the kernel counts the end in one cell and the RST in another, and here the two are put together.
 
-use finwatch_common::{CELLS, Cell, CounterRow, Origin, Outcome};
-
-/// TCP states by the kernel's numbers, as far as they are needed here.
-const FIN_WAIT1: u8 = 4;
-const FIN_WAIT2: u8 = 5;
+use finwatch_common::{CELLS, Cell, CounterRow, Origin, Outcome, tcp};
 
 /// Cells that [`settle`] computes by a difference. An end is counted an instant before the RST that
 /// explains it, so a difference can shrink by what was in flight at a reading; see [`HighWater`].
@@ -16,8 +12,8 @@ const DIFFERENCES: [Cell; 5] = [
     RESETS_FW2,
     Cell::NO_MINI_SOCKET,
 ];
-const RESETS_FW1: Cell = received(FIN_WAIT1);
-const RESETS_FW2: Cell = received(FIN_WAIT2);
+const RESETS_FW1: Cell = received(tcp::FIN_WAIT1);
+const RESETS_FW2: Cell = received(tcp::FIN_WAIT2);
 
 const fn received(state: u8) -> Cell {
     match Cell::resets_received(state) {

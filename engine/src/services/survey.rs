@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use finwatch_common::{Phase, ServiceKey, SurveyRow, survey_kind};
 
+use crate::bounded::Bounded;
+
 /// Most services remembered of one network namespace.
 const SERVICES_MAX: usize = 16_384;
 
@@ -22,7 +24,7 @@ pub struct Surveyed {
 /// The last survey of every network namespace, by its cookie.
 #[derive(Debug, Default)]
 pub struct Surveys {
-    by_netns: HashMap<u64, HashMap<ServiceKey, Surveyed>>,
+    by_netns: HashMap<u64, Bounded<ServiceKey, Surveyed, SERVICES_MAX>>,
 }
 
 // === impl Surveys ===
@@ -30,20 +32,18 @@ pub struct Surveys {
 impl Surveys {
     /// Takes the survey of one namespace.
     pub fn replace(&mut self, netns: u64, rows: &[SurveyRow]) {
-        let mut services: HashMap<ServiceKey, Surveyed> = HashMap::new();
+        let mut services = Bounded::<_, Surveyed, SERVICES_MAX>::default();
         for row in rows {
+            let (backlog, backlog_limit, awaiting) = match row.kind {
+                survey_kind::LISTENER => (row.a.into(), row.b.into(), 0),
+                survey_kind::AWAITING => (0, 0, 1),
+                _ => continue,
+            };
             let key = row.service.in_phase(Phase::Steady);
-            if services.len() >= SERVICES_MAX && !services.contains_key(&key) {
-                continue;
-            }
-            match row.kind {
-                survey_kind::LISTENER => {
-                    let seen = services.entry(key).or_default();
-                    seen.backlog += u64::from(row.a);
-                    seen.backlog_limit += u64::from(row.b);
-                }
-                survey_kind::AWAITING => services.entry(key).or_default().awaiting += 1,
-                _ => {}
+            if let Some(seen) = services.admit(key, Surveyed::default) {
+                seen.backlog += backlog;
+                seen.backlog_limit += backlog_limit;
+                seen.awaiting += awaiting;
             }
         }
         self.by_netns.insert(netns, services);
@@ -58,7 +58,7 @@ impl Surveys {
     pub fn iter(&self) -> impl Iterator<Item = (ServiceKey, Surveyed)> {
         self.by_netns
             .values()
-            .flatten()
+            .flat_map(Bounded::iter)
             .map(|(key, seen)| (*key, *seen))
     }
 }

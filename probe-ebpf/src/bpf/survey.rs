@@ -11,8 +11,8 @@ use finwatch_common::{
     OwnerSeed, Phase, Process, Role, ServiceKey, SurveyRow, TimeWait, survey_kind,
 };
 use finwatch_probe::{
+    frames::SMALL_BYTES,
     tcp::{IPPROTO_TCP, state},
-    turns::SMALL_BYTES,
 };
 
 use super::{

@@ -3,11 +3,12 @@
 
 use finwatch_common::Evidence;
 
-use super::{PREFACE_BYTES_MAX, SETTINGS_TURNS, SMALL_BYTES, Turn, Turns};
+use super::{PREFACE_BYTES_MAX, SETTINGS_TURNS, Turn, Turns};
 use crate::{
     frames::{
-        NONE, PING_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES, TLS13, alert_in,
-        around_pings, is_alert, is_control, is_control_in, is_settings, is_settings_of_go, silence,
+        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES,
+        SMALL_BYTES, TLS13, alert_in, around_pings, is_alert, is_control, is_control_in,
+        is_settings, is_settings_of_go, silence,
     },
     manner::is_farewell,
     tcp::seq_after,
@@ -225,7 +226,10 @@ impl Turns {
         };
         bytes == PROBE_BYTES + record
             && self.count >= 2
-            && matches!(self.prev_asked, 17 | 34 | 47)
+            && matches!(
+                self.prev_asked,
+                PING_BYTES | PINGS_BYTES | PROBE_AND_ACK_BYTES
+            )
             && seq_after(self.written, self.prev_written) >= GOAWAY_BYTES_MIN + record
     }
 

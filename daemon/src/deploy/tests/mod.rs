@@ -143,8 +143,7 @@ fn time(text: &str) -> Timestamp {
 fn signature(body: &[u8]) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
     let digest = mac.chain_update(body).finalize().into_bytes();
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={hex}")
+    format!("sha256={}", hex::encode(digest))
 }
 
 fn result(taken: Result<Taken, Refusal>) -> Receipt {

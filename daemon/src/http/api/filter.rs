@@ -9,7 +9,7 @@ use super::{
     parameters::{self as p, Asked},
 };
 use finwatch_engine::model::{
-    Drain, RecentClose, Rollout, RolloutState, Service, ServiceState, WorkloadRef,
+    Drain, RecentClose, Rollout, RolloutState, Service, ServiceState, WorkloadRef, words::Word as _,
 };
 
 /// Drains, newest first, and whether there would be more.
@@ -51,8 +51,8 @@ pub(super) fn services(story: &dyn Story, asked: &Asked) -> Vec<ServiceState> {
     let mut services = story.services();
     services.retain(|state| {
         asked.means(&state.service)
-            && asked.wants(&p::ROLE, state.role.as_str())
-            && asked.wants(&p::PHASE, state.phase.as_str())
+            && asked.wants(&p::ROLE, state.role.word())
+            && asked.wants(&p::PHASE, state.phase.word())
     });
     services
 }
@@ -62,8 +62,8 @@ pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (Vec<RecentClose>, boo
     let mut closes = story.closes();
     closes.retain(|close| {
         asked.means(&close.service)
-            && asked.wants(&p::ROLE, close.role.as_str())
-            && asked.wants(&p::PHASE, close.phase.as_str())
+            && asked.wants(&p::ROLE, close.role.word())
+            && asked.wants(&p::PHASE, close.phase.word())
             && asked.wants(&p::ORIGIN, &close.origin)
             && asked.wants(&p::OUTCOME, &close.outcome)
             && asked.since.is_none_or(|since| close.ended_at >= since)

@@ -218,7 +218,9 @@ fn a_kernel_client_sends_its_request_into_a_closed_server() {
         sock::close_to_mini(server);
         read_eof(&client);
         std::io::Write::write_all(&mut (&client), REQUEST).unwrap();
-        wait_until("the reset arrives", || sock::tcp_state(&client) == 7);
+        wait_until("the reset arrives", || {
+            sock::tcp_state(&client) == state::CLOSE
+        });
         drop(client);
         Expect::both(
             mini_socket_reset(Lost::Data),

@@ -321,7 +321,7 @@ fn a_late_request_belongs_to_the_phase_of_its_close() {
         };
         let send = |client: TcpStream| {
             std::io::Write::write_all(&mut &client, REQUEST).unwrap();
-            wait_until("the reset arrives", || tcp_state(&client) == 7);
+            wait_until("the reset arrives", || tcp_state(&client) == state::CLOSE);
         };
         let steady = late(servant.connect());
         let draining_one = servant.connect();
