@@ -8,15 +8,20 @@ mod replay {
     mod story;
 }
 
+use std::time::Duration;
+
 use finwatch::metrics::Format;
 use finwatch_common::{Cell, Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
 
+use finwatch_engine::Remembered;
 use replay::{
     exposition::{Exposition, expect_lines, parse},
-    kernel::{Recording, reset, row, service},
+    kernel::{Recording, Sockets, reset, row, service},
     server::Server,
 };
 
+/// How long an answer may take before it is taken to wait for something.
+const PATIENCE: Duration = Duration::from_secs(30);
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
 
 /// A web server that was reloaded, and a client of a database.
@@ -277,7 +282,7 @@ async fn a_thousand_services_are_scraped_in_time() {
         answer.body.len()
     );
     assert!(parsed.samples.len() > 100_000);
-    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     server.stop().await;
 }
 
@@ -302,8 +307,8 @@ async fn a_stop_does_not_wait_for_idle_connections() {
     let idle = tokio::net::TcpStream::connect(server.address)
         .await
         .expect("a connection");
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    let stopped = tokio::time::timeout(std::time::Duration::from_secs(2), server.stop()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(2), server.stop()).await;
     assert!(stopped.is_ok(), "an idle connection held up the stop");
     drop(idle);
 }
@@ -322,4 +327,24 @@ async fn a_port_in_use_is_told_with_a_remedy() {
         text.contains("--listen") && text.contains("ss -ltnp"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_scrape_does_not_wait_for_a_survey() {
+    let (sockets, begun, let_go) = Sockets::slow();
+    let server = Server::with(reload(), sockets, &Remembered::default()).await;
+    let before = server.get("/metrics", "").await.body;
+    server.survey();
+    tokio::task::spawn_blocking(move || begun.recv().expect("the survey begins"))
+        .await
+        .expect("no panic");
+    // It walks and does not come to an end: whoever waited for it would wait for ever.
+    let during = tokio::time::timeout(PATIENCE, server.get("/metrics", "")).await;
+    let during = during.expect("it answers while sockets are surveyed").body;
+    let own = |line: &&str| line.starts_with("finwatch_tcp_");
+    let lines =
+        |text: &str| -> Vec<String> { text.lines().filter(own).map(str::to_owned).collect() };
+    assert_eq!(lines(&during), lines(&before));
+    drop(let_go);
+    server.stop().await;
 }

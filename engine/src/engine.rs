@@ -577,3 +577,7 @@ const fn kind(record: &Record) -> usize {
 const fn is_listener(row: &SurveyRow) -> bool {
     row.kind == survey_kind::LISTENER
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

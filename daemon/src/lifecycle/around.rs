@@ -198,6 +198,12 @@ impl Around {
         let _services = named.await;
     }
 
+    /// Lets all sockets be surveyed now, and not when it is time.
+    pub fn survey(&self) {
+        let (reply, _nobody_waits) = oneshot::channel();
+        let _gone = self.survey.send(survey::Request::Round(reply));
+    }
+
     /// Lets the rows be emptied now, and not when it is time.
     pub fn empty_rows(&self) {
         let _gone = self.rows.send(rows::Request::Empty);

@@ -46,10 +46,7 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) async fn start(recording: Recording) -> Self {
-        let at_once = Sockets {
-            walk: Duration::ZERO,
-        };
-        Self::with(recording, at_once, &Remembered::default()).await
+        Self::with(recording, Sockets::default(), &Remembered::default()).await
     }
 
     pub(crate) async fn with(
@@ -140,6 +137,11 @@ impl Server {
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
         }
+    }
+
+    /// Asks for a survey of everything; it begins when it begins.
+    pub(crate) fn survey(&self) {
+        self.around.survey();
     }
 
     /// Lets the rows be emptied, as once a minute. What is asked afterwards is answered afterwards.

@@ -1,8 +1,6 @@
 //! A rollout that ended, told to the engine, and the lines of `/metrics` that it makes.
 
 use finwatch::metrics::Format;
-use std::time::Duration;
-
 use finwatch_engine::{Remembered, model::Rollout};
 
 use super::{
@@ -28,10 +26,7 @@ async fn a_rollout_is_told_line_by_line() {
         interrupted_rollouts: vec![rollout],
         last_rollouts: Vec::new(),
     };
-    let at_once = Sockets {
-        walk: Duration::ZERO,
-    };
-    let server = Server::with(Recording::default(), at_once, &remembered).await;
+    let server = Server::with(Recording::default(), Sockets::default(), &remembered).await;
     let text = server.get("/metrics", "text/plain").await.body;
     // The encoder puts the bound first.
     let bucket = |bound: &str, count: &str| {
