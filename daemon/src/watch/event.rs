@@ -62,7 +62,7 @@ pub(super) struct Close {
     pub(super) reset_reason: Option<String>,
 }
 
-/// An RST on its own: a refused SYN, or one that left long after the close.
+/// An RST on its own: one that left long after the close.
 #[derive(Debug, Clone)]
 pub(super) struct Reset {
     /// When, and whose.
