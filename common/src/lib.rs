@@ -7,6 +7,7 @@ mod offsets;
 mod process;
 mod record;
 mod service;
+pub mod signal;
 mod survey;
 mod unread;
 mod wire;

@@ -38,7 +38,7 @@ impl Families {
             comm[..program.len()].copy_from_slice(program.as_bytes());
             let key = MeaningKey {
                 comm,
-                signal: *signal,
+                signal: (*signal).into(),
                 pad: 0,
             };
             meanings

@@ -1,18 +1,13 @@
 //! What signals mean to programs that give them a meaning of their own. For all others: TERM, INT, QUIT and KILL stop,
 //! and HUP, USR1, USR2 and WINCH, where they are handled, reload.
 
-use finwatch_common::Phase::{self, Draining, Reloading, Steady};
-
-const HUP: u32 = 1;
-const INT: u32 = 2;
-const QUIT: u32 = 3;
-const USR1: u32 = 10;
-const USR2: u32 = 12;
-const TERM: u32 = 15;
-const WINCH: u32 = 28;
+use finwatch_common::{
+    Phase::{self, Draining, Reloading, Steady},
+    signal::{HUP, INT, QUIT, TERM, USR1, USR2, WINCH},
+};
 
 /// Program (`comm`), signal, and the phase that it asks for. `Steady`: it neither stops nor reloads.
-pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
+pub(super) const MEANINGS: &[(&str, u8, Phase)] = &[
     // Stops gracefully (`apachectl graceful-stop`, `graceful`); HUP restarts.
     ("apache2", WINCH, Draining),
     ("apache2", USR1, Reloading),

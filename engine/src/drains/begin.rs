@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use finwatch_common::{Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord};
+use finwatch_common::{
+    Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord,
+    signal::{FAULTS, KILL, STOPS, USR2},
+};
 
 use super::{
     Drains, EPISODES_MAX, Want, World,
     episode::{Episode, Over, Scope, Since},
-    names::{self, SIGKILL, SIGUSR2},
     port::Port,
 };
 use crate::model::DrainKind;
@@ -39,7 +41,7 @@ impl Drains {
         };
         let instance = signal.instance;
         // The kernel kills who dies already once more, and keeps a kill from a process 1: nobody is ended by either.
-        if signal.signal == SIGKILL && signal.disposition == Disposition::Ignored as u8 {
+        if signal.signal == KILL && signal.disposition == Disposition::Ignored as u8 {
             return;
         }
         match meaning(&signal) {
@@ -267,7 +269,7 @@ impl Drains {
             e.kind == DrainKind::Reload
                 && e.since.contains_key(&signal.instance)
                 && e.is_running()
-                && e.signal.is_some_and(|s| s.signal == SIGUSR2)
+                && e.signal.is_some_and(|s| s.signal == USR2)
         })?;
         let successors = &upgrade.new;
         (!successors.is_empty() && !successors.contains(&signal.target.tgid))
@@ -339,11 +341,11 @@ impl Drains {
 
 fn meaning(signal: &SignalRecord) -> Meaning {
     let fatal = signal.disposition == Disposition::Default as u8;
-    let fault = names::is_fault(signal.signal) && fatal;
+    let fault = FAULTS.contains(&signal.signal) && fatal;
     match Phase::from_u8(signal.phase) {
-        Some(Phase::Draining) if signal.signal == SIGKILL => Meaning::Begin(DrainKind::Kill),
+        Some(Phase::Draining) if signal.signal == KILL => Meaning::Begin(DrainKind::Kill),
         Some(Phase::Draining) if fault => Meaning::Begin(DrainKind::Crash),
-        _ if signal.signal == SIGKILL => Meaning::Further,
+        _ if signal.signal == KILL => Meaning::Further,
         Some(Phase::Draining) => Meaning::Begin(DrainKind::Stop),
         Some(Phase::Reloading) => Meaning::Begin(DrainKind::Reload),
         Some(Phase::Steady) | None => Meaning::Nothing,
@@ -351,11 +353,10 @@ fn meaning(signal: &SignalRecord) -> Meaning {
 }
 
 fn kind_of_exit(status: u32) -> DrainKind {
-    /// HUP, INT, QUIT, TERM: somebody asked it to stop.
-    const STOPS: [u32; 4] = [1, 2, 3, 15];
-    match (status, status & 0x7f) {
+    // The low seven bits are the signal that ended it, if one did.
+    match (status, (status & 0x7f) as u8) {
         (0, _) => DrainKind::Stop,
-        (_, killed_by) if killed_by == u32::from(SIGKILL) => DrainKind::Kill,
+        (_, KILL) => DrainKind::Kill,
         (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
         _ => DrainKind::Crash,
     }

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use finwatch_common::{
-    CloseRecord, ExitRecord, Kinship, Process, ServiceKey, SignalRecord, close_flags,
+    CloseRecord, ExitRecord, Kinship, Process, ServiceKey, SignalRecord, close_flags, signal::KILL,
 };
 
 use super::{
     instances::{Instances, PORTS_MAX, PROCESSES_MAX},
-    names::SIGKILL,
     port::Port,
 };
 use crate::model::DrainKind;
@@ -206,8 +205,8 @@ impl Episode {
         self.others_told |= signal.target.tgid != self.target.tgid;
         if self.further.len() < SIGNALS_MAX {
             self.further.push(*signal);
-        } else if signal.signal == SIGKILL
-            && let Some(place) = self.further.iter_mut().rfind(|s| s.signal != SIGKILL)
+        } else if signal.signal == KILL
+            && let Some(place) = self.further.iter_mut().rfind(|s| s.signal != KILL)
         {
             *place = *signal;
         }

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord};
+use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord, signal::KILL};
 
 use super::{
     HOLD_NS,
     begin::TOGETHER_NS,
     episode::{Episode, Over, Scope},
     instances::Instances,
-    names::SIGKILL,
 };
 use crate::model::DrainKind;
 
@@ -110,7 +109,7 @@ impl Episode {
     /// Whether a SIGKILL had come by then.
     pub(super) fn was_killed(&self, at_ns: u64) -> bool {
         let mut signals = self.signal.iter().chain(&self.further);
-        signals.any(|s| s.signal == SIGKILL && s.header.at_ns <= at_ns)
+        signals.any(|s| s.signal == KILL && s.header.at_ns <= at_ns)
     }
 
     /// A death is one process's affair as long as others go on listening.

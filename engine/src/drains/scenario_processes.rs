@@ -2,7 +2,7 @@
 
 use finwatch_common::{
     Disposition, ExitRecord, KIND_EXIT, KIND_SIGNAL, Kinship, Phase, Process, SignalRecord,
-    TimeWait, close_flags,
+    TimeWait, close_flags, signal,
 };
 
 use super::{
@@ -161,17 +161,7 @@ impl Kernel {
 }
 
 fn signal_number(name: &str) -> u8 {
-    match name {
-        "HUP" => 1,
-        "INT" => 2,
-        "QUIT" => 3,
-        "ABRT" => 6,
-        "KILL" => 9,
-        "USR1" => 10,
-        "SEGV" => 11,
-        "USR2" => 12,
-        "TERM" => 15,
-        "WINCH" => 28,
-        other => panic!("no signal {other}"),
-    }
+    let named =
+        |number: &u8| signal::name(*number).is_some_and(|full| full == format!("SIG{name}"));
+    (1..32).find(named).expect("a signal")
 }

@@ -1,11 +1,11 @@
 //! An episode told as drains, one a port.
 
-use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str};
+use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str, signal::KILL};
 
 use super::{
     Options, World,
     episode::{Episode, Over, Scope},
-    names::{self, SIGKILL},
+    names,
     port::Port,
 };
 use crate::model::{
@@ -166,7 +166,7 @@ fn exit(record: &ExitRecord, world: &dyn World) -> Exit {
 fn signs(episode: &Episode, port: &Port, now_ns: u64, world: &dyn World) -> Signs {
     let whole = &port.whole;
     let mut signals = episode.signal.iter().chain(&episode.further);
-    let killed = signals.any(|s| s.signal == SIGKILL);
+    let killed = signals.any(|s| s.signal == KILL);
     let end_ns = match episode.living().next() {
         None if episode.last_end_ns > 0 => episode.last_end_ns,
         _ => now_ns,

@@ -5,6 +5,7 @@
 use aya_ebpf::{btf_maps::HashMap, macros::btf_map, programs::BtfTracePointContext};
 use finwatch_common::{
     Disposition, KIND_SIGNAL, Kinship, Loss, MeaningKey, Phase, Process, SignalRecord,
+    signal::{self, FAULTS, HUP, INT, KILL, QUIT, TERM, USR1, USR2, WINCH},
 };
 
 use super::{
@@ -21,22 +22,16 @@ use super::{
 #[btf_map]
 static MEANINGS: HashMap<MeaningKey, u32, 256> = HashMap::new();
 
-const HUP: u32 = 1;
-const INT: u32 = 2;
-const QUIT: u32 = 3;
-const KILL: u32 = 9;
-const USR1: u32 = 10;
-const USR2: u32 = 12;
-const TERM: u32 = 15;
-const WINCH: u32 = 28;
-/// ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
-const FAULTS: u64 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 31;
+/// Those that may ask for something.
 const REQUESTS: u64 =
-    1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << USR1 | 1 << USR2 | 1 << TERM | 1 << WINCH;
+    signal::set(FAULTS) | signal::set(&[HUP, INT, QUIT, KILL, USR1, USR2, TERM, WINCH]);
 
 /// Told of also when they ask for nothing. The others come by the thousand: runtimes catch faults of their own
 /// making, and windows change their size.
-const OF_NOTE: u64 = 1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << TERM;
+const OF_NOTE: u64 = signal::set(&[HUP, INT, QUIT, KILL, TERM]);
+
+/// By which the threads of a runtime suspend each other.
+const OF_THREADS: u64 = signal::set(&[USR1, USR2]);
 
 /// `SEND_SIG_PRIV`: the kernel sends it of its own accord.
 const FROM_KERNEL: u64 = 1;
@@ -49,8 +44,9 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     let Some([signal, info, task, group, result]) = scalar_args::<5>(ctx) else {
         return 0;
     };
-    let signal = signal as u32;
-    if signal > 31 || 1_u64 << signal & (FAULTS | REQUESTS) == 0 {
+    // A number that does not fit is none of these.
+    let signal = u8::try_from(signal as u32).unwrap_or(u8::MAX);
+    if !is_of(signal, REQUESTS) {
         return 0;
     }
     let task = Raw(task);
@@ -63,14 +59,13 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     }
     let sender = Sender::of(info);
-    // Runtimes suspend their own threads by signals.
-    if group as u32 == 0 && sender.tgid == tgid && 1_u64 << signal & (1 << USR1 | 1 << USR2) != 0 {
+    if group as u32 == 0 && sender.tgid == tgid && is_of(signal, OF_THREADS) {
         return 0;
     }
     let disposition = disposition(task, signal, result);
     let mut target_comm: [u8; 16] = leader.get(offset!(comm));
     let asked = meaning(&target_comm, signal, disposition, sender.tgid == 0);
-    if asked == Phase::Steady as u8 && 1_u64 << signal & OF_NOTE == 0 {
+    if asked == Phase::Steady as u8 && !is_of(signal, OF_NOTE) {
         return 0;
     }
     let asked = if sender.tgid == tgid && is_of_its_reload(entry.instance, disposition, asked) {
@@ -99,7 +94,7 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         target_comm: core::mem::take(&mut target_comm),
         sender_comm: sender.comm,
         sender_tgid: sender.tgid,
-        signal: signal as u8,
+        signal,
         disposition: disposition as u8,
         kinship: entry.kinship,
         phase,
@@ -108,6 +103,12 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     unsafe { slot.record().write(record) };
     slot.submit_at_once();
     0
+}
+
+/// Whether a signal is one of a set.
+#[inline(always)]
+const fn is_of(signal: u8, set: u64) -> bool {
+    signal < 64 && set & 1 << signal != 0
 }
 
 /// A server that reloads may tell all of its process group to stop, and so itself too: lighttpd ends its old workers so. It has
@@ -160,7 +161,7 @@ impl Sender {
 const IGN: u64 = 1;
 
 #[inline(always)]
-fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
+fn disposition(task: Raw, signal: u8, result: u64) -> Disposition {
     if result as u32 as u64 == IGNORED {
         return Disposition::Ignored;
     }
@@ -188,10 +189,10 @@ fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
 /// The [`Phase`] that a signal asks for. A stop that is ignored was asked for all the same, unless it is a terminal's
 /// for whoever listens to it, or a kill that the kernel keeps from a process 1.
 #[inline(always)]
-fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition, by_kernel: bool) -> u8 {
+fn meaning(comm: &[u8; 16], signal: u8, disposition: Disposition, by_kernel: bool) -> u8 {
     let key = MeaningKey {
         comm: *comm,
-        signal,
+        signal: signal.into(),
         pad: 0,
     };
     if let Some(known) = MEANINGS.get_ptr(key) {
