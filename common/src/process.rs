@@ -81,6 +81,42 @@ impl Disposition {
     }
 }
 
+/// What a signal asks of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Intent {
+    /// Neither to stop nor to reload; or it went to one worker alone.
+    Nothing = 0,
+    /// To stop.
+    Stop = 1,
+    /// To reload.
+    Reload = 2,
+    /// Nobody knows what the program makes of it (it handles SIGUSR1, say): a reload, if something follows that a reload does.
+    Unclear = 3,
+}
+
+impl Intent {
+    /// Decodes the wire value.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Nothing),
+            1 => Some(Self::Stop),
+            2 => Some(Self::Reload),
+            3 => Some(Self::Unclear),
+            _ => None,
+        }
+    }
+
+    /// The phase that it puts the instance in.
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::Stop => Phase::Draining,
+            Self::Reload => Phase::Reloading,
+            Self::Nothing | Self::Unclear => Phase::Steady,
+        }
+    }
+}
+
 /// An entry of the table of processes: what a process is, and to which instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]

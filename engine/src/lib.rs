@@ -7,4 +7,5 @@ pub mod drains;
 pub mod input;
 pub mod model;
 pub mod rollouts;
+pub mod servers;
 pub mod services;
