@@ -140,19 +140,27 @@ unsafe impl Wire for ProcessEntry {
     }
 }
 
-/// What one program's signal means, by name and number; user space fills the table.
+/// Whose signal means what, as a trie finds it: the longest prefix of signal and name that user space put there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct MeaningKey {
-    /// Name of the program that owns the service.
-    pub comm: [u8; 16],
     /// Number of the signal.
     pub signal: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// Name of the target, filled up with NULs.
+    pub comm: [u8; 16],
 }
 
-// SAFETY: repr(C), 16+4+4 = 24 bytes without padding, integers only.
+impl MeaningKey {
+    /// Bits of all of it: what is looked up.
+    pub const BITS: u32 = 8 * size_of::<Self>() as u32;
+
+    /// Bits of the signal and of so many bytes of the name.
+    pub const fn bits(name_bytes: u32) -> u32 {
+        8 * (size_of::<u32>() as u32 + name_bytes)
+    }
+}
+
+// SAFETY: repr(C), 4+16 = 20 bytes without padding, integers only.
 unsafe impl Wire for MeaningKey {
     fn check(&self) -> Result<(), WireError> {
         Ok(())
@@ -181,8 +189,15 @@ pub struct SignalRecord {
     pub disposition: u8,
     /// A [`Kinship`] of the target.
     pub kinship: u8,
-    /// The [`Phase`] that the signal asks for: `steady` when it means nothing to this target (a worker's own signal).
-    pub phase: u8,
+    /// An [`Intent`]: what it asks of this target.
+    pub intent: u8,
+}
+
+impl SignalRecord {
+    /// What it asks of its target; a checked record has no other value.
+    pub fn intent(&self) -> Intent {
+        Intent::from_u8(self.intent).unwrap_or(Intent::Nothing)
+    }
 }
 
 // SAFETY: repr(C), 16+16+16+16+16+4+4 = 88 bytes without padding, integers only.
@@ -195,11 +210,11 @@ unsafe impl Wire for SignalRecord {
                 value: self.disposition.into(),
             });
         }
-        match Phase::from_u8(self.phase) {
+        match Intent::from_u8(self.intent) {
             Some(_) => Ok(()),
             None => Err(WireError::Value {
-                field: "phase",
-                value: self.phase.into(),
+                field: "intent",
+                value: self.intent.into(),
             }),
         }
     }
@@ -271,7 +286,7 @@ const fn kinship(value: u8) -> Result<(), WireError> {
 
 const _: () = assert!(size_of::<Process>() == 16);
 const _: () = assert!(size_of::<ProcessEntry>() == 40);
-const _: () = assert!(size_of::<MeaningKey>() == 24);
+const _: () = assert!(size_of::<MeaningKey>() == 20);
 const _: () = assert!(size_of::<SignalRecord>() == 88);
 const _: () = assert!(size_of::<ExitRecord>() == 80);
 const _: () = assert!(size_of::<PhaseEntry>() == 16);

@@ -7,9 +7,9 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
-use finwatch_common::{Kinship, MeaningKey, PhaseEntry, Process, ProcessEntry};
+use finwatch_common::{Kinship, PhaseEntry, Process, ProcessEntry};
 
-use super::{ProbeError, counters::Plain, load, meanings::MEANINGS};
+use super::{ProbeError, counters::Plain, load, meanings};
 
 /// See the module.
 pub(super) struct Families {
@@ -31,20 +31,7 @@ const REMOVED: u32 = 1;
 impl Families {
     /// Takes the tables over and says what signals mean.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
-        let name = "MEANINGS";
-        let mut meanings: HashMap<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
-        for (program, signal, phase) in MEANINGS {
-            let mut comm = [0; 16];
-            comm[..program.len()].copy_from_slice(program.as_bytes());
-            let key = MeaningKey {
-                comm,
-                signal: (*signal).into(),
-                pad: 0,
-            };
-            meanings
-                .insert(Plain(key), *phase as u32, 0)
-                .map_err(|source| ProbeError::Map { name, source })?;
-        }
+        meanings::fill(ebpf)?;
         Ok(Self {
             maps: Mutex::new(Maps {
                 processes: load::map(ebpf, "PROCESSES")?,

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use finwatch_common::{
-    CloseRecord, ExitRecord, Kinship, Process, ServiceKey, SignalRecord, close_flags, signal::KILL,
+    CloseRecord, ExitRecord, Kinship, Process, ServiceKey, SignalRecord, close_flags,
+    signal::{KILL, STOPS},
 };
 
 use super::{
@@ -69,8 +70,10 @@ pub(super) enum Over {
 pub(super) struct Episode {
     pub(super) kind: DrainKind,
     pub(super) scope: Scope,
-    /// Whether it concerns the whole instance is not certain yet.
+    /// Whether it concerns the whole instance is not certain yet; of a reload, whether it is one.
     pub(super) doubtful: bool,
+    /// Somebody opened a listening socket on one of its ports.
+    pub(super) listener_came: bool,
     /// The first instance.
     pub(super) instance: Process,
     /// The process by which it is named from the beginning to the end.
@@ -132,6 +135,7 @@ impl Episode {
             kind,
             scope,
             doubtful: false,
+            listener_came: false,
             instance,
             name: match scope {
                 Scope::Process(tgid) => tgid,
@@ -181,6 +185,11 @@ impl Episode {
     /// It is about the instance itself, and its end is the instance's.
     pub(super) fn is_stop(&self) -> bool {
         self.kind != DrainKind::Reload && !matches!(self.scope, Scope::Process(_))
+    }
+
+    /// A signal asked for it of which nobody knows what it means to the program.
+    pub(super) fn is_doubtful_reload(&self) -> bool {
+        self.doubtful && self.kind == DrainKind::Reload
     }
 
     /// Whether what an instance does at this time is a part of it.
@@ -300,6 +309,11 @@ impl Episode {
         if self.excluded.contains(&tgid) {
             return false;
         }
+        // Who crashes, or is killed, is replaced by no reload.
+        if self.is_doubtful_reload() && kind_of_exit(exit.status) != DrainKind::Stop {
+            self.old.remove(&tgid);
+            return false;
+        }
         let start_ns = exit.born_ns;
         let is_new = start_ns >= since.boot_ns;
         match self.scope {
@@ -388,5 +402,16 @@ impl Episode {
             .new_boot_ns
             .map_or(start_ns, |known| known.min(start_ns));
         self.new_boot_ns = Some(first_ns);
+    }
+}
+
+/// How a process ended, by its wait status.
+pub(super) fn kind_of_exit(status: u32) -> DrainKind {
+    // The low seven bits are the signal that ended it, if one did.
+    match (status, (status & 0x7f) as u8) {
+        (0, _) => DrainKind::Stop,
+        (_, KILL) => DrainKind::Kill,
+        (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
+        _ => DrainKind::Crash,
     }
 }
