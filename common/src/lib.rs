@@ -9,6 +9,7 @@ mod offsets;
 mod process;
 mod record;
 mod service;
+pub mod signal;
 mod survey;
 pub mod tcp;
 mod unread;
@@ -17,8 +18,8 @@ mod wire;
 pub use cell::{CELLS, Cell, CounterRow};
 pub use offsets::{Features, FieldSpec, MISSING, Offsets};
 pub use process::{
-    Disposition, ExitRecord, KIND_EXIT, KIND_SIGNAL, Kinship, MeaningKey, PhaseEntry, Process,
-    ProcessEntry, SignalRecord, comm_str,
+    Disposition, ExitRecord, Intent, KIND_EXIT, KIND_SIGNAL, Kinship, MeaningKey, PhaseEntry,
+    Process, ProcessEntry, SignalRecord, comm_str,
 };
 pub use record::{
     CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,

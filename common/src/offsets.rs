@@ -90,8 +90,6 @@ offsets! {
     socket: "sock.sk_socket", 8;
     /// cgroup of the socket.
     cgroup: "sock.sk_cgrp_data.cgroup", 8, optional;
-    /// Before 5.15: the same in a union.
-    cgroup_val: "sock.sk_cgrp_data.val", 8, optional;
     /// Waiting to be accepted.
     ack_backlog: "sock.sk_ack_backlog", 4;
     /// Most that may wait.

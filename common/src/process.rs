@@ -81,6 +81,42 @@ impl Disposition {
     }
 }
 
+/// What a signal asks of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Intent {
+    /// Neither to stop nor to reload; or it went to one worker alone.
+    Nothing = 0,
+    /// To stop.
+    Stop = 1,
+    /// To reload.
+    Reload = 2,
+    /// Nobody knows what the program makes of it (it handles SIGUSR1, say): a reload, if something follows that a reload does.
+    Unclear = 3,
+}
+
+impl Intent {
+    /// Decodes the wire value.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Nothing),
+            1 => Some(Self::Stop),
+            2 => Some(Self::Reload),
+            3 => Some(Self::Unclear),
+            _ => None,
+        }
+    }
+
+    /// The phase that it puts the instance in.
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::Stop => Phase::Draining,
+            Self::Reload => Phase::Reloading,
+            Self::Nothing | Self::Unclear => Phase::Steady,
+        }
+    }
+}
+
 /// An entry of the table of processes: what a process is, and to which instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -104,19 +140,27 @@ unsafe impl Wire for ProcessEntry {
     }
 }
 
-/// What one program's signal means, by name and number; user space fills the table.
+/// Whose signal means what, as a trie finds it: the longest prefix of signal and name that user space put there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct MeaningKey {
-    /// Name of the program that owns the service.
-    pub comm: [u8; 16],
     /// Number of the signal.
     pub signal: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// Name of the target, filled up with NULs.
+    pub comm: [u8; 16],
 }
 
-// SAFETY: repr(C), 16+4+4 = 24 bytes without padding, integers only.
+impl MeaningKey {
+    /// Bits of all of it: what is looked up.
+    pub const BITS: u32 = 8 * size_of::<Self>() as u32;
+
+    /// Bits of the signal and of so many bytes of the name.
+    pub const fn bits(name_bytes: u32) -> u32 {
+        8 * (size_of::<u32>() as u32 + name_bytes)
+    }
+}
+
+// SAFETY: repr(C), 4+16 = 20 bytes without padding, integers only.
 unsafe impl Wire for MeaningKey {
     fn check(&self) -> Result<(), WireError> {
         Ok(())
@@ -145,8 +189,15 @@ pub struct SignalRecord {
     pub disposition: u8,
     /// A [`Kinship`] of the target.
     pub kinship: u8,
-    /// The [`Phase`] that the signal asks for: `steady` when it means nothing to this target (a worker's own signal).
-    pub phase: u8,
+    /// An [`Intent`]: what it asks of this target.
+    pub intent: u8,
+}
+
+impl SignalRecord {
+    /// What it asks of its target; a checked record has no other value.
+    pub fn intent(&self) -> Intent {
+        Intent::from_u8(self.intent).unwrap_or(Intent::Nothing)
+    }
 }
 
 // SAFETY: repr(C), 16+16+16+16+16+4+4 = 88 bytes without padding, integers only.
@@ -159,11 +210,11 @@ unsafe impl Wire for SignalRecord {
                 value: self.disposition.into(),
             });
         }
-        match Phase::from_u8(self.phase) {
+        match Intent::from_u8(self.intent) {
             Some(_) => Ok(()),
             None => Err(WireError::Value {
-                field: "phase",
-                value: self.phase.into(),
+                field: "intent",
+                value: self.intent.into(),
             }),
         }
     }
@@ -235,7 +286,7 @@ const fn kinship(value: u8) -> Result<(), WireError> {
 
 const _: () = assert!(size_of::<Process>() == 16);
 const _: () = assert!(size_of::<ProcessEntry>() == 40);
-const _: () = assert!(size_of::<MeaningKey>() == 24);
+const _: () = assert!(size_of::<MeaningKey>() == 20);
 const _: () = assert!(size_of::<SignalRecord>() == 88);
 const _: () = assert!(size_of::<ExitRecord>() == 80);
 const _: () = assert!(size_of::<PhaseEntry>() == 16);

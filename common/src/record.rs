@@ -296,8 +296,6 @@ pub mod reset_flags {
     pub const SETTLES: u16 = 1 << 0;
     /// It makes the connection of the same cookie a cut one, by cause `late`.
     pub const CUT_LATE: u16 = 1 << 1;
-    /// It answered a SYN to a port where nothing listened.
-    pub const REFUSED: u16 = 1 << 2;
     /// A mini-socket (FIN_WAIT2) sent it.
     pub const MINI_SOCKET: u16 = 1 << 3;
 }

@@ -22,7 +22,7 @@ born at zero with its first drain; `finwatch_rollout_*` carry those of the rollo
 
 const DIAGNOSES_HEAD: &str = "# Diagnoses
 
-Written from the table in `daemon/src/correlator/diagnoses` by
+Written from the tables in `engine/src/diagnoses/table` and `engine/src/servers` by
 `FINWATCH_WRITE_DOCS=1 cargo test -p finwatch --test docs`; a test holds the two equal. `finwatch explain NAME` prints
 the same, offline.
 
@@ -89,9 +89,11 @@ fn section(diagnosis: &Diagnosis) -> String {
         signature,
         evidence,
         remedy,
-        advice,
+        servers: _,
+        places: _,
         limits,
     } = diagnosis;
+    let advice = diagnosis.advice();
     let mut text = format!(
         "\n## {name}\n\n**{}.** {summary}\n\n**Signature.** {signature}\n\n**Evidence.** {evidence}\n",
         severity.as_str()
@@ -102,7 +104,7 @@ fn section(diagnosis: &Diagnosis) -> String {
     if !advice.is_empty() {
         text += "\n";
     }
-    for Advice { place, text: what } in *advice {
+    for Advice { place, text: what } in &advice {
         text += &format!("- *{place}*: {what}\n");
     }
     text + &format!("\n**Limits.** {limits}\n")

@@ -1,8 +1,8 @@
 //! The engine as a whole: what it wants, what it publishes, and what it does not do again.
 
 use finwatch_common::{
-    CELLS, Cell, Disposition, KIND_LISTENER, KIND_SIGNAL, ListenerRecord, Phase, ProcessEntry,
-    RecordHeader, Role, SignalRecord,
+    CELLS, Cell, Disposition, Intent, KIND_LISTENER, KIND_SIGNAL, ListenerRecord, Phase,
+    ProcessEntry, RecordHeader, Role, SignalRecord,
 };
 
 use super::*;
@@ -13,7 +13,6 @@ use crate::{
 };
 
 const MS: u64 = 1_000_000;
-const SIGTERM: u8 = 15;
 
 fn engine() -> Engine {
     let options = Options {
@@ -103,8 +102,8 @@ fn told_to_stop(at_ms: u64) -> Record {
     };
     signal.instance = owner();
     signal.target = owner();
-    signal.signal = SIGTERM;
-    signal.phase = Phase::Draining as u8;
+    signal.signal = finwatch_common::signal::TERM;
+    signal.intent = Intent::Stop as u8;
     signal.disposition = Disposition::Handled as u8;
     Record::Signal(signal)
 }

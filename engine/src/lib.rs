@@ -13,6 +13,7 @@ mod known;
 pub mod model;
 mod relatives;
 pub mod rollouts;
+pub mod servers;
 pub mod services;
 mod snapshot;
 pub mod timing;

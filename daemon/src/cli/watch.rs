@@ -74,7 +74,7 @@ pub struct Args {
     )]
     cuts: Vec<CutArg>,
 
-    /// Also listeners that open and close, signals and exits of single workers, refused SYNs, and RSTs after the end
+    /// Also listeners that open and close, signals and exits of single workers, and RSTs after the end
     #[arg(short, long)]
     all: bool,
 

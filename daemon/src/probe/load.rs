@@ -12,9 +12,9 @@ use finwatch_common::{CounterRow, Features, Offsets};
 use super::{
     Probe, ProbeError, ProbeOptions,
     error::refused,
-    log,
+    log, meanings,
     offsets::Kernel,
-    processes::{self, Phases, Processes},
+    processes::{Phases, Processes},
     reasons,
     ring::Ring,
     rows::Rows,
@@ -101,7 +101,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         map(&mut ebpf, "GENERATION")?,
     )
     .map_err(|error| ProbeError::Counters(error.into()))?;
-    processes::tell_meanings(&mut ebpf)?;
+    meanings::fill(&mut ebpf)?;
     let processes = Processes::new(&mut ebpf)?;
     let phases = Phases::new(&mut ebpf)?;
     let losses = LossCounters::new(&mut ebpf)?;

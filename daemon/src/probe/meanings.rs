@@ -1,95 +1,71 @@
-//! What signals mean to programs that give them a meaning of their own. For all others: TERM, INT, QUIT and KILL stop,
-//! and HUP, USR1, USR2 and WINCH, where they are handled, reload.
+//! Tells the kernel programs what signals mean to the servers that are known. It knows no server itself.
 
-use finwatch_common::Phase::{self, Draining, Reloading, Steady};
+use aya::{
+    Ebpf,
+    maps::{
+        MapData,
+        lpm_trie::{Key, LpmTrie},
+    },
+};
+use finwatch_common::MeaningKey;
+use finwatch_engine::servers::{self, Meaning};
 
-const HUP: u32 = 1;
-const INT: u32 = 2;
-const QUIT: u32 = 3;
-const USR1: u32 = 10;
-const USR2: u32 = 12;
-const TERM: u32 = 15;
-const WINCH: u32 = 28;
+use super::{ProbeError, load, rows::Plain};
 
-/// Program (`comm`), signal, and the phase that it asks for. `Steady`: it neither stops nor reloads.
-pub(super) const MEANINGS: &[(&str, u32, Phase)] = &[
-    // Stops gracefully (`apachectl graceful-stop`, `graceful`); HUP restarts.
-    ("apache2", WINCH, Draining),
-    ("apache2", USR1, Reloading),
-    ("httpd", WINCH, Draining),
-    ("httpd", USR1, Reloading),
-    // Statistics, and new log files.
-    ("dnsmasq", HUP, Steady),
-    ("dnsmasq", USR1, Steady),
-    ("dnsmasq", USR2, Steady),
-    ("envoy", HUP, Steady),
-    ("envoy", USR1, Steady),
-    // Opens its log files anew; USR2 starts a second master beside it.
-    ("gunicorn", USR1, Steady),
-    ("gunicorn", USR2, Steady),
-    // USR1 is the soft stop; QUIT dumps its memory pools. HUP reloads under a master as USR2 does; without one it prints a state.
-    ("haproxy", QUIT, Steady),
-    ("haproxy", USR1, Draining),
-    ("haproxy", USR2, Reloading),
-    // QUIT dumps the threads' stacks; HUP runs the shutdown hooks; USR1 and USR2 are the machine's own.
-    ("java", HUP, Draining),
-    ("java", QUIT, Steady),
-    ("java", USR1, Steady),
-    ("java", USR2, Steady),
-    // Opens its log files anew.
-    ("lighttpd", HUP, Steady),
-    ("mariadbd", HUP, Steady),
-    ("mariadbd", USR1, Steady),
-    // HUP reads the passwords and certificates anew in place.
-    ("memcached", HUP, Steady),
-    ("memcached", USR1, Draining),
-    ("mysqld", HUP, Steady),
-    ("mysqld", USR1, Steady),
-    // Opens its log files anew; USR2 starts a second master beside it.
-    ("nginx", USR1, Steady),
-    ("nginx", USR2, Steady),
-    // Starts the debugger. Newer ones name their main thread, and so the process.
-    ("MainThread", USR1, Steady),
-    ("node", USR1, Steady),
-    ("node-MainThread", USR1, Steady),
-    ("php-fpm", USR1, Steady),
-    ("php-fpm7.4", USR1, Steady),
-    ("php-fpm8.1", USR1, Steady),
-    ("php-fpm8.2", USR1, Steady),
-    ("php-fpm8.3", USR1, Steady),
-    ("php-fpm8.4", USR1, Steady),
-    // HUP reads the settings anew in place; USR1 and USR2 are how its processes talk.
-    ("postgres", HUP, Steady),
-    ("postgres", INT, Draining),
-    ("postgres", USR1, Steady),
-    ("postgres", USR2, Steady),
-    ("squid", USR1, Steady),
-    ("traefik", USR1, Steady),
-    ("unicorn", USR1, Steady),
-    ("unicorn", USR2, Steady),
-    // Print statistics. TERM reloads unless `die-on-term` is set, which cannot be seen from here.
-    ("uwsgi", TERM, Draining),
-    ("uwsgi", USR1, Steady),
-    ("uwsgi", USR2, Steady),
-];
+/// Fills the kernel's map from the table of servers.
+pub(super) fn fill(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let name = "MEANINGS";
+    let mut map: LpmTrie<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
+    for (pattern, meaning) in servers::meanings() {
+        let (bits, key) = key(pattern, meaning);
+        map.insert(&Key::new(bits, Plain(key)), meaning.intent as u32, 0)
+            .map_err(|source| ProbeError::Map { name, source })?;
+    }
+    Ok(())
+}
+
+/// What the kernel matches, and how many bits of it: of a whole name its NUL too, of a beginning no more than that.
+fn key(pattern: &str, meaning: &Meaning) -> (u32, MeaningKey) {
+    let beginning = pattern.strip_suffix('*');
+    let bytes = beginning.unwrap_or(pattern).as_bytes();
+    let mut comm = [0; 16];
+    let mut matched = 0;
+    for (to, from) in comm.iter_mut().zip(bytes) {
+        *to = *from;
+        matched += 1;
+    }
+    let nul = u32::from(beginning.is_none());
+    let key = MeaningKey {
+        signal: meaning.signal.into(),
+        comm,
+    };
+    (MeaningKey::bits(matched + nul), key)
+}
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use finwatch_common::{Intent, signal};
 
     use super::*;
 
+    fn key_of(pattern: &str) -> (u32, MeaningKey) {
+        let meaning = Meaning {
+            signal: signal::USR1,
+            intent: Intent::Nothing,
+            does: "",
+        };
+        key(pattern, &meaning)
+    }
+
     #[test]
-    fn each_program_and_signal_stands_once_and_fits() {
-        let distinct: HashSet<_> = MEANINGS
-            .iter()
-            .map(|(program, signal, _)| (program, signal))
-            .collect();
-        assert_eq!(distinct.len(), MEANINGS.len());
-        for (program, signal, _) in MEANINGS {
-            assert!(program.len() < 16, "{program}");
-            assert!((1..32).contains(signal), "{program} {signal}");
-        }
-        assert!(MEANINGS.len() <= 256, "the kernel's table has no more room");
+    fn a_whole_name_is_matched_to_its_end_and_a_beginning_is_not() {
+        let (whole, key) = key_of("nginx");
+        assert_eq!(whole, 32 + 8 * 6);
+        assert_eq!(key.signal, u32::from(signal::USR1));
+        assert_eq!(&key.comm[..6], b"nginx\0");
+        let (beginning, same) = key_of("nginx*");
+        assert_eq!((beginning, same), (32 + 8 * 5, key));
+        // The kernel keeps fifteen bytes and a NUL.
+        assert_eq!(key_of("unicorn worker[").0, MeaningKey::BITS);
     }
 }

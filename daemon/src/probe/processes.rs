@@ -5,9 +5,9 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
-use finwatch_common::{Kinship, MeaningKey, PhaseEntry, Process, ProcessEntry};
+use finwatch_common::{Kinship, PhaseEntry, Process, ProcessEntry};
 
-use super::{ProbeError, load, meanings::MEANINGS, rows::Plain};
+use super::{ProbeError, load, rows::Plain};
 
 /// The table of processes that belong to instances.
 pub struct Processes {
@@ -25,25 +25,6 @@ pub struct Phases {
 const ONLY_NEW: u64 = 1;
 /// Position of the number of removed phases in their table.
 const REMOVED: u32 = 1;
-
-/// Says to the programs what signals mean to known servers.
-pub(super) fn tell_meanings(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-    let name = "MEANINGS";
-    let mut meanings: HashMap<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
-    for (program, signal, phase) in MEANINGS {
-        let mut comm = [0; 16];
-        comm[..program.len()].copy_from_slice(program.as_bytes());
-        let key = MeaningKey {
-            comm,
-            signal: *signal,
-            pad: 0,
-        };
-        meanings
-            .insert(Plain(key), *phase as u32, 0)
-            .map_err(|source| ProbeError::Map { name, source })?;
-    }
-    Ok(())
-}
 
 // === impl Processes ===
 

@@ -4,7 +4,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use finwatch_common::{
-    ExitRecord, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role,
+    ExitRecord, Intent, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role,
     ServiceKey, SignalRecord, TimeWait, UnreadRecord, close_flags, reset_flags,
 };
 use jiff::Timestamp;
@@ -62,7 +62,7 @@ pub(super) struct Close {
     pub(super) reset_reason: Option<String>,
 }
 
-/// An RST on its own: a refused SYN, or one that left long after the close.
+/// An RST on its own: one that left long after the close.
 #[derive(Debug, Clone)]
 pub(super) struct Reset {
     /// When, and whose.
@@ -273,9 +273,14 @@ impl Listener {
 // === impl Signal ===
 
 impl Signal {
-    /// What it asks for.
+    /// The phase that it asks for.
     pub(super) fn phase(&self) -> Phase {
-        Phase::from_u8(self.record.phase).unwrap_or(Phase::Steady)
+        self.record.intent().phase()
+    }
+
+    /// Whether it asks for anything, or may.
+    pub(super) fn asks(&self) -> bool {
+        self.record.intent() != Intent::Nothing
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{ops::RangeInclusive, str::FromStr};
 
-use finwatch_common::{Cut, Origin, Outcome, Phase, Role};
+use finwatch_common::{Cut, Origin, Outcome, Role};
 
 use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject, Unread};
 use finwatch_engine::model::Workload;
@@ -89,7 +89,7 @@ impl Filter {
 
     /// A signal that begins something belongs to the story.
     fn admits_signal(&self, signal: &Signal) -> bool {
-        (self.all || signal.phase() != Phase::Steady) && self.admits_process(&signal.services)
+        (self.all || signal.asks()) && self.admits_process(&signal.services)
     }
 
     fn admits_exit(&self, exit: &Exit) -> bool {
@@ -196,6 +196,8 @@ fn is_match(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use finwatch_common::Intent;
+
     use super::*;
     use crate::watch::samples::{close, exit, listener, reset, signal};
     use finwatch_engine::model::WorkloadKind;
@@ -330,7 +332,10 @@ mod tests {
             ..Filter::default()
         };
         let mut unasked = signal();
-        unasked.record.phase = Phase::Steady as u8;
+        unasked.record.intent = Intent::Nothing as u8;
+        let mut unclear = signal();
+        unclear.record.intent = Intent::Unclear as u8;
+        assert!(Filter::default().admits(&Event::Signal(Box::new(unclear))));
         let mut worker = exit();
         worker.record.kinship = finwatch_common::Kinship::Member as u8;
         for event in [

@@ -51,10 +51,10 @@ impl Instances {
 
     /// A signal came; `boot_ns` is its time on the clock of processes' start times.
     pub(super) fn signal(&mut self, record: &SignalRecord, boot_ns: u64) {
-        let phase = match Phase::from_u8(record.phase) {
-            Some(phase @ (Phase::Draining | Phase::Reloading)) => phase,
-            Some(Phase::Steady) | None => return,
-        };
+        let phase = record.intent().phase();
+        if phase == Phase::Steady {
+            return;
+        }
         let running = self.running.entry(record.instance).or_insert(Running {
             phase,
             began_ns: record.header.at_ns,
@@ -118,7 +118,7 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use finwatch_common::Role;
+    use finwatch_common::{Intent, Role};
 
     use super::*;
     use crate::watch::samples;
@@ -144,10 +144,10 @@ mod tests {
         (tgid, entry)
     }
 
-    fn signalled(phase: Phase) -> (Instances, Process) {
+    fn signalled(intent: Intent) -> (Instances, Process) {
         let mut instances = Instances::default();
         let mut record = samples::signal().record;
-        record.phase = phase as u8;
+        record.intent = intent as u8;
         record.header.at_ns = SECOND_NS;
         instances.signal(&record, 2 * SECOND_NS);
         (instances, record.instance)
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_over_some_time_after_the_last_process() {
-        let (mut instances, owner) = signalled(Phase::Draining);
+        let (mut instances, owner) = signalled(Intent::Stop);
         let workers = [
             entry(owner, 8, 1, Kinship::Member),
             entry(owner, 9, 1, Kinship::Controller),
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_reload_is_over_with_the_last_old_worker() {
-        let (mut instances, owner) = signalled(Phase::Reloading);
+        let (mut instances, owner) = signalled(Intent::Reload);
         let master = entry(owner, owner.tgid, 1, Kinship::Owner);
         let old = entry(owner, 8, 1, Kinship::Member);
         let new = entry(owner, 9, 3 * SECOND_NS, Kinship::Member);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_reload_without_workers_has_its_time() {
-        let (mut instances, owner) = signalled(Phase::Reloading);
+        let (mut instances, owner) = signalled(Intent::Reload);
         let alone = [entry(owner, owner.tgid, 1, Kinship::Owner)];
         assert!(instances.look(10 * SECOND_NS, &alone).is_empty());
         assert_eq!(instances.look(11 * SECOND_NS, &alone), [owner]);
@@ -208,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_stop_during_a_reload_waits_for_everybody() {
-        let (mut instances, owner) = signalled(Phase::Reloading);
+        let (mut instances, owner) = signalled(Intent::Reload);
         let mut record = samples::signal().record;
-        record.phase = Phase::Draining as u8;
+        record.intent = Intent::Stop as u8;
         instances.signal(&record, 3 * SECOND_NS);
         let alone = [entry(owner, owner.tgid, 1, Kinship::Owner)];
         assert!(instances.look(60 * SECOND_NS, &alone).is_empty());
@@ -220,7 +220,9 @@ mod tests {
 
     #[test]
     fn a_signal_that_asks_for_nothing_begins_nothing() {
-        let (instances, _) = signalled(Phase::Steady);
-        assert!(!instances.want_processes());
+        for intent in [Intent::Nothing, Intent::Unclear] {
+            let (instances, _) = signalled(intent);
+            assert!(!instances.want_processes());
+        }
     }
 }

@@ -105,7 +105,6 @@ struct WireReset<'a> {
     cut: Option<&'a str>,
     lost: &'a str,
     lost_bytes: u32,
-    refused: bool,
     mini_socket: bool,
     cookie: Option<u64>,
 }
@@ -263,7 +262,6 @@ impl<'a> From<&'a Reset> for WireReset<'a> {
             cut: reset.cuts().then_some("late"),
             lost: reset.lost().word(),
             lost_bytes: record.lost_bytes,
-            refused: reset.has(reset_flags::REFUSED),
             mini_socket: reset.has(reset_flags::MINI_SOCKET),
             cookie: (record.cookie != 0).then_some(record.cookie),
         }

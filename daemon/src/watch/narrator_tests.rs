@@ -135,7 +135,7 @@ fn the_story_keeps_its_order() {
 }
 
 #[test]
-fn a_refused_syn_has_its_port_even_when_nobody_owned_it() {
+fn an_rst_has_its_port_even_when_nobody_owned_it() {
     let mut narrator = Narrator::default();
     let mut record = reset(false).record;
     record.service.port = 0;

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 
 use finwatch_common::{
-    CloseRecord, Cut, Disposition, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET,
-    KIND_SIGNAL, KIND_UNREAD, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, Process,
-    RecordHeader, ResetRecord, Role, ServiceKey, SignalRecord, TimeWait, UnreadRecord, reset_flags,
+    CloseRecord, Cut, Disposition, ExitRecord, Intent, KIND_CLOSE, KIND_EXIT, KIND_LISTENER,
+    KIND_RESET, KIND_SIGNAL, KIND_UNREAD, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase,
+    Process, RecordHeader, ResetRecord, Role, ServiceKey, SignalRecord, TimeWait, UnreadRecord,
+    reset_flags,
 };
 use jiff::Timestamp;
 
@@ -178,7 +179,7 @@ pub(super) fn signal() -> Signal {
         signal: 15,
         disposition: Disposition::Handled as u8,
         kinship: Kinship::Owner as u8,
-        phase: Phase::Draining as u8,
+        intent: Intent::Stop as u8,
     };
     Signal {
         time: subject().time,

@@ -119,9 +119,6 @@ impl TextWriter {
         )?;
         let cut = reset.cuts().then_some("CUT late");
         let mut rest = vec![format!("RST {}", reset.reason)];
-        if reset.has(reset_flags::REFUSED) {
-            rest.push("nothing listens".to_owned());
-        }
         if reset.has(reset_flags::MINI_SOCKET) {
             rest.push("after the close".to_owned());
         }

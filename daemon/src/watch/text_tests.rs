@@ -1,6 +1,6 @@
 //! Lines as people see them.
 
-use finwatch_common::{Cut, Evidence, Origin, Role, TimeWait};
+use finwatch_common::{Cut, Evidence, Intent, Origin, Role, TimeWait};
 
 use super::*;
 use crate::watch::{
@@ -159,7 +159,7 @@ fn signals_say_to_whom_from_whom_and_what_follows() {
             other.port = 80;
             signal.services.push(other);
             signal.record.signal = 1;
-            signal.record.phase = Phase::Reloading as u8;
+            signal.record.intent = Intent::Reload as u8;
         }),
         "16:52:01.123 SIGHUP to nginx[300] (service nginx.service:443, nginx.service:80) from bash[4700]: reloading\n"
     );
@@ -176,9 +176,16 @@ fn signals_say_to_whom_from_whom_and_what_follows() {
         told(|signal| {
             signal.record.kinship = Kinship::Member as u8;
             signal.record.target.tgid = 301;
-            signal.record.phase = Phase::Steady as u8;
+            signal.record.intent = Intent::Nothing as u8;
         }),
         "16:52:01.123 SIGTERM to worker nginx[301] (service nginx.service:443) from bash[4700]: steady\n"
+    );
+    assert_eq!(
+        told(|signal| {
+            signal.record.signal = 10;
+            signal.record.intent = Intent::Unclear as u8;
+        }),
+        "16:52:01.123 SIGUSR1 to nginx[300] (service nginx.service:443) from bash[4700]: steady\n"
     );
 }
 

@@ -49,8 +49,7 @@ impl Drains {
         if self.episodes.is_empty() || reset.service.role() != Some(Role::Server) {
             return;
         }
-        let refused = reset.flags & reset_flags::REFUSED != 0;
-        if refused || reset.cookie == 0 || self.merger.reset(reset) {
+        if reset.cookie == 0 || self.merger.reset(reset) {
             return;
         }
         let key = reset.service.in_phase(Phase::Steady);

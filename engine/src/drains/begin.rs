@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use finwatch_common::{Disposition, ExitRecord, Kinship, Phase, Process, SignalRecord};
+use finwatch_common::{
+    Disposition, ExitRecord, Intent, Kinship, Process, SignalRecord,
+    signal::{FAULTS, KILL, USR2},
+};
 
 use super::{
     Drains, EPISODES_MAX,
-    episode::{Episode, Over, Scope, Since},
-    names::{self, SIGKILL, SIGUSR2},
+    episode::{Episode, Over, Scope, Since, kind_of_exit},
     port::Port,
 };
 use crate::known::Known;
@@ -20,6 +22,7 @@ pub(super) const RELOADS_MAX: usize = 8;
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
+    /// A reload may be doubtful: see [`Intent::Unclear`].
     Begin(DrainKind),
     /// It only counts as a further one.
     Further,
@@ -36,7 +39,7 @@ impl Drains {
         };
         let instance = signal.instance;
         // The kernel kills who dies already once more, and keeps a kill from a process 1: nobody is ended by either.
-        if signal.signal == SIGKILL && signal.disposition == Disposition::Ignored as u8 {
+        if signal.signal == KILL && signal.disposition == Disposition::Ignored as u8 {
             return;
         }
         match meaning(&signal) {
@@ -163,6 +166,10 @@ impl Drains {
 
     fn begin_reload(&mut self, signal: &SignalRecord, known: &Known<'_>) {
         let at_ns = signal.header.at_ns;
+        let doubtful = signal.intent() == Intent::Unclear;
+        if self.goes_on_with_doubtful(signal) {
+            return;
+        }
         let of_instance =
             |e: &&mut Episode| e.since.contains_key(&signal.instance) && is_not_over(e);
         let mut lasting = self.episodes.values_mut().filter(of_instance);
@@ -179,7 +186,7 @@ impl Drains {
             if soon || !same {
                 return last.also(signal);
             }
-            if last.single {
+            if last.single && !doubtful {
                 last.supersede(at_ns);
             }
         }
@@ -201,10 +208,34 @@ impl Drains {
             since(at_ns, known),
             signal.target,
         );
+        episode.doubtful = doubtful;
         episode.signal = Some(*signal);
         episode.excluded = excluded;
         episode.floor_ns = floor_ns;
         self.open(episode, known);
+    }
+
+    /// Takes a signal into the doubtful reload that it goes on with, and says so; one that it has no part in gives way to it, unless
+    /// it is certain by now.
+    fn goes_on_with_doubtful(&mut self, signal: &SignalRecord) -> bool {
+        let of_instance =
+            |e: &Episode| e.is_doubtful_reload() && e.since.contains_key(&signal.instance);
+        let earlier = self.episodes.iter_mut().find(|(_, e)| of_instance(e));
+        let Some((&id, episode)) = earlier else {
+            return false;
+        };
+        if episode.is_shown_to_reload(&self.instances) {
+            episode.doubtful = false;
+            return false;
+        }
+        let soon = signal.header.at_ns.saturating_sub(episode.t0_ns()) < timing::ONE_HAND_NS;
+        let same = episode.signal.is_some_and(|s| s.signal == signal.signal);
+        if signal.intent() == Intent::Unclear && (soon || same) {
+            episode.also(signal);
+            return true;
+        }
+        self.close_episode(id);
+        false
     }
 
     /// Siblings that serve one port and are signalled by one hand within a second are one drain.
@@ -225,7 +256,9 @@ impl Drains {
                     || first.target.tgid == signal.sender_tgid
                     || of_family(signal.sender_tgid)
             });
-            e.kind == kind && shares && soon && one_hand && !is_of_one(e) && e.is_running()
+            let as_certain = !e.is_doubtful_reload() || signal.intent() == Intent::Unclear;
+            let joinable = as_certain && !is_of_one(e) && e.is_running();
+            e.kind == kind && shares && soon && one_hand && joinable
         };
         let found = self
             .episodes
@@ -259,18 +292,27 @@ impl Drains {
             e.kind == DrainKind::Reload
                 && e.since.contains_key(&signal.instance)
                 && e.is_running()
-                && e.signal.is_some_and(|s| s.signal == SIGUSR2)
+                && e.signal.is_some_and(|s| s.signal == USR2)
         })?;
         let successors = &upgrade.new;
         (!successors.is_empty() && !successors.contains(&signal.target.tgid))
             .then(|| successors.clone())
     }
 
-    /// A stop ends every reload of the instance.
+    /// A stop ends every reload of the instance; what might have been one was none.
     fn supersede(&mut self, instance: &Process, at_ns: u64) {
+        let no_reload = |e: &Episode| {
+            let doubtful = e.is_doubtful_reload() && !e.is_shown_to_reload(&self.instances);
+            doubtful && e.since.contains_key(instance)
+        };
+        let ids = self.episodes.iter().filter(|(_, e)| no_reload(e));
+        for id in ids.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close_episode(id);
+        }
         for episode in self.episodes.values_mut() {
             let reload = episode.kind == DrainKind::Reload && !is_of_one(episode);
             if reload && episode.since.contains_key(instance) {
+                episode.doubtful = false;
                 episode.supersede(at_ns);
             }
         }
@@ -331,25 +373,14 @@ impl Drains {
 
 fn meaning(signal: &SignalRecord) -> Meaning {
     let fatal = signal.disposition == Disposition::Default as u8;
-    let fault = names::is_fault(signal.signal) && fatal;
-    match Phase::from_u8(signal.phase) {
-        Some(Phase::Draining) if signal.signal == SIGKILL => Meaning::Begin(DrainKind::Kill),
-        Some(Phase::Draining) if fault => Meaning::Begin(DrainKind::Crash),
-        _ if signal.signal == SIGKILL => Meaning::Further,
-        Some(Phase::Draining) => Meaning::Begin(DrainKind::Stop),
-        Some(Phase::Reloading) => Meaning::Begin(DrainKind::Reload),
-        Some(Phase::Steady) | None => Meaning::Nothing,
-    }
-}
-
-fn kind_of_exit(status: u32) -> DrainKind {
-    /// HUP, INT, QUIT, TERM: somebody asked it to stop.
-    const STOPS: [u32; 4] = [1, 2, 3, 15];
-    match (status, status & 0x7f) {
-        (0, _) => DrainKind::Stop,
-        (_, killed_by) if killed_by == u32::from(SIGKILL) => DrainKind::Kill,
-        (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
-        _ => DrainKind::Crash,
+    let fault = FAULTS.contains(&signal.signal) && fatal;
+    match signal.intent() {
+        Intent::Stop if signal.signal == KILL => Meaning::Begin(DrainKind::Kill),
+        Intent::Stop if fault => Meaning::Begin(DrainKind::Crash),
+        _ if signal.signal == KILL => Meaning::Further,
+        Intent::Stop => Meaning::Begin(DrainKind::Stop),
+        Intent::Reload | Intent::Unclear => Meaning::Begin(DrainKind::Reload),
+        Intent::Nothing => Meaning::Nothing,
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use finwatch_common::{
     CloseRecord, ExitRecord, Kinship, Process, ServiceKey, SignalRecord, close_flags,
+    signal::{KILL, STOPS},
 };
 
 use super::{
     instances::{Instances, PORTS_MAX, PROCESSES_MAX},
-    names::SIGKILL,
     port::Port,
 };
 use crate::{model::DrainKind, timing};
@@ -70,8 +70,10 @@ pub(super) enum Over {
 pub(super) struct Episode {
     pub(super) kind: DrainKind,
     pub(super) scope: Scope,
-    /// Whether it concerns the whole instance is not certain yet.
+    /// Whether it concerns the whole instance is not certain yet; of a reload, whether it is one.
     pub(super) doubtful: bool,
+    /// Somebody opened a listening socket on one of its ports.
+    pub(super) listener_came: bool,
     /// The first instance.
     pub(super) instance: Process,
     /// The process by which it is named from the beginning to the end.
@@ -137,6 +139,7 @@ impl Episode {
             kind,
             scope,
             doubtful: false,
+            listener_came: false,
             instance,
             name: match scope {
                 Scope::Process(tgid) => tgid,
@@ -207,6 +210,11 @@ impl Episode {
         self.kind != DrainKind::Reload && !matches!(self.scope, Scope::Process(_))
     }
 
+    /// A signal asked for it of which nobody knows what it means to the program.
+    pub(super) fn is_doubtful_reload(&self) -> bool {
+        self.doubtful && self.kind == DrainKind::Reload
+    }
+
     /// Whether what an instance does at this time is a part of it.
     pub(super) fn is_told_of(&self, instance: &Process, at_ns: u64) -> bool {
         let taken_over = matches!(self.gone, Some((gone_ns, Over::Superseded)) if at_ns >= gone_ns);
@@ -230,8 +238,8 @@ impl Episode {
         self.others_told |= signal.target.tgid != self.target.tgid;
         if self.further.len() < SIGNALS_MAX {
             self.further.push(*signal);
-        } else if signal.signal == SIGKILL
-            && let Some(place) = self.further.iter_mut().rfind(|s| s.signal != SIGKILL)
+        } else if signal.signal == KILL
+            && let Some(place) = self.further.iter_mut().rfind(|s| s.signal != KILL)
         {
             *place = *signal;
         }
@@ -328,6 +336,11 @@ impl Episode {
         if self.excluded.contains(&tgid) {
             return false;
         }
+        // Who crashes, or is killed, is replaced by no reload.
+        if self.is_doubtful_reload() && kind_of_exit(exit.status) != DrainKind::Stop {
+            self.old.remove(&tgid);
+            return false;
+        }
         let start_ns = exit.born_ns;
         let is_new = start_ns >= since.boot_ns;
         match self.scope {
@@ -417,5 +430,16 @@ impl Episode {
             .new_boot_ns
             .map_or(start_ns, |known| known.min(start_ns));
         self.new_boot_ns = Some(first_ns);
+    }
+}
+
+/// How a process ended, by its wait status.
+pub(super) fn kind_of_exit(status: u32) -> DrainKind {
+    // The low seven bits are the signal that ended it, if one did.
+    match (status, (status & 0x7f) as u8) {
+        (0, _) => DrainKind::Stop,
+        (_, KILL) => DrainKind::Kill,
+        (_, killed_by) if STOPS.contains(&killed_by) => DrainKind::Stop,
+        _ => DrainKind::Crash,
     }
 }

@@ -130,7 +130,7 @@ fn a_cut_keeps_its_first_cause() {
 fn an_rst_of_nobody_matches_nothing() {
     let mut merger = Merger::new();
     merger.close(close(1, 0), |_| ());
-    assert!(!merger.reset(&reset(0, reset_flags::REFUSED)));
+    assert!(!merger.reset(&reset(0, 0)));
     told(&mut merger, u64::MAX);
     assert!(!merger.reset(&reset(1, 0)), "its close was told already");
 }

@@ -328,6 +328,10 @@ impl Drains {
                 .instances
                 .listen(record.cookie, owner, key, record.netns_inum, at_ns);
             if let Some(came) = came {
+                for episode in self.episodes.values_mut() {
+                    episode.listener_came |=
+                        episode.ports.contains_key(&key) && at_ns > episode.t0_ns();
+                }
                 self.starts.came(came, owner, &key, at_ns, now_ns, known);
                 self.listens_again(owner, &key, at_ns, now_ns);
             }
@@ -430,5 +434,7 @@ mod scenario_processes;
 mod scenario_reload_tests;
 #[cfg(test)]
 mod scenario_tests;
+#[cfg(test)]
+mod scenario_unclear_tests;
 #[cfg(test)]
 mod scenario_verbs;

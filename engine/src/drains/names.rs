@@ -1,63 +1,13 @@
-//! Names that people know: signals, dispositions, kinships, addresses. Linux numbers on x86 and arm64.
+//! Names that people know: signals, dispositions, kinships, addresses.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use finwatch_common::{Disposition, Kinship};
 
-/// SIGKILL.
-pub(super) const SIGKILL: u8 = 9;
-/// SIGUSR2: by it a server starts a successor of itself.
-pub(super) const SIGUSR2: u8 = 12;
-
-/// Signals by which a program's own fault ends it: ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
-const FAULTS: [u8; 7] = [4, 5, 6, 7, 8, 11, 31];
-
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-/// Whether a signal is a fault of the program that gets it.
-pub(super) fn is_fault(signal: u8) -> bool {
-    FAULTS.contains(&signal)
-}
-
 /// `SIGTERM`, ...; real-time signals by their number.
 pub fn signal(number: u8) -> String {
-    let named = usize::from(number)
-        .checked_sub(1)
-        .and_then(|at| SIGNALS.get(at));
-    match named {
-        Some(name) => (*name).to_owned(),
+    match finwatch_common::signal::name(number) {
+        Some(name) => name.to_owned(),
         None => format!("SIG{number}"),
     }
 }

@@ -66,7 +66,9 @@ fn urgency_of_table(episode: &Episode, now_ns: u64) -> Urgency {
 
 fn settling_or_lasting(episode: &Episode, now_ns: u64) -> Urgency {
     let ending = episode.last_end_ns > episode.table_ns || episode.target_exit.is_some();
-    if episode.gone.is_some() || episode.doubtful || ending {
+    // What may be a reload is not worth the hurry.
+    let doubtful = episode.doubtful && !episode.is_doubtful_reload();
+    if episode.gone.is_some() || doubtful || ending {
         Urgency::Settling
     } else {
         Urgency::Lasting(now_ns.saturating_sub(episode.t0_ns()))

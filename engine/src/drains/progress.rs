@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use finwatch_common::{Kinship, Phase, Process, ServiceKey, SignalRecord};
+use finwatch_common::{Intent, Kinship, Phase, Process, ServiceKey, SignalRecord, signal::KILL};
 
 use super::{
     episode::{Episode, Over, Scope},
     instances::Instances,
-    names::SIGKILL,
 };
 use crate::{model::DrainKind, timing};
 
@@ -64,7 +63,7 @@ impl Episode {
     /// Whether it began with a signal at which the kernel set the instance's phase.
     pub(super) fn is_phased(&self) -> bool {
         let signal = self.signal.as_ref();
-        signal.is_some_and(|signal| signal.phase != Phase::Steady as u8)
+        signal.is_some_and(|signal| signal.intent().phase() != Phase::Steady)
     }
 
     /// Whether a stop is what this reload does to the instance itself: its controller was asked to reload, and stops the
@@ -72,7 +71,7 @@ impl Episode {
     pub(super) fn is_of_reload(&self, stop: &SignalRecord) -> bool {
         self.kind == DrainKind::Reload
             && self.asked_controller()
-            && stop.phase == Phase::Draining as u8
+            && stop.intent() == Intent::Stop
             && stop.kinship == Kinship::Owner as u8
             && stop.sender_tgid == self.target.tgid
     }
@@ -86,11 +85,34 @@ impl Episode {
     /// Whether a SIGKILL had come by then.
     pub(super) fn was_killed(&self, at_ns: u64) -> bool {
         let mut signals = self.signal.iter().chain(&self.further);
-        signals.any(|s| s.signal == SIGKILL && s.header.at_ns <= at_ns)
+        signals.any(|s| s.signal == KILL && s.header.at_ns <= at_ns)
+    }
+
+    /// Whether something happened that a reload does: new processes came to stay, old ones ended in order, a controller stopped
+    /// the one who serves, or somebody opened a listener.
+    pub(super) fn is_shown_to_reload(&self, instances: &Instances) -> bool {
+        // A helper that was forked for the moment is gone by then.
+        let new_stay = self.table_ns >= self.t0_ns().saturating_add(timing::ONE_HAND_NS)
+            && self.has_successors(instances);
+        let stopped = self.further.iter().any(|signal| self.is_of_reload(signal));
+        new_stay || stopped || self.listener_came || !self.nobody_ended()
+    }
+
+    /// A signal that may have asked for a reload did not if nothing showed it in time.
+    fn resolve_doubtful_reload(&mut self, now_ns: u64, instances: &Instances) -> Option<Step> {
+        if self.is_shown_to_reload(instances) {
+            self.doubtful = false;
+            return None;
+        }
+        let over = now_ns >= self.t0_ns().saturating_add(timing::RELOAD_WORKERS_NS);
+        Some(if over { Step::Drop } else { Step::Stay })
     }
 
     /// A death is one process's affair as long as others go on listening.
     fn resolve_doubt(&mut self, now_ns: u64, instances: &Instances) -> Option<Step> {
+        if self.is_doubtful_reload() {
+            return self.resolve_doubtful_reload(now_ns, instances);
+        }
         if self.scope != Scope::Instance {
             return None;
         }
@@ -247,13 +269,7 @@ impl Episode {
         };
         let until_ns = t0_ns.saturating_add(limit_ns);
         let stopped = self.further.iter().any(|signal| self.is_of_reload(signal));
-        // Helpers that ended, or run another program by now, serve nobody.
-        let is_new = |(tgid, _)| self.new.contains(&tgid);
-        let successors = self
-            .since
-            .keys()
-            .any(|p| instances.processes(p).any(is_new));
-        let nothing = self.table_ns >= until_ns && !successors && !stopped;
+        let nothing = self.table_ns >= until_ns && !self.has_successors(instances) && !stopped;
         let itself = single && self.owner_serves;
         (self.nobody_ended() && (nothing || itself)).then_some((until_ns, Over::Nothing))
     }
@@ -280,8 +296,15 @@ impl Episode {
     /// It began with a signal for a controller, which did not hand it on.
     fn asked_controller(&self) -> bool {
         let asked = self.signal.iter().chain(&self.further);
-        let mut reloads = asked.filter(|s| s.phase == Phase::Reloading as u8);
+        let mut reloads = asked.filter(|s| matches!(s.intent(), Intent::Reload | Intent::Unclear));
         self.signal.is_some() && reloads.all(|s| s.kinship == Kinship::Controller as u8)
+    }
+
+    /// New processes are there. Helpers that ended, or run another program by now, serve nobody.
+    fn has_successors(&self, instances: &Instances) -> bool {
+        let is_new = |(tgid, _)| self.new.contains(&tgid);
+        let one = |instance: &Process| instances.processes(instance).any(is_new);
+        self.since.keys().any(one)
     }
 
     fn nobody_ended(&self) -> bool {

@@ -38,6 +38,7 @@ const BUSY: &str = "
     2000 answer d1..d9
     2001 close d1..d9
     2002 exit 102 0
+    2500 signal USR1 300 from 7 as unclear
     3000 signal TERM 300 from 7
     3001 unlisten 300 :3000
     3100 answer n1..n2
@@ -48,6 +49,8 @@ const BUSY: &str = "
     6000 signal KILL 300 from 7
     6001 exit 300 KILL
     6500 listen 400 node :3000
+    6600 signal USR2 400 from 7 as unclear
+    6700 fork 400 402
     7000 listen 401 node :3001
     7100 exit 401 3
     9000 settle c9

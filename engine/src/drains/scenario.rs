@@ -19,7 +19,7 @@
 //! 30    leave c1                      the client closes, then the server; `break c1`: the client resets
 //! 30    late c1 [bytes]               the client sends into the mini-socket, and gets an RST; `settle c1`: its FIN comes
 //! 30    shut c1                       the server half-closes and holds it, the client leaves; `let-go c1`: the server closes
-//! 40    signal QUIT 100 [from 7] [as steady] [ignored|default|blocked]
+//! 40    signal QUIT 100 [from 7] [as steady|as unclear] [ignored|default|blocked]
 //! 50    exit 101 0 [half]             or `exit 101 KILL`: the process ends, then its connections; `half` as with `close`
 //! 50    unlisten 100 :80              closes the listening socket
 //! 50    backlog :80 5                 so many wait to be accepted

@@ -1,8 +1,9 @@
 //! What the scenarios do to processes: forks, signals, ends.
 
 use finwatch_common::{
-    Disposition, ExitRecord, KIND_EXIT, KIND_SIGNAL, Kinship, Phase, Process, SignalRecord,
+    Disposition, ExitRecord, Intent, KIND_EXIT, KIND_SIGNAL, Kinship, Phase, Process, SignalRecord,
     TimeWait, close_flags,
+    signal::{self, FAULTS, HUP, INT, KILL, QUIT, TERM, USR1, USR2, WINCH},
 };
 
 use super::{
@@ -69,13 +70,15 @@ impl Kernel {
         };
         let family = |pid: u32| self.processes.get(&pid).is_some_and(|p| p.kin.is_some());
         let mere_worker = kinship == Kinship::Member && family(process.parent);
-        let phase = match signal {
-            _ if mere_worker || after("as") == Some("steady") => Phase::Steady,
-            2 | 3 | 9 | 15 => Phase::Draining,
-            6 | 11 if words.last() == Some(&"default") => Phase::Draining,
-            1 | 10 | 12 | 28 => Phase::Reloading,
-            _ => Phase::Steady,
+        let intent = match signal {
+            _ if mere_worker || after("as") == Some("steady") => Intent::Nothing,
+            _ if after("as") == Some("unclear") => Intent::Unclear,
+            INT | QUIT | KILL | TERM => Intent::Stop,
+            fault if FAULTS.contains(&fault) && words.last() == Some(&"default") => Intent::Stop,
+            HUP | USR1 | USR2 | WINCH => Intent::Reload,
+            _ => Intent::Nothing,
         };
+        let phase = intent.phase();
         if phase != Phase::Steady {
             let known = self.phases.entry(instance).or_insert(phase);
             if phase == Phase::Draining {
@@ -99,7 +102,7 @@ impl Kernel {
             signal,
             disposition: disposition as u8,
             kinship: kinship as u8,
-            phase: phase as u8,
+            intent: intent as u8,
         };
         self.record(Record::Signal(record));
     }
@@ -161,17 +164,7 @@ impl Kernel {
 }
 
 fn signal_number(name: &str) -> u8 {
-    match name {
-        "HUP" => 1,
-        "INT" => 2,
-        "QUIT" => 3,
-        "ABRT" => 6,
-        "KILL" => 9,
-        "USR1" => 10,
-        "SEGV" => 11,
-        "USR2" => 12,
-        "TERM" => 15,
-        "WINCH" => 28,
-        other => panic!("no signal {other}"),
-    }
+    let named =
+        |number: &u8| signal::name(*number).is_some_and(|full| full == format!("SIG{name}"));
+    (1..32).find(named).expect("a signal")
 }

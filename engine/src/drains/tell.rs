@@ -1,11 +1,11 @@
 //! An episode told as drains, one a port.
 
-use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str};
+use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str, signal::KILL};
 
 use super::{
     Options,
     episode::{Episode, Over, Scope},
-    names::{self, SIGKILL},
+    names,
     port::Port,
 };
 use crate::known::Known;
@@ -167,7 +167,7 @@ fn exit(record: &ExitRecord, known: &Known<'_>) -> Exit {
 fn signs(episode: &Episode, port: &Port, now_ns: u64, known: &Known<'_>) -> Signs {
     let whole = &port.whole;
     let mut signals = episode.signal.iter().chain(&episode.further);
-    let killed = signals.any(|s| s.signal == SIGKILL);
+    let killed = signals.any(|s| s.signal == KILL);
     let end_ns = match episode.living().next() {
         None if episode.last_end_ns > 0 => episode.last_end_ns,
         _ => now_ns,

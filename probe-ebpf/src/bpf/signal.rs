@@ -2,9 +2,14 @@
 //!
 //! A signal to a process that belongs to no service costs a look at its number and one in a table.
 
-use aya_ebpf::{btf_maps::HashMap, macros::btf_map, programs::BtfTracePointContext};
+use aya_ebpf::{
+    btf_maps::{LpmTrie, lpm_trie::Key},
+    macros::btf_map,
+    programs::BtfTracePointContext,
+};
 use finwatch_common::{
-    Disposition, KIND_SIGNAL, Kinship, Loss, MeaningKey, Phase, Process, SignalRecord,
+    Disposition, Intent, KIND_SIGNAL, Kinship, Loss, MeaningKey, Phase, Process, SignalRecord,
+    signal::{self, FAULTS, HUP, INT, KILL, QUIT, TERM, USR1, USR2, WINCH},
 };
 
 use super::{
@@ -16,27 +21,22 @@ use super::{
     task::{Task, start_ns},
 };
 
-/// Signals with a meaning of their own for some programs (`SIGUSR1` reopens nginx's logs and stops haproxy): a
-/// [`Phase`] by program and signal. User space fills it in before the programs run.
+/// Signals with a meaning of their own for some programs (`SIGUSR1` reopens nginx's logs and stops haproxy): an
+/// [`Intent`] by signal and name, or beginning of a name. User space fills it in before the programs run, and nobody
+/// writes it afterwards; an entry takes some 60 bytes.
 #[btf_map]
-static MEANINGS: HashMap<MeaningKey, u32, 256> = HashMap::new();
+static MEANINGS: LpmTrie<MeaningKey, u32, 256> = LpmTrie::new();
 
-const HUP: u32 = 1;
-const INT: u32 = 2;
-const QUIT: u32 = 3;
-const KILL: u32 = 9;
-const USR1: u32 = 10;
-const USR2: u32 = 12;
-const TERM: u32 = 15;
-const WINCH: u32 = 28;
-/// ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
-const FAULTS: u64 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 31;
+/// Those that may ask for something.
 const REQUESTS: u64 =
-    1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << USR1 | 1 << USR2 | 1 << TERM | 1 << WINCH;
+    signal::set(FAULTS) | signal::set(&[HUP, INT, QUIT, KILL, USR1, USR2, TERM, WINCH]);
 
 /// Told of also when they ask for nothing. The others come by the thousand: runtimes catch faults of their own
 /// making, and windows change their size.
-const OF_NOTE: u64 = 1 << HUP | 1 << INT | 1 << QUIT | 1 << KILL | 1 << TERM;
+const OF_NOTE: u64 = signal::set(&[HUP, INT, QUIT, KILL, TERM]);
+
+/// By which the threads of a runtime suspend each other.
+const OF_THREADS: u64 = signal::set(&[USR1, USR2]);
 
 /// `SEND_SIG_PRIV`: the kernel sends it of its own accord.
 const FROM_KERNEL: u64 = 1;
@@ -49,8 +49,9 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     let Some([signal, info, task, group, result]) = scalar_args::<5>(ctx) else {
         return 0;
     };
-    let signal = signal as u32;
-    if signal > 31 || 1_u64 << signal & (FAULTS | REQUESTS) == 0 {
+    // A number that does not fit is none of these.
+    let signal = u8::try_from(signal as u32).unwrap_or(u8::MAX);
+    if !is_of(signal, REQUESTS) {
         return 0;
     }
     let task = Raw(task);
@@ -63,27 +64,25 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         return 0;
     }
     let sender = Sender::of(info);
-    // Runtimes suspend their own threads by signals.
-    if group as u32 == 0 && sender.tgid == tgid && 1_u64 << signal & (1 << USR1 | 1 << USR2) != 0 {
+    if group as u32 == 0 && sender.tgid == tgid && is_of(signal, OF_THREADS) {
         return 0;
     }
     let disposition = disposition(task, signal, result);
     let mut target_comm: [u8; 16] = leader.get(offset!(comm));
-    let asked = meaning(&target_comm, signal, disposition, sender.tgid == 0);
-    if asked == Phase::Steady as u8 && 1_u64 << signal & OF_NOTE == 0 {
+    let meant = meaning(&target_comm, signal, disposition, sender.tgid == 0);
+    if matches!(meant, Intent::Nothing) && !is_of(signal, OF_NOTE) {
         return 0;
     }
-    let asked = if sender.tgid == tgid && is_of_its_reload(entry.instance, disposition, asked) {
-        Phase::Steady as u8
-    } else {
-        asked
-    };
+    let of_its_reload = sender.tgid == tgid && is_of_its_reload(entry.instance, disposition, meant);
     let top = entry.kinship != Kinship::Member as u8 || is_top(task, entry.instance);
-    let phase = if top { asked } else { Phase::Steady as u8 };
-    match Phase::from_u8(phase) {
-        Some(Phase::Draining) => phases::set(entry.instance, Phase::Draining),
-        Some(Phase::Reloading) => phases::set(entry.instance, Phase::Reloading),
-        _ => {}
+    let intent = if top && !of_its_reload {
+        meant
+    } else {
+        Intent::Nothing
+    };
+    match intent.phase() {
+        Phase::Steady => {}
+        phase => phases::set(entry.instance, phase),
     }
     let Some(mut slot) = Slot::<SignalRecord>::reserve(Loss::SignalRecords) else {
         return 0;
@@ -99,10 +98,10 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
         target_comm: core::mem::take(&mut target_comm),
         sender_comm: sender.comm,
         sender_tgid: sender.tgid,
-        signal: signal as u8,
+        signal,
         disposition: disposition as u8,
         kinship: entry.kinship,
-        phase,
+        intent: intent as u8,
     };
     // SAFETY: the slot is room for exactly this record.
     unsafe { slot.record().write(record) };
@@ -110,11 +109,17 @@ pub(super) fn on_signal(ctx: &BtfTracePointContext) -> i32 {
     0
 }
 
+/// Whether a signal is one of a set.
+#[inline(always)]
+const fn is_of(signal: u8, set: u64) -> bool {
+    signal < 64 && set & 1 << signal != 0
+}
+
 /// A server that reloads may tell all of its process group to stop, and so itself too: lighttpd ends its old workers so. It has
 /// a handler for that, and goes on. Would it stop itself in earnest, its end told so.
 #[inline(always)]
-fn is_of_its_reload(instance: Process, disposition: Disposition, asked: u8) -> bool {
-    asked == Phase::Draining as u8
+fn is_of_its_reload(instance: Process, disposition: Disposition, meant: Intent) -> bool {
+    matches!(meant, Intent::Stop)
         && matches!(disposition, Disposition::Handled)
         && phases::of(instance.start_ns, instance.tgid) == Phase::Reloading as u8
 }
@@ -160,7 +165,7 @@ impl Sender {
 const IGN: u64 = 1;
 
 #[inline(always)]
-fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
+fn disposition(task: Raw, signal: u8, result: u64) -> Disposition {
     if result as u32 as u64 == IGNORED {
         return Disposition::Ignored;
     }
@@ -185,32 +190,39 @@ fn disposition(task: Raw, signal: u32, result: u64) -> Disposition {
     }
 }
 
-/// The [`Phase`] that a signal asks for. A stop that is ignored was asked for all the same, unless it is a terminal's
-/// for whoever listens to it, or a kill that the kernel keeps from a process 1.
+/// What a signal asks of a program of this name, if it handles it. A stop that is ignored was asked for all the same, unless it is a
+/// terminal's for whoever listens to it, or a kill that the kernel keeps from a process 1.
 #[inline(always)]
-fn meaning(comm: &[u8; 16], signal: u32, disposition: Disposition, by_kernel: bool) -> u8 {
-    let key = MeaningKey {
-        comm: *comm,
-        signal,
-        pad: 0,
-    };
-    if let Some(known) = MEANINGS.get_ptr(key) {
-        // SAFETY: user space wrote the entry before the programs ran.
-        return unsafe { *known as u8 };
-    }
+fn meaning(comm: &[u8; 16], signal: u8, disposition: Disposition, by_kernel: bool) -> Intent {
     let default = matches!(disposition, Disposition::Default);
     let ignored = matches!(disposition, Disposition::Ignored);
-    let phase = match signal {
-        KILL if ignored => Phase::Steady,
-        INT | QUIT if ignored && by_kernel => Phase::Steady,
-        TERM | INT | QUIT | KILL => Phase::Draining,
-        // By default these end the process.
-        HUP | USR1 | USR2 if default => Phase::Draining,
-        HUP | USR1 | USR2 if !ignored => Phase::Reloading,
-        WINCH if !ignored && !default => Phase::Reloading,
-        HUP | USR1 | USR2 | WINCH => Phase::Steady,
-        _ if default => Phase::Draining,
-        _ => Phase::Steady,
+    // By default the first three end a process, whatever its like makes of them, and the last does nothing.
+    match signal {
+        HUP | USR1 | USR2 if default => return Intent::Stop,
+        WINCH if default => return Intent::Nothing,
+        _ => {}
+    }
+    let key = MeaningKey {
+        signal: signal.into(),
+        comm: *comm,
     };
-    phase as u8
+    if let Some(known) = MEANINGS.get(&Key::new(MeaningKey::BITS, key))
+        && let Some(intent) = Intent::from_u8(*known as u8)
+    {
+        return match intent {
+            Intent::Reload | Intent::Unclear if ignored => Intent::Nothing,
+            intent => intent,
+        };
+    }
+    match signal {
+        KILL if ignored => Intent::Nothing,
+        INT | QUIT if ignored && by_kernel => Intent::Nothing,
+        TERM | INT | QUIT | KILL => Intent::Stop,
+        HUP | USR1 | USR2 if ignored => Intent::Nothing,
+        HUP => Intent::Reload,
+        USR1 | USR2 => Intent::Unclear,
+        WINCH => Intent::Nothing,
+        _ if default => Intent::Stop,
+        _ => Intent::Nothing,
+    }
 }

@@ -4,7 +4,10 @@
 const MAX_LINES: usize = 600;
 
 /// Files that may be longer, each with the reason.
-pub(super) const LONG_FILES: &[(&str, &str)] = &[];
+pub(super) const LONG_FILES: &[(&str, &str)] = &[(
+    "engine/src/servers/rows.rs",
+    "a table, one row a server: data, and no logic",
+)];
 
 /// A crate may be named only under these folders or in these files.
 struct Confined {

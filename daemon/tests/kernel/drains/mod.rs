@@ -18,6 +18,7 @@ mod restart;
 mod spring;
 mod stage;
 mod told;
+mod unclear;
 
 /// Idle keep-alive connections of a crowd.
 const IDLE: usize = 20;

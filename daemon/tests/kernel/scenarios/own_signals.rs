@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use finwatch_common::{Disposition, Phase, SignalRecord};
+use finwatch_common::{Disposition, Intent, Phase, SignalRecord};
 use libc::{SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM};
 
 use super::signals::{by_us, comm, phase_of_listener, signals};
@@ -24,7 +24,7 @@ fn a_program_may_stop_itself() {
         let signal = signals(&records)[0];
         assert_eq!(signal.sender_tgid, servant.pid());
         assert_eq!(signal.sender_comm, comm("servant"));
-        assert_eq!(signal.phase, Phase::Draining as u8);
+        assert_eq!(signal.intent(), Intent::Stop);
     });
 }
 
@@ -42,14 +42,9 @@ fn a_stop_that_a_reloading_program_catches_from_itself_is_of_its_reload() {
         servant.signal(SIGINT);
         servant.signal(SIGKILL);
         let records = told_of(servant.instance, 5);
-        let phases: Vec<u8> = signals(&records).iter().map(|s| s.phase).collect();
-        let expected = [
-            Phase::Reloading,
-            Phase::Steady,
-            Phase::Draining,
-            Phase::Draining,
-        ];
-        assert_eq!(phases, expected.map(|phase| phase as u8));
+        let intents: Vec<Intent> = signals(&records).iter().map(|s| s.intent()).collect();
+        let expected = [Intent::Reload, Intent::Nothing, Intent::Stop, Intent::Stop];
+        assert_eq!(intents, expected);
     });
 }
 
@@ -70,7 +65,7 @@ fn a_fault_is_the_kernels_signal_and_ends_the_service() {
                 signal.header,
                 SIGSEGV,
                 Disposition::Default,
-                Phase::Draining,
+                Intent::Stop,
             )
         };
         assert_eq!(signal, expected);
@@ -100,9 +95,9 @@ fn a_fault_that_is_handled_is_no_event() {
 #[test]
 fn an_interrupt_from_the_terminal() {
     shared();
-    for (ignored, disposition, phase) in [
-        (&[][..], Disposition::Default, Phase::Draining),
-        (&[SIGINT][..], Disposition::Ignored, Phase::Steady),
+    for (ignored, disposition, intent) in [
+        (&[][..], Disposition::Default, Intent::Stop),
+        (&[SIGINT][..], Disposition::Ignored, Intent::Nothing),
     ] {
         Netns::run(|_| {
             let (mut keyboard, terminal) = terminal();
@@ -118,7 +113,7 @@ fn an_interrupt_from_the_terminal() {
             let expected = SignalRecord {
                 sender_tgid: 0,
                 sender_comm: [0; 16],
-                ..by_us(&servant, signal.header, SIGINT, disposition, phase)
+                ..by_us(&servant, signal.header, SIGINT, disposition, intent)
             };
             assert_eq!(signal, expected);
         });

@@ -3,7 +3,8 @@
 
 use finwatch::clock;
 use finwatch_common::{
-    Disposition, KIND_SIGNAL, Kinship, Phase, Process, ProcessEntry, RecordHeader, SignalRecord,
+    Disposition, Intent, KIND_SIGNAL, Kinship, Phase, Process, ProcessEntry, RecordHeader,
+    SignalRecord,
 };
 use finwatch_engine::input::Record;
 use libc::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -20,7 +21,7 @@ pub(super) fn by_us(
     header: RecordHeader,
     signal: i32,
     disposition: Disposition,
-    phase: Phase,
+    intent: Intent,
 ) -> SignalRecord {
     SignalRecord {
         header,
@@ -32,7 +33,7 @@ pub(super) fn by_us(
         signal: signal as u8,
         disposition: disposition as u8,
         kinship: Kinship::Owner as u8,
-        phase: phase as u8,
+        intent: intent as u8,
     }
 }
 
@@ -66,46 +67,47 @@ pub(super) fn phase_of_listener(ns: &Netns) -> Option<Phase> {
 }
 
 /// Signal, how it is taken, and what it asks for; `None`: there is no record at all.
-type Row = (i32, Disposition, Option<Phase>);
+type Row = (i32, Disposition, Option<Intent>);
 
 #[test]
 fn every_signal_taken_in_every_way() {
     use Disposition::{Blocked, Default, Handled, Ignored};
-    use Phase::{Draining, Reloading, Steady};
+    use Intent::{Nothing, Reload, Stop, Unclear};
     const ROWS: [Row; 29] = [
-        (SIGTERM, Handled, Some(Draining)),
-        (SIGTERM, Default, Some(Draining)),
+        (SIGTERM, Handled, Some(Stop)),
+        (SIGTERM, Default, Some(Stop)),
         // It was asked to stop all the same, and does not listen.
-        (SIGTERM, Ignored, Some(Draining)),
-        (SIGTERM, Blocked, Some(Draining)),
-        (SIGINT, Handled, Some(Draining)),
-        (SIGINT, Default, Some(Draining)),
-        (SIGINT, Ignored, Some(Draining)),
-        (SIGINT, Blocked, Some(Draining)),
-        (SIGQUIT, Handled, Some(Draining)),
-        (SIGQUIT, Default, Some(Draining)),
-        (SIGQUIT, Ignored, Some(Draining)),
-        (SIGQUIT, Blocked, Some(Draining)),
-        (SIGHUP, Handled, Some(Reloading)),
+        (SIGTERM, Ignored, Some(Stop)),
+        (SIGTERM, Blocked, Some(Stop)),
+        (SIGINT, Handled, Some(Stop)),
+        (SIGINT, Default, Some(Stop)),
+        (SIGINT, Ignored, Some(Stop)),
+        (SIGINT, Blocked, Some(Stop)),
+        (SIGQUIT, Handled, Some(Stop)),
+        (SIGQUIT, Default, Some(Stop)),
+        (SIGQUIT, Ignored, Some(Stop)),
+        (SIGQUIT, Blocked, Some(Stop)),
+        (SIGHUP, Handled, Some(Reload)),
         // What nobody handles ends the process.
-        (SIGHUP, Default, Some(Draining)),
+        (SIGHUP, Default, Some(Stop)),
         // As under nohup(1).
-        (SIGHUP, Ignored, Some(Steady)),
-        (SIGHUP, Blocked, Some(Reloading)),
-        (SIGUSR1, Handled, Some(Reloading)),
-        (SIGUSR1, Default, Some(Draining)),
+        (SIGHUP, Ignored, Some(Nothing)),
+        (SIGHUP, Blocked, Some(Reload)),
+        // Nobody knows what it makes of it.
+        (SIGUSR1, Handled, Some(Unclear)),
+        (SIGUSR1, Default, Some(Stop)),
         (SIGUSR1, Ignored, None),
-        (SIGUSR1, Blocked, Some(Reloading)),
-        (SIGUSR2, Handled, Some(Reloading)),
-        (SIGUSR2, Default, Some(Draining)),
+        (SIGUSR1, Blocked, Some(Unclear)),
+        (SIGUSR2, Handled, Some(Unclear)),
+        (SIGUSR2, Default, Some(Stop)),
         (SIGUSR2, Ignored, None),
-        (SIGUSR2, Blocked, Some(Reloading)),
-        (SIGWINCH, Handled, Some(Reloading)),
+        (SIGUSR2, Blocked, Some(Unclear)),
         // A terminal's size changed.
+        (SIGWINCH, Handled, None),
         (SIGWINCH, Default, None),
         (SIGWINCH, Ignored, None),
-        (SIGWINCH, Blocked, Some(Reloading)),
-        (SIGKILL, Default, Some(Draining)),
+        (SIGWINCH, Blocked, None),
+        (SIGKILL, Default, Some(Stop)),
     ];
     shared();
     for row in ROWS {
@@ -113,7 +115,7 @@ fn every_signal_taken_in_every_way() {
     }
 }
 
-fn one_signal(ns: &Netns, (signal, disposition, phase): Row) {
+fn one_signal(ns: &Netns, (signal, disposition, intent): Row) {
     let one = [signal];
     let only = |wanted: Disposition| if disposition == wanted { &one[..] } else { &[] };
     let mut servant = Servant::start(Manners {
@@ -125,32 +127,29 @@ fn one_signal(ns: &Netns, (signal, disposition, phase): Row) {
     let from = clock::monotonic_ns();
     servant.signal(signal);
     let until = clock::monotonic_ns();
+    let phase = intent.unwrap_or(Intent::Nothing).phase();
     let what = format!("signal {signal}, {disposition:?}");
     let dies = disposition == Disposition::Default && signal != SIGWINCH;
     if !dies {
         servant.tell(Order::StopListening, 0);
-        assert_eq!(
-            phase_of_listener(ns),
-            Some(phase.unwrap_or(Phase::Steady)),
-            "{what}"
-        );
+        assert_eq!(phase_of_listener(ns), Some(phase), "{what}");
         servant.signal(SIGKILL);
     }
     let status = servant.wait_status();
     if dies {
-        assert_eq!(phase_of_listener(ns), phase, "{what}");
+        assert_eq!(phase_of_listener(ns), Some(phase), "{what}");
         assert_eq!(status, signal as u32, "{what}");
     }
     let killed = usize::from(!dies);
-    let records = told_of(servant.instance, usize::from(phase.is_some()) + killed + 1);
+    let records = told_of(servant.instance, usize::from(intent.is_some()) + killed + 1);
     let mut signals = signals(&records).into_iter();
-    if let Some(phase) = phase {
+    if let Some(intent) = intent {
         let record = signals.next().unwrap();
         assert!((from..=until).contains(&record.header.at_ns), "{what}");
         assert_eq!(record.header.kind, KIND_SIGNAL);
         assert_eq!(
             record,
-            by_us(&servant, record.header, signal, disposition, phase),
+            by_us(&servant, record.header, signal, disposition, intent),
             "{what}"
         );
     }
@@ -163,7 +162,7 @@ fn one_signal(ns: &Netns, (signal, disposition, phase): Row) {
                 kill.header,
                 SIGKILL,
                 Disposition::Default,
-                Phase::Draining
+                Intent::Stop
             ),
             "{what}"
         );
@@ -174,19 +173,37 @@ fn one_signal(ns: &Netns, (signal, disposition, phase): Row) {
     assert_eq!(exit.status, status, "{what}");
 }
 
-/// haproxy's USR1 is its soft stop; nginx's opens its log files anew; haproxy's HUP reloads.
+/// What a program's own table says, by its whole name or by how it begins; `None`: there is no record.
 #[test]
 fn signals_that_mean_something_else_to_a_program() {
+    use Intent::{Nothing, Reload, Stop, Unclear};
     shared();
-    for (name, signal, phase) in [
-        ("haproxy", SIGUSR1, Some(Phase::Draining)),
-        ("haproxy", SIGUSR2, Some(Phase::Reloading)),
-        ("haproxy", SIGHUP, Some(Phase::Reloading)),
+    for (name, signal, intent) in [
+        ("haproxy", SIGUSR1, Some(Stop)),
+        ("haproxy", SIGUSR2, Some(Reload)),
+        ("haproxy", SIGHUP, Some(Reload)),
+        ("haproxy_exporte", SIGUSR1, Some(Unclear)),
         ("nginx", SIGUSR1, None),
-        ("nginx", SIGHUP, Some(Phase::Reloading)),
-        ("nginx", SIGQUIT, Some(Phase::Draining)),
-        ("apache2", SIGWINCH, Some(Phase::Draining)),
-        ("java", SIGQUIT, Some(Phase::Steady)),
+        ("nginx", SIGHUP, Some(Reload)),
+        ("nginx", SIGQUIT, Some(Stop)),
+        ("nginx", SIGWINCH, Some(Reload)),
+        ("nginx-ingress-c", SIGUSR1, Some(Unclear)),
+        ("angie", SIGUSR1, None),
+        ("freenginx", SIGUSR2, None),
+        // What setproctitle makes of a master and a worker, cut to what the kernel keeps.
+        ("gunicorn", SIGUSR1, None),
+        ("gunicorn: maste", SIGUSR1, None),
+        ("gunicorn: worke", SIGUSR1, None),
+        ("gunicorn: maste", SIGHUP, Some(Reload)),
+        ("gunicorn: maste", SIGWINCH, Some(Unclear)),
+        ("gunicor", SIGUSR1, Some(Unclear)),
+        ("php-fpm", SIGUSR1, None),
+        ("php-fpm8.9", SIGUSR1, None),
+        ("php-fpm8.9", SIGUSR2, Some(Reload)),
+        ("unicorn worker[", SIGUSR1, None),
+        ("apache2", SIGWINCH, Some(Stop)),
+        ("java", SIGQUIT, Some(Nothing)),
+        ("caddy", SIGHUP, Some(Nothing)),
     ] {
         Netns::run(|ns| {
             let servant = Servant::start(Manners {
@@ -196,17 +213,34 @@ fn signals_that_mean_something_else_to_a_program() {
             });
             servant.signal(signal);
             servant.tell(Order::StopListening, 0);
-            let seen = phase_of_listener(ns);
-            assert_eq!(
-                seen,
-                Some(phase.unwrap_or(Phase::Steady)),
-                "{name} {signal}"
-            );
-            let records = told_of(servant.instance, usize::from(phase.is_some()));
-            for record in signals(&records) {
-                assert_eq!(Some(record.phase), phase.map(|phase| phase as u8), "{name}");
-                assert_eq!(record.target_comm, comm(name));
-            }
+            let phase = intent.unwrap_or(Nothing).phase();
+            assert_eq!(phase_of_listener(ns), Some(phase), "{name} {signal}");
+            // A signal that is always told comes last, so that one before it was told or never will be.
+            servant.signal(SIGKILL);
+            let told = usize::from(intent.is_some()) + 2;
+            let records = signals(&told_of(servant.instance, told));
+            let intents: Vec<_> = records.iter().map(|record| record.intent()).collect();
+            let expected: Vec<_> = intent.into_iter().chain([Stop]).collect();
+            assert_eq!(intents, expected, "{name} {signal}");
+            assert_eq!(records[0].target_comm, comm(name));
+        });
+    }
+}
+
+/// A signal that its like handles ends a process that does not, whatever it is called.
+#[test]
+fn a_known_program_without_a_handler_dies() {
+    shared();
+    for (name, signal) in [("nginx", SIGUSR1), ("nginx", SIGHUP), ("haproxy", SIGUSR2)] {
+        Netns::run(|_| {
+            let mut servant = Servant::start(Manners {
+                name,
+                ..Manners::default()
+            });
+            servant.signal(signal);
+            assert_eq!(servant.wait_status(), signal as u32);
+            let records = signals(&told_of(servant.instance, 2));
+            assert_eq!(records[0].intent(), Intent::Stop, "{name} {signal}");
         });
     }
 }
@@ -242,7 +276,7 @@ fn a_workers_signal_names_it_and_the_instance() {
                 record.header,
                 SIGTERM,
                 Disposition::Handled,
-                Phase::Steady,
+                Intent::Nothing,
             )
         };
         assert_eq!(record, expected);
@@ -287,7 +321,7 @@ fn a_controllers_stop_is_the_services() {
             panic!("a signal and an exit: {records:#?}")
         };
         assert_eq!(signal.kinship, Kinship::Controller as u8);
-        assert_eq!(signal.phase, Phase::Draining as u8);
+        assert_eq!(signal.intent(), Intent::Stop);
         assert_eq!((signal.target.tgid, exit.process.tgid), (pid, pid));
         assert_eq!(exit.kinship, Kinship::Controller as u8);
         assert_eq!(exit.status, SIGTERM as u32);

@@ -1,5 +1,7 @@
 //! Diagnoses of what one drain cost without loss, of what only looks bad, and of the drain that is as it should be.
 
+use finwatch_common::signal;
+
 use super::facts::Facts;
 use crate::{
     diagnoses::{
@@ -189,16 +191,16 @@ pub(super) fn accepts_after_signal(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
-    let signal = drain.signal.as_ref().filter(|_| facts.is_asked())?;
+    let sent = drain.signal.as_ref().filter(|_| facts.is_asked())?;
     let server = facts.server?;
+    let better = server.better(sent.number).and_then(signal::name)?;
     let in_flight = drain
         .awaiting_at_start
         .unwrap_or(0)
         .max(drain.counts.cut.unanswered + drain.counts.cut.unread);
     let took = facts.after(facts.until());
     let at_once = took <= facts.options.moments_secs && drain.still_open == 0;
-    let is_fast = server.fast.contains(&signal.name.as_str()) && !server.graceful.is_empty();
-    if !is_fast || in_flight == 0 || !at_once {
+    if in_flight == 0 || !at_once {
         return None;
     }
     Some(facts.found_with_stop(
@@ -206,8 +208,8 @@ pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
         vec![
             facts.began(),
             format!(
-                "{} stops {} at once; {} lets it finish.",
-                signal.name, server.title, server.graceful
+                "{} stops {} at once; {better} lets it finish.",
+                sent.name, server.title
             ),
             format!(
                 "{} in flight, and all was over {} after T0.",

@@ -1,17 +1,16 @@
 //! A drain's facts in the words that several diagnoses ask for. It decides nothing.
 
+use finwatch_common::signal::{self, KILL};
 use jiff::Timestamp;
 
-use super::{
-    JudgeOptions,
-    servers::{self, Server},
-};
+use super::JudgeOptions;
 use crate::{
     diagnoses::{
-        Diagnosis,
+        Diagnosis, OfServers,
         span::{length, secs},
     },
     model::{Drain, DrainKind, Finding, SignalSeen},
+    servers::{self, Server, Topic},
 };
 
 /// Most examples that a finding shows.
@@ -98,9 +97,9 @@ impl<'a> Facts<'a> {
             .drain
             .further_signals
             .iter()
-            .find(|signal| signal.name == "SIGKILL");
+            .find(|signal| signal.number == KILL);
         let exit = self.drain.exit.as_ref();
-        let died = exit.filter(|exit| exit.signal.as_deref() == Some("SIGKILL"));
+        let died = exit.filter(|exit| exit.signal.as_deref() == signal::name(KILL));
         let at = signal.map(|s| s.at).or(died.map(|exit| exit.at))?;
         Some(Killed { at, signal })
     }
@@ -116,29 +115,30 @@ impl<'a> Facts<'a> {
         self.after(self.until()).max(1.0)
     }
 
-    /// A finding whose remedy begins with how this server is stopped well.
+    /// A finding whose remedy begins with how this server is stopped well, if nothing is said of it that is more to the point.
     pub(super) fn found_with_stop(&self, diagnosis: &Diagnosis, evidence: Vec<String>) -> Finding {
-        self.with_remedy(diagnosis, evidence, self.server.map(|server| server.stop))
+        self.with_remedy(diagnosis, evidence, Topic::Finish)
     }
 
-    /// A finding whose remedy begins with how this server lets kept-alive connections go.
+    /// The same with how it lets kept-alive connections go.
     pub(super) fn found_with_keepalive(
         &self,
         diagnosis: &Diagnosis,
         evidence: Vec<String>,
     ) -> Finding {
-        let own = self.server.map(|server| server.keepalive);
-        self.with_remedy(diagnosis, evidence, own.filter(|text| !text.is_empty()))
+        self.with_remedy(diagnosis, evidence, Topic::LetGo)
     }
 
-    fn with_remedy(
-        &self,
-        diagnosis: &Diagnosis,
-        evidence: Vec<String>,
-        own: Option<&str>,
-    ) -> Finding {
+    fn with_remedy(&self, diagnosis: &Diagnosis, evidence: Vec<String>, or: Topic) -> Finding {
+        let own = self.server.and_then(|server| {
+            let to_the_point = match diagnosis.servers {
+                OfServers::On(topic) => server.advice(topic),
+                OfServers::Signals | OfServers::Nothing => None,
+            };
+            Some((server, to_the_point.or_else(|| server.advice(or))?))
+        });
         let mut finding = diagnosis.found(evidence);
-        if let (Some(server), Some(own)) = (self.server, own) {
+        if let Some((server, own)) = own {
             finding.remedy = format!("{}: {own} {}", server.title, finding.remedy);
         }
         finding

@@ -5,7 +5,6 @@ mod cost;
 mod ends;
 mod facts;
 mod lost;
-mod servers;
 
 use jiff::Timestamp;
 

@@ -1,5 +1,6 @@
 //! Drains for tests, in few words: what was done to which server, as facts.
 
+use finwatch_common::signal;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{JudgeOptions, judge};
@@ -28,9 +29,10 @@ pub(crate) fn service(workload: &str, port: u16) -> Service {
 }
 
 pub(crate) fn signal(name: &str, secs: f64, program: &str) -> SignalSeen {
+    let named = |number: &u8| signal::name(*number) == Some(name);
     SignalSeen {
         at: at(secs),
-        number: 15,
+        number: (1..32).find(named).expect("a signal"),
         name: name.to_owned(),
         target_pid: 700,
         target_program: program.to_owned(),

@@ -1,7 +1,7 @@
 //! Diagnoses of what costs something and loses nothing, and of what only looks bad.
 
-use super::{Diagnosis, at};
-use crate::model::Severity;
+use super::{Diagnosis, OfServers, at};
+use crate::{model::Severity, servers::Topic};
 
 /// See the table.
 pub const CLEAN_DRAIN: Diagnosis = Diagnosis {
@@ -11,7 +11,8 @@ pub const CLEAN_DRAIN: Diagnosis = Diagnosis {
     signature: "After T0 no request was unanswered, unread or late, no data of a client was reset, no connection was dropped from the accept queue, and nobody was refused while the process ran.",
     evidence: "Counts what was open at T0 and how it ended. Resets that threw nothing away, or only goodbyes, do not stand against it.",
     remedy: "",
-    advice: &[],
+    servers: OfServers::Nothing,
+    places: &[],
     limits: "It says nothing about clients that were refused after the process had ended (see listener-gap), nor, on ports marked as streams, about turns. A node sees its own side only: what a load balancer in front of it did to its clients is not seen here.",
 };
 
@@ -23,7 +24,8 @@ pub const TLS_GOODBYE_RESETS: Diagnosis = Diagnosis {
     signature: "After T0 RSTs were sent that threw away only a TLS alert (close_notify) or a control frame of the peer.",
     evidence: "Counts such RSTs, by the kernel's reason. A TLS client answers the server's close_notify with its own, which meets a socket that is closed already; the kernel resets it, and no TIME_WAIT is left. Graphs of resets jump, and nobody lost anything.",
     remedy: "None needed; to be tidy, wait for the peer's close_notify before close().",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "any TLS server",
             "After its own close_notify, read until the peer's close_notify or its FIN, with a short limit, then close. With OpenSSL call SSL_shutdown() a second time.",
@@ -44,7 +46,8 @@ pub const SERVER_HANGS_UP_FIRST: Diagnosis = Diagnosis {
     signature: "The share of closes whose first FIN came from this side, after T0, beside the same share in the service's ordinary time.",
     evidence: "Gives both shares with their counts. Who closes first keeps the TIME_WAIT, and risks that a request of the client crosses the FIN (keepalive-race).",
     remedy: "Clients should be told to leave first: `Connection: close` on answers, GOAWAY on HTTP/2, the load balancer before the signal.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "HTTP/1.1",
             "Almost every server closes idle connections itself at a stop: nginx QUIT and reload, haproxy's soft stop, Apache graceful, Node's close(), Tomcat, Jetty, uvicorn. It is only harmless when clients have left before.",
@@ -65,7 +68,8 @@ pub const TIME_WAIT_BURST: Diagnosis = Diagnosis {
     signature: "TIME_WAIT and FIN_WAIT2 mini-sockets created on this side after T0, compared with the service's ordinary rate by a one-sided exact test of two Poisson rates; told from a p-value of 0.01 and five sockets on.",
     evidence: "Gives both counts with their windows, the ratio of the rates and the p-value. Creations are counted, not survivors: SYNs of clients that come back remove TIME_WAITs again.",
     remedy: "Have clients close first (see server-hangs-up-first). SO_REUSEADDR only hides it.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "load balancers, proxies",
             "They reach a server from few addresses: thousands of TIME_WAITs on the server's port keep as many of their source ports busy for a minute. Let the balancer close its idle connections when the server leaves.",
@@ -90,7 +94,8 @@ pub const ACCEPTS_AFTER_SIGNAL: Diagnosis = Diagnosis {
     signature: "Connections established after a stop signal on the old instance's listening sockets.",
     evidence: "Counts them, with their rate and the last one's time after T0. None of them need be lost; each of them runs the risk.",
     remedy: "Take the instance out of the load balancer before the signal: a preStop sleep, or deregistration and its delay.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "Kubernetes",
             "Endpoints and the signal change at the same time, and the proxies of every node follow later: `lifecycle.preStop.sleep.seconds: 10` (before 1.30: `exec: sleep 10`), with a `terminationGracePeriodSeconds` that has room for it.",
@@ -119,24 +124,8 @@ pub const FAST_STOP_SIGNAL: Diagnosis = Diagnosis {
     signature: "Everything was closed within two seconds of T0 although requests were in flight, and the signal is known as this server's fast one.",
     evidence: "Names the signal, the sender and the server's graceful signal, and tells what was in flight.",
     remedy: "Send the server's graceful signal: STOPSIGNAL in the image, KillSignal= in the unit.",
-    advice: &[
-        at("nginx", "SIGQUIT in place of SIGTERM or SIGINT."),
-        at(
-            "Apache httpd",
-            "SIGWINCH in place of SIGTERM; for a reload SIGUSR1 in place of SIGHUP.",
-        ),
-        at("gunicorn", "SIGTERM in place of SIGINT or SIGQUIT."),
-        at("haproxy", "SIGUSR1 in place of SIGTERM or SIGINT."),
-        at(
-            "php-fpm, unicorn",
-            "SIGQUIT in place of SIGTERM or SIGINT; php-fpm also wants `process_control_timeout`.",
-        ),
-        at("lighttpd", "SIGINT in place of SIGTERM."),
-        at("Caddy", "SIGTERM in place of SIGQUIT."),
-        at(
-            "PostgreSQL",
-            "SIGTERM waits for clients, SIGINT ends their sessions, SIGQUIT does not even clean up.",
-        ),
+    servers: OfServers::Signals,
+    places: &[
         at(
             "containers",
             "`STOPSIGNAL SIGQUIT` in the image, `--stop-signal` of the engine, `stop_signal` of compose. Kubernetes takes the image's.",
@@ -154,7 +143,8 @@ pub const EXITED_TOO_EARLY: Diagnosis = Diagnosis {
     signature: "The last old process ended less than five seconds after T0 with connections open at T0, nobody took the port over, and clients were still coming: connections after T0, requests after its FIN, or SYNs refused.",
     evidence: "Gives the time from T0 to the exit, and what came afterwards.",
     remedy: "Let the load balancer leave first: a preStop sleep, or a delay in the program between the signal and the end.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "Kubernetes",
             "`lifecycle.preStop.sleep.seconds: 10`: most proxies follow an endpoint change within some seconds.",
@@ -183,22 +173,11 @@ pub const HELD_BY_IDLE_CONNECTIONS: Diagnosis = Diagnosis {
     signature: "After a stop signal connections stayed open without a byte until SIGKILL came, or have done so for more than 30 s.",
     evidence: "Counts them, and tells for how long they held the drain, and whether a SIGKILL ended it.",
     remedy: "Close idle connections when draining begins, once clients have been told to leave.",
-    advice: &[
-        at(
-            "Node",
-            "`server.close()` of Node 18 and older waits for idle connections: call `server.closeIdleConnections()`.",
-        ),
+    servers: OfServers::On(Topic::HeldByIdle),
+    places: &[
         at(
             "Go",
             "net/http closes idle connections; hijacked ones (WebSocket) are yours: `srv.RegisterOnShutdown`.",
-        ),
-        at(
-            "nginx",
-            "`worker_shutdown_timeout` bounds tunnels and WebSockets that old workers hold.",
-        ),
-        at(
-            "haproxy",
-            "`hard-stop-after`, and `timeout client` for idle ones.",
         ),
         at(
             "WebSocket, long polls",
@@ -220,11 +199,8 @@ pub const REQUESTS_KEEP_COMING: Diagnosis = Diagnosis {
     signature: "Connections that were open at T0 carried new requests until a SIGKILL ended it, or for five seconds and more.",
     evidence: "Counts the connections that asked after T0, and tells when the last request was read.",
     remedy: "Answer `Connection: close` (HTTP/2: GOAWAY) once the stop has begun.",
-    advice: &[
-        at(
-            "Node",
-            "Set the `Connection: close` header on every answer after the signal.",
-        ),
+    servers: OfServers::On(Topic::TellToLeave),
+    places: &[
         at(
             "Go net/http",
             "`srv.Shutdown` answers `Connection: close`; while you sleep before it, `srv.SetKeepAlivesEnabled(false)`.",
@@ -253,20 +229,10 @@ pub const OLD_WORKERS_PILE_UP: Diagnosis = Diagnosis {
     signature: "More than 60 s after a reload signal old workers still had connections.",
     evidence: "Tells for how long, how many old processes are left, and how many connections they hold. Every further reload adds a generation, with its memory.",
     remedy: "Bound how long old workers may stay: worker_shutdown_timeout, hard-stop-after, GracefulShutdownTimeout.",
-    advice: &[
-        at(
-            "nginx",
-            "`worker_shutdown_timeout 60s;` (longer than the longest request).",
-        ),
-        at("haproxy", "`hard-stop-after 60s`."),
-        at(
-            "Apache httpd",
-            "`GracefulShutdownTimeout`, and fewer reloads.",
-        ),
-        at(
-            "ingress controllers",
-            "Batch reloads; ingress-nginx has `worker-shutdown-timeout`. WebSockets are what usually holds them.",
-        ),
-    ],
+    servers: OfServers::On(Topic::OldWorkers),
+    places: &[at(
+        "ingress controllers",
+        "Batch reloads; ingress-nginx has `worker-shutdown-timeout`. WebSockets are what usually holds them.",
+    )],
     limits: "Long downloads and WebSockets are held on purpose; the finding says what it costs, not that it is wrong.",
 };

@@ -1,30 +1,13 @@
 //! Diagnoses of connections on which clients lost something.
 
-use super::{Advice, Diagnosis, at};
-use crate::model::Severity;
+use super::{Advice, Diagnosis, OfServers, at};
+use crate::{
+    model::Severity,
+    servers::{LATE_LISTENER, Topic},
+};
 
-/// How to have in-flight work finished, which half of the diagnoses come down to.
+/// How to have in-flight work finished, beside what the table of servers says.
 pub(super) const FINISH_REQUESTS: &[Advice] = &[
-    at(
-        "nginx",
-        "Stop it with SIGQUIT, not SIGTERM: `KillSignal=SIGQUIT` in a unit, `STOPSIGNAL SIGQUIT` in an image. Leave `worker_shutdown_timeout` unset, or longer than the longest request; reload with SIGHUP.",
-    ),
-    at(
-        "Apache httpd",
-        "Stop it with SIGWINCH (`apachectl graceful-stop`): `STOPSIGNAL SIGWINCH`, `KillSignal=SIGWINCH`; `GracefulShutdownTimeout` longer than the longest request. Reload with SIGUSR1, not SIGHUP.",
-    ),
-    at(
-        "gunicorn",
-        "SIGTERM is its graceful signal, SIGINT and SIGQUIT are not. Set `--graceful-timeout` longer than the longest request, and the supervisor's patience longer than that. It needs to be process 1 of its container, or to be reached by the signal (`exec gunicorn ...`).",
-    ),
-    at(
-        "uWSGI",
-        "Its SIGTERM means a brutal reload and with `die-on-term` a brutal stop. For a graceful stop set `hook-master-start = unix_signal:15 gracefully_kill_them_all` and `worker-reload-mercy` longer than the longest request.",
-    ),
-    at(
-        "Node",
-        "On SIGTERM call `server.close()`, then `server.closeIdleConnections()`, and end the process in the callback; do not call `process.exit()` before it. Without a handler SIGTERM kills the process at once.",
-    ),
     at(
         "Go net/http",
         "Use `srv.Shutdown(ctx)`, never `srv.Close()` nor `os.Exit`/`log.Fatal`, and wait until Shutdown has returned before main returns: ListenAndServe returns at once. Give ctx a deadline longer than the longest request.",
@@ -32,18 +15,6 @@ pub(super) const FINISH_REQUESTS: &[Advice] = &[
     at(
         "gRPC",
         "`GracefulStop()` in place of `Stop()`, with `Stop()` only behind a timer.",
-    ),
-    at(
-        "Spring Boot",
-        "`server.shutdown=graceful` (the default from 3.4) and `spring.lifecycle.timeout-per-shutdown-phase` longer than the longest request: at that limit the rest is cut, with a clean FIN.",
-    ),
-    at(
-        "Python ASGI",
-        "uvicorn: `--timeout-graceful-shutdown` longer than the longest request. hypercorn: `--graceful-timeout`. Daphne cuts what is in flight on every stop: have the load balancer take it out first.",
-    ),
-    at(
-        "haproxy",
-        "SIGUSR1 stops it softly, SIGTERM at once; reload with SIGUSR2 (master-worker). `hard-stop-after` longer than the longest request.",
     ),
     at(
         "Kubernetes",
@@ -63,7 +34,8 @@ pub const REQUESTS_CUT: Diagnosis = Diagnosis {
     signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN, and was answered by an RST or thrown away (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests.",
     evidence: "The three causes are counted in the kernel for every connection. Beside them stands how many connections owed an answer at T0: all of these cut means that the stop waits for nobody; only some means that a timeout was too short. The examples are at most five connections. `likely` are HTTP/2 connections that owed an answer at T0, got a GOAWAY and nothing more.",
     remedy: "Finish what is in flight before closing: use the server's graceful signal, and give it longer than the longest request takes.",
-    advice: FINISH_REQUESTS,
+    servers: OfServers::On(Topic::Finish),
+    places: FINISH_REQUESTS,
     limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer. An HTTP/2 request that is cut after a GOAWAY is told only as likely; an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
 };
 
@@ -75,22 +47,15 @@ pub const RESPONSE_TRUNCATED: Diagnosis = Diagnosis {
     signature: "After T0 connections ended by an RST of this side, or by its death, with sent data that the peer had not acknowledged. Such an RST makes both kernels throw away what is still on its way.",
     evidence: "Counts the connections and, over all ends, the bytes that were never acknowledged. Ends by the peer's RST or by silence of the peer are not counted: these are the peer's doing.",
     remedy: "Let the last bytes arrive before the connection is reset: shut down the sending side, read until the peer's FIN, then close; no SO_LINGER of 0.",
-    advice: &[
+    servers: OfServers::On(Topic::Linger),
+    places: &[
         at(
             "any program",
             "`shutdown(SHUT_WR)`, read until the peer's end (with a limit), then `close()`. Never set SO_LINGER with a time of 0 on a connection that has sent something.",
         ),
         at(
-            "nginx",
-            "`lingering_close on` (or `always` where clients send bodies that are not read) with `lingering_timeout`; leave `reset_timedout_connection` off.",
-        ),
-        at(
             "Go",
             "Do not call `SetLinger(0)`; read the request's body to its end, or answer `Connection: close` and let net/http linger.",
-        ),
-        at(
-            "Node",
-            "`socket.end()` in place of `socket.destroy()` and of `resetAndDestroy()`.",
         ),
         at(
             "Kubernetes",
@@ -108,30 +73,15 @@ pub const KEEPALIVE_RACE: Diagnosis = Diagnosis {
     signature: "After T0 this side sent its FIN first, and data of the peer that is no TLS goodbye came after it and was answered by an RST, from the connection or from its mini-socket.",
     evidence: "Each connection is one request that had to be sent again or failed. Clients cannot avoid it: the request and the FIN crossed. Whether it happens is a race, so that a quiet test shows nothing.",
     remedy: "Tell clients to leave before closing: answer `Connection: close` (HTTP/2: GOAWAY), close an idle connection only some seconds later, or after the load balancer has left.",
-    advice: &[
+    servers: OfServers::On(Topic::LetGo),
+    places: &[
         at(
             "Kubernetes",
             "A preStop sleep (`lifecycle.preStop.sleep.seconds: 10`): the endpoints change first, clients move, and what is closed afterwards is idle for good.",
         ),
         at(
-            "nginx",
-            "Before the stop, let it answer with `keepalive_timeout 0` (by a reload), wait for as long as clients keep connections, then SIGQUIT. Behind a proxy: let the proxy retry (`proxy_next_upstream error`).",
-        ),
-        at(
             "Go net/http",
             "`srv.SetKeepAlivesEnabled(false)`, wait for a few seconds under load, then `srv.Shutdown(ctx)`. It closes idle connections at once.",
-        ),
-        at(
-            "Node",
-            "Set `Connection: close` on every answer once the stop has begun; call `server.closeIdleConnections()` after a delay, not at once.",
-        ),
-        at(
-            "gunicorn",
-            "The gthread and async workers close kept-alive connections at the stop; a preStop sleep or `--keep-alive` shorter than the client's patience lets clients leave first.",
-        ),
-        at(
-            "Spring Boot",
-            "On Tomcat an idle connection is closed when it asks during the drain, and Undertow answers it with 503: put a preStop sleep before SIGTERM, on Jetty and Netty too; prefer HTTP/2, whose GOAWAY settles it.",
         ),
         at(
             "clients and proxies",
@@ -153,7 +103,8 @@ pub const DIED_SERVING: Diagnosis = Diagnosis {
     signature: "After T0, or with none, connections ended as the process died, with a request unanswered or unread, or with data sent to the peer within the last second: then a response may be cut in the middle, which no other fact of TCP shows.",
     evidence: "Tells how many connections ended by death, on how many of them a request was lost, and on how many data was still being sent. The last may include responses that were just complete: alone they make it a warning.",
     remedy: "Finish or close every connection before the process exits, and give it the time for that.",
-    advice: FINISH_REQUESTS,
+    servers: OfServers::On(Topic::Finish),
+    places: FINISH_REQUESTS,
     limits: "A complete response that was sent within the second before the exit looks like one that was cut, if the program left the connection to the kernel. Not judged on ports marked as streams.",
 };
 
@@ -165,7 +116,8 @@ pub const LISTENER_CLOSED_EARLY: Diagnosis = Diagnosis {
     signature: "After T0 the last listening socket closed while the process still ran, nobody else listened on the port, and SYNs were refused with an RST.",
     evidence: "Tells when the listener closed, when the process ended, and how many SYNs were refused in between. Each is a connection that a client could not make.",
     remedy: "Keep accepting until the load balancer has left; only then send the signal, or close the listener.",
-    advice: &[
+    servers: OfServers::On(Topic::Overlap),
+    places: &[
         at(
             "Kubernetes",
             "A preStop sleep (`lifecycle.preStop.sleep.seconds: 10`): the signal comes when the endpoints have gone.",
@@ -177,10 +129,6 @@ pub const LISTENER_CLOSED_EARLY: Diagnosis = Diagnosis {
         at(
             "systemd",
             "Socket activation (`.socket` unit): systemd holds the listening socket across restarts, and SYNs wait in its queue.",
-        ),
-        at(
-            "nginx, haproxy, envoy",
-            "Replace by reload or hot restart in place of stop and start: the new workers have the socket before the old ones leave.",
         ),
         at(
             "Go, Node, Java",
@@ -198,14 +146,12 @@ pub const ACCEPT_QUEUE_DROPPED: Diagnosis = Diagnosis {
     signature: "Connections that the kernel had established waited in the accept queue when the listening socket closed, and were reset.",
     evidence: "Counts the connections. Their clients had a complete handshake and most of them had sent a request.",
     remedy: "Accept what waits before closing the listener, or let another listener take it over (net.ipv4.tcp_migrate_req with SO_REUSEPORT).",
-    advice: &[
+    servers: OfServers::On(Topic::Queue),
+    places: &[
+        at("Tomcat", LATE_LISTENER),
         at(
             "any program",
             "On the signal go on accepting for some seconds, or accept until EAGAIN, then close the listener.",
-        ),
-        at(
-            "gunicorn, hypercorn, Tomcat",
-            "They stop accepting at the signal and close the listener up to seconds later: what arrives between is reset. Put a preStop sleep before SIGTERM, so that nobody arrives any more.",
         ),
         at(
             "Linux 5.14 and later",

@@ -1,15 +1,19 @@
 //! Every diagnosis, declared once: what it is called, how grave it is, what shows it, what to do about it, and what it
-//! cannot see. `finwatch explain`, `docs/diagnoses.md` and the judge read it here. It judges nothing itself.
+//! cannot see. `finwatch explain`, `docs/diagnoses.md` and the judge read it here. It judges nothing itself, and what is to be
+//! done with one server stands in the table of servers.
 
 mod cost;
 mod lost;
 mod state;
 mod wider;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 pub use self::{cost::*, lost::*, state::*, wider::*};
-use crate::model::{Finding, Severity};
+use crate::{
+    model::{Finding, Severity},
+    servers::{SERVERS, Topic},
+};
 
 /// One diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,19 +30,32 @@ pub struct Diagnosis {
     pub evidence: &'static str,
     /// The remedy in short, as it stands beside a finding; empty when there is nothing to mend.
     pub remedy: &'static str,
-    /// The remedy in full: for what, and what to do there.
-    pub advice: &'static [Advice],
+    /// What the table of servers has to say to it.
+    pub servers: OfServers,
+    /// The remedy in full where no single server is meant: for what, and what to do there.
+    pub places: &'static [Advice],
     /// What it does not see, or sees wrongly.
     pub limits: &'static str,
 }
 
-/// What to do in one place.
+/// Which part of the table of servers belongs to a diagnosis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfServers {
+    /// None.
+    Nothing,
+    /// What they advise on a topic.
+    On(Topic),
+    /// Which of their signals to send in place of which.
+    Signals,
+}
+
+/// What to do in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// Server, platform or protocol.
-    pub place: &'static str,
+    /// Servers, platform or protocol.
+    pub place: Cow<'static, str>,
     /// What to do there.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 /// Every diagnosis, in the order of the reference: by what is lost, then by what it costs.
@@ -91,6 +108,29 @@ impl Diagnosis {
             remedy: self.remedy.to_owned(),
         }
     }
+
+    /// The remedy in full: the servers' part, then the other places. Places with the same text are told together.
+    pub fn advice(&self) -> Vec<Advice> {
+        let of_servers = SERVERS.iter().filter_map(|server| {
+            let text = match self.servers {
+                OfServers::Nothing => None,
+                OfServers::On(topic) => server.advice(topic).map(Cow::Borrowed),
+                OfServers::Signals => server.signals_to_swap().map(Cow::Owned),
+            };
+            text.map(|text| Advice {
+                place: Cow::Borrowed(server.title),
+                text,
+            })
+        });
+        let mut told: Vec<Advice> = Vec::new();
+        for Advice { place, text } in of_servers.chain(self.places.iter().cloned()) {
+            match told.iter_mut().find(|known| known.text == text) {
+                Some(known) => known.place = Cow::Owned(format!("{}, {place}", known.place)),
+                None => told.push(Advice { place, text }),
+            }
+        }
+        told
+    }
 }
 
 impl fmt::Display for Diagnosis {
@@ -101,7 +141,10 @@ impl fmt::Display for Diagnosis {
 
 /// Shorthand of the table.
 const fn at(place: &'static str, text: &'static str) -> Advice {
-    Advice { place, text }
+    Advice {
+        place: Cow::Borrowed(place),
+        text: Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]
@@ -132,16 +175,18 @@ mod tests {
                 signature,
                 evidence,
                 remedy,
-                advice,
+                servers: _,
+                places: _,
                 limits,
             } = diagnosis;
+            let advice = diagnosis.advice();
             for text in [summary, signature, evidence, limits] {
                 assert!(
                     text.ends_with('.') && !text.contains("  "),
                     "{name}: {text}"
                 );
             }
-            for Advice { place, text } in *advice {
+            for Advice { place, text } in &advice {
                 assert!(
                     !place.is_empty() && text.ends_with('.') && !text.contains("  "),
                     "{name}: {text}"
@@ -155,6 +200,53 @@ mod tests {
                 assert!(
                     !remedy.is_empty() && !advice.is_empty(),
                     "{name} has no remedy"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn servers_stand_first_and_places_with_one_text_together() {
+        let places = |diagnosis: &Diagnosis| {
+            let advice = diagnosis.advice();
+            advice
+                .into_iter()
+                .map(|advice| advice.place)
+                .collect::<Vec<_>>()
+        };
+        let queue = places(&ACCEPT_QUEUE_DROPPED);
+        assert_eq!(queue[0], "gunicorn, hypercorn, Tomcat");
+        assert_eq!(queue.last().map(AsRef::as_ref), Some("systemd"));
+        let swap = FAST_STOP_SIGNAL.advice();
+        assert_eq!(swap[0].place, "nginx, unicorn, php-fpm");
+        assert_eq!(swap[0].text, "SIGQUIT in place of SIGTERM or SIGINT.");
+        assert!(places(&CLEAN_DRAIN).is_empty());
+    }
+
+    #[test]
+    fn no_advice_on_a_server_stands_beside_the_table_of_servers() {
+        for diagnosis in DIAGNOSES {
+            for Advice { place, .. } in diagnosis.places {
+                let server = SERVERS.iter().find(|server| place.contains(server.title));
+                // A place may speak of a server among others; one of its own belongs into its row.
+                assert!(
+                    server.is_none_or(|server| place != server.title),
+                    "{diagnosis}: {place}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_topic_of_the_servers_belongs_to_a_diagnosis() {
+        for server in SERVERS {
+            for (topic, _) in server.advice {
+                assert!(
+                    DIAGNOSES
+                        .iter()
+                        .any(|diagnosis| diagnosis.servers == OfServers::On(*topic)),
+                    "{}: {topic:?}",
+                    server.title
                 );
             }
         }

@@ -1,7 +1,10 @@
 //! Diagnoses of how the processes took their end.
 
-use super::{Diagnosis, at};
-use crate::model::Severity;
+use super::{Diagnosis, OfServers, at};
+use crate::{
+    model::Severity,
+    servers::{LATE_LISTENER, Topic},
+};
 
 /// See the table.
 pub const NOT_ACCEPTING: Diagnosis = Diagnosis {
@@ -11,11 +14,9 @@ pub const NOT_ACCEPTING: Diagnosis = Diagnosis {
     signature: "The listening socket stayed open after T0, connections went on being established by the kernel, and none of them was accepted: they waited in the backlog or were dropped with it.",
     evidence: "Counts the connections established after T0, and those that waited or were dropped; tells how long the listener stayed.",
     remedy: "Either close the listener at once, so that clients go elsewhere, or keep accepting until the load balancer has left.",
-    advice: &[
-        at(
-            "gunicorn, hypercorn, Tomcat",
-            "They stop accepting at the signal and close the listener up to seconds later: a preStop sleep before SIGTERM keeps clients away from that gap.",
-        ),
+    servers: OfServers::On(Topic::Queue),
+    places: &[
+        at("Tomcat", LATE_LISTENER),
         at(
             "any program",
             "Close the listening socket in the signal's handler, in every process that holds it, not at the end of the shutdown.",
@@ -36,7 +37,8 @@ pub const DRAIN_TIMED_OUT: Diagnosis = Diagnosis {
     signature: "A SIGKILL after the stop signal, with connections still open, which the kernel then closed.",
     evidence: "Tells when SIGKILL came and who sent it, and how many connections were open.",
     remedy: "A longer grace period, or shorter requests; and close idle connections when draining begins.",
-    advice: &[
+    servers: OfServers::On(Topic::GracePeriod),
+    places: &[
         at(
             "Kubernetes",
             "`terminationGracePeriodSeconds` (30 by default) includes the preStop hook: preStop sleep + longest request + some seconds.",
@@ -48,10 +50,6 @@ pub const DRAIN_TIMED_OUT: Diagnosis = Diagnosis {
         at(
             "container engines",
             "`docker stop -t`, compose's `stop_grace_period`: 10 s by default.",
-        ),
-        at(
-            "gunicorn",
-            "Its arbiter kills workers after `--graceful-timeout` (30 s).",
         ),
         at(
             "programs",
@@ -69,7 +67,8 @@ pub const SIGNAL_IGNORED: Diagnosis = Diagnosis {
     signature: "The signal's target had it ignored (or was process 1 of its container without a handler, or a shell in front of the server), no connection was closed, no listener changed, and SIGKILL ended it.",
     evidence: "Names the target and what it does with the signal, and the time until SIGKILL.",
     remedy: "Let the signal reach the server: `exec` it from the shell script, or run an init that forwards signals; handle the signal when the program is process 1.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "containers",
             "`ENTRYPOINT [\"server\"]` in the exec form; in a script `exec server \"$@\"` as the last line; `tini` or `--init`, `shareProcessNamespace: true`.",
@@ -98,16 +97,11 @@ pub const SIGNAL_MEANS_RELOAD: Diagnosis = Diagnosis {
     signature: "After a stop signal old workers ended, new ones came, the listener stayed and the service went on accepting.",
     evidence: "Counts the processes that ended and those that came, and the connections accepted after the signal.",
     remedy: "Make the signal stop it (uWSGI: die-on-term), or send the one that does (STOPSIGNAL, KillSignal=).",
-    advice: &[
-        at(
-            "uWSGI",
-            "`die-on-term = true`; its SIGTERM reloads by default. For a graceful stop: `hook-master-start = unix_signal:15 gracefully_kill_them_all`.",
-        ),
-        at(
-            "supervisors",
-            "A supervisor that starts the program again does the same from outside: stop the supervisor, or tell it.",
-        ),
-    ],
+    servers: OfServers::On(Topic::StopReloads),
+    places: &[at(
+        "supervisors",
+        "A supervisor that starts the program again does the same from outside: stop the supervisor, or tell it.",
+    )],
     limits: "A worker that is replaced by chance while the service stops looks like it, until the listener closes.",
 };
 
@@ -119,7 +113,8 @@ pub const WORKERS_LEFT_BEHIND: Diagnosis = Diagnosis {
     signature: "The process that got the stop signal ended, no other process of the service did or was signalled, and the listener stayed with them for some seconds: three when the signal itself killed the supervisor or when they accepted and answered new connections, else forty.",
     evidence: "Who was told to stop, how many processes live on, and the connections established after the signal.",
     remedy: "Have the signal reach the processes that serve: `exec` the server from its script, signal the whole unit, container or process group, or use a supervisor that passes signals on.",
-    advice: &[
+    servers: OfServers::On(Topic::LeftBehind),
+    places: &[
         at(
             "systemd",
             "`KillMode=control-group` (the default) or `mixed`, not `process`.",
@@ -127,10 +122,6 @@ pub const WORKERS_LEFT_BEHIND: Diagnosis = Diagnosis {
         at(
             "containers",
             "`exec server \"$@\"` as the last line of the script; `tini -g` signals the whole group.",
-        ),
-        at(
-            "uvicorn",
-            "A version whose supervisor does not handle SIGHUP dies of it and leaves its workers: stop it by SIGTERM, or upgrade.",
         ),
     ],
     limits: "Workers that were told over a pipe, and go on accepting while they finish, look like it; their end is another drain.",
@@ -144,7 +135,8 @@ pub const KILLED_WITHOUT_STOP: Diagnosis = Diagnosis {
     signature: "An exit by a fatal signal, by SIGKILL or with a code other than 0, with no stop signal before it, and connections open.",
     evidence: "Tells how it ended, who sent the signal (`kernel` for a fault or the OOM killer), and how many connections were open.",
     remedy: "Find out why it died: the kernel's log for the OOM killer, a core dump for a fault, the program's log for its own exit.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "SIGKILL by the kernel",
             "`journalctl -k | grep -i oom`, `kubectl describe pod` (OOMKilled): a higher memory limit, or less memory.",
@@ -177,7 +169,8 @@ pub const TOO_LITTLE_SEEN: Diagnosis = Diagnosis {
     signature: "No connection was open at T0, and none was opened or closed afterwards; or records were lost, which may have told of a failure; or finwatch itself was not there for all of it.",
     evidence: "Says which of these it was. A loss of records never hides a failure that was seen, and counters on /metrics are exact all the same.",
     remedy: "",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "no traffic",
             "Judge a service while it is used; a pipeline can put load on it during the rollout.",

@@ -1,7 +1,7 @@
 //! Diagnoses that one drain alone does not show: of rollouts, and of what a service asks of others.
 
-use super::{Diagnosis, at};
-use crate::model::Severity;
+use super::{Diagnosis, OfServers, at};
+use crate::{model::Severity, servers::Topic};
 
 /// See the table.
 pub const IDLE_TIMEOUT_RACE: Diagnosis = Diagnosis {
@@ -11,29 +11,11 @@ pub const IDLE_TIMEOUT_RACE: Diagnosis = Diagnosis {
     signature: "Three or more connections in ordinary time on which this side sent its FIN first and a request came after it, where the time that they had been idle is the same.",
     evidence: "Counts them, and gives the time that they had been idle: it is this side's idle timeout.",
     remedy: "Make this server's idle timeout longer than that of the load balancer or client in front of it.",
-    advice: &[
-        at(
-            "nginx",
-            "`keepalive_timeout 75s` is longer than the 60 s of an AWS ALB and shorter than the 600 s of Google's load balancers: set 620s there.",
-        ),
-        at(
-            "Node",
-            "`server.keepAliveTimeout` is 5 s by default: 65000 behind an ALB, and `headersTimeout` above it.",
-        ),
-        at(
-            "gunicorn",
-            "`--keep-alive` is 2 s by default: 65 or more behind a balancer.",
-        ),
-        at(
-            "Go",
-            "`IdleTimeout` of http.Server, or `ReadTimeout` when it is not set.",
-        ),
-        at(
-            "Spring Boot",
-            "`server.tomcat.keep-alive-timeout`, `server.jetty.connection-idle-timeout`, `server.undertow.no-request-timeout`, `server.netty.idle-timeout`.",
-        ),
-        at("uvicorn", "`--timeout-keep-alive` is 5 s by default."),
-    ],
+    servers: OfServers::On(Topic::IdleTimeout),
+    places: &[at(
+        "Go",
+        "`IdleTimeout` of http.Server, or `ReadTimeout` when it is not set.",
+    )],
     limits: "Told only beside a rollout of the workload. `keepalive_requests` and similar limits close at a count in place of a time, and are not told apart when no idle times are known.",
 };
 
@@ -45,7 +27,8 @@ pub const CLIENTS_GAVE_UP: Diagnosis = Diagnosis {
     signature: "Closes that the peer began while its request had no answer, during the rollout, compared with the service's ordinary rate by the exact test; told from a p-value of 0.01 and three connections on.",
     evidence: "Gives both counts with their windows and the p-value. The new revision may be slow or stuck, or the old one too busy with its end.",
     remedy: "Look at the new revision's response times; warm it up before it takes traffic.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "Kubernetes",
             "A readiness probe that tells when it is warm; `minReadySeconds`, `maxUnavailable: 0`.",
@@ -70,14 +53,11 @@ pub const LISTENER_GAP: Diagnosis = Diagnosis {
     signature: "The port's last listener closed and another one opened later; SYNs in between were refused with an RST. A gap in which nobody was refused is told as a warning.",
     evidence: "Gives the gap's length and the SYNs refused in it.",
     remedy: "Let old and new overlap: hand the socket over, use SO_REUSEPORT, or reload in place of a restart.",
-    advice: &[
+    servers: OfServers::On(Topic::Overlap),
+    places: &[
         at(
             "systemd",
             "Socket activation: a `.socket` unit holds the listening socket, and SYNs wait while the service restarts. `ExecReload=` in place of restart where the server can.",
-        ),
-        at(
-            "nginx, haproxy, Apache, envoy",
-            "Reload or hot restart: the socket stays open throughout.",
         ),
         at(
             "programs",
@@ -99,7 +79,8 @@ pub const TRAFFIC_BEFORE_READY: Diagnosis = Diagnosis {
     signature: "SYNs were refused on a port whose new owner began to listen later, and no old owner had just left it.",
     evidence: "Counts the SYNs, and tells how long before the listener's start the first of them came.",
     remedy: "A readiness probe, so that traffic comes when the server listens.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "Kubernetes",
             "A `readinessProbe` on the port; without one a pod counts as ready when its process runs. `startupProbe` for slow starters.",
@@ -125,15 +106,8 @@ pub const UPSTREAM_CLOSED_EARLY: Diagnosis = Diagnosis {
     signature: "Connections that this workload opened, which the peer closed first (FIN or RST) after a request was sent and before anything came back, during the rollout and more often than ordinarily.",
     evidence: "Counts them by the upstream's port, beside the ordinary time's count.",
     remedy: "Look at the upstream's drain; retry idempotent requests on a new connection.",
-    advice: &[
-        at(
-            "nginx",
-            "`proxy_next_upstream error timeout` (non-idempotent requests only with `non_idempotent`), more than one upstream server.",
-        ),
-        at(
-            "envoy, Istio",
-            "`retry_on: reset-before-request,connect-failure`, outlier detection.",
-        ),
+    servers: OfServers::On(Topic::Upstream),
+    places: &[
         at(
             "HTTP clients",
             "Go retries idempotent requests on a reused connection by itself; in Java and Node ask the library for it.",
@@ -154,7 +128,8 @@ pub const CLOSE_WAIT_LEAK: Diagnosis = Diagnosis {
     signature: "Sockets in CLOSE_WAIT did not get fewer for a minute, and were more by five and more after the rollout than at its start.",
     evidence: "Gives the numbers at the start and at the end, and the time between.",
     remedy: "The program must close a connection when it reads its end.",
-    advice: &[
+    servers: OfServers::Nothing,
+    places: &[
         at(
             "programs",
             "Close on every path, also on errors: Go `defer resp.Body.Close()`, Java try-with-resources, Python `with`.",
