@@ -150,7 +150,7 @@ impl Around {
         );
         tasks.spawn(
             "history",
-            history::write(Arc::clone(&history), tasks.stop_word()),
+            history::write(Arc::clone(&history), snapshot.clone(), tasks.stop_word()),
         );
         tasks.spawn(
             "reading times",

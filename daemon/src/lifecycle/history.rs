@@ -2,16 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
+use finwatch_engine::Snapshot;
+use tokio::sync::watch;
+
 use super::tasks::Stop;
 use crate::{clock, store::History};
 
-/// Between two times.
+/// Longest time between two looks at what is due: what was not due when it was told is later.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Writes what is due until the stop, and leaves the rest to [`flush`].
-pub(crate) async fn write(history: Arc<History>, mut stop: Stop) -> anyhow::Result<()> {
+/// Writes what is due whenever something new is published, until the stop; leaves the rest to [`flush`].
+pub(crate) async fn write(
+    history: Arc<History>,
+    mut snapshot: watch::Receiver<Arc<Snapshot>>,
+    mut stop: Stop,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
+            Ok(()) = snapshot.changed() => {}
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.said() => return Ok(()),
         }

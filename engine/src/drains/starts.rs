@@ -16,6 +16,8 @@ use crate::{
     timing,
 };
 
+/// Most listeners that wait for their names: those of a whole host, when finwatch starts.
+const UNNAMED_MAX: usize = super::instances::LISTENERS_MAX;
 /// Most starts kept until they are asked for; the oldest give way.
 pub(super) const STARTS_MAX: usize = 1_024;
 /// Most gaps kept until they are asked for; the oldest give way.
@@ -57,6 +59,8 @@ struct Started {
     pid: u32,
     netns_inum: u32,
     first_of_instance: bool,
+    /// Nobody knows since when: it ends no gap.
+    found: bool,
 }
 
 /// Nobody listens at a place.
@@ -91,7 +95,7 @@ impl Starts {
         now_ns: u64,
         known: &Known<'_>,
     ) {
-        self.bitten += make_room(&mut self.unnamed, STARTS_MAX);
+        self.bitten += make_room(&mut self.unnamed, UNNAMED_MAX);
         self.unnamed.push(Started {
             cookie: came.cookie,
             key: *key,
@@ -100,6 +104,7 @@ impl Starts {
             pid: owner.tgid,
             netns_inum: came.netns_inum,
             first_of_instance: came.first_of_instance,
+            found: false,
         });
         self.name(known);
     }
@@ -112,7 +117,9 @@ impl Starts {
         began_ns: u64,
         known: &Known<'_>,
     ) -> bool {
-        if !self.down.contains_key(&Place::of(key, known)) {
+        // Which place it is, its name will tell.
+        let unknown = known.names.is_pending(key) && !self.down.is_empty();
+        if !unknown && !self.down.contains_key(&Place::of(key, known)) {
             return false;
         }
         if self.found.len() >= DOWN_MAX {
@@ -124,10 +131,18 @@ impl Starts {
 
     /// A socket was found to listen: nobody knows since when.
     pub(super) fn found(&mut self, cookie: u64, key: &ServiceKey, known: &Known<'_>) {
-        let place = Place::of(key, known);
-        self.down.remove(&place);
-        self.up.entry(place.clone()).or_default().insert(cookie);
-        self.place_of.insert(cookie, place);
+        self.bitten += make_room(&mut self.unnamed, UNNAMED_MAX);
+        self.unnamed.push(Started {
+            cookie,
+            key: *key,
+            at_ns: 0,
+            now_ns: 0,
+            pid: 0,
+            netns_inum: 0,
+            first_of_instance: false,
+            found: true,
+        });
+        self.name(known);
     }
 
     /// A socket listens no more.
@@ -239,7 +254,7 @@ impl Starts {
         // Sockets found at other places wait anew: that costs a second and no truth.
         self.found.clear();
         // Two processors may tell of a handover in the other order.
-        if started.at_ns > down.since_ns {
+        if started.at_ns > down.since_ns && !started.found {
             self.bitten += make_room(&mut self.ended, GAPS_MAX);
             self.ended.push(Ended {
                 down,
