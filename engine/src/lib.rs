@@ -20,6 +20,7 @@ mod want;
 
 pub use self::{
     clocks::{Clocks, Moment},
+    closes::tell_close,
     engine::{Engine, Options, Remembered},
     known::Reasons,
     snapshot::{Change, EngineFigures, Namespaces, Snapshot},

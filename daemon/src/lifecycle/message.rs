@@ -4,7 +4,7 @@
 use finwatch_common::{ProcessEntry, ServiceKey, SurveyRow};
 use finwatch_engine::{
     input::{Reading, Record},
-    model::{DeployEvent, RecentClose, ServiceState, Workload},
+    model::{Close, DeployEvent, ServiceState, Workload},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,7 +48,7 @@ pub(crate) enum Message {
     /// Time passes.
     Tick,
     /// Which connections ended last?
-    Closes(oneshot::Sender<Vec<RecentClose>>),
+    Closes(oneshot::Sender<Vec<Close>>),
     /// No record comes any more.
     End,
 }

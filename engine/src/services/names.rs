@@ -129,12 +129,7 @@ impl Names {
     /// The service by the best name that is known.
     pub(crate) fn service(&self, key: &ServiceKey) -> Service {
         let SeriesLabels { workload, port, .. } = self.labels(key);
-        Service {
-            workload_namespace: workload.namespace,
-            workload_kind: workload.kind.as_str().to_owned(),
-            workload: workload.name,
-            port,
-        }
+        Service::new(workload, port)
     }
 
     /// Forgets services that nobody knows any more.
