@@ -12,6 +12,7 @@ pub mod input;
 mod known;
 pub mod model;
 mod relatives;
+pub mod render;
 pub mod rollouts;
 pub mod services;
 mod snapshot;

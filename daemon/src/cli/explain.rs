@@ -11,10 +11,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::EXIT_USAGE;
-use crate::{columns::wrap, config::nearest};
+use crate::config::nearest;
 use finwatch_engine::{
     diagnoses::{self, Advice, DIAGNOSES, Diagnosis},
     model::Severity,
+    render::wrap,
 };
 
 /// Most columns of a line of text.

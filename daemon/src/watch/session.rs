@@ -28,7 +28,7 @@ use crate::{
     netns::Namespaces,
     probe::{Probe, ProbeOptions},
 };
-use finwatch_engine::{Clocks, Reasons, model::Workload};
+use finwatch_engine::{Clocks, Reasons, model::Workload, render::units::count};
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -293,7 +293,7 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
         cut,
         lost,
     } = *tally;
-    let plural = if closes == 1 { "" } else { "s" };
+    let ended = count(closes, "connection");
     let filtered = if shown == closes {
         String::new()
     } else {
@@ -301,11 +301,10 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
     };
     let lost = match lost {
         0 => "no record lost".to_owned(),
-        1 => "1 record lost".to_owned(),
-        count => format!("{count} records lost"),
+        lost => format!("{} lost", count(lost, "record")),
     };
     format!(
-        "{closes} connection{plural} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
+        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
         took.as_secs_f64(),
         closes.saturating_sub(clean)
     )

@@ -1,17 +1,17 @@
 //! The stream for people: one line an event, in columns. Colours are written always; whoever prints strips
 //! them where nobody sees them.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use finwatch_common::{Phase, Role};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::event::{Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread};
-use finwatch_engine::model::{Close, Ends, Service, words::Word as _};
+use finwatch_engine::{
+    model::{Close, Ends, Service, words::Word as _},
+    render::units::{self, Times, bytes_column as bytes},
+};
 
 const DIMMED: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -31,13 +31,14 @@ const UNKNOWN: &str = "?";
 /// Writes lines; the times of day are those of a time zone.
 #[derive(Debug, Clone)]
 pub(super) struct TextWriter {
-    zone: TimeZone,
+    times: Times,
 }
 
 impl TextWriter {
     /// With the times of day of `zone`.
-    pub(super) fn new(zone: TimeZone) -> Self {
-        Self { zone }
+    pub(super) const fn new(zone: TimeZone) -> Self {
+        let times = Times::new(zone);
+        Self { times }
     }
 
     /// The names of the columns.
@@ -88,7 +89,9 @@ impl TextWriter {
             out,
             " {:>8} {:>8} {:>8} {:<6} {ended_style}{ended:<14}{ended_style:#} \
              {side_style}{side}{side_style:#}",
-            close.duration_seconds.map_or(UNKNOWN.to_owned(), duration),
+            close
+                .duration_seconds
+                .map_or(UNKNOWN.to_owned(), units::span_column),
             bytes(close.bytes_received),
             bytes(close.bytes_sent),
             close.origin,
@@ -160,7 +163,7 @@ impl TextWriter {
         writeln!(
             out,
             "{DIMMED}{}{DIMMED:#} {BOLD}{}{BOLD:#} to {target}{} from {sender}: {style}{}{style:#}{}",
-            self.time(signal.time),
+            self.times.of_day(signal.time),
             signal.signal,
             services(&signal.services),
             phase.word(),
@@ -172,7 +175,7 @@ impl TextWriter {
         write!(
             out,
             "{DIMMED}{}{DIMMED:#} {}{} ",
-            self.time(exit.time),
+            self.times.of_day(exit.time),
             process(&exit.program, exit.pid, exit.kinship),
             services(&exit.services)
         )?;
@@ -188,7 +191,7 @@ impl TextWriter {
         writeln!(
             out,
             "{YELLOW}{} -- {count} {} --{YELLOW:#}",
-            self.time(*time),
+            self.times.of_day(*time),
             sentence(*kind)
         )
     }
@@ -209,15 +212,10 @@ impl TextWriter {
         write!(
             out,
             "{DIMMED}{}{DIMMED:#} {:<6} {:<28} {peer:<22}",
-            self.time(time),
+            self.times.of_day(time),
             role.word(),
-            short(service),
+            units::service(service),
         )
-    }
-
-    fn time(&self, time: Timestamp) -> String {
-        let local = time.to_zoned(self.zone.clone());
-        local.strftime("%H:%M:%S%.3f").to_string()
     }
 }
 
@@ -249,26 +247,12 @@ fn services(services: &[Service]) -> String {
     if services.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = services.iter().map(short).collect();
+    let names: Vec<String> = services.iter().map(units::service).collect();
     format!(" (service {})", names.join(", "))
 }
 
 fn peer(ends: &Ends) -> &str {
     ends.peer.as_deref().unwrap_or(UNKNOWN)
-}
-
-fn short(service: &Service) -> String {
-    let Service {
-        workload_namespace: namespace,
-        workload_kind: _,
-        workload,
-        port,
-    } = service;
-    if namespace.is_empty() {
-        format!("{workload}:{port}")
-    } else {
-        format!("{namespace}/{workload}:{port}")
-    }
 }
 
 fn cut_of(close: &Close) -> Option<String> {
@@ -338,38 +322,6 @@ fn notes(
         }
         None if rest.is_empty() => writeln!(out),
         None => writeln!(out, "{:fill$}{rest}", ""),
-    }
-}
-
-/// Three digits or a little more: `107B`, `1.2K`, `3.4M`, in powers of 1024.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
-
-    if count < 1024 {
-        return format!("{count}B");
-    }
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    // What would be printed as 1024.0 is one of the next unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1}{}", UNITS[unit])
-}
-
-/// At most seven characters: `850us`, `12.3ms`, `1.203s`, `2m03s`, `5h02m`, `3d04h`.
-fn duration(secs: f64) -> String {
-    let duration = Duration::try_from_secs_f64(secs).unwrap_or_default();
-    let micros = duration.as_micros();
-    let secs = duration.as_secs();
-    match micros {
-        0..1_000 => format!("{micros}us"),
-        1_000..1_000_000 => format!("{}.{}ms", micros / 1_000, micros % 1_000 / 100),
-        _ if secs < 60 => format!("{secs}.{:03}s", duration.subsec_millis()),
-        _ if secs < 3_600 => format!("{}m{:02}s", secs / 60, secs % 60),
-        _ if secs < 86_400 => format!("{}h{:02}m", secs / 3_600, secs % 3_600 / 60),
-        _ => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3_600),
     }
 }
 

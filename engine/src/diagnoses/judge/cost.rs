@@ -2,11 +2,9 @@
 
 use super::facts::Facts;
 use crate::{
-    diagnoses::{
-        self as diagnoses, growth,
-        span::{count, length, percent, probability, were},
-    },
+    diagnoses::{self as diagnoses, growth},
     model::{Finding, GrowthTest},
+    render::units::{count, length, percent, probability, were},
 };
 
 /// A share of closes that is higher by this is higher.

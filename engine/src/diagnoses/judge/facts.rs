@@ -7,11 +7,9 @@ use super::{
     servers::{self, Server},
 };
 use crate::{
-    diagnoses::{
-        Diagnosis,
-        span::{length, secs},
-    },
+    diagnoses::Diagnosis,
     model::{Drain, DrainKind, Finding, SignalSeen},
+    render::units::{length, secs},
 };
 
 /// Most examples that a finding shows.
