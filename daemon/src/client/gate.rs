@@ -12,7 +12,7 @@ use super::{
     find::find_rollout,
 };
 use finwatch_engine::{
-    model::{Rollout, RolloutState, Verdict},
+    model::{Rollout, Verdict},
     render::units::{self, Times},
 };
 
@@ -216,7 +216,7 @@ impl Gate<'_> {
     }
 
     fn judge_one(&self, (value, rollout): Found) -> Judged {
-        let over = is_over(&rollout);
+        let over = rollout.is_over();
         Judged {
             verdict: if over {
                 rollout.verdict
@@ -268,19 +268,15 @@ impl Gate<'_> {
     }
 }
 
-fn is_over(rollout: &Rollout) -> bool {
-    rollout.state == RolloutState::Ended
-}
-
 fn running(found: &[Found]) -> impl Iterator<Item = &Rollout> {
     let rollouts = found.iter().map(|(_, rollout)| rollout.as_ref());
-    rollouts.filter(|rollout| !is_over(rollout))
+    rollouts.filter(|rollout| !rollout.is_over())
 }
 
 /// Whether there was a time when both lasted, but for a moment between them.
 fn overlap(one: &Rollout, other: &Rollout) -> bool {
     let begins_in = |later: &Rollout, earlier: &Rollout| {
-        let ended_at = earlier.ended_at.filter(|_| is_over(earlier));
+        let ended_at = earlier.ended_at.filter(|_| earlier.is_over());
         ended_at.is_none_or(|ended_at| later.started_at.duration_since(ended_at) <= TOGETHER)
     };
     begins_in(one, other) && begins_in(other, one)

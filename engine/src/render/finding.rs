@@ -4,7 +4,7 @@ use super::{
     tree::{Line, Section, Tone},
     units::plain,
 };
-use crate::model::{Finding, Rollout, RolloutState, Verdict};
+use crate::model::{Finding, Verdict};
 
 /// A finding: its name, what was seen, what to do.
 pub(super) fn finding(finding: &Finding) -> Section {
@@ -26,10 +26,6 @@ pub(super) fn finding(finding: &Finding) -> Section {
         section.toned("", Tone::Advice, format!("remedy: {}", plain(remedy)));
     }
     section
-}
-
-pub(super) fn is_over(rollout: &Rollout) -> bool {
-    rollout.state == RolloutState::Ended
 }
 
 /// `running` until it is over.

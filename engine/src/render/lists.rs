@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    finding::{is_over, verdict_word},
+    finding::verdict_word,
     tree::{Cell, Column, Kind, Span, Table, Tone},
     units::{Times, plain, service, span},
 };
@@ -121,7 +121,7 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
                 .into(),
             rollout.drains.len().to_string().into(),
             rollout.counts.cut.total().to_string().into(),
-            verdict(is_over(rollout), rollout.verdict),
+            verdict(rollout.is_over(), rollout.verdict),
         ]
     });
     table(columns, rows)

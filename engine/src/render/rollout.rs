@@ -3,7 +3,7 @@
 
 use super::{
     drain::{add_cut, add_interrupted, drain, title},
-    finding::{finding, is_over},
+    finding::finding,
     lists::workload,
     tree::{Section, Tone},
     units::{Times, after, count, plain, probability, service, span, span_of_secs},
@@ -12,7 +12,7 @@ use crate::model::{DeployEvent, DeployStage, GrowthTest, Rollout, Skew, Source};
 
 /// A rollout with everything that belongs to it.
 pub fn rollout(rollout: &Rollout, times: &Times) -> Section {
-    let over = is_over(rollout);
+    let over = rollout.is_over();
     let mut of = format!("  {}", workload(rollout));
     if let Some(revision) = &rollout.revision {
         of.push_str(&format!("  revision {}", plain(revision)));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    finding::{finding, is_over},
+    finding::finding,
     lists::workload,
     tree::{Line, Section, Tone},
     units::plain,
@@ -63,7 +63,7 @@ fn section(judged: &Judged<'_>, lets_pass: bool) -> Section {
         section.field("", "a warning passes, as --fail-on-warn was not given");
     }
     section.parts = grave(rollout).into_iter().map(finding).collect();
-    section.more = is_over(rollout).then(|| {
+    section.more = rollout.is_over().then(|| {
         let more = format!("more: finwatch rollouts show {id}");
         Line::default().and(Tone::Dim, more)
     });
