@@ -1,10 +1,9 @@
 //! finwatch: the stages of the daemon, wired in the order in which data flows.
 
-mod ask;
 pub mod attribution;
 pub mod cli;
+mod client;
 pub mod clock;
-mod columns;
 pub mod config;
 pub mod deploy;
 pub mod families;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use finwatch_common::{ResetRecord, Role, UnreadRecord, close_flags};
+use finwatch_common::{Origin, Outcome, ResetRecord, Role, TimeWait, UnreadRecord, close_flags};
 
 use crate::{
+    clocks::Clocks,
     drains::ClosedConnection,
-    known::Known,
+    known::{Known, Reasons},
     model::{
-        RecentClose,
+        Close, Ends, Service,
         words::{Word as _, address, substate},
     },
 };
@@ -50,38 +51,85 @@ impl Closes {
     }
 
     /// What is told of each, newest first.
-    pub(crate) fn tell(&self, known: &Known<'_>) -> Vec<RecentClose> {
-        self.0
-            .iter()
-            .rev()
-            .map(|closed| tell(closed, known))
-            .collect()
+    pub(crate) fn tell(&self, known: &Known<'_>) -> Vec<Close> {
+        let told = self.0.iter().rev().map(|closed| {
+            let service = known.service(&closed.record.service);
+            tell_close(closed, service, known.clocks, known.reasons)
+        });
+        told.collect()
     }
 }
 
-/// What is told of a close.
-fn tell(closed: &ClosedConnection, known: &Known<'_>) -> RecentClose {
-    let record = &closed.record;
+/// What is told of a close: `service` is whose it was, by the best name that is known.
+pub fn tell_close(
+    closed: &ClosedConnection,
+    service: Service,
+    clocks: Clocks,
+    reasons: &Reasons,
+) -> Close {
+    let ClosedConnection {
+        record,
+        origin,
+        outcome,
+        time_wait,
+        time_wait_overflowed,
+        reset_reason,
+        lost,
+        lost_bytes,
+        cut,
+    } = closed;
     let has = |flag| record.flags & flag != 0;
-    RecentClose {
-        ended_at: known.wall(record.header.at_ns),
-        opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
-        service: known.service(&record.service),
+    let pid = |tgid| (tgid != 0).then_some(tgid);
+    let preexisting = has(close_flags::PREEXISTING);
+    // A socket that is older than the programs has no time of its beginning.
+    let opened_at_ns = (record.opened_at_ns != 0).then_some(record.opened_at_ns);
+    Close {
+        ended_at: clocks.wall(record.header.at_ns),
+        opened_at: opened_at_ns.map(|at_ns| clocks.wall(at_ns)),
+        duration_seconds: opened_at_ns
+            .map(|at_ns| record.header.at_ns.saturating_sub(at_ns) as f64 / 1e9),
+        service,
         role: record.service.role().unwrap_or(Role::Server),
         phase: record.service.phase().unwrap_or_default(),
-        peer: address(record.remote_addr, record.remote_port).map(|peer| peer.to_string()),
-        origin: closed.origin.word().to_owned(),
-        outcome: closed.outcome.word().to_owned(),
-        time_wait: substate(closed.time_wait).map(str::to_owned),
-        cut: closed.cut.map(|cut| cut.word().to_owned()),
-        reset_reason: closed.reset_reason.map(|reason| known.reason(reason)),
-        lost: closed.lost.word().to_owned(),
+        ends: Ends::new(
+            address(record.local_addr, record.local_port),
+            address(record.remote_addr, record.remote_port),
+        ),
+        origin: origin.word().to_owned(),
+        outcome: outcome.word().to_owned(),
+        time_wait: substate(*time_wait).map(str::to_owned),
+        time_wait_side: side(closed).to_owned(),
+        time_wait_overflowed: *time_wait_overflowed,
+        cut: cut.map(|cut| cut.word().to_owned()),
+        evidence: record.evidence().map(|evidence| evidence.word().to_owned()),
+        reset_reason: reset_reason.map(|reason| reasons.name(reason)),
+        lost: lost.word().to_owned(),
+        lost_bytes: *lost_bytes,
         bytes_received: record.bytes_received,
         bytes_sent: record.bytes_sent,
         unread_bytes: record.unread,
         unacked_bytes: record.unacked,
         by_exit: has(close_flags::BY_EXIT),
         abandoned: has(close_flags::ABANDONED),
-        closed_by_pid: (record.closer_tgid != 0).then_some(record.closer_tgid),
+        never_accepted: has(close_flags::NEVER_ACCEPTED),
+        preexisting,
+        turns: (!preexisting).then_some(record.turns),
+        rtt_seconds: (record.srtt_us != 0).then(|| f64::from(record.srtt_us) / 1e6),
+        retransmits: record.retransmits,
+        owner_pid: pid(record.owner_tgid),
+        closed_by_pid: pid(record.closer_tgid),
+        cookie: record.cookie,
+    }
+}
+
+/// Who holds the TIME_WAIT. The peer's is not seen: after a clean end, whoever sent the first FIN has one.
+fn side(closed: &ClosedConnection) -> &'static str {
+    let ours = closed.time_wait != TimeWait::None;
+    let clean = closed.outcome == Outcome::Fin;
+    match closed.origin {
+        Origin::Both if clean && ours => "both",
+        Origin::Remote | Origin::Both if clean && !ours => "peer",
+        _ if ours => "here",
+        _ => "none",
     }
 }

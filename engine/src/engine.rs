@@ -16,7 +16,7 @@ use crate::{
     drains::{self, ClosedConnection, Drains, late_in_steady_time},
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Drain, RecentClose, Rollout, ServiceState, StoryFigures},
+    model::{Close, Drain, Rollout, ServiceState, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{self, Gauges, Ledger, Limits, Names, Refusals, Surveys, TimeWaits, View, Windows},
@@ -158,8 +158,8 @@ impl Engine {
                 self.tell_drains(now_ns, drains::Input::Processes(table));
             }
             Input::Names(names) => {
-                for (service, workload) in names {
-                    if self.names.take(service, workload.clone()) {
+                for (service, named) in names {
+                    if self.names.take(service, named.clone()) {
                         self.ledger.named(service, &self.names);
                     }
                 }
@@ -242,7 +242,7 @@ impl Engine {
     }
 
     /// The connections that ended last, newest first.
-    pub fn closes(&self) -> Vec<RecentClose> {
+    pub fn closes(&self) -> Vec<Close> {
         self.closes.tell(&self.known())
     }
 

@@ -131,7 +131,7 @@ fn a_service_is_asked_for_once_counted_while_pending_and_shown_with_its_name() {
     assert!(asks(&mut engine));
     engine.take(at(2), Input::Counters(Counters::Emptied(&live)));
     assert!(!asks(&mut engine), "it was asked for");
-    engine.take(at(3), Input::Names(&[(key(), unit())]));
+    engine.take(at(3), Input::Names(&[(key(), unit().into())]));
     let view = engine.take(at(4), Input::Counters(Counters::Live(&reading(4, 2))));
     assert_eq!(opened(&view.unwrap(), "web.service"), Some(5));
 }
@@ -145,7 +145,7 @@ fn what_nobody_names_in_time_goes_by_its_program_until_a_better_name_comes() {
     let live = reading(late_ms, 4);
     let view = engine.take(at(late_ms), Input::Counters(Counters::Live(&live)));
     assert_eq!(opened(&view.unwrap(), "web"), Some(4));
-    engine.take(at(late_ms), Input::Names(&[(key(), unit())]));
+    engine.take(at(late_ms), Input::Names(&[(key(), unit().into())]));
     let live = reading(late_ms + 1, 6);
     let view = engine.take(at(late_ms + 1), Input::Counters(Counters::Live(&live)));
     let view = view.unwrap();
@@ -167,7 +167,7 @@ fn what_nobody_names_in_time_goes_by_its_program_until_a_better_name_comes() {
 fn draining() -> Engine {
     let mut engine = engine();
     engine.take(at(900), Input::Records(&[listens(900)]));
-    engine.take(at(900), Input::Names(&[(key(), unit())]));
+    engine.take(at(900), Input::Names(&[(key(), unit().into())]));
     engine.take(at(1_000), Input::Records(&[told_to_stop(1_000)]));
     engine.take(at(1_000), Input::Tick);
     answer(&mut engine, 1_001);

@@ -7,7 +7,7 @@ use finwatch_common::{
     ServiceKey, SignalRecord, SurveyRow, UnreadRecord, Wire, WireError,
 };
 
-use crate::model::{DeployEvent, Workload};
+use crate::model::{DeployEvent, Named};
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ pub enum Input<'a> {
     /// The kernel's whole table of processes.
     Processes(&'a [(u32, ProcessEntry)]),
     /// Whose services are: answers, and better names that came later.
-    Names(&'a [(ServiceKey, Workload)]),
+    Names(&'a [(ServiceKey, Named)]),
     /// A deploy event.
     Deploy(&'a DeployEvent),
     /// Time passes.

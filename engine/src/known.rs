@@ -34,6 +34,11 @@ impl Known<'_> {
         self.names.service(key)
     }
 
+    /// Uid of the pod that a service runs in, if it does and that is known.
+    pub(crate) fn pod_uid(&self, key: &ServiceKey) -> Option<String> {
+        self.names.pod_uid(key).map(str::to_owned)
+    }
+
     /// Name of a reset reason.
     pub(crate) fn reason(&self, reason: u8) -> String {
         self.reasons.name(reason)

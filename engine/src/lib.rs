@@ -12,6 +12,7 @@ pub mod input;
 mod known;
 pub mod model;
 mod relatives;
+pub mod render;
 pub mod rollouts;
 pub mod servers;
 pub mod services;
@@ -21,6 +22,7 @@ mod want;
 
 pub use self::{
     clocks::{Clocks, Moment},
+    closes::tell_close,
     engine::{Engine, Options, Remembered},
     known::Reasons,
     snapshot::{Change, EngineFigures, Namespaces, Snapshot},

@@ -16,7 +16,7 @@ use self::{
 };
 use finwatch_engine::{
     bounded::Bounded,
-    model::{Workload, WorkloadKind},
+    model::{Named, Workload, WorkloadKind},
 };
 
 /// Most cgroups that are remembered, at about 200 bytes each; the longest unused go first.
@@ -77,7 +77,7 @@ enum Known {
     /// Seen in the tree; nobody has asked for it yet.
     Path(Identity),
     /// The answer that was given, and is given from now on: a row must not change its labels.
-    Settled(Option<Workload>),
+    Settled(Option<Named>),
 }
 
 impl Attribution {
@@ -111,12 +111,17 @@ impl Attribution {
 
     /// The workload that the service belongs to.
     pub fn workload(&mut self, key: &ServiceKey) -> Workload {
+        self.named(key).workload
+    }
+
+    /// The workload that the service belongs to, and the pod that it runs in.
+    pub fn named(&mut self, key: &ServiceKey) -> Named {
         if key.cgroup == 0 && key.netns == 0 && key.comm[0] == 0 {
-            return Workload::other();
+            return Workload::other().into();
         }
         match self.of_cgroup(key.cgroup) {
-            Some(workload) => workload,
-            None => Workload::on_host(WorkloadKind::Process, program(&key.comm)),
+            Some(named) => named,
+            None => Workload::on_host(WorkloadKind::Process, program(&key.comm)).into(),
         }
     }
 
@@ -139,7 +144,7 @@ impl Attribution {
     }
 
     /// The unit or the container, or `None` when the process's name must do.
-    fn of_cgroup(&mut self, id: u64) -> Option<Workload> {
+    fn of_cgroup(&mut self, id: u64) -> Option<Named> {
         let cgroups = self.cgroups.as_mut()?;
         if id == 0 || id == cgroups.root_id() {
             return None;
@@ -150,11 +155,11 @@ impl Attribution {
         }
         self.known.refresh(&id);
         match self.known.get(&id) {
-            Some(Known::Settled(workload)) => workload.clone(),
+            Some(Known::Settled(named)) => named.clone(),
             Some(Known::Path(identity)) => {
-                let workload = name(&self.files, identity);
-                self.known.insert(id, Known::Settled(workload.clone()));
-                workload
+                let named = name(&self.files, identity);
+                self.known.insert(id, Known::Settled(named.clone()));
+                named
             }
             None => {
                 self.unknown += 1;
@@ -187,17 +192,20 @@ fn learn(known: &mut Remembered, id: u64, path: &str) {
     }
 }
 
-fn name(files: &EngineFiles, identity: &Identity) -> Option<Workload> {
-    let (kind, name) = match identity {
-        Identity::Container { engine, id } => {
+fn name(files: &EngineFiles, identity: &Identity) -> Option<Named> {
+    let (kind, name, pod_uid) = match identity {
+        Identity::Container { engine, id, pod } => {
             let name = files.name_of(*engine, id);
             let name = name.unwrap_or_else(|| short_id(id).to_owned());
-            (WorkloadKind::Container, name)
+            (WorkloadKind::Container, name, pod.clone())
         }
-        Identity::Unit(name) => (WorkloadKind::Unit, name.clone()),
+        Identity::Unit(name) => (WorkloadKind::Unit, name.clone(), None),
         Identity::Nobody => return None,
     };
-    Some(Workload::on_host(kind, printable(&name)))
+    Some(Named {
+        workload: Workload::on_host(kind, printable(&name)),
+        pod_uid,
+    })
 }
 
 /// The name of a program. A process may call itself anything, so what is not text is made visible.

@@ -10,6 +10,8 @@ pub(crate) enum Identity {
         engine: Engine,
         /// The full id, or the name where the engine puts the name into the path.
         id: String,
+        /// Uid of the Kubernetes pod around it.
+        pod: Option<String>,
     },
     /// A systemd unit, by its name with suffix.
     Unit(String),
@@ -45,7 +47,11 @@ pub(crate) fn identify(path: &str) -> Identity {
     let mut children = path.split('/').rev().filter(is_name).peekable();
     while let Some(name) = children.next() {
         if let Some((engine, id)) = container(name, children.peek().copied()) {
-            return Identity::Container { engine, id };
+            return Identity::Container {
+                engine,
+                id,
+                pod: pod_uid(path),
+            };
         }
         if unit.is_none() && is_unit(name) {
             unit = Some(name);
@@ -91,6 +97,26 @@ fn container(name: &str, parent: Option<&str>) -> Option<(Engine, String)> {
     // A containerd whose driver disagrees with the kubelet's writes `<slice>:cri-containerd:<id>`.
     let label = label.rsplit(':').next().unwrap_or(label);
     Some((engine(label), id.to_owned()))
+}
+
+/// The uid of a pod in the path of its cgroup, as the API writes it. The kubelet's cgroupfs driver makes `pod<uid>`, its systemd
+/// driver `kubepods-burstable-pod<uid>.slice` with underscores for dashes; a static pod's uid is a hash without either
+/// (kubernetes `pkg/kubelet/cm`).
+fn pod_uid(path: &str) -> Option<String> {
+    let inside = |component: &&str| component.starts_with("kubepods");
+    path.split('/')
+        .any(|component| inside(&component))
+        .then_some(())?;
+    path.split('/').rev().find_map(|component| {
+        let slice = component.split_once(".slice").map(|(slice, _)| slice);
+        let uid = match slice {
+            Some(slice) => slice.rsplit_once("-pod")?.1.replace('_', "-"),
+            None => component.strip_prefix("pod")?.to_owned(),
+        };
+        let is_uuid = uid.len() == 36 && ends_with_uuid(&uid);
+        let is_hash = uid.len() == 32 && is_lower_hex(&uid);
+        (is_uuid || is_hash).then_some(uid)
+    })
 }
 
 fn engine(label: &str) -> Engine {

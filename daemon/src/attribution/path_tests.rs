@@ -10,8 +10,46 @@ fn assert_container(path: &str, want: Engine) {
     let want = Identity::Container {
         engine: want,
         id: ID.to_owned(),
+        pod: None,
     };
     assert_eq!(identify(&path), want, "{path}");
+}
+
+#[test]
+fn the_uid_of_a_pod_is_kept_whichever_driver_wrote_it() {
+    const UID: &str = "4ab0e6a2-0f0c-4c59-9d3c-7f1c7a3b2d11";
+    const HASH: &str = "0123456789abcdef0123456789abcdef";
+    let systemd = UID.replace('-', "_");
+    for (path, uid) in [
+        (format!("/kubepods/burstable/pod{UID}/{ID}"), Some(UID)),
+        (format!("/kubepods/pod{UID}/crio-{ID}"), Some(UID)),
+        (format!("/../kubepods/besteffort/pod{UID}/{ID}"), Some(UID)),
+        (format!("/kubepods/burstable/pod{HASH}/{ID}"), Some(HASH)),
+        (
+            format!(
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{systemd}.slice/cri-containerd-{ID}.scope"
+            ),
+            Some(UID),
+        ),
+        (
+            format!("/kubepods.slice/kubepods-pod{HASH}.slice/crio-{ID}.scope/container"),
+            Some(HASH),
+        ),
+        (
+            format!(
+                "/system.slice/containerd.service/kubepods-burstable-pod{systemd}.slice:cri-containerd:{ID}"
+            ),
+            Some(UID),
+        ),
+        (format!("/docker/{ID}"), None),
+        (format!("/machines/pod{UID}/{ID}"), None),
+        (format!("/kubepods/burstable/podman/{ID}"), None),
+    ] {
+        let Identity::Container { pod, .. } = identify(&path) else {
+            panic!("no container: {path}");
+        };
+        assert_eq!(pod.as_deref(), uid, "{path}");
+    }
 }
 
 #[test]
@@ -91,6 +129,7 @@ fn lxc_puts_the_name_into_the_path() {
         let want = Identity::Container {
             engine: Engine::Lxc,
             id: "web".to_owned(),
+            pod: None,
         };
         assert_eq!(identify(path), want, "{path}");
     }

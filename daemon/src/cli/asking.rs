@@ -8,10 +8,11 @@ use std::{
 };
 
 use clap::ValueEnum;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ureq::http::Uri;
 
-use crate::ask::{AskError, Client, Query};
+use crate::client::{AskError, Client, Query};
+use finwatch_engine::render::units::Times;
 
 /// The daemon could not be asked.
 pub(super) const EXIT_COULD_NOT_ASK: u8 = 4;
@@ -172,6 +173,11 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
 /// Now, as people write it.
 pub(super) fn now() -> Timestamp {
     Timestamp::try_from(crate::clock::wall()).unwrap_or(Timestamp::MAX)
+}
+
+/// Times as they are read where this process runs.
+pub(super) fn local_times() -> Times {
+    Times::new(TimeZone::system())
 }
 
 /// The read API speaks nothing else.

@@ -5,9 +5,15 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::asking::{Asking, EXIT_CODES, Output, Slice, Which, mention};
-use crate::ask::{self, AskError, Words, drain_tree, drains_table};
-use finwatch_engine::model::{Drain, DrainKind, Verdict};
+use super::{
+    asking::{Asking, EXIT_CODES, Output, Slice, Which, local_times, mention},
+    paint::TERMINAL,
+};
+use crate::client::{AskError, find_drain};
+use finwatch_engine::{
+    model::{Drain, DrainKind, Verdict},
+    render,
+};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -89,12 +95,12 @@ impl Show {
     fn ask(&self) -> Result<String, AskError> {
         let Self { id, asking } = self;
         let client = asking.client();
-        let value = ask::find_drain(&client, id)?.to_string();
+        let value = find_drain(&client, id)?.to_string();
         match asking.output {
             Output::Json => Ok(value + "\n"),
             Output::Table => {
                 let drain = client.understand("/v1/drains", &value)?;
-                Ok(drain_tree(&drain, &Words::local()))
+                Ok(TERMINAL.tree(&render::drain(&drain, &local_times())))
             }
         }
     }
@@ -132,7 +138,8 @@ impl List {
             mention("no drains")?;
             return Ok(ExitCode::SUCCESS);
         }
-        let printed = asking.finish(Ok(drains_table(&page.drains, &Words::local())));
+        let table = render::drains(&page.drains, &local_times());
+        let printed = asking.finish(Ok(TERMINAL.table(&table)));
         if page.more {
             mention("there are more; --limit shows them")?;
         }

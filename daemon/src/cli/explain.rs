@@ -12,11 +12,12 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::EXIT_USAGE;
-use crate::{columns::wrap, config::nearest};
+use crate::config::nearest;
 use finwatch_common::{Intent, signal};
 use finwatch_engine::{
     diagnoses::{self, Advice, DIAGNOSES, Diagnosis, OfServers},
     model::Severity,
+    render::wrap,
     servers::{self, Meaning, SERVERS, Server, Topic},
 };
 

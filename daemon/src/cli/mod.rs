@@ -9,6 +9,7 @@ pub mod doctor;
 mod drains;
 pub mod explain;
 mod man;
+mod paint;
 mod rollouts;
 mod services;
 mod settings;

@@ -11,11 +11,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    asking::{Asking, EXIT_CODES, Output, Slice, Which, complain, mention, now, print},
+    asking::{
+        Asking, EXIT_CODES, Output, Slice, Which, complain, local_times, mention, now, print,
+    },
     drains::VerdictArg,
+    paint::TERMINAL,
 };
-use crate::ask::{self, AskError, Client, Query, Words, rollout_tree, rollouts_table};
-use finwatch_engine::model::Rollout;
+use crate::client::{AskError, Client, Query, find_rollout};
+use finwatch_engine::{
+    model::Rollout,
+    render::{self, units::Times},
+};
 
 /// How often a list that is watched is asked for.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -87,12 +93,12 @@ impl Show {
     fn ask(&self) -> Result<String, AskError> {
         let Self { id, asking } = self;
         let client = asking.client();
-        let value = ask::find_rollout(&client, id)?.to_string();
+        let value = find_rollout(&client, id)?.to_string();
         match asking.output {
             Output::Json => Ok(value + "\n"),
             Output::Table => {
                 let rollout = client.understand("/v1/rollouts", &value)?;
-                Ok(rollout_tree(&rollout, &Words::local()))
+                Ok(TERMINAL.tree(&render::rollout(&rollout, &local_times())))
             }
         }
     }
@@ -135,7 +141,8 @@ impl List {
             mention("no rollouts")?;
             return Ok(ExitCode::SUCCESS);
         }
-        let printed = print(&rollouts_table(&rollouts, &Words::local()));
+        let table = render::rollouts(&rollouts, &local_times());
+        let printed = print(&TERMINAL.table(&table));
         if more {
             mention("there are more; --limit shows them")?;
         }
@@ -145,14 +152,14 @@ impl List {
     /// A daemon that is gone for a while, as in its own restart, ends nothing; one that never was there does.
     fn watch(&self) -> anyhow::Result<ExitCode> {
         let client = self.asking.client();
-        let words = Words::local();
+        let times = local_times();
         let mut shown: Vec<Value> = Vec::new();
         let mut reached = false;
         let mut lost = false;
         loop {
             match client.ask::<Page>(PATH, &self.query()) {
                 Ok(page) => {
-                    let drawn = self.draw(&client, &words, &page.rollouts, &shown, reached);
+                    let drawn = self.draw(&client, &times, &page.rollouts, &shown, reached);
                     match drawn {
                         Ok(text) => print_watched(&text)?,
                         Err(error) => return self.asking.finish(Err(error)),
@@ -174,7 +181,7 @@ impl List {
     fn draw(
         &self,
         client: &Client,
-        words: &Words,
+        times: &Times,
         page: &[Value],
         shown: &[Value],
         again: bool,
@@ -184,9 +191,9 @@ impl List {
             return Ok(changed.map(|value| format!("{value}\n")).collect());
         }
         let rollouts = understood(client, page)?;
-        let table = rollouts_table(&rollouts, words);
+        let table = TERMINAL.table(&render::rollouts(&rollouts, times));
         if io::stdout().is_terminal() {
-            let time = words.time(now());
+            let time = times.full(now());
             return Ok(format!(
                 "{CLEAR}{time}, every second, Ctrl-C ends\n\n{table}"
             ));

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use super::asking::{Asking, EXIT_CODES, Output, Which, mention};
-use crate::ask::{AskError, services_table};
-use finwatch_engine::model::ServiceState;
+use super::{
+    asking::{Asking, EXIT_CODES, Output, Which, mention},
+    paint::TERMINAL,
+};
+use crate::client::AskError;
+use finwatch_engine::{model::ServiceState, render};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -33,7 +36,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(match asking.output {
             Output::Json => (text + "\n", false),
             Output::Table if empty => (String::new(), true),
-            Output::Table => (services_table(&page.services), false),
+            Output::Table => (TERMINAL.table(&render::services(&page.services)), false),
         })
     };
     match ask() {

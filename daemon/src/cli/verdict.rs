@@ -10,9 +10,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::asking::{Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, moment, now, print};
-use crate::ask::{AskError, Gate, Passed, Wanted, WatchesTime, Words, verdict_report};
-use finwatch_engine::model::Verdict;
+use super::{
+    asking::{
+        Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, moment, now, print,
+    },
+    paint::TERMINAL,
+};
+use crate::client::{AskError, Gate, Passed, Wanted, WatchesTime};
+use finwatch_engine::{model::Verdict, render};
 
 const EXIT_PASS: u8 = 0;
 const EXIT_FAIL: u8 = 1;
@@ -114,7 +119,7 @@ fn ask(args: &Args) -> Result<Passed, AskError> {
         asking,
         fail_on_warn: _,
     } = args;
-    let words = Words::local();
+    let times = local_times();
     let wanted = match rollout {
         Some(id) => Wanted::Rollout(id.clone()),
         None => Wanted::Newest {
@@ -127,7 +132,7 @@ fn ask(args: &Args) -> Result<Passed, AskError> {
         client: &asking.client(),
         wanted,
         patience: wait.unwrap_or_default(),
-        words: &words,
+        times: &times,
     };
     let mut stopwatch = Stopwatch {
         began: Instant::now(),
@@ -183,9 +188,20 @@ fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
             });
             format!("{said}\n")
         }
-        Output::Table => verdict_report(passed, args.fail_on_warn),
+        Output::Table => report(passed, args.fail_on_warn),
     };
     print(&text).map(drop)
+}
+
+fn report(passed: &Passed, fail_on_warn: bool) -> String {
+    let judged = passed.judged.iter().map(|judged| render::Judged {
+        verdict: judged.verdict,
+        reason: &judged.reason,
+        rollout: &judged.rollout,
+    });
+    let judged: Vec<_> = judged.collect();
+    let sections = render::verdict(passed.verdict, &passed.reason, &judged, !fail_on_warn);
+    TERMINAL.indented(&sections)
 }
 
 /// The real clock, and a line on a terminal that says what is waited for.

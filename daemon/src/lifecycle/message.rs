@@ -4,7 +4,7 @@
 use finwatch_common::{ProcessEntry, ServiceKey, SurveyRow};
 use finwatch_engine::{
     input::{Reading, Record},
-    model::{DeployEvent, RecentClose, ServiceState, Workload},
+    model::{Close, DeployEvent, Named, ServiceState},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,13 +42,13 @@ pub(crate) enum Message {
     /// The kernel's table of processes.
     Processes(Vec<(u32, ProcessEntry)>),
     /// Whose services are.
-    Names(Vec<(ServiceKey, Workload)>),
+    Names(Vec<(ServiceKey, Named)>),
     /// A deploy event.
     Deploy(Box<DeployEvent>),
     /// Time passes.
     Tick,
     /// Which connections ended last?
-    Closes(oneshot::Sender<Vec<RecentClose>>),
+    Closes(oneshot::Sender<Vec<Close>>),
     /// No record comes any more.
     End,
 }

@@ -21,7 +21,7 @@ pub(crate) fn serve(
         attribution.refresh();
         let names: Vec<_> = services
             .into_iter()
-            .map(|service| (service, attribution.workload(&service)))
+            .map(|service| (service, attribution.named(&service)))
             .collect();
         stats.send_replace(attribution.stats());
         if !names.is_empty() && engine.say(Message::Names(names)).is_err() {

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use finwatch_engine::{
     Snapshot,
-    model::{Drain, RecentClose, Rollout, ServiceState},
+    model::{Close, Drain, Rollout, ServiceState},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -62,7 +62,7 @@ impl Story for LiveStory {
         self.history.rollouts(visit);
     }
 
-    fn closes(&self) -> Vec<RecentClose> {
+    fn closes(&self) -> Vec<Close> {
         let (reply, answer) = oneshot::channel();
         let _gone = self.engine.blocking_send(Message::Closes(reply));
         answer.blocking_recv().unwrap_or_default()

@@ -1,26 +1,30 @@
-//! What the stream shows: records with their workload, their time of day and their reasons by name. Plain
-//! values; they do not know how they are printed.
+//! What the stream tells, one value a line: records with their workload, their time of day and their words. As JSON they are
+//! written as they stand here, the kind of the line as `event`: fields may be added, never renamed; what is not known is
+//! null. They do not know how people see them.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use finwatch_common::{
-    ExitRecord, Intent, Kinship, ListenerRecord, Lost, Origin, Outcome, Phase, ResetRecord, Role,
-    ServiceKey, SignalRecord, TimeWait, UnreadRecord, close_flags, reset_flags,
+    ExitRecord, Intent, ListenerRecord, Lost, Phase, ResetRecord, Role, SignalRecord, UnreadRecord,
+    comm_str, reset_flags,
 };
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use finwatch_engine::{
-    drains::ClosedConnection,
+    drains::names,
     model::{
-        Workload,
-        words::{Word, address},
+        Close, Ends, Service,
+        words::{Word as _, address},
     },
 };
 
 /// One line of the stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event {
     /// A connection ended.
+    #[serde(serialize_with = "close_line")]
     Close(Box<Close>),
     /// An RST left this host that belongs to no close told here.
     Reset(Box<Reset>),
@@ -37,86 +41,140 @@ pub(super) enum Event {
 }
 
 /// When, and whose.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Subject {
     /// Time of day.
+    #[serde(serialize_with = "nine_digits")]
     pub(super) time: Timestamp,
     /// Who owns the port.
-    pub(super) workload: Workload,
-    /// Local port of a server, remote port of a client.
-    pub(super) port: u16,
+    #[serde(flatten)]
+    pub(super) service: Service,
     /// Which side this host was.
     pub(super) role: Role,
     /// What the service was doing.
     pub(super) phase: Phase,
 }
 
-/// The end of a connection.
-#[derive(Debug, Clone)]
-pub(super) struct Close {
-    /// When, and whose.
-    pub(super) subject: Subject,
-    /// The record, joined with its RSTs.
-    pub(super) connection: ClosedConnection,
-    /// Name of the reason of the RST that this host sent.
-    pub(super) reset_reason: Option<String>,
-}
-
 /// An RST on its own: one that left long after the close.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Reset {
     /// When, and whose.
+    #[serde(flatten)]
     pub(super) subject: Subject,
-    /// As the kernel wrote it.
-    pub(super) record: ResetRecord,
+    /// Between whom.
+    #[serde(flatten)]
+    pub(super) ends: Ends,
     /// Name of its reason.
-    pub(super) reason: String,
+    pub(super) reset_reason: String,
+    /// `late`, where it cut a connection whose close was told before.
+    pub(super) cut: Option<&'static str>,
+    /// What it threw away.
+    pub(super) lost: &'static str,
+    /// Bytes of the peer that it threw away.
+    pub(super) lost_bytes: u32,
+    /// Whether it was sent for a connection that had ended.
+    pub(super) mini_socket: bool,
+    /// The kernel's number of the socket, if there was one.
+    pub(super) cookie: Option<u64>,
 }
 
 /// What a program never read of a connection that had ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Unread {
     /// When it let go of it, and whose.
+    #[serde(flatten)]
     pub(super) subject: Subject,
-    /// As the kernel wrote it.
-    pub(super) record: UnreadRecord,
+    /// Between whom.
+    #[serde(flatten)]
+    pub(super) ends: Ends,
+    /// Why it counts as cut, if it does.
+    pub(super) cut: Option<&'static str>,
+    /// How much it was.
+    pub(super) unread_bytes: u32,
+    /// The kernel's number of the socket.
+    pub(super) cookie: u64,
 }
 
 /// A listener that opened or closed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Listener {
     /// When, and whose.
+    #[serde(flatten)]
     pub(super) subject: Subject,
-    /// As the kernel wrote it.
-    pub(super) record: ListenerRecord,
+    /// Where it listens; the unspecified address is shown as such.
+    pub(super) local_address: IpAddr,
+    /// Whether it opened.
+    pub(super) up: bool,
+    /// Whether it closed as its process died.
+    pub(super) exited: bool,
+    /// The process that did it, if it is known.
+    pub(super) pid: Option<u32>,
+    /// Connections that waited to be accepted.
+    pub(super) backlog: u32,
+    /// Most that may wait.
+    pub(super) backlog_limit: u32,
+    /// The kernel's number of the socket.
+    pub(super) cookie: u64,
 }
 
 /// A signal to a process of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Signal {
     /// Time of day.
+    #[serde(serialize_with = "nine_digits")]
     pub(super) time: Timestamp,
-    /// The services that the process belongs to, each with that time; none when they are not known.
-    pub(super) services: Vec<Subject>,
-    /// As the kernel wrote it.
-    pub(super) record: SignalRecord,
+    /// The services that the process belongs to; none when they are not known.
+    pub(super) services: Vec<Service>,
+    /// Its name.
+    pub(super) signal: String,
+    /// The process that got it.
+    pub(super) pid: u32,
+    /// Name of its program.
+    pub(super) program: String,
+    /// What it is to its services: `owner`, `controller`, `member`.
+    pub(super) kinship: &'static str,
+    /// The process that sent it; none: the kernel did.
+    pub(super) sender_pid: Option<u32>,
+    /// Name of the sender's program.
+    pub(super) sender_program: Option<String>,
+    /// What the process does about it, if that is known.
+    pub(super) disposition: Option<&'static str>,
+    /// What it asks for.
+    pub(super) phase: Phase,
+    /// It asks for something, or may.
+    #[serde(skip)]
+    pub(super) asks: bool,
+    /// The process that listens.
+    pub(super) instance_pid: u32,
 }
 
 /// The end of a process of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Exit {
     /// Time of day.
+    #[serde(serialize_with = "nine_digits")]
     pub(super) time: Timestamp,
     /// As in [`Signal`].
-    pub(super) services: Vec<Subject>,
-    /// As the kernel wrote it.
-    pub(super) record: ExitRecord,
+    pub(super) services: Vec<Service>,
+    /// The process.
+    pub(super) pid: u32,
+    /// Name of its program.
+    pub(super) program: String,
+    /// What it was to its services.
+    pub(super) kinship: &'static str,
+    /// The exit code, when it exited.
+    pub(super) code: Option<u8>,
+    /// The signal that killed it, when one did.
+    pub(super) signal: Option<String>,
+    /// The process that listens.
+    pub(super) instance_pid: u32,
 }
 
 /// Records that were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Gap {
     /// When it was noticed.
+    #[serde(serialize_with = "nine_digits")]
     pub(super) time: Timestamp,
     /// What was lost.
     pub(super) kind: GapKind,
@@ -125,224 +183,175 @@ pub(super) struct Gap {
 }
 
 /// What was lost, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) enum GapKind {
     /// Closes, as the ring buffer was full.
+    #[serde(rename = "close")]
     Closes,
     /// RSTs, as the ring buffer was full.
+    #[serde(rename = "reset")]
     Resets,
     /// Listeners, as the ring buffer was full.
+    #[serde(rename = "listener")]
     Listeners,
     /// Signals, as the ring buffer was full.
+    #[serde(rename = "signal")]
     Signals,
     /// Exits, as the ring buffer was full.
+    #[serde(rename = "exit")]
     Exits,
     /// What was never read, as the ring buffer was full.
+    #[serde(rename = "unread")]
     Unread,
     /// Records whose bytes were malformed.
+    #[serde(rename = "malformed")]
     Malformed,
     /// Connections without a record, as the kernel had no room for it.
+    #[serde(rename = "unrecorded")]
     Unrecorded,
-}
-
-/// Which side holds the TIME_WAIT of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    /// This host.
-    Here,
-    /// The peer.
-    Peer,
-    /// Both: the two FINs crossed.
-    Both,
-    /// Neither.
-    None,
-}
-
-// === impl Subject ===
-
-impl Subject {
-    /// `None` when the key is not one that a program of this version writes.
-    pub(super) fn new(key: &ServiceKey, time: Timestamp, workload: Workload) -> Option<Self> {
-        Some(Self {
-            time,
-            workload,
-            port: key.port,
-            role: key.role()?,
-            phase: key.phase()?,
-        })
-    }
-}
-
-// === impl Close ===
-
-impl Close {
-    /// Nanoseconds from established to closed; `None` when the connection is older than the programs.
-    pub(super) fn duration_ns(&self) -> Option<u64> {
-        let record = &self.connection.record;
-        (record.opened_at_ns != 0).then(|| record.header.at_ns.saturating_sub(record.opened_at_ns))
-    }
-
-    /// Which side holds the TIME_WAIT.
-    pub(super) fn time_wait(&self) -> Side {
-        let ours = self.connection.time_wait != TimeWait::None;
-        let clean = self.connection.outcome == Outcome::Fin;
-        match self.connection.origin {
-            Origin::Both if clean && ours => Side::Both,
-            Origin::Remote | Origin::Both if clean && !ours => Side::Peer,
-            _ if ours => Side::Here,
-            _ => Side::None,
-        }
-    }
-
-    /// The peer's end; `None` when it is not known.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        let record = &self.connection.record;
-        address(record.remote_addr, record.remote_port)
-    }
-
-    /// This host's end; `None` when it is not known.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        let record = &self.connection.record;
-        address(record.local_addr, record.local_port)
-    }
-
-    /// Whether one of [`close_flags`] is set.
-    pub(super) fn has(&self, flag: u16) -> bool {
-        self.connection.record.flags & flag != 0
-    }
-
-    /// Whether turns, bytes and times since the establishment are not to be trusted.
-    pub(super) fn is_preexisting(&self) -> bool {
-        self.has(close_flags::PREEXISTING)
-    }
 }
 
 // === impl Reset ===
 
 impl Reset {
-    /// The peer's end; `None` when it is not known.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        address(self.record.remote_addr, self.record.remote_port)
-    }
-
-    /// This host's end; `None` when it is not known.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        address(self.record.local_addr, self.record.local_port)
-    }
-
-    /// Whether one of [`reset_flags`] is set.
-    pub(super) fn has(&self, flag: u16) -> bool {
-        self.record.flags & flag != 0
-    }
-
-    /// Whether it cut a connection whose close was told before.
-    pub(super) fn cuts(&self) -> bool {
-        self.has(reset_flags::CUT_LATE)
-    }
-
-    /// What it threw away.
-    pub(super) fn lost(&self) -> Lost {
-        Lost::from_u8(self.record.lost).unwrap_or(Lost::Nothing)
+    pub(super) fn new(subject: Subject, record: &ResetRecord, reason: String) -> Self {
+        let has = |flag| record.flags & flag != 0;
+        let lost = Lost::from_u8(record.lost).unwrap_or(Lost::Nothing);
+        Self {
+            subject,
+            ends: Ends::new(
+                address(record.local_addr, record.local_port),
+                address(record.remote_addr, record.remote_port),
+            ),
+            reset_reason: reason,
+            cut: has(reset_flags::CUT_LATE).then_some("late"),
+            lost: lost.word(),
+            lost_bytes: record.lost_bytes,
+            mini_socket: has(reset_flags::MINI_SOCKET),
+            cookie: (record.cookie != 0).then_some(record.cookie),
+        }
     }
 }
 
 // === impl Unread ===
 
 impl Unread {
-    /// The peer's end; `None` when it is not known.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        address(self.record.remote_addr, self.record.remote_port)
-    }
-
-    /// This host's end; `None` when it is not known.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        address(self.record.local_addr, self.record.local_port)
+    pub(super) fn new(subject: Subject, record: &UnreadRecord) -> Self {
+        Self {
+            subject,
+            ends: Ends::new(
+                address(record.local_addr, record.local_port),
+                address(record.remote_addr, record.remote_port),
+            ),
+            cut: record.cut().map(|cut| cut.word()),
+            unread_bytes: record.unread,
+            cookie: record.cookie,
+        }
     }
 }
 
 // === impl Listener ===
 
 impl Listener {
-    /// Where it listens; the unspecified address is shown as such.
-    pub(super) fn local(&self) -> SocketAddr {
-        let ip = Ipv6Addr::from(self.record.local_addr).to_canonical();
-        SocketAddr::new(ip, self.subject.port)
+    pub(super) fn new(subject: Subject, record: &ListenerRecord) -> Self {
+        Self {
+            subject,
+            local_address: Ipv6Addr::from(record.local_addr).to_canonical(),
+            up: record.up != 0,
+            exited: record.by_exit != 0,
+            pid: pid(record.tgid),
+            backlog: record.backlog,
+            backlog_limit: record.backlog_limit,
+            cookie: record.cookie,
+        }
+    }
+
+    /// Where it listens.
+    pub(super) const fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.local_address, self.subject.service.port)
     }
 }
 
 // === impl Signal ===
 
 impl Signal {
-    /// The phase that it asks for.
-    pub(super) fn phase(&self) -> Phase {
-        self.record.intent().phase()
-    }
-
-    /// Whether it asks for anything, or may.
-    pub(super) fn asks(&self) -> bool {
-        self.record.intent() != Intent::Nothing
+    pub(super) fn new(time: Timestamp, services: Vec<Service>, record: &SignalRecord) -> Self {
+        let sender_pid = pid(record.sender_tgid);
+        let disposition = names::disposition(record.disposition);
+        Self {
+            time,
+            services,
+            signal: names::signal(record.signal),
+            pid: record.target.tgid,
+            program: comm_str(&record.target_comm).to_owned(),
+            kinship: names::kinship(record.kinship),
+            sender_pid,
+            sender_program: sender_pid.map(|_| comm_str(&record.sender_comm).to_owned()),
+            disposition: (!disposition.is_empty()).then_some(disposition),
+            phase: record.intent().phase(),
+            asks: record.intent() != Intent::Nothing,
+            instance_pid: record.instance.tgid,
+        }
     }
 }
 
 // === impl Exit ===
 
 impl Exit {
-    /// Whether it was one of several workers.
-    pub(super) fn is_members(&self) -> bool {
-        self.record.kinship == Kinship::Member as u8
-    }
-
-    /// The exit code, when it exited.
-    pub(super) fn code(&self) -> Option<u8> {
-        (self.record.status & 0x7f == 0).then_some((self.record.status >> 8) as u8)
-    }
-
-    /// The signal that killed it, when one did.
-    pub(super) fn signal(&self) -> Option<u8> {
-        let signal = (self.record.status & 0x7f) as u8;
-        (signal != 0).then_some(signal)
-    }
-}
-
-// === impl Gap ===
-
-impl GapKind {
-    /// The word of scripts.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Closes => "close",
-            Self::Resets => "reset",
-            Self::Listeners => "listener",
-            Self::Signals => "signal",
-            Self::Exits => "exit",
-            Self::Unread => "unread",
-            Self::Malformed => "malformed",
-            Self::Unrecorded => "unrecorded",
-        }
-    }
-
-    /// The words for people.
-    pub(super) fn sentence(self) -> &'static str {
-        match self {
-            Self::Closes => "closes lost: the ring buffer was full",
-            Self::Resets => "RSTs lost: the ring buffer was full",
-            Self::Listeners => "listener changes lost: the ring buffer was full",
-            Self::Signals => "signals lost: the ring buffer was full",
-            Self::Exits => "exits lost: the ring buffer was full",
-            Self::Unread => "unread requests lost: the ring buffer was full",
-            Self::Malformed => "records rejected: their bytes were malformed",
-            Self::Unrecorded => "connections not followed: the kernel had no room for their record",
+    /// `record.status` is a wait status: an exit code above the number of the signal that killed it.
+    pub(super) fn new(time: Timestamp, services: Vec<Service>, record: &ExitRecord) -> Self {
+        let signal = (record.status & 0x7f) as u8;
+        let code = (record.status >> 8) as u8;
+        Self {
+            time,
+            services,
+            pid: record.process.tgid,
+            program: comm_str(&record.comm).to_owned(),
+            kinship: names::kinship(record.kinship),
+            code: (signal == 0).then_some(code),
+            signal: (signal != 0).then(|| names::signal(signal)),
+            instance_pid: record.instance.tgid,
         }
     }
 }
 
-impl Word for Side {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Here => "here",
-            Self::Peer => "peer",
-            Self::Both => "both",
-            Self::None => "none",
-        }
-    }
+fn pid(tgid: u32) -> Option<u32> {
+    (tgid != 0).then_some(tgid)
 }
+
+// === as JSON ===
+
+/// A close, with what each line of a service begins with, and the names that some of its fields had in this stream before
+/// it shared a form with `/v1/closes`: scripts read them.
+fn close_line<S: Serializer>(close: &Close, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(serialize_with = "nine_digits")]
+        time: Timestamp,
+        #[serde(flatten)]
+        service: &'a Service,
+        #[serde(flatten)]
+        close: &'a Close,
+        time_wait_substate: Option<&'a str>,
+        exited: bool,
+        closer_pid: Option<u32>,
+    }
+    Line {
+        time: close.ended_at,
+        service: &close.service,
+        close,
+        time_wait_substate: close.time_wait.as_deref(),
+        exited: close.by_exit,
+        closer_pid: close.closed_by_pid,
+    }
+    .serialize(serializer)
+}
+
+/// So that every line has the same form.
+fn nine_digits<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.9}"))
+}
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 use finwatch_common::{Cut, Origin, Outcome, Role};
 
-use super::event::{Close, Event, Exit, Listener, Reset, Signal, Subject, Unread};
-use finwatch_engine::model::Workload;
+use super::event::{Event, Exit, Listener, Reset, Signal, Subject, Unread};
+use finwatch_engine::model::{Close, Service, words::Word as _};
 
 /// Ports, from one to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,30 +53,28 @@ impl Filter {
     }
 
     fn admits_close(&self, close: &Close) -> bool {
-        let connection = &close.connection;
-        self.admits_subject(&close.subject)
-            && is_among(&self.origins, connection.origin)
-            && is_among(&self.outcomes, connection.outcome)
-            && self.admits_cut(connection.cut)
+        self.admits_service(&close.service, close.role)
+            && is_empty_or_any(&self.origins, |origin| origin.word() == close.origin)
+            && is_empty_or_any(&self.outcomes, |outcome| outcome.word() == close.outcome)
+            && self.admits_cut(close.cut.as_deref())
     }
 
     /// An RST that cut a connection belongs to the story even when its close was told long ago.
     fn admits_reset(&self, reset: &Reset) -> bool {
-        (self.all || reset.cuts())
+        (self.all || reset.cut.is_some())
             && self.admits_subject(&reset.subject)
             && self.origins.is_empty()
             && is_among(&self.outcomes, Outcome::ResetSent)
-            && self.admits_cut(reset.cuts().then_some(Cut::Late))
+            && self.admits_cut(reset.cut)
     }
 
     /// As with an RST.
     fn admits_unread(&self, unread: &Unread) -> bool {
-        let cut = unread.record.cut();
-        (self.all || cut.is_some())
+        (self.all || unread.cut.is_some())
             && self.admits_subject(&unread.subject)
             && self.origins.is_empty()
             && self.outcomes.is_empty()
-            && self.admits_cut(cut)
+            && self.admits_cut(unread.cut)
     }
 
     fn admits_listener(&self, listener: &Listener) -> bool {
@@ -89,33 +87,40 @@ impl Filter {
 
     /// A signal that begins something belongs to the story.
     fn admits_signal(&self, signal: &Signal) -> bool {
-        (self.all || signal.asks()) && self.admits_process(&signal.services)
+        (self.all || signal.asks) && self.admits_process(&signal.services)
     }
 
     fn admits_exit(&self, exit: &Exit) -> bool {
-        (self.all || !exit.is_members()) && self.admits_process(&exit.services)
+        (self.all || exit.kinship != "member") && self.admits_process(&exit.services)
     }
 
-    /// What happens to a process happens to each of its services.
-    fn admits_process(&self, services: &[Subject]) -> bool {
+    /// What happens to a process happens to each of its services, which it serves.
+    fn admits_process(&self, services: &[Service]) -> bool {
         let names_services =
             !(self.ports.is_empty() && self.workloads.is_empty() && self.roles.is_empty());
         self.origins.is_empty()
             && self.outcomes.is_empty()
             && self.cuts.is_empty()
-            && (!names_services || services.iter().any(|service| self.admits_subject(service)))
+            && (!names_services
+                || services
+                    .iter()
+                    .any(|service| self.admits_service(service, Role::Server)))
     }
 
     fn admits_subject(&self, subject: &Subject) -> bool {
-        is_empty_or_any(&self.ports, |ports| ports.0.contains(&subject.port))
-            && is_among(&self.roles, subject.role)
-            && is_empty_or_any(&self.workloads, |name| name.matches(&subject.workload))
+        self.admits_service(&subject.service, subject.role)
     }
 
-    fn admits_cut(&self, cut: Option<Cut>) -> bool {
+    fn admits_service(&self, service: &Service, role: Role) -> bool {
+        is_empty_or_any(&self.ports, |ports| ports.0.contains(&service.port))
+            && is_among(&self.roles, role)
+            && is_empty_or_any(&self.workloads, |name| name.matches(service))
+    }
+
+    fn admits_cut(&self, cut: Option<&str>) -> bool {
         is_empty_or_any(&self.cuts, |wanted| match wanted {
             Cuts::Any => cut.is_some(),
-            Cuts::By(cause) => cut == Some(*cause),
+            Cuts::By(cause) => cut == Some(cause.word()),
         })
     }
 }
@@ -164,13 +169,12 @@ impl FromStr for Name {
 }
 
 impl Name {
-    fn matches(&self, workload: &Workload) -> bool {
-        let kind = workload.kind.as_str();
-        let of_kind = self.0.strip_prefix(kind);
-        is_match(&self.0, &workload.name)
+    fn matches(&self, service: &Service) -> bool {
+        let of_kind = self.0.strip_prefix(service.workload_kind.as_str());
+        is_match(&self.0, &service.workload)
             || of_kind
                 .and_then(|rest| rest.strip_prefix('/'))
-                .is_some_and(|pattern| is_match(pattern, &workload.name))
+                .is_some_and(|pattern| is_match(pattern, &service.workload))
     }
 }
 
@@ -196,11 +200,11 @@ fn is_match(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use finwatch_common::Intent;
+    use finwatch_common::Phase;
 
     use super::*;
     use crate::watch::samples::{close, exit, listener, reset, signal};
-    use finwatch_engine::model::WorkloadKind;
+    use finwatch_engine::model::{Workload, WorkloadKind};
 
     fn admits(filter: &Filter, close: Close) -> bool {
         filter.admits(&Event::Close(Box::new(close)))
@@ -225,7 +229,7 @@ mod tests {
             (9000, false),
         ] {
             let mut close = close();
-            close.subject.port = port;
+            close.service.port = port;
             assert_eq!(admits(&filter, close), shown, "{port}");
         }
     }
@@ -246,12 +250,13 @@ mod tests {
             assert_eq!(is_match(pattern, text), want, "{pattern} {text}");
         }
         let workload = Workload::on_host(WorkloadKind::Unit, "nginx.service");
+        let service = Service::new(workload, 443);
         for (name, want) in [
             ("unit/nginx*", true),
             ("container/nginx*", false),
             ("unit", false),
         ] {
-            assert_eq!(Name(name.to_owned()).matches(&workload), want, "{name}");
+            assert_eq!(Name(name.to_owned()).matches(&service), want, "{name}");
         }
     }
 
@@ -266,13 +271,13 @@ mod tests {
         };
         assert!(admits(&filter, close()));
         let mut other = close();
-        other.connection.origin = Origin::Remote;
+        other.origin = "remote".to_owned();
         assert!(!admits(&filter, other));
         let mut other = close();
-        other.connection.outcome = Outcome::Timeout;
+        other.outcome = "timeout".to_owned();
         assert!(!admits(&filter, other));
         let mut other = close();
-        other.subject.role = Role::Client;
+        other.role = Role::Client;
         assert!(!admits(&filter, other));
     }
 
@@ -283,7 +288,7 @@ mod tests {
             ..Filter::default()
         };
         let mut cut = close();
-        cut.connection.cut = Some(Cut::Unread);
+        cut.cut = Some("unread".to_owned());
         assert!(!admits(&with(&[Cuts::Any]), close()));
         assert!(admits(&with(&[Cuts::Any]), cut.clone()));
         assert!(admits(&with(&[Cuts::By(Cut::Unread)]), cut.clone()));
@@ -332,12 +337,12 @@ mod tests {
             ..Filter::default()
         };
         let mut unasked = signal();
-        unasked.record.intent = Intent::Nothing as u8;
+        unasked.asks = false;
         let mut unclear = signal();
-        unclear.record.intent = Intent::Unclear as u8;
+        unclear.phase = Phase::Steady;
         assert!(Filter::default().admits(&Event::Signal(Box::new(unclear))));
         let mut worker = exit();
-        worker.record.kinship = finwatch_common::Kinship::Member as u8;
+        worker.kinship = "member";
         for event in [
             Event::Signal(Box::new(unasked)),
             Event::Exit(Box::new(worker)),

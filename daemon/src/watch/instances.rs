@@ -146,7 +146,7 @@ mod tests {
 
     fn signalled(intent: Intent) -> (Instances, Process) {
         let mut instances = Instances::default();
-        let mut record = samples::signal().record;
+        let mut record = samples::signal_record();
         record.intent = intent as u8;
         record.header.at_ns = SECOND_NS;
         instances.signal(&record, 2 * SECOND_NS);
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_stop_during_a_reload_waits_for_everybody() {
         let (mut instances, owner) = signalled(Intent::Reload);
-        let mut record = samples::signal().record;
+        let mut record = samples::signal_record();
         record.intent = Intent::Stop as u8;
         instances.signal(&record, 3 * SECOND_NS);
         let alone = [entry(owner, owner.tgid, 1, Kinship::Owner)];

@@ -4,7 +4,6 @@
 mod event;
 mod filter;
 mod instances;
-mod json;
 mod narrator;
 mod printer;
 mod session;

@@ -8,16 +8,17 @@ use finwatch_common::{
 use jiff::Timestamp;
 
 use super::{
-    event::{Close, Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread},
+    event::{Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread},
     instances::Instances,
 };
 use crate::probe::Losses;
 use finwatch_engine::{
+    Clocks, Reasons,
     bounded::Queue,
     drains::{ClosedConnection, HELD_MAX, Merger},
     input::Record,
-    model::Workload,
-    timing,
+    model::{Service, Workload},
+    tell_close, timing,
 };
 
 /// Turns records into events. What it needs to know of the world comes with each call.
@@ -36,12 +37,10 @@ pub(super) struct Narrator {
 pub(super) trait World {
     /// Whose the key is.
     fn workload(&mut self, key: &ServiceKey) -> Workload;
-    /// The time of day of a kernel stamp.
-    fn time_of(&self, kernel_ns: u64) -> Timestamp;
-    /// A kernel stamp on the clock of processes' start times.
-    fn boot_ns_of(&self, kernel_ns: u64) -> u64;
-    /// The name of a reset reason.
-    fn reset_reason(&self, reason: u8) -> String;
+    /// How the clocks stand.
+    fn clocks(&self) -> Clocks;
+    /// The names of reset reasons.
+    fn reasons(&self) -> &Reasons;
 }
 
 /// What was told since the start, filtered or not.
@@ -73,33 +72,34 @@ impl Narrator {
                 }
                 let tally = &mut self.tally;
                 self.merger
-                    .close(record, |early| tell_close(early, tally, world, tell));
+                    .close(record, |early| close(&early, tally, world, tell));
             }
             Record::Reset(record) => {
                 if !self.merger.reset(&record) {
-                    let reset = lone_reset(record, world, &mut self.tally);
+                    let reset = lone_reset(&record, world, &mut self.tally);
                     self.hold(record.header.at_ns, reset, tell);
                 }
             }
             Record::Unread(record) => {
                 if !self.merger.unread(&record) {
-                    let unread = lone_unread(record, world, &mut self.tally);
+                    let unread = lone_unread(&record, world, &mut self.tally);
                     self.hold(record.header.at_ns, unread, tell);
                 }
             }
             Record::Listener(record) => {
                 let owner = process(record.owner_tgid, record.start_ns);
                 self.instances.learn(owner, &record.service);
-                self.hold(record.header.at_ns, listener(record, world), tell);
+                self.hold(record.header.at_ns, listener(&record, world), tell);
             }
             Record::Signal(record) => {
                 let at_ns = record.header.at_ns;
-                self.instances.signal(&record, world.boot_ns_of(at_ns));
-                let signal = signal(record, &self.instances, world);
+                self.instances
+                    .signal(&record, world.clocks().boot_ns(at_ns));
+                let signal = signal(&record, &self.instances, world);
                 self.hold(at_ns, Some(signal), tell);
             }
             Record::Exit(record) => {
-                let exit = exit(record, &self.instances, world);
+                let exit = exit(&record, &self.instances, world);
                 self.hold(record.header.at_ns, Some(exit), tell);
             }
         }
@@ -135,7 +135,7 @@ impl Narrator {
         } = self;
         merger.due(now_ns, |closed| {
             tell_until(others, closed.record.header.at_ns, tell);
-            tell_close(closed, tally, world, tell);
+            close(&closed, tally, world, tell);
         });
         tell_until(others, now_ns.saturating_sub(timing::HOLD_NS), tell);
     }
@@ -150,7 +150,7 @@ impl Narrator {
         } = self;
         merger.flush(|closed| {
             tell_until(others, closed.record.header.at_ns, tell);
-            tell_close(closed, tally, world, tell);
+            close(&closed, tally, world, tell);
         });
         tell_until(others, u64::MAX, tell);
     }
@@ -192,63 +192,49 @@ fn tell_until(
     }
 }
 
-fn lone_reset(record: ResetRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
+fn lone_reset(record: &ResetRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
     let mut subject = subject(&record.service, record.header.at_ns, world)?;
-    if subject.port == 0 {
+    if subject.service.port == 0 {
         // Nobody is known to have owned the port; which one it was is known all the same.
-        subject.port = record.local_port;
+        subject.service.port = record.local_port;
     }
-    let reset = Reset {
-        subject,
-        reason: world.reset_reason(record.reason),
-        record,
-    };
-    if reset.cuts() {
+    let reset = Reset::new(subject, record, world.reasons().name(record.reason));
+    if reset.cut.is_some() {
         tally.cut += 1;
     }
     Some(Event::Reset(Box::new(reset)))
 }
 
-fn lone_unread(record: UnreadRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
+fn lone_unread(record: &UnreadRecord, world: &mut impl World, tally: &mut Tally) -> Option<Event> {
     let subject = subject(&record.service, record.header.at_ns, world)?;
-    if record.cut().is_some() {
+    let unread = Unread::new(subject, record);
+    if unread.cut.is_some() {
         tally.cut += 1;
     }
-    Some(Event::Unread(Box::new(Unread { subject, record })))
+    Some(Event::Unread(Box::new(unread)))
 }
 
-fn listener(record: ListenerRecord, world: &mut impl World) -> Option<Event> {
+fn listener(record: &ListenerRecord, world: &mut impl World) -> Option<Event> {
     let subject = subject(&record.service, record.header.at_ns, world)?;
-    Some(Event::Listener(Box::new(Listener { subject, record })))
+    Some(Event::Listener(Box::new(Listener::new(subject, record))))
 }
 
-fn signal(record: SignalRecord, instances: &Instances, world: &mut impl World) -> Event {
-    let at_ns = record.header.at_ns;
-    Event::Signal(Box::new(Signal {
-        time: world.time_of(at_ns),
-        services: services(record.instance, at_ns, instances, world),
-        record,
-    }))
+fn signal(record: &SignalRecord, instances: &Instances, world: &mut impl World) -> Event {
+    let services = services(record.instance, instances, world);
+    let time = world.clocks().wall(record.header.at_ns);
+    Event::Signal(Box::new(Signal::new(time, services, record)))
 }
 
-fn exit(record: ExitRecord, instances: &Instances, world: &mut impl World) -> Event {
-    let at_ns = record.header.at_ns;
-    Event::Exit(Box::new(Exit {
-        time: world.time_of(at_ns),
-        services: services(record.instance, at_ns, instances, world),
-        record,
-    }))
+fn exit(record: &ExitRecord, instances: &Instances, world: &mut impl World) -> Event {
+    let services = services(record.instance, instances, world);
+    let time = world.clocks().wall(record.header.at_ns);
+    Event::Exit(Box::new(Exit::new(time, services, record)))
 }
 
-fn services(
-    instance: Process,
-    at_ns: u64,
-    instances: &Instances,
-    world: &mut impl World,
-) -> Vec<Subject> {
+fn services(instance: Process, instances: &Instances, world: &mut impl World) -> Vec<Service> {
     instances
         .services(instance)
-        .filter_map(|key| subject(key, at_ns, world))
+        .map(|key| Service::new(world.workload(key), key.port))
         .collect()
 }
 
@@ -260,37 +246,33 @@ const fn process(tgid: u32, start_ns: u64) -> Process {
     }
 }
 
-fn tell_close(
-    connection: ClosedConnection,
+fn close(
+    closed: &ClosedConnection,
     tally: &mut Tally,
     world: &mut impl World,
     tell: &mut impl FnMut(Event),
 ) {
-    let record = &connection.record;
-    let Some(subject) = subject(&record.service, record.header.at_ns, world) else {
-        return;
-    };
     tally.closes += 1;
-    if connection.outcome == Outcome::Fin {
+    if closed.outcome == Outcome::Fin {
         tally.clean += 1;
     }
-    if connection.cut.is_some() {
+    if closed.cut.is_some() {
         tally.cut += 1;
     }
-    let close = Close {
-        subject,
-        reset_reason: connection
-            .reset_reason
-            .map(|reason| world.reset_reason(reason)),
-        connection,
-    };
+    let key = &closed.record.service;
+    let service = Service::new(world.workload(key), key.port);
+    let close = tell_close(closed, service, world.clocks(), world.reasons());
     tell(Event::Close(Box::new(close)));
 }
 
 /// `None` when the key is out of range, which decoding has refused before.
 fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subject> {
-    let workload = world.workload(key);
-    Subject::new(key, world.time_of(at_ns), workload)
+    Some(Subject {
+        time: world.clocks().wall(at_ns),
+        service: Service::new(world.workload(key), key.port),
+        role: key.role()?,
+        phase: key.phase()?,
+    })
 }
 
 fn by_kind(losses: &Losses) -> [(GapKind, u64); 8] {

@@ -1,9 +1,13 @@
 //! Records as they come, events as they are told.
 
-use finwatch_common::{Cut, close_flags, reset_flags};
+use std::sync::LazyLock;
+
+use finwatch_common::{close_flags, reset_flags};
 
 use super::*;
-use crate::watch::samples::{close, exit, listener, reset, signal, unread};
+use crate::watch::samples::{
+    close_record, exit_record, listener_record, reset_record, signal_record, unread_record,
+};
 use finwatch_engine::{model::WorkloadKind, timing::HOLD_NS};
 
 struct Still;
@@ -13,16 +17,13 @@ impl World for Still {
         Workload::on_host(WorkloadKind::Process, key.comm())
     }
 
-    fn time_of(&self, kernel_ns: u64) -> Timestamp {
-        Timestamp::from_nanosecond(kernel_ns.into()).unwrap()
+    fn clocks(&self) -> Clocks {
+        Clocks::default()
     }
 
-    fn boot_ns_of(&self, kernel_ns: u64) -> u64 {
-        kernel_ns
-    }
-
-    fn reset_reason(&self, reason: u8) -> String {
-        format!("reason_{reason}")
+    fn reasons(&self) -> &Reasons {
+        static NONE: LazyLock<Reasons> = LazyLock::new(Reasons::default);
+        &NONE
     }
 }
 
@@ -41,10 +42,10 @@ fn finish(narrator: &mut Narrator) -> Vec<Event> {
 #[test]
 fn an_rst_completes_the_close_before_it() {
     let mut narrator = Narrator::default();
-    let mut record = close().connection.record;
+    let mut record = close_record();
     record.flags |= close_flags::AMBIGUOUS;
     assert!(take(&mut narrator, Record::Close(record)).is_empty());
-    let mut rst = reset(true).record;
+    let mut rst = reset_record(true);
     rst.flags |= reset_flags::SETTLES;
     assert!(take(&mut narrator, Record::Reset(rst)).is_empty());
 
@@ -56,10 +57,10 @@ fn an_rst_completes_the_close_before_it() {
     let [Event::Close(close)] = &told[..] else {
         panic!("{told:?}");
     };
-    assert_eq!(close.connection.outcome, Outcome::ResetSent);
-    assert_eq!(close.connection.cut, Some(Cut::Late));
+    assert_eq!(close.outcome, "reset_sent");
+    assert_eq!(close.cut.as_deref(), Some("late"));
     assert_eq!(close.reset_reason.as_deref(), Some("reason_9"));
-    assert_eq!(close.subject.workload.name, "nginx");
+    assert_eq!(close.service.workload, "nginx");
     assert_eq!(
         narrator.tally(),
         Tally {
@@ -74,11 +75,11 @@ fn an_rst_completes_the_close_before_it() {
 #[test]
 fn an_rst_long_after_the_close_is_told_alone() {
     let mut narrator = Narrator::default();
-    take(&mut narrator, Record::Close(close().connection.record));
+    take(&mut narrator, Record::Close(close_record()));
     assert_eq!(finish(&mut narrator).len(), 1);
-    assert!(take(&mut narrator, Record::Reset(reset(true).record)).is_empty());
+    assert!(take(&mut narrator, Record::Reset(reset_record(true))).is_empty());
     let told = finish(&mut narrator);
-    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cuts()));
+    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cut == Some("late")));
     let tally = narrator.tally();
     assert_eq!((tally.closes, tally.clean, tally.cut), (1, 1, 1));
 }
@@ -86,15 +87,13 @@ fn an_rst_long_after_the_close_is_told_alone() {
 #[test]
 fn what_was_never_read_joins_its_close_or_is_told_alone() {
     let mut narrator = Narrator::default();
-    let mut record = close().connection.record;
-    record.cookie = unread().record.cookie;
+    let mut record = close_record();
+    record.cookie = unread_record().cookie;
     take(&mut narrator, Record::Close(record));
-    take(&mut narrator, Record::Unread(unread().record));
+    take(&mut narrator, Record::Unread(unread_record()));
     let told = finish(&mut narrator);
-    assert!(
-        matches!(&told[..], [Event::Close(close)] if close.connection.cut == Some(Cut::Unread))
-    );
-    take(&mut narrator, Record::Unread(unread().record));
+    assert!(matches!(&told[..], [Event::Close(close)] if close.cut.as_deref() == Some("unread")));
+    take(&mut narrator, Record::Unread(unread_record()));
     let told = finish(&mut narrator);
     assert!(matches!(&told[..], [Event::Unread(_)]));
     assert_eq!(narrator.tally().cut, 2);
@@ -104,11 +103,11 @@ fn what_was_never_read_joins_its_close_or_is_told_alone() {
 fn the_story_keeps_its_order() {
     let mut narrator = Narrator::default();
     for at_ns in [10, 30, 50] {
-        let mut record = close().connection.record;
+        let mut record = close_record();
         record.cookie = at_ns;
         record.header.at_ns = at_ns;
         take(&mut narrator, Record::Close(record));
-        let mut record = listener().record;
+        let mut record = listener_record();
         record.header.at_ns = at_ns + 10;
         take(&mut narrator, Record::Listener(record));
     }
@@ -118,8 +117,8 @@ fn the_story_keeps_its_order() {
     let order: Vec<_> = told
         .iter()
         .map(|event| match event {
-            Event::Close(close) => ("close", close.connection.record.header.at_ns),
-            Event::Listener(listener) => ("listener", listener.record.header.at_ns),
+            Event::Close(close) => ("close", close.ended_at),
+            Event::Listener(listener) => ("listener", listener.subject.time),
             _ => panic!("{event:?}"),
         })
         .collect();
@@ -131,18 +130,21 @@ fn the_story_keeps_its_order() {
         ("close", 50),
         ("listener", 60),
     ];
-    assert_eq!(order, want);
+    assert_eq!(
+        order,
+        want.map(|(what, at_ns)| (what, Clocks::default().wall(at_ns)))
+    );
 }
 
 #[test]
 fn an_rst_has_its_port_even_when_nobody_owned_it() {
     let mut narrator = Narrator::default();
-    let mut record = reset(false).record;
+    let mut record = reset_record(false);
     record.service.port = 0;
     record.local_port = 18_099;
     take(&mut narrator, Record::Reset(record));
     let told = finish(&mut narrator);
-    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.port == 18_099));
+    assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.service.port == 18_099));
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn a_loss_is_told_once() {
         ..Losses::default()
     };
     let mut told = Vec::new();
-    let time = Still.time_of(7);
+    let time = Clocks::default().wall(7);
     narrator.losses(losses, time, &mut |event| told.push(event));
     narrator.losses(losses, time, &mut |event| told.push(event));
     let gaps: Vec<_> = told
@@ -177,22 +179,22 @@ fn a_loss_is_told_once() {
 #[test]
 fn signals_and_exits_name_the_services_of_their_instance() {
     let mut narrator = Narrator::default();
-    let record = signal().record;
+    let record = signal_record();
     // A listener of before the stream, one of it, and a connection that the instance accepted.
-    let mut service = close().connection.record.service;
+    let mut service = close_record().service;
     service.port = 80;
     narrator.learn(record.instance, &service);
-    let mut up = listener().record;
+    let mut up = listener_record();
     (up.owner_tgid, up.start_ns) = (record.instance.tgid, record.instance.start_ns);
     take(&mut narrator, Record::Listener(up));
-    let mut ended = close().connection.record;
+    let mut ended = close_record();
     (ended.owner_tgid, ended.owner_start_ns) = (record.instance.tgid, record.instance.start_ns);
     take(&mut narrator, Record::Close(ended));
     finish(&mut narrator);
 
     assert!(!narrator.wants_processes());
     assert!(take(&mut narrator, Record::Signal(record)).is_empty());
-    assert!(take(&mut narrator, Record::Exit(exit().record)).is_empty());
+    assert!(take(&mut narrator, Record::Exit(exit_record())).is_empty());
     assert!(narrator.wants_processes());
     let told = finish(&mut narrator);
     let [Event::Signal(signal), Event::Exit(exit)] = &told[..] else {

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 use super::{
     event::Event,
     filter::Filter,
-    json,
     session::{Form, WatchOptions},
     text::TextWriter,
 };
@@ -50,7 +49,7 @@ impl<'a, W: Write> Printer<'a, W> {
         self.shown += u64::from(matches!(event, Event::Close(_)));
         self.result = match self.form {
             Form::Text => self.text.event(&mut self.out, event),
-            Form::Json => json::write_event(&mut self.out, event),
+            Form::Json => write_json(&mut self.out, event),
         };
     }
 
@@ -67,6 +66,12 @@ impl<'a, W: Write> Printer<'a, W> {
     pub(super) fn shown(&self) -> u64 {
         self.shown
     }
+}
+
+/// One object and a newline.
+fn write_json(out: &mut impl Write, event: &Event) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, event)?;
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ use finwatch_common::{
 };
 use jiff::Timestamp;
 
-use super::event::{Close, Exit, Listener, Reset, Signal, Subject, Unread};
+use super::event::{Exit, Listener, Reset, Signal, Subject, Unread};
 use finwatch_engine::{
+    Clocks, Reasons,
     drains::ClosedConnection,
-    model::{Workload, WorkloadKind},
+    model::{Close, Service, Workload, WorkloadKind},
+    tell_close,
 };
 
 fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 16] {
@@ -40,12 +42,33 @@ fn service() -> ServiceKey {
 pub(super) fn subject() -> Subject {
     let time: Timestamp = "2026-11-22T16:52:01.123456789Z".parse().unwrap();
     let workload = Workload::on_host(WorkloadKind::Unit, "nginx.service");
-    Subject::new(&service(), time, workload).unwrap()
+    Subject {
+        time,
+        service: Service::new(workload, 443),
+        role: Role::Server,
+        phase: Phase::Steady,
+    }
+}
+
+/// What is told of it at that time.
+pub(super) fn told(closed: &ClosedConnection) -> Close {
+    let subject = subject();
+    let at_ns = i64::try_from(closed.record.header.at_ns).unwrap();
+    let clocks = Clocks {
+        wall_zero_ns: i64::try_from(subject.time.as_nanosecond()).unwrap() - at_ns,
+        asleep_ns: 0,
+    };
+    let reasons = Reasons::new([(15, "abort_on_close".to_owned())]);
+    tell_close(closed, subject.service, clocks, &reasons)
 }
 
 /// A clean close by the server, 1.203 s old, with a TIME_WAIT left here.
 pub(super) fn close() -> Close {
-    let record = CloseRecord {
+    told(&ClosedConnection::from(close_record()))
+}
+
+pub(super) fn close_record() -> CloseRecord {
+    CloseRecord {
         header: header(KIND_CLOSE, size_of::<CloseRecord>()),
         cookie: 99,
         service: service(),
@@ -78,17 +101,17 @@ pub(super) fn close() -> Close {
         reason: 0,
         lost: Lost::Nothing as u8,
         pad: [0; 4],
-    };
-    Close {
-        subject: subject(),
-        connection: ClosedConnection::from(record),
-        reset_reason: None,
     }
 }
 
 /// An RST of a mini-socket, with or without a request that it threw away.
 pub(super) fn reset(cuts: bool) -> Reset {
-    let record = ResetRecord {
+    let reason = "timewait_socket".to_owned();
+    Reset::new(subject(), &reset_record(cuts), reason)
+}
+
+pub(super) fn reset_record(cuts: bool) -> ResetRecord {
+    ResetRecord {
         header: header(KIND_RESET, size_of::<ResetRecord>()),
         cookie: 99,
         service: service(),
@@ -102,17 +125,16 @@ pub(super) fn reset(cuts: bool) -> Reset {
         reason: 9,
         lost: if cuts { Lost::Data } else { Lost::Nothing } as u8,
         pad: [0; 3],
-    };
-    Reset {
-        subject: subject(),
-        record,
-        reason: "timewait_socket".to_owned(),
     }
 }
 
 /// A request that the program let go of unread.
 pub(super) fn unread() -> Unread {
-    let record = UnreadRecord {
+    Unread::new(subject(), &unread_record())
+}
+
+pub(super) fn unread_record() -> UnreadRecord {
+    UnreadRecord {
         header: header(KIND_UNREAD, size_of::<UnreadRecord>()),
         cookie: 99,
         service: service(),
@@ -123,16 +145,16 @@ pub(super) fn unread() -> Unread {
         unread: 107,
         cut: Cut::Unread as u8,
         pad: [0; 7],
-    };
-    Unread {
-        subject: subject(),
-        record,
     }
 }
 
 /// A listener that closed.
 pub(super) fn listener() -> Listener {
-    let record = ListenerRecord {
+    Listener::new(subject(), &listener_record())
+}
+
+pub(super) fn listener_record() -> ListenerRecord {
+    ListenerRecord {
         header: header(KIND_LISTENER, size_of::<ListenerRecord>()),
         cookie: 98,
         service: service(),
@@ -146,10 +168,6 @@ pub(super) fn listener() -> Listener {
         up: 0,
         by_exit: 1,
         pad: [0; 2],
-    };
-    Listener {
-        subject: subject(),
-        record,
     }
 }
 
@@ -169,7 +187,12 @@ fn nginx() -> Process {
 
 /// A stop that a shell sent to nginx.
 pub(super) fn signal() -> Signal {
-    let record = SignalRecord {
+    let subject = subject();
+    Signal::new(subject.time, vec![subject.service], &signal_record())
+}
+
+pub(super) fn signal_record() -> SignalRecord {
+    SignalRecord {
         header: header(KIND_SIGNAL, size_of::<SignalRecord>()),
         instance: nginx(),
         target: nginx(),
@@ -180,17 +203,17 @@ pub(super) fn signal() -> Signal {
         disposition: Disposition::Handled as u8,
         kinship: Kinship::Owner as u8,
         intent: Intent::Stop as u8,
-    };
-    Signal {
-        time: subject().time,
-        services: vec![subject()],
-        record,
     }
 }
 
 /// The end of that nginx.
 pub(super) fn exit() -> Exit {
-    let record = ExitRecord {
+    let subject = subject();
+    Exit::new(subject.time, vec![subject.service], &exit_record())
+}
+
+pub(super) fn exit_record() -> ExitRecord {
+    ExitRecord {
         header: header(KIND_EXIT, size_of::<ExitRecord>()),
         instance: nginx(),
         process: nginx(),
@@ -199,10 +222,5 @@ pub(super) fn exit() -> Exit {
         status: 0,
         kinship: Kinship::Owner as u8,
         pad: [0; 3],
-    };
-    Exit {
-        time: subject().time,
-        services: vec![subject()],
-        record,
     }
 }

@@ -6,12 +6,11 @@ use std::{
     io::{self, Write},
     os::fd::AsFd as _,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ServiceKey, survey_kind};
-use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
@@ -29,7 +28,7 @@ use crate::{
     netns::Namespaces,
     probe::{Probe, ProbeOptions},
 };
-use finwatch_engine::{Reasons, model::Workload};
+use finwatch_engine::{Clocks, Reasons, model::Workload, render::units::count};
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -177,6 +176,7 @@ impl Session {
             if stopped {
                 let mut world = Kernel {
                     attribution: &mut self.attribution,
+                    clocks: clock::moment().clocks,
                     reasons: &self.probe.reasons,
                 };
                 self.narrator
@@ -202,24 +202,25 @@ impl Session {
         } = self;
         attribution.refresh();
         // The time is read first: a close that is taken in after it waits for the next look.
-        let now_ns = clock::monotonic_ns();
+        let now = clock::moment();
         let mut records = Vec::new();
         let taken = probe.ring.drain(BATCH, |record| records.push(record));
         let mut world = Kernel {
             attribution,
+            clocks: now.clocks,
             reasons: &probe.reasons,
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
             narrator.take(record, &mut world, &mut tell);
         }
-        narrator.due(now_ns, &mut world, &mut tell);
+        narrator.due(now.kernel_ns, &mut world, &mut tell);
         if narrator.wants_processes() {
-            for instance in narrator.processes(now_ns, &probe.processes.table()) {
+            for instance in narrator.processes(now.kernel_ns, &probe.processes.table()) {
                 probe.phases.end(instance);
             }
         }
-        narrator.losses(probe.losses.read(), timestamp(clock::wall()), &mut tell);
+        narrator.losses(probe.losses.read(), now.wall(), &mut tell);
         taken >= BATCH
     }
 }
@@ -227,6 +228,7 @@ impl Session {
 /// The world as it is.
 struct Kernel<'a> {
     attribution: &'a mut Attribution,
+    clocks: Clocks,
     reasons: &'a Reasons,
 }
 
@@ -235,22 +237,13 @@ impl World for Kernel<'_> {
         self.attribution.workload(key)
     }
 
-    fn time_of(&self, kernel_ns: u64) -> Timestamp {
-        timestamp(clock::wall_of(kernel_ns))
+    fn clocks(&self) -> Clocks {
+        self.clocks
     }
 
-    fn boot_ns_of(&self, kernel_ns: u64) -> u64 {
-        clock::boot_ns_of(kernel_ns)
+    fn reasons(&self) -> &Reasons {
+        self.reasons
     }
-
-    fn reset_reason(&self, reason: u8) -> String {
-        self.reasons.name(reason)
-    }
-}
-
-/// A wall clock outside of the years that can be written shows as the epoch.
-fn timestamp(wall: SystemTime) -> Timestamp {
-    Timestamp::try_from(wall).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 // === the end ===
@@ -300,7 +293,7 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
         cut,
         lost,
     } = *tally;
-    let plural = if closes == 1 { "" } else { "s" };
+    let ended = count(closes, "connection");
     let filtered = if shown == closes {
         String::new()
     } else {
@@ -308,11 +301,10 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
     };
     let lost = match lost {
         0 => "no record lost".to_owned(),
-        1 => "1 record lost".to_owned(),
-        count => format!("{count} records lost"),
+        lost => format!("{} lost", count(lost, "record")),
     };
     format!(
-        "{closes} connection{plural} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
+        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
         took.as_secs_f64(),
         closes.saturating_sub(clean)
     )

@@ -1,19 +1,17 @@
 //! The stream for people: one line an event, in columns. Colours are written always; whoever prints strips
 //! them where nobody sees them.
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-};
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use finwatch_common::{
-    Disposition, Kinship, Lost, Outcome, Phase, close_flags, comm_str, reset_flags,
-};
+use finwatch_common::{Phase, Role};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::event::{Close, Event, Exit, Gap, Listener, Reset, Side, Signal, Subject, Unread};
-use finwatch_engine::{drains::names, model::words::Word as _};
+use super::event::{Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread};
+use finwatch_engine::{
+    model::{Close, Ends, Service, words::Word as _},
+    render::units::{self, Times, bytes_column as bytes},
+};
 
 const DIMMED: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -33,13 +31,14 @@ const UNKNOWN: &str = "?";
 /// Writes lines; the times of day are those of a time zone.
 #[derive(Debug, Clone)]
 pub(super) struct TextWriter {
-    zone: TimeZone,
+    times: Times,
 }
 
 impl TextWriter {
     /// With the times of day of `zone`.
-    pub(super) fn new(zone: TimeZone) -> Self {
-        Self { zone }
+    pub(super) const fn new(zone: TimeZone) -> Self {
+        let times = Times::new(zone);
+        Self { times }
     }
 
     /// The names of the columns.
@@ -74,111 +73,98 @@ impl TextWriter {
     }
 
     fn close(&self, out: &mut impl Write, close: &Close) -> io::Result<()> {
-        let connection = &close.connection;
-        let record = &connection.record;
-        let ended = match connection.outcome {
-            Outcome::Unknown => UNKNOWN,
-            outcome => outcome.word(),
+        let (ended, ended_style) = match close.outcome.as_str() {
+            "fin" => ("fin", PLAIN),
+            "unknown" => (UNKNOWN, YELLOW),
+            other => (other, YELLOW),
         };
-        let ended_style = match connection.outcome {
-            Outcome::Fin => PLAIN,
-            Outcome::ResetSent | Outcome::ResetReceived | Outcome::Timeout | Outcome::Unknown => {
-                YELLOW
-            }
-        };
-        let side = close.time_wait();
+        let side = close.time_wait_side.as_str();
         let side_style = match side {
-            Side::Here | Side::Both => CYAN,
-            Side::Peer | Side::None => PLAIN,
+            "here" | "both" => CYAN,
+            _ => PLAIN,
         };
-        self.lead(out, &close.subject, peer(close.peer()))?;
+        let Close { service, ends, .. } = close;
+        self.lead(out, close.ended_at, close.role, service, peer(ends))?;
         write!(
             out,
             " {:>8} {:>8} {:>8} {:<6} {ended_style}{ended:<14}{ended_style:#} \
-             {side_style}{}{side_style:#}",
-            close.duration_ns().map_or(UNKNOWN.to_owned(), duration),
-            bytes(record.bytes_received),
-            bytes(record.bytes_sent),
-            connection.origin.word(),
-            side.word(),
+             {side_style}{side}{side_style:#}",
+            close
+                .duration_seconds
+                .map_or(UNKNOWN.to_owned(), units::span_column),
+            bytes(close.bytes_received),
+            bytes(close.bytes_sent),
+            close.origin,
         )?;
-        notes(
-            out,
-            side.word().len(),
-            cut_of(close).as_deref(),
-            &notes_of(close),
-        )
+        notes(out, side.len(), cut_of(close).as_deref(), &notes_of(close))
     }
 
     fn reset(&self, out: &mut impl Write, reset: &Reset) -> io::Result<()> {
-        self.lead(out, &reset.subject, peer(reset.peer()))?;
+        self.lead_of(out, &reset.subject, peer(&reset.ends))?;
         write!(
             out,
             " {:>8} {:>8} {:>8} {:<6} {YELLOW}{:<14}{YELLOW:#} ",
             "", "", "", "", "reset_sent"
         )?;
-        let cut = reset.cuts().then_some("CUT late");
-        let mut rest = vec![format!("RST {}", reset.reason)];
-        if reset.has(reset_flags::MINI_SOCKET) {
+        let cut = reset.cut.map(|cut| format!("CUT {cut}"));
+        let mut rest = vec![format!("RST {}", reset.reset_reason)];
+        if reset.mini_socket {
             rest.push("after the close".to_owned());
         }
-        rest.extend(lost(reset.lost(), reset.record.lost_bytes));
-        notes(out, 0, cut, &rest)
+        rest.extend(lost(reset.lost, reset.lost_bytes));
+        notes(out, 0, cut.as_deref(), &rest)
     }
 
     fn unread(&self, out: &mut impl Write, unread: &Unread) -> io::Result<()> {
-        self.lead(out, &unread.subject, peer(unread.peer()))?;
+        self.lead_of(out, &unread.subject, peer(&unread.ends))?;
         write!(
             out,
             " {:>8} {:>8} {:>8} {:<6} {:<14} ",
             "", "", "", "", "let go"
         )?;
-        let record = &unread.record;
-        let cut = record.cut().map(|cut| format!("CUT {}", cut.word()));
+        let cut = unread.cut.map(|cut| format!("CUT {cut}"));
         let rest = [
-            format!("{} unread", bytes(record.unread.into())),
+            format!("{} unread", bytes(unread.unread_bytes.into())),
             "after the close".to_owned(),
         ];
         notes(out, 0, cut.as_deref(), &rest)
     }
 
     fn listener(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {
-        let record = &listener.record;
-        let process = match record.tgid {
-            0 => "its process".to_owned(),
-            tgid => format!("process {tgid}"),
+        let process = match listener.pid {
+            None => "its process".to_owned(),
+            Some(pid) => format!("process {pid}"),
         };
         let local = listener.local();
-        self.lead(out, &listener.subject, NOTHING.to_owned())?;
-        match (record.up, record.by_exit) {
-            (0, 0) => write!(out, " stopped listening on {local}, {process}")?,
-            (0, _) => write!(out, " stopped listening on {local} as {process} died")?,
-            _ => write!(out, " listens on {local}, {process}")?,
+        self.lead_of(out, &listener.subject, NOTHING)?;
+        match (listener.up, listener.exited) {
+            (false, false) => write!(out, " stopped listening on {local}, {process}")?,
+            (false, true) => write!(out, " stopped listening on {local} as {process} died")?,
+            (true, _) => write!(out, " listens on {local}, {process}")?,
         }
-        if record.up == 0 && record.backlog > 0 {
-            write!(out, "; {} waited to be accepted", record.backlog)?;
+        if !listener.up && listener.backlog > 0 {
+            write!(out, "; {} waited to be accepted", listener.backlog)?;
         }
         writeln!(out)
     }
 
     fn signal(&self, out: &mut impl Write, signal: &Signal) -> io::Result<()> {
-        let record = &signal.record;
-        let target = process(&record.target_comm, record.target.tgid, record.kinship);
-        let sender = match record.sender_tgid {
-            0 => "the kernel".to_owned(),
-            tgid => format!("{}[{tgid}]", comm_str(&record.sender_comm)),
+        let target = process(&signal.program, signal.pid, signal.kinship);
+        let sender = match (signal.sender_pid, &signal.sender_program) {
+            (Some(pid), Some(program)) => format!("{program}[{pid}]"),
+            _ => "the kernel".to_owned(),
         };
-        let phase = signal.phase();
+        let phase = signal.phase;
         let style = match phase {
             Phase::Steady => PLAIN,
             Phase::Draining | Phase::Reloading => YELLOW,
         };
-        let ignored = record.disposition == Disposition::Ignored as u8;
+        let ignored = signal.disposition == Some("ignored");
         writeln!(
             out,
             "{DIMMED}{}{DIMMED:#} {BOLD}{}{BOLD:#} to {target}{} from {sender}: {style}{}{style:#}{}",
-            self.time(signal.time),
-            names::signal(record.signal),
+            self.times.of_day(signal.time),
+            signal.signal,
             services(&signal.services),
             phase.word(),
             if ignored { ", but ignores it" } else { "" },
@@ -186,19 +172,15 @@ impl TextWriter {
     }
 
     fn exit(&self, out: &mut impl Write, exit: &Exit) -> io::Result<()> {
-        let record = &exit.record;
         write!(
             out,
             "{DIMMED}{}{DIMMED:#} {}{} ",
-            self.time(exit.time),
-            process(&record.comm, record.process.tgid, record.kinship),
+            self.times.of_day(exit.time),
+            process(&exit.program, exit.pid, exit.kinship),
             services(&exit.services)
         )?;
-        match (exit.signal(), exit.code()) {
-            (Some(signal), _) => {
-                let name = names::signal(signal);
-                writeln!(out, "was ended by {YELLOW}{name}{YELLOW:#}")
-            }
+        match (&exit.signal, exit.code) {
+            (Some(name), _) => writeln!(out, "was ended by {YELLOW}{name}{YELLOW:#}"),
             (None, Some(0) | None) => writeln!(out, "exited"),
             (None, Some(code)) => writeln!(out, "exited with {YELLOW}code {code}{YELLOW:#}"),
         }
@@ -209,114 +191,117 @@ impl TextWriter {
         writeln!(
             out,
             "{YELLOW}{} -- {count} {} --{YELLOW:#}",
-            self.time(*time),
-            kind.sentence()
+            self.times.of_day(*time),
+            sentence(*kind)
         )
+    }
+
+    fn lead_of(&self, out: &mut impl Write, subject: &Subject, peer: &str) -> io::Result<()> {
+        self.lead(out, subject.time, subject.role, &subject.service, peer)
     }
 
     /// Time, role, service and peer: what every line begins with.
-    fn lead(&self, out: &mut impl Write, subject: &Subject, peer: String) -> io::Result<()> {
+    fn lead(
+        &self,
+        out: &mut impl Write,
+        time: Timestamp,
+        role: Role,
+        service: &Service,
+        peer: &str,
+    ) -> io::Result<()> {
         write!(
             out,
             "{DIMMED}{}{DIMMED:#} {:<6} {:<28} {peer:<22}",
-            self.time(subject.time),
-            subject.role.word(),
-            service(subject),
+            self.times.of_day(time),
+            role.word(),
+            units::service(service),
         )
     }
+}
 
-    fn time(&self, time: Timestamp) -> String {
-        let local = time.to_zoned(self.zone.clone());
-        local.strftime("%H:%M:%S%.3f").to_string()
+fn sentence(kind: GapKind) -> &'static str {
+    match kind {
+        GapKind::Closes => "closes lost: the ring buffer was full",
+        GapKind::Resets => "RSTs lost: the ring buffer was full",
+        GapKind::Listeners => "listener changes lost: the ring buffer was full",
+        GapKind::Signals => "signals lost: the ring buffer was full",
+        GapKind::Exits => "exits lost: the ring buffer was full",
+        GapKind::Unread => "unread requests lost: the ring buffer was full",
+        GapKind::Malformed => "records rejected: their bytes were malformed",
+        GapKind::Unrecorded => "connections not followed: the kernel had no room for their record",
     }
 }
 
 /// `nginx[4711]`, and what it is to the service when it is not the service itself.
-fn process(comm: &[u8; 16], tgid: u32, kinship: u8) -> String {
-    let what = match Kinship::from_u8(kinship) {
-        Some(Kinship::Member) => "worker ",
-        Some(Kinship::Controller) => "controller ",
-        Some(Kinship::Owner) | None => "",
+fn process(program: &str, pid: u32, kinship: &str) -> String {
+    let what = match kinship {
+        "member" => "worker ",
+        "controller" => "controller ",
+        _ => "",
     };
-    format!("{what}{}[{tgid}]", comm_str(comm))
+    format!("{what}{program}[{pid}]")
 }
 
 /// ` (service nginx:80, nginx:443)`; nothing when none is known.
-fn services(subjects: &[Subject]) -> String {
-    if subjects.is_empty() {
+fn services(services: &[Service]) -> String {
+    if services.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = subjects.iter().map(service).collect();
+    let names: Vec<String> = services.iter().map(units::service).collect();
     format!(" (service {})", names.join(", "))
 }
 
-fn peer(end: Option<SocketAddr>) -> String {
-    end.map_or(UNKNOWN.to_owned(), |end| end.to_string())
-}
-
-fn service(subject: &Subject) -> String {
-    let workload = &subject.workload;
-    let port = subject.port;
-    if workload.namespace.is_empty() {
-        format!("{}:{port}", workload.name)
-    } else {
-        format!("{}/{}:{port}", workload.namespace, workload.name)
-    }
+fn peer(ends: &Ends) -> &str {
+    ends.peer.as_deref().unwrap_or(UNKNOWN)
 }
 
 fn cut_of(close: &Close) -> Option<String> {
-    let cut = close.connection.cut?;
-    let evidence = close.connection.record.evidence();
-    Some(match evidence {
-        Some(evidence) => format!("CUT {} ({})", cut.word(), evidence.word()),
-        None => format!("CUT {}", cut.word()),
+    let cut = close.cut.as_ref()?;
+    Some(match &close.evidence {
+        Some(evidence) => format!("CUT {cut} ({evidence})"),
+        None => format!("CUT {cut}"),
     })
 }
 
 fn notes_of(close: &Close) -> Vec<String> {
-    let connection = &close.connection;
-    let record = &connection.record;
     let mut notes = Vec::new();
-    if connection.cut.is_none()
-        && let Some(evidence) = record.evidence()
+    if close.cut.is_none()
+        && let Some(evidence) = &close.evidence
     {
-        notes.push(format!("unanswered ({})", evidence.word()));
+        notes.push(format!("unanswered ({evidence})"));
     }
     if let Some(reason) = &close.reset_reason {
         notes.push(format!("RST {reason}"));
     }
-    notes.extend(lost(connection.lost, connection.lost_bytes));
-    if record.unread > 0 {
-        notes.push(format!("{} unread", bytes(record.unread.into())));
+    notes.extend(lost(&close.lost, close.lost_bytes));
+    if close.unread_bytes > 0 {
+        notes.push(format!("{} unread", bytes(close.unread_bytes.into())));
     }
-    if record.unacked > 0 {
-        notes.push(format!("{} unacknowledged", bytes(record.unacked.into())));
+    if close.unacked_bytes > 0 {
+        let unacked = bytes(close.unacked_bytes.into());
+        notes.push(format!("{unacked} unacknowledged"));
     }
-    for (flag, note) in [
-        (close_flags::ABANDONED, "the peer gave up waiting"),
-        (close_flags::BY_EXIT, "the process died"),
-        (close_flags::NEVER_ACCEPTED, "never accepted"),
-        (close_flags::PREEXISTING, "older than the watch"),
+    for (is_so, note) in [
+        (close.abandoned, "the peer gave up waiting"),
+        (close.by_exit, "the process died"),
+        (close.never_accepted, "never accepted"),
+        (close.preexisting, "older than the watch"),
+        (close.time_wait_overflowed, "no room for a TIME_WAIT"),
+        (close.phase != Phase::Steady, close.phase.word()),
     ] {
-        if close.has(flag) {
+        if is_so {
             notes.push(note.to_owned());
         }
-    }
-    if connection.time_wait_overflowed {
-        notes.push("no room for a TIME_WAIT".to_owned());
-    }
-    if close.subject.phase != Phase::Steady {
-        notes.push(close.subject.phase.word().to_owned());
     }
     notes
 }
 
-fn lost(lost: Lost, count: u32) -> Option<String> {
+fn lost(lost: &str, count: u32) -> Option<String> {
     match lost {
-        Lost::Nothing => None,
-        Lost::Goodbye => Some("only a goodbye lost".to_owned()),
-        Lost::Data if count > 0 => Some(format!("{} of the peer lost", bytes(count.into()))),
-        Lost::Data => Some("data of the peer lost".to_owned()),
+        "data" if count > 0 => Some(format!("{} of the peer lost", bytes(count.into()))),
+        "data" => Some("data of the peer lost".to_owned()),
+        "goodbye" => Some("only a goodbye lost".to_owned()),
+        _ => None,
     }
 }
 
@@ -337,39 +322,6 @@ fn notes(
         }
         None if rest.is_empty() => writeln!(out),
         None => writeln!(out, "{:fill$}{rest}", ""),
-    }
-}
-
-/// Three digits or a little more: `107B`, `1.2K`, `3.4M`, in powers of 1024.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
-
-    if count < 1024 {
-        return format!("{count}B");
-    }
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    // What would be printed as 1024.0 is one of the next unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1}{}", UNITS[unit])
-}
-
-/// At most seven characters: `850us`, `12.3ms`, `1.203s`, `2m03s`, `5h02m`, `3d04h`.
-fn duration(nanos: u64) -> String {
-    const SECOND: u64 = 1_000_000_000;
-
-    let micros = nanos / 1_000;
-    let secs = nanos / SECOND;
-    match micros {
-        0..1_000 => format!("{micros}us"),
-        1_000..1_000_000 => format!("{}.{}ms", micros / 1_000, micros % 1_000 / 100),
-        _ if secs < 60 => format!("{secs}.{:03}s", micros / 1_000 % 1_000),
-        _ if secs < 3_600 => format!("{}m{:02}s", secs / 60, secs % 60),
-        _ if secs < 86_400 => format!("{}h{:02}m", secs / 3_600, secs % 3_600 / 60),
-        _ => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3_600),
     }
 }
 

@@ -1,11 +1,9 @@
 //! Lines as people see them.
 
-use finwatch_common::{Cut, Evidence, Intent, Origin, Role, TimeWait};
-
 use super::*;
 use crate::watch::{
     event::GapKind,
-    samples::{close, exit, listener, reset, signal, subject, unread},
+    samples::{close, exit_record, listener, reset, signal, subject, unread},
 };
 
 fn plain(event: &Event) -> String {
@@ -36,15 +34,15 @@ TIME         ROLE   SERVICE                      PEER                   DURATION
 #[test]
 fn a_cut_connection_says_why() {
     let mut cut = close();
-    cut.connection.cut = Some(Cut::Unanswered);
-    cut.connection.record.evidence = Evidence::Alert as u8;
-    cut.connection.outcome = Outcome::ResetSent;
-    cut.connection.time_wait = TimeWait::None;
-    cut.connection.lost = Lost::Data;
-    cut.connection.lost_bytes = 107;
+    cut.cut = Some("unanswered".to_owned());
+    cut.evidence = Some("alert".to_owned());
+    cut.outcome = "reset_sent".to_owned();
+    cut.time_wait_side = "none".to_owned();
+    cut.lost = "data".to_owned();
+    cut.lost_bytes = 107;
     cut.reset_reason = Some("abort_on_data".to_owned());
-    cut.connection.record.flags = close_flags::BY_EXIT;
-    cut.subject.phase = Phase::Draining;
+    cut.by_exit = true;
+    cut.phase = Phase::Draining;
     assert!(
         line(cut).ends_with(
             " local  reset_sent     none      CUT unanswered (alert), RST abort_on_data, \
@@ -58,12 +56,12 @@ fn a_cut_connection_says_why() {
 #[test]
 fn what_is_not_known_is_a_question_mark() {
     let mut old = close();
-    old.connection.record.opened_at_ns = 0;
-    old.connection.record.flags = close_flags::PREEXISTING;
-    old.connection.record.remote_addr = [0; 16];
-    old.connection.outcome = Outcome::Unknown;
-    old.connection.origin = Origin::None;
-    old.connection.time_wait = TimeWait::None;
+    old.duration_seconds = None;
+    old.preexisting = true;
+    old.ends = Ends::default();
+    old.outcome = "unknown".to_owned();
+    old.origin = "none".to_owned();
+    old.time_wait_side = "none".to_owned();
     assert_eq!(
         line(old),
         "16:52:01.123 server nginx.service:443            ?                             ?     107B     3.4M none   ?              none      older than the watch\n"
@@ -73,41 +71,13 @@ fn what_is_not_known_is_a_question_mark() {
 #[test]
 fn ipv6_and_clients() {
     let mut client = close();
-    client.subject.role = Role::Client;
-    client.subject.workload.namespace = "shop".to_owned();
-    client.connection.record.remote_addr = "2001:db8::1"
-        .parse::<std::net::Ipv6Addr>()
-        .unwrap()
-        .octets();
+    client.role = Role::Client;
+    client.service.workload_namespace = "shop".to_owned();
+    client.ends = Ends::new(None, Some("[2001:db8::1]:51234".parse().unwrap()));
     assert!(
         line(client)
             .starts_with("16:52:01.123 client shop/nginx.service:443       [2001:db8::1]:51234 ")
     );
-}
-
-#[test]
-fn the_side_of_the_time_wait() {
-    use TimeWait::{FinWait2, None as Nothing, TimeWait as Waits};
-    for (origin, outcome, time_wait, want) in [
-        (Origin::Local, Outcome::Fin, Waits, Side::Here),
-        (Origin::Local, Outcome::Fin, FinWait2, Side::Here),
-        (Origin::Local, Outcome::Fin, Nothing, Side::None),
-        (Origin::Remote, Outcome::Fin, Nothing, Side::Peer),
-        (Origin::Both, Outcome::Fin, Waits, Side::Both),
-        (Origin::Both, Outcome::Fin, Nothing, Side::Peer),
-        (Origin::Remote, Outcome::ResetReceived, Nothing, Side::None),
-        (Origin::None, Outcome::ResetSent, Nothing, Side::None),
-    ] {
-        let mut close = close();
-        close.connection.origin = origin;
-        close.connection.outcome = outcome;
-        close.connection.time_wait = time_wait;
-        assert_eq!(
-            close.time_wait(),
-            want,
-            "{origin:?} {outcome:?} {time_wait:?}"
-        );
-    }
 }
 
 #[test]
@@ -155,35 +125,35 @@ fn signals_say_to_whom_from_whom_and_what_follows() {
     );
     assert_eq!(
         told(|signal| {
-            let mut other = subject();
+            let mut other = subject().service;
             other.port = 80;
             signal.services.push(other);
-            signal.record.signal = 1;
-            signal.record.intent = Intent::Reload as u8;
+            signal.signal = "SIGHUP".to_owned();
+            signal.phase = Phase::Reloading;
         }),
         "16:52:01.123 SIGHUP to nginx[300] (service nginx.service:443, nginx.service:80) from bash[4700]: reloading\n"
     );
     assert_eq!(
         told(|signal| {
             signal.services.clear();
-            signal.record.sender_tgid = 0;
-            signal.record.kinship = Kinship::Controller as u8;
-            signal.record.disposition = Disposition::Ignored as u8;
+            signal.sender_pid = None;
+            signal.kinship = "controller";
+            signal.disposition = Some("ignored");
         }),
         "16:52:01.123 SIGTERM to controller nginx[300] from the kernel: draining, but ignores it\n"
     );
     assert_eq!(
         told(|signal| {
-            signal.record.kinship = Kinship::Member as u8;
-            signal.record.target.tgid = 301;
-            signal.record.intent = Intent::Nothing as u8;
+            signal.kinship = "member";
+            signal.pid = 301;
+            signal.phase = Phase::Steady;
         }),
         "16:52:01.123 SIGTERM to worker nginx[301] (service nginx.service:443) from bash[4700]: steady\n"
     );
     assert_eq!(
         told(|signal| {
-            signal.record.signal = 10;
-            signal.record.intent = Intent::Unclear as u8;
+            signal.signal = "SIGUSR1".to_owned();
+            signal.phase = Phase::Steady;
         }),
         "16:52:01.123 SIGUSR1 to nginx[300] (service nginx.service:443) from bash[4700]: steady\n"
     );
@@ -198,42 +168,12 @@ fn exits_say_how() {
         // With a core dump.
         (11 | 0x80, "was ended by SIGSEGV"),
     ] {
-        let mut exit = exit();
-        exit.record.status = status;
+        let mut record = exit_record();
+        record.status = status;
+        let exit = Exit::new(subject().time, vec![subject().service], &record);
         assert_eq!(
             plain(&Event::Exit(Box::new(exit))),
             format!("16:52:01.123 nginx[300] (service nginx.service:443) {want}\n")
         );
-    }
-}
-
-#[test]
-fn sizes() {
-    for (count, want) in [
-        (0, "0B"),
-        (1023, "1023B"),
-        (1024, "1.0K"),
-        (1_048_575, "1.0M"),
-        (3_565_158, "3.4M"),
-        (u64::MAX, "16.0E"),
-    ] {
-        assert_eq!(bytes(count), want);
-    }
-}
-
-#[test]
-fn durations() {
-    for (nanos, want) in [
-        (0, "0us"),
-        (850_999, "850us"),
-        (12_345_678, "12.3ms"),
-        (999_999_999, "999.9ms"),
-        (1_203_000_000, "1.203s"),
-        (59_999_999_999, "59.999s"),
-        (123_000_000_000, "2m03s"),
-        (18_120_000_000_000, "5h02m"),
-        (273_600_000_000_000, "3d04h"),
-    ] {
-        assert_eq!(duration(nanos), want);
     }
 }

@@ -155,7 +155,7 @@ impl Teller {
             match want {
                 Want::Name { service } => {
                     let name = Workload::on_host(WorkloadKind::Process, service.comm());
-                    self.tell(at_ns, EngineInput::Names(&[(service, name)]));
+                    self.tell(at_ns, EngineInput::Names(&[(service, name.into())]));
                 }
                 Want::Counters { service } => {
                     let services: [ServiceKey; 1] = [service];

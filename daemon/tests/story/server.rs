@@ -14,7 +14,7 @@ use finwatch::{
     http::{self, Readiness, Story},
     metrics::{Exporter, Scrape, Source},
 };
-use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ pub(crate) struct Told {
     pub(crate) services: Vec<ServiceState>,
     pub(crate) drains: Vec<Drain>,
     pub(crate) rollouts: Vec<Rollout>,
-    pub(crate) closes: Vec<RecentClose>,
+    pub(crate) closes: Vec<Close>,
 }
 
 /// A server that tells it.
@@ -92,7 +92,7 @@ impl Story for Teller {
         let _either_way = self.told().rollouts.into_iter().try_for_each(visit);
     }
 
-    fn closes(&self) -> Vec<RecentClose> {
+    fn closes(&self) -> Vec<Close> {
         self.told().closes
     }
 }

@@ -3,7 +3,6 @@
 
 pub(crate) mod growth;
 pub(crate) mod judge;
-pub(crate) mod span;
 mod table;
 
 pub use growth::{BASELINE_MIN_SECS, test as growth_test};

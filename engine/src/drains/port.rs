@@ -13,16 +13,11 @@ use super::{
     tally::{Setting, Tally},
 };
 use crate::known::Known;
-use crate::{
-    model::{Baseline, Service},
-    timing,
-};
+use crate::{model::Baseline, timing};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Port {
-    pub(super) service: Service,
-    pub(super) program: String,
     pub(super) netns_inum: u32,
     pub(super) baseline: Baseline,
     refused: Refused,
@@ -98,8 +93,6 @@ impl Port {
         known: &Known<'_>,
     ) -> Self {
         Self {
-            service: known.service(key),
-            program: key.comm().to_owned(),
             netns_inum: instances.netns_inum(instance),
             baseline: known.baseline(key, t0_ns),
             refused: Refused::since(key, t0_ns, phased, instances, known),

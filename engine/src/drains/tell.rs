@@ -1,6 +1,6 @@
 //! An episode told as drains, one a port.
 
-use finwatch_common::{ExitRecord, Process, SignalRecord, comm_str, signal::KILL};
+use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str, signal::KILL};
 
 use super::{
     Options,
@@ -21,14 +21,23 @@ pub(super) struct Telling<'a> {
     pub(super) ended: bool,
 }
 
-/// One drain for each port of which there is anything to tell.
+/// One drain for each port of which there is anything to tell, and whose name is known or not to be had.
 pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
-    let told = episode.ports.iter().filter(|(_, port)| port.is_told());
-    told.map(|(_, port)| drain(episode, port, telling, known))
+    let told = |(key, port): &(&ServiceKey, &Port)| {
+        port.is_told() && (telling.ended || !known.names.is_pending(key))
+    };
+    let told = episode.ports.iter().filter(told);
+    told.map(|(key, port)| drain(episode, key, port, telling, known))
         .collect()
 }
 
-fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, known: &Known<'_>) -> Drain {
+fn drain(
+    episode: &Episode,
+    key: &ServiceKey,
+    port: &Port,
+    telling: &Telling<'_>,
+    known: &Known<'_>,
+) -> Drain {
     let t0_ns = episode.t0_ns();
     let over = episode.gone.map(|(_, over)| over);
     let nothing = episode.kind == DrainKind::Reload && over == Some(Over::Nothing);
@@ -64,10 +73,10 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, known: &Known<'_
             "{:x}-{}-{}",
             started_at.as_millisecond(),
             episode.name,
-            port.service.port
+            key.port
         ),
-        service: port.service.clone(),
-        instance: instance(&episode.instance, port, telling.now_ns, known),
+        service: known.service(key),
+        instance: instance(&episode.instance, key, port, telling.now_ns, known),
         worker_pid: worker,
         kind: episode.kind,
         started_at,
@@ -118,20 +127,27 @@ fn drain(episode: &Episode, port: &Port, telling: &Telling<'_>, known: &Known<'_
         baseline: port.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
-        turns_not_judged: telling.options.stream_ports.contains(&port.service.port),
+        turns_not_judged: telling.options.stream_ports.contains(&key.port),
         verdict: Verdict::default(),
         findings: Vec::new(),
     }
 }
 
-fn instance(process: &Process, port: &Port, now_ns: u64, known: &Known<'_>) -> Instance {
+fn instance(
+    process: &Process,
+    key: &ServiceKey,
+    port: &Port,
+    now_ns: u64,
+    known: &Known<'_>,
+) -> Instance {
     // The start is told on another clock: how long it is ago holds on both.
     let age_ns = known.boot_ns(now_ns).saturating_sub(process.start_ns);
     Instance {
         pid: process.tgid,
         started_at: (process.start_ns != 0).then(|| known.wall(now_ns.saturating_sub(age_ns))),
-        program: port.program.clone(),
+        program: key.comm().to_owned(),
         netns: port.netns_inum,
+        pod_uid: known.pod_uid(key),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Times are wall times (RFC 3339, UTC). What is not known is null; readers ignore fields that
 //! they do not know, so fields may be added and are never renamed.
 
+mod close;
 mod counts;
 mod deploy;
 mod drain;
@@ -18,6 +19,7 @@ mod workload;
 
 pub use finwatch_common::{Phase, Role};
 
+pub use close::{Close, Ends};
 pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
@@ -26,8 +28,8 @@ pub use figures::{
     StoryFigures,
 };
 pub use finding::{Finding, Severity, Verdict};
-pub use live::{RecentClose, ServiceState, Totals};
+pub use live::{ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};
 pub use signs::Signs;
-pub use workload::{Workload, WorkloadKind};
+pub use workload::{Named, Workload, WorkloadKind};

@@ -116,3 +116,12 @@ pub struct Rollout {
     /// Of the rollout as a whole; each drain has its own beside.
     pub findings: Vec<Finding>,
 }
+
+// === impl Rollout ===
+
+impl Rollout {
+    /// Whether it has ended: its verdict counts from then on.
+    pub fn is_over(&self) -> bool {
+        self.state == RolloutState::Ended
+    }
+}

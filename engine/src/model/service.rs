@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Workload;
+
 /// A service as people know it: the labels of its metrics.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -30,11 +32,24 @@ pub struct Instance {
     pub program: String,
     /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`.
     pub netns: u32,
+    /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
 }
 
 // === impl Service ===
 
 impl Service {
+    /// A port of a workload.
+    pub fn new(workload: Workload, port: u16) -> Self {
+        Self {
+            workload_namespace: workload.namespace,
+            workload_kind: workload.kind.as_str().to_owned(),
+            workload: workload.name,
+            port,
+        }
+    }
+
     /// What takes the figures of services that have none of their own.
     pub fn other() -> Self {
         Self {

@@ -87,3 +87,21 @@ impl Workload {
         Self::on_host(WorkloadKind::Other, "other")
     }
 }
+
+/// Whose a service is, as somebody found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// What it is shown as.
+    pub workload: Workload,
+    /// Uid of the Kubernetes pod that it runs in, if it does.
+    pub pod_uid: Option<String>,
+}
+
+impl From<Workload> for Named {
+    fn from(workload: Workload) -> Self {
+        Self {
+            workload,
+            pod_uid: None,
+        }
+    }
+}

@@ -8,9 +8,9 @@ use crate::{
     diagnoses::{
         growth::{self, BASELINE_MIN_SECS, ordinary_secs},
         judge::seen_until,
-        span::secs,
     },
     model::{Baseline, Counts, Drain, Growth, GrowthTest, Service},
+    render::units::secs,
 };
 
 /// What all drains counted.

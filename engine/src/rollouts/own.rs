@@ -8,12 +8,9 @@ use super::{
     tell::milder,
 };
 use crate::{
-    diagnoses::{
-        self as diagnoses, JudgeOptions, growth,
-        judge::beside,
-        span::{count, length, secs, were},
-    },
+    diagnoses::{self as diagnoses, JudgeOptions, growth, judge::beside},
     model::{Finding, Gap, GrowthTest, Rollout, Service},
+    render::units::{count, length, secs, were},
 };
 
 /// Most gaps that a finding shows.

@@ -2,12 +2,9 @@
 
 use super::{CorrelatorOptions, grow, live::Live, own};
 use crate::{
-    diagnoses::{
-        self as diagnoses,
-        judge::worst,
-        span::{count, were},
-    },
+    diagnoses::{self as diagnoses, judge::worst},
     model::{Finding, Rollout, Severity, Verdict},
+    render::units::{count, were},
 };
 
 /// A rollout that runs: no verdict yet.

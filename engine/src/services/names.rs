@@ -8,7 +8,7 @@ use finwatch_common::{Phase, Role, ServiceKey};
 
 use super::{KEYS_MAX, SeriesLabels};
 use crate::{
-    model::{Service, Workload, WorkloadKind},
+    model::{Named, Service, Workload, WorkloadKind},
     timing::NAME_PENDING_NS,
 };
 
@@ -30,7 +30,7 @@ enum Name {
     /// Asked for, since then.
     Pending { since_ns: u64 },
     /// The best that is known.
-    Known(Workload),
+    Known(Named),
 }
 
 // === impl Names ===
@@ -52,13 +52,14 @@ impl Names {
     }
 
     /// Takes a name; returns whether it says anything new.
-    pub(crate) fn take(&mut self, key: &ServiceKey, workload: Workload) -> bool {
+    pub(crate) fn take(&mut self, key: &ServiceKey, named: impl Into<Named>) -> bool {
+        let named = named.into();
         let key = key.in_phase(Phase::Steady);
         match self.known.get_mut(&key) {
-            Some(Name::Known(known)) if *known == workload => false,
+            Some(Name::Known(known)) if *known == named => false,
             Some(name) => {
                 self.pending -= usize::from(matches!(name, Name::Pending { .. }));
-                *name = Name::Known(workload);
+                *name = Name::Known(named);
                 true
             }
             // Nobody knows the service any more.
@@ -104,7 +105,15 @@ impl Names {
     /// The best name; none while it is pending.
     pub(crate) fn get(&self, key: &ServiceKey) -> Option<&Workload> {
         match self.known.get(&key.in_phase(Phase::Steady)) {
-            Some(Name::Known(workload)) => Some(workload),
+            Some(Name::Known(named)) => Some(&named.workload),
+            Some(Name::Pending { .. }) | None => None,
+        }
+    }
+
+    /// Uid of the pod that it runs in, if it does and that is known.
+    pub(crate) fn pod_uid(&self, key: &ServiceKey) -> Option<&str> {
+        match self.known.get(&key.in_phase(Phase::Steady)) {
+            Some(Name::Known(named)) => named.pod_uid.as_deref(),
             Some(Name::Pending { .. }) | None => None,
         }
     }
@@ -129,12 +138,7 @@ impl Names {
     /// The service by the best name that is known.
     pub(crate) fn service(&self, key: &ServiceKey) -> Service {
         let SeriesLabels { workload, port, .. } = self.labels(key);
-        Service {
-            workload_namespace: workload.namespace,
-            workload_kind: workload.kind.as_str().to_owned(),
-            workload: workload.name,
-            port,
-        }
+        Service::new(workload, port)
     }
 
     /// Forgets services that nobody knows any more.

@@ -9,7 +9,7 @@ use super::{
     parameters::{self as p, Asked},
 };
 use finwatch_engine::model::{
-    Drain, RecentClose, Rollout, RolloutState, Service, ServiceState, WorkloadRef, words::Word as _,
+    Close, Drain, Rollout, RolloutState, Service, ServiceState, WorkloadRef, words::Word as _,
 };
 
 /// Drains, newest first, and whether there would be more.
@@ -58,7 +58,7 @@ pub(super) fn services(story: &dyn Story, asked: &Asked) -> Vec<ServiceState> {
 }
 
 /// Closes, newest first, and whether there would be more.
-pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (Vec<RecentClose>, bool) {
+pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (Vec<Close>, bool) {
     let mut closes = story.closes();
     closes.retain(|close| {
         asked.means(&close.service)

@@ -27,7 +27,7 @@ use self::{
     routes::{Question, ROUTES, Route},
 };
 use crate::clock;
-use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
 
 /// Questions answered at once; others wait for a turn.
 const AT_ONCE: usize = 2;
@@ -48,7 +48,7 @@ pub trait Story: Send + Sync + 'static {
     fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>);
 
     /// The connections that ended last, newest first; as many as are remembered.
-    fn closes(&self) -> Vec<RecentClose>;
+    fn closes(&self) -> Vec<Close>;
 }
 
 #[derive(Clone)]

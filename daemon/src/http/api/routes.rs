@@ -13,7 +13,7 @@ use super::{
     },
     problem::Problem,
 };
-use finwatch_engine::model::{Drain, RecentClose, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
 
 /// One route.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ struct Rollouts {
 #[derive(Serialize, JsonSchema)]
 struct Closes {
     /// Newest first.
-    closes: Vec<RecentClose>,
+    closes: Vec<Close>,
     /// Whether the limit left others out.
     more: bool,
 }

@@ -4,11 +4,9 @@ use finwatch_common::signal;
 
 use super::facts::Facts;
 use crate::{
-    diagnoses::{
-        self as diagnoses, growth,
-        span::{count, length, percent, probability, were},
-    },
+    diagnoses::{self as diagnoses, growth},
     model::{Finding, GrowthTest},
+    render::units::{count, length, percent, probability, were},
 };
 
 /// A share of closes that is higher by this is higher.

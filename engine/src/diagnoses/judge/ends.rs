@@ -2,11 +2,9 @@
 
 use super::facts::{Facts, sender};
 use crate::{
-    diagnoses::{
-        self as diagnoses,
-        span::{count, length, were},
-    },
+    diagnoses,
     model::{DrainKind, Finding},
+    render::units::{count, length, were},
 };
 
 /// A listener that is there for longer after T0 stayed.

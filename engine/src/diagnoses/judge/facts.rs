@@ -5,11 +5,9 @@ use jiff::Timestamp;
 
 use super::JudgeOptions;
 use crate::{
-    diagnoses::{
-        Diagnosis, OfServers,
-        span::{length, secs},
-    },
+    diagnoses::{Diagnosis, OfServers},
     model::{Drain, DrainKind, Finding, SignalSeen},
+    render::units::{length, secs},
     servers::{self, Server, Topic},
 };
 

@@ -2,11 +2,9 @@
 
 use super::facts::Facts;
 use crate::{
-    diagnoses::{
-        self as diagnoses,
-        span::{count, were},
-    },
+    diagnoses,
     model::{Cuts, Finding, Severity},
+    render::units::{count, were},
 };
 
 pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {

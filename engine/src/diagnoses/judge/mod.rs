@@ -10,9 +10,11 @@ use jiff::Timestamp;
 
 use self::facts::Facts;
 pub(crate) use self::{cost::beside, facts::seen_until};
-use super::span::count;
-use crate::diagnoses;
-use crate::model::{Drain, Finding, Severity, Verdict};
+use crate::{
+    diagnoses,
+    model::{Drain, Finding, Severity, Verdict},
+    render::units::count,
+};
 
 /// How strictly.
 #[derive(Debug, Clone, PartialEq)]

@@ -51,6 +51,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         id: "d1".to_owned(),
         service: service(program, 8080),
         instance: Instance {
+            pod_uid: None,
             pid: 700,
             started_at: None,
             program: program.to_owned(),

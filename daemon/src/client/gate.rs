@@ -8,11 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    client::{AskError, Client, Query, path_of},
-    table::is_over,
-    words::{self, Words},
+    api::{AskError, Client, Query, path_of},
+    find::find_rollout,
 };
-use finwatch_engine::model::{Rollout, Verdict};
+use finwatch_engine::{
+    model::{Rollout, Verdict},
+    render::units::{self, Times},
+};
 
 /// What begins so soon after another's end was done with it: one hand that restarts a service in two places, one after the
 /// other. Shorter than the daemon waits before it calls a rollout over, or an earlier gate's rollout would be judged again.
@@ -80,7 +82,7 @@ pub(crate) struct Gate<'a> {
     /// How long to wait.
     pub(crate) patience: Duration,
     /// For the reasons.
-    pub(crate) words: &'a Words,
+    pub(crate) times: &'a Times,
 }
 
 /// A rollout as the daemon wrote it and as it was understood.
@@ -200,7 +202,7 @@ impl Gate<'_> {
             [worst, ..] => format!(
                 "{} rollouts overlap, and the worst counts, {}: {}",
                 judged.len(),
-                words::plain(&worst.rollout.id),
+                units::plain(&worst.rollout.id),
                 worst.reason
             ),
         };
@@ -214,7 +216,7 @@ impl Gate<'_> {
     }
 
     fn judge_one(&self, (value, rollout): Found) -> Judged {
-        let over = is_over(&rollout);
+        let over = rollout.is_over();
         Judged {
             verdict: if over {
                 rollout.verdict
@@ -232,7 +234,7 @@ impl Gate<'_> {
     }
 
     fn still_running(&self, rollout: &Rollout) -> String {
-        let id = words::plain(&rollout.id);
+        let id = units::plain(&rollout.id);
         if self.patience.is_zero() {
             format!("rollout {id} is still running; --wait waits for its end")
         } else {
@@ -244,13 +246,13 @@ impl Gate<'_> {
         let mut lasting = running(seen);
         match (lasting.next(), lasting.count()) {
             (None, _) => self.called(),
-            (Some(one), 0) => format!("rollout {} to end", words::plain(&one.id)),
+            (Some(one), 0) => format!("rollout {} to end", units::plain(&one.id)),
             (Some(_), more) => format!("{} rollouts to end", more + 1),
         }
     }
 
     fn waited(&self) -> String {
-        words::secs(self.patience.as_secs_f64())
+        units::span_of_secs(self.patience.as_secs_f64())
     }
 
     fn called(&self) -> String {
@@ -260,7 +262,7 @@ impl Gate<'_> {
                 since: Some(since),
                 called,
                 ..
-            } => format!("{called} that began after {}", self.words.time(*since)),
+            } => format!("{called} that began after {}", self.times.full(*since)),
             Wanted::Newest { called, .. } => called.clone(),
         }
     }
@@ -268,13 +270,13 @@ impl Gate<'_> {
 
 fn running(found: &[Found]) -> impl Iterator<Item = &Rollout> {
     let rollouts = found.iter().map(|(_, rollout)| rollout.as_ref());
-    rollouts.filter(|rollout| !is_over(rollout))
+    rollouts.filter(|rollout| !rollout.is_over())
 }
 
 /// Whether there was a time when both lasted, but for a moment between them.
 fn overlap(one: &Rollout, other: &Rollout) -> bool {
     let begins_in = |later: &Rollout, earlier: &Rollout| {
-        let ended_at = earlier.ended_at.filter(|_| is_over(earlier));
+        let ended_at = earlier.ended_at.filter(|_| earlier.is_over());
         ended_at.is_none_or(|ended_at| later.started_at.duration_since(ended_at) <= TOGETHER)
     };
     begins_in(one, other) && begins_in(other, one)
@@ -286,7 +288,7 @@ fn reason_of(rollout: &Rollout) -> String {
         // What was cut with no stop under way, its findings tell.
         0 if rollout.drains.is_empty() => "no stop and no reload was seen".to_owned(),
         0 => "no connection was cut".to_owned(),
-        _ => format!("connections cut: {}", words::cuts(cut)),
+        _ => format!("connections cut: {}", units::cuts(cut)),
     };
     match (rollout.verdict, rollout.interrupted) {
         (Verdict::Inconclusive, true) => {
@@ -294,58 +296,5 @@ fn reason_of(rollout: &Rollout) -> String {
         }
         (Verdict::Inconclusive, false) => format!("too little was seen to tell; {cut}"),
         _ => cut,
-    }
-}
-
-/// The one rollout whose id is or begins so; `latest` is the newest.
-///
-/// # Errors
-/// When there is none, or more than one.
-pub(crate) fn find_rollout(client: &Client, id: &str) -> Result<Value, AskError> {
-    find_one(client, "/v1/rollouts", "rollouts", "rollout", id)
-}
-
-/// The one drain whose id is or begins so; `latest` is the newest.
-///
-/// # Errors
-/// When there is none, or more than one.
-pub(crate) fn find_drain(client: &Client, id: &str) -> Result<Value, AskError> {
-    find_one(client, "/v1/drains", "drains", "drain", id)
-}
-
-fn find_one(
-    client: &Client,
-    path: &str,
-    list: &str,
-    what: &str,
-    id: &str,
-) -> Result<Value, AskError> {
-    let page = |query: Query| -> Result<Vec<Value>, AskError> {
-        let page: Value = client.ask(path, &query)?;
-        Ok(page[list].as_array().cloned().unwrap_or_default())
-    };
-    if id == "latest" {
-        let newest = page(vec![("limit", "1".to_owned())])?.into_iter().next();
-        return newest.ok_or_else(|| AskError::NoSuch {
-            title: format!("there is no {what} yet"),
-            allowed: Vec::new(),
-        });
-    }
-    let missing = match client.ask(&path_of(path, id), &Query::new()) {
-        Err(missing @ AskError::NoSuch { .. }) => missing,
-        found => return found,
-    };
-    let begun = page(vec![("id", id.to_owned()), ("limit", "4".to_owned())])?;
-    match begun.as_slice() {
-        [] => Err(missing),
-        [one] => Ok(one.clone()),
-        several => {
-            let ids = several.iter().filter_map(|value| value["id"].as_str());
-            Err(AskError::Several {
-                what: what.to_owned(),
-                id: id.to_owned(),
-                ids: ids.map(str::to_owned).collect(),
-            })
-        }
     }
 }

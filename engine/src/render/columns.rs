@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use textwrap::{Options, WordSplitter, core};
 
 /// Columns that a text takes.
-pub(crate) fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     core::display_width(text)
 }
 
 /// Lines of `width` columns at most, broken at spaces; a word that is longer than a line stands on one of its own, so that
 /// an id or an address can still be copied. One empty line for no text.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
+pub fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     let options = Options::new(width)
         .break_words(false)
         .word_splitter(WordSplitter::NoHyphenation);
@@ -20,7 +20,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
 }
 
 /// Text in `most` columns at most. What goes is its middle: the end of a name tells more, a port or a revision's number.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
     }

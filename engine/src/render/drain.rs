@@ -1,80 +1,64 @@
 //! What there is to say of one drain, a line each. What did not happen is left out; that nothing was cut is not.
 
-use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use super::{
-    layout::Node,
-    words::{Words, after, bytes, count, cuts, parts, plain, secs},
+    finding::{finding, verdict_word},
+    tree::{Line, Section, Tone},
+    units::{Times, after, bytes, count, cuts, parts, plain, service, span_of_secs},
 };
-use finwatch_engine::model::{
-    Baseline, Counts, Cuts, Drain, EndedConnection, Finding, Severity, SignalSeen,
-};
+use crate::model::{Baseline, Counts, Cuts, Drain, EndedConnection, Severity, SignalSeen, Verdict};
 
-/// Every fact of a drain, under its node.
-pub(super) fn add_drain(node: &mut Node, drain: &Drain, words: &Words) {
-    add_beginning(node, drain, words);
-    add_start(node, drain);
-    add_cut(node, drain.counts.cut);
-    add_likely(node, drain);
-    add_closes(node, &drain.counts);
-    add_resets(node, &drain.counts);
-    add_losses(node, drain);
-    add_listening(node, drain);
-    add_end(node, drain);
-    add_baseline(node, &drain.baseline);
+/// A drain with every fact and finding.
+pub fn drain(drain: &Drain, times: &Times) -> Section {
+    let title = title(drain.ended_at.is_some(), drain.verdict, "drain", &drain.id);
+    let kind = drain.kind.as_str();
+    let of = format!("  {kind} of {}", service(&drain.service));
+    let mut section = Section::new(title.and(Tone::Plain, of));
+    add_beginning(&mut section, drain, times);
+    add_start(&mut section, drain);
+    add_cut(&mut section, drain.counts.cut);
+    add_likely(&mut section, drain);
+    add_closes(&mut section, &drain.counts);
+    add_resets(&mut section, &drain.counts);
+    add_losses(&mut section, drain);
+    add_listening(&mut section, drain);
+    add_end(&mut section, drain);
+    add_baseline(&mut section, &drain.baseline);
     for example in &drain.examples {
-        node.fact("for example", example_line(example, drain.started_at));
+        section.field("for example", example_line(example, drain.started_at));
     }
-    add_caveats(node, drain);
+    add_caveats(&mut section, drain);
+    section.parts = drain.findings.iter().map(finding).collect();
+    section
+}
+
+/// `FAIL  drain 1a2042bfc62-1200-443`.
+pub(super) fn title(is_over: bool, verdict: Verdict, what: &str, id: &str) -> Line {
+    let (tone, word) = verdict_word(is_over, verdict);
+    Line::default()
+        .and(tone, word.to_uppercase())
+        .and(Tone::Plain, format!("  {what} "))
+        .and(Tone::Id, plain(id))
 }
 
 /// The headline: never left out.
-pub(super) fn add_cut(node: &mut Node, cut: Cuts) {
-    let colour = if cut.total() > 0 {
-        AnsiColor::Red
+pub(super) fn add_cut(section: &mut Section, cut: Cuts) {
+    let verdict = if cut.total() > 0 {
+        Verdict::Fail
     } else {
-        AnsiColor::Green
+        Verdict::Pass
     };
-    let style = Style::new().fg_color(Some(colour.into())).bold();
-    node.styled("connections cut", cuts(cut), style);
+    section.toned("connections cut", Tone::Verdict(verdict), cuts(cut));
 }
 
-/// A finding: its name, what was seen, what to do.
-pub(super) fn finding(finding: &Finding) -> Node {
-    let Finding {
-        diagnosis,
-        severity,
-        evidence,
-        remedy,
-    } = finding;
-    let style = severity_style(*severity);
-    let word = severity.as_str();
-    let mut node = Node::new(format!("{style}{word}{style:#}  {}", plain(diagnosis)));
-    for line in evidence {
-        node.fact("", plain(line));
-    }
-    if !remedy.is_empty() {
-        node.styled(
-            "",
-            format!("remedy: {}", plain(remedy)),
-            Style::new().italic(),
-        );
-    }
-    node
+/// A restart of finwatch in between.
+pub(super) fn add_interrupted(section: &mut Section) {
+    let text = "finwatch was restarted meanwhile: what happened then is missing here";
+    section.toned("interrupted", Tone::Severity(Severity::Warn), text);
 }
 
-pub(super) fn severity_style(severity: Severity) -> Style {
-    let colour = match severity {
-        Severity::Pass => AnsiColor::Green,
-        Severity::Info => AnsiColor::Blue,
-        Severity::Warn => AnsiColor::Yellow,
-        Severity::Fail => AnsiColor::Red,
-    };
-    Style::new().fg_color(Some(colour.into()))
-}
-
-fn add_beginning(node: &mut Node, drain: &Drain, words: &Words) {
+fn add_beginning(section: &mut Section, drain: &Drain, times: &Times) {
     let instance = &drain.instance;
     let mut who = format!("{}, process {}", plain(&instance.program), instance.pid);
     if drain.processes > 1 {
@@ -87,15 +71,15 @@ fn add_beginning(node: &mut Node, drain: &Drain, words: &Words) {
     if new_workers > 0 {
         who.push_str(&format!("; {} since T0", count(new_workers, "new process")));
     }
-    node.fact("instance", who);
-    node.fact("T0", words.full_time(drain.started_at));
+    section.field("instance", who);
+    section.field("T0", times.exact(drain.started_at));
     match &drain.signal {
-        Some(signal) => node.fact("signal", signal_line(signal)),
-        None => node.fact("signal", "none: it ended of its own accord"),
+        Some(signal) => section.field("signal", signal_line(signal)),
+        None => section.field("signal", "none: it ended of its own accord"),
     }
     for signal in &drain.further_signals {
         let when = after(signal.at, drain.started_at);
-        node.fact("then", format!("{when} {}", signal_line(signal)));
+        section.field("then", format!("{when} {}", signal_line(signal)));
     }
 }
 
@@ -127,43 +111,43 @@ fn signal_line(signal: &SignalSeen) -> String {
     )
 }
 
-fn add_start(node: &mut Node, drain: &Drain) {
+fn add_start(section: &mut Section, drain: &Drain) {
     let owed = match drain.awaiting_at_start {
         Some(owed) => format!("{owed} owed an answer"),
         None => "how many owed an answer is not known".to_owned(),
     };
     let open = count(drain.open_at_start, "connection");
-    node.fact("open at T0", format!("{open}, {owed}"));
+    section.field("open at T0", format!("{open}, {owed}"));
     if drain.asked_after_start > 0 {
         let asked = count(drain.asked_after_start, "connection");
-        node.fact("asked after T0", format!("{asked} carried requests"));
+        section.field("asked after T0", format!("{asked} carried requests"));
     }
     if drain.opened_after_start > 0 {
         let last = drain.last_opened_at.map_or_else(String::new, |at| {
             format!(", the last {}", after(at, drain.started_at))
         });
         let opened = count(drain.opened_after_start, "connection");
-        node.fact("opened after T0", format!("{opened}{last}"));
+        section.field("opened after T0", format!("{opened}{last}"));
     }
     if drain.own_calls > 0 {
         let calls = count(drain.own_calls, "connection");
         let text = format!("{calls} of the server to itself, without a byte; not counted");
-        node.fact("own calls", text);
+        section.field("own calls", text);
     }
 }
 
-fn add_likely(node: &mut Node, drain: &Drain) {
+fn add_likely(section: &mut Section, drain: &Drain) {
     let likely = drain.likely_cut;
     if likely > 0 {
         let connections = count(likely, "connection");
         let text = format!(
             "{connections} more, ended with hardly a byte written since they owed an answer (HTTP/2 behind a GOAWAY)"
         );
-        node.fact("likely cut", text);
+        section.field("likely cut", text);
     }
 }
 
-fn add_closes(node: &mut Node, counts: &Counts) {
+fn add_closes(section: &mut Section, counts: &Counts) {
     if counts.closes() == 0 {
         return;
     }
@@ -173,7 +157,7 @@ fn add_closes(node: &mut Node, counts: &Counts) {
         (counts.both_first, "by both at once"),
         (counts.no_fin, "without a FIN"),
     ]);
-    node.fact("closed", format!("{}: {by_origin}", counts.closes()));
+    section.field("closed", format!("{}: {by_origin}", counts.closes()));
     let by_outcome = parts(&[
         (counts.fin, "cleanly"),
         (counts.reset_sent, "by an RST from here"),
@@ -181,17 +165,17 @@ fn add_closes(node: &mut Node, counts: &Counts) {
         (counts.timeout, "as nobody answered"),
         (counts.unknown_outcome, "unseen"),
     ]);
-    node.fact("ended", by_outcome);
+    section.field("ended", by_outcome);
     let left = parts(&[
         (counts.time_wait, "TIME_WAIT"),
         (counts.fin_wait2, "FIN_WAIT2"),
     ]);
     if !left.is_empty() {
-        node.fact("left here", left);
+        section.field("left here", left);
     }
 }
 
-fn add_resets(node: &mut Node, counts: &Counts) {
+fn add_resets(section: &mut Section, counts: &Counts) {
     for resets in counts.resets_sent.iter() {
         let total = resets.nothing + resets.goodbye + resets.data;
         if total == 0 {
@@ -203,11 +187,11 @@ fn add_resets(node: &mut Node, counts: &Counts) {
             (resets.nothing, "nothing"),
         ]);
         let reason = plain(&resets.reason);
-        node.fact("RSTs sent", format!("{total} {reason}: {lost}"));
+        section.field("RSTs sent", format!("{total} {reason}: {lost}"));
     }
 }
 
-fn add_losses(node: &mut Node, drain: &Drain) {
+fn add_losses(section: &mut Section, drain: &Drain) {
     let counts = &drain.counts;
     let unanswered = counts.unanswered;
     let total = unanswered.silent + unanswered.alert + unanswered.small;
@@ -217,12 +201,12 @@ fn add_losses(node: &mut Node, drain: &Drain) {
             (unanswered.alert, "with only a TLS alert"),
             (unanswered.small, "of a request under 18 bytes"),
         ]);
-        node.fact("unanswered", format!("{total}: {evidence}"));
+        section.field("unanswered", format!("{total}: {evidence}"));
     }
     let mut sized = |label: &str, connections: u64, size: u64| {
         if connections > 0 {
             let connections = count(connections, "connection");
-            node.fact(label, format!("{connections}, {}", bytes(size)));
+            section.field(label, format!("{connections}, {}", bytes(size)));
         }
     };
     sized("never read", counts.unread, counts.unread_bytes);
@@ -237,24 +221,24 @@ fn add_losses(node: &mut Node, drain: &Drain) {
             0 => String::new(),
             idle => format!(", {idle} idle since T0"),
         };
-        node.fact("ended by death", format!("{died}{sending}{idle}"));
+        section.field("ended by death", format!("{died}{sending}{idle}"));
     }
     if counts.abandoned > 0 {
         let gone = count(counts.abandoned, "client");
-        node.fact("gave up", format!("{gone} left before the answer"));
+        section.field("gave up", format!("{gone} left before the answer"));
     }
     if counts.refused > 0 {
         let refused = count(counts.refused, "SYN");
-        node.fact("refused", format!("{refused}, as nobody listened"));
+        section.field("refused", format!("{refused}, as nobody listened"));
     }
     if counts.accept_queue_dropped > 0 {
         let dropped = count(counts.accept_queue_dropped, "connection");
         let text = format!("{dropped} established, never accepted, dropped with the listener");
-        node.fact("accept queue", text);
+        section.field("accept queue", text);
     }
 }
 
-fn add_listening(node: &mut Node, drain: &Drain) {
+fn add_listening(section: &mut Section, drain: &Drain) {
     let listening = &drain.listening;
     if let Some(closed) = listening.closed_at {
         let mut text = format!("closed {}", after(closed, drain.started_at));
@@ -264,17 +248,17 @@ fn add_listening(node: &mut Node, drain: &Drain) {
         if listening.taken_over {
             text.push_str("; somebody else listened");
         }
-        node.fact("listener", text);
+        section.field("listener", text);
     }
     if listening.backlog > 0 {
         let waited = count(listening.backlog.into(), "connection");
-        node.fact("backlog", format!("{waited} waited to be accepted"));
+        section.field("backlog", format!("{waited} waited to be accepted"));
     }
 }
 
-fn add_end(node: &mut Node, drain: &Drain) {
+fn add_end(section: &mut Section, drain: &Drain) {
     if let Some(last) = drain.last_close_at {
-        node.fact("last close", after(last, drain.started_at));
+        section.field("last close", after(last, drain.started_at));
     }
     if let Some(exit) = &drain.exit {
         let how = match (&exit.signal, exit.code) {
@@ -282,7 +266,7 @@ fn add_end(node: &mut Node, drain: &Drain) {
             (None, Some(code)) => format!("with code {code}"),
             (None, None) => "unseen".to_owned(),
         };
-        node.fact(
+        section.field(
             "exit",
             format!("{}, {how}", after(exit.at, drain.started_at)),
         );
@@ -292,31 +276,31 @@ fn add_end(node: &mut Node, drain: &Drain) {
             0 => "only the process that was told ended, the others go on listening",
             _ => "the old workers went, and it goes on listening with new ones",
         };
-        node.fact("lived on", text);
+        section.field("lived on", text);
     }
     if drain.processes_ended < drain.processes {
         let of = count(drain.processes, "process");
-        node.fact("ended so far", format!("{} of {of}", drain.processes_ended));
+        section.field("ended so far", format!("{} of {of}", drain.processes_ended));
     }
     if drain.still_open > 0 {
         let idle = match drain.still_open_idle {
             0 => String::new(),
             idle => format!(", {idle} of them idle since T0"),
         };
-        node.fact(
+        section.field(
             "still open",
             format!("{}{idle}", count(drain.still_open, "connection")),
         );
     }
 }
 
-fn add_baseline(node: &mut Node, baseline: &Baseline) {
+fn add_baseline(section: &mut Section, baseline: &Baseline) {
     let Baseline {
         window_secs,
         counts,
     } = baseline;
     if *window_secs <= 0.0 {
-        node.fact("before", "nothing is known of its ordinary minutes");
+        section.field("before", "nothing is known of its ordinary minutes");
         return;
     }
     let told = parts(&[
@@ -332,7 +316,10 @@ fn add_baseline(node: &mut Node, baseline: &Baseline) {
     } else {
         told
     };
-    node.fact("before", format!("in {}: {told}", secs(*window_secs)));
+    section.field(
+        "before",
+        format!("in {}: {told}", span_of_secs(*window_secs)),
+    );
 }
 
 fn example_line(example: &EndedConnection, start: Timestamp) -> String {
@@ -364,22 +351,17 @@ fn example_line(example: &EndedConnection, start: Timestamp) -> String {
     text
 }
 
-fn add_caveats(node: &mut Node, drain: &Drain) {
-    let style = Style::new().fg_color(Some(AnsiColor::Yellow.into()));
+fn add_caveats(section: &mut Section, drain: &Drain) {
     if drain.interrupted {
-        let text = "finwatch was restarted meanwhile: what happened then is missing here";
-        node.styled("interrupted", text, style);
+        add_interrupted(section);
     }
     if drain.records_lost > 0 {
         let lost = count(drain.records_lost, "record");
-        node.styled(
-            "lost",
-            format!("{lost}: these numbers may be too small"),
-            style,
-        );
+        let text = format!("{lost}: these numbers may be too small");
+        section.toned("lost", Tone::Severity(Severity::Warn), text);
     }
     if drain.turns_not_judged {
         let text = "a stream or one-way protocol, as configured: nobody waits for an answer";
-        node.fact("not judged", text);
+        section.field("not judged", text);
     }
 }

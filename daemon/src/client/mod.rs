@@ -1,0 +1,12 @@
+//! The other end of a daemon's read API: a typed client, and the gate of a pipeline. It knows the API and nothing of how the
+//! daemon came to its answers, nor how they are shown.
+
+mod api;
+mod find;
+mod gate;
+
+pub(crate) use self::{
+    api::{AskError, Client, Query},
+    find::{find_drain, find_rollout},
+    gate::{Gate, Passed, Wanted, WatchesTime},
+};

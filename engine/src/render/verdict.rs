@@ -1,0 +1,89 @@
+//! What a verdict says to whoever reads the log of a pipeline: the verdict, why, and the findings behind it.
+
+use std::cmp::Reverse;
+
+use super::{
+    finding::finding,
+    lists::workload,
+    tree::{Line, Section, Tone},
+    units::plain,
+};
+use crate::model::{Finding, Rollout, Severity, Verdict};
+
+/// One rollout and what it comes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// The verdict that counts; `inconclusive` when the rollout is not over.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: &'a str,
+    /// What was judged.
+    pub rollout: &'a Rollout,
+}
+
+/// A section for each rollout that was judged, below what several come to. `reason` tells why where there is none;
+/// `lets_warnings_pass` is to be told where it made a difference.
+pub fn verdict(
+    verdict: Verdict,
+    reason: &str,
+    judged: &[Judged<'_>],
+    lets_warnings_pass: bool,
+) -> Vec<Section> {
+    let mut sections = Vec::new();
+    match judged {
+        [] => {
+            let mut nothing = Section::new(title(verdict));
+            nothing.field("", reason);
+            sections.push(nothing);
+        }
+        [_] => {}
+        several => {
+            let of = format!("  the worst of {} rollouts that overlap", several.len());
+            sections.push(Section::new(title(verdict).and(Tone::Plain, of)));
+        }
+    }
+    let lets_pass = lets_warnings_pass && verdict == Verdict::Warn;
+    sections.extend(judged.iter().map(|one| section(one, lets_pass)));
+    sections
+}
+
+fn section(judged: &Judged<'_>, lets_pass: bool) -> Section {
+    let Judged {
+        verdict,
+        reason,
+        rollout,
+    } = judged;
+    let id = plain(&rollout.id);
+    let title = title(*verdict)
+        .and(Tone::Plain, format!("  {}  rollout ", workload(rollout)))
+        .and(Tone::Id, id.as_str());
+    let mut section = Section::new(title);
+    section.field("", *reason);
+    if *verdict == Verdict::Warn && lets_pass {
+        section.field("", "a warning passes, as --fail-on-warn was not given");
+    }
+    section.parts = grave(rollout).into_iter().map(finding).collect();
+    section.more = rollout.is_over().then(|| {
+        let more = format!("more: finwatch rollouts show {id}");
+        Line::default().and(Tone::Dim, more)
+    });
+    section
+}
+
+fn title(verdict: Verdict) -> Line {
+    Line::default().and(Tone::Verdict(verdict), verdict.as_str().to_uppercase())
+}
+
+/// What made the verdict what it is, the worst first, each diagnosis once.
+fn grave(rollout: &Rollout) -> Vec<&Finding> {
+    let of_drains = rollout.drains.iter().flat_map(|drain| &drain.findings);
+    let all = rollout.findings.iter().chain(of_drains);
+    let mut grave: Vec<&Finding> = Vec::new();
+    for finding in all.filter(|finding| finding.severity >= Severity::Warn) {
+        if !grave.contains(&finding) {
+            grave.push(finding);
+        }
+    }
+    grave.sort_by_key(|finding| Reverse(finding.severity));
+    grave
+}
