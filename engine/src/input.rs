@@ -133,7 +133,7 @@ impl Record {
 }
 
 /// What the counter maps held at one instant.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// When the rows began to be read, on the kernel's clock, nanoseconds.
     pub read_ns: u64,

@@ -17,19 +17,21 @@ pub(crate) async fn read_records(
     mut ring: Ring,
     losses: LossCounters,
     engine: mpsc::Sender<Message>,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
+    mut snapshot: watch::Receiver<Arc<Snapshot>>,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
     let mut last = false;
     let mut lost = 0;
     while !last {
-        let sleep = if snapshot.borrow().busy {
+        let sleep = if snapshot.borrow_and_update().busy {
             timing::RING_BUSY
         } else {
             timing::RING_IDLE
         };
         tokio::select! {
             () = ring.ready(sleep) => {}
+            // What was read a moment ago may have begun a drain: it must not sleep as if nothing had.
+            Ok(()) = snapshot.changed() => {}
             () = stop.said() => last = true,
         }
         loop {

@@ -171,16 +171,28 @@ fn seed(pid: u32) -> Option<OwnerSeed> {
     })
 }
 
-/// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the parent is the
-/// 4th field, the start time the 22nd, the beginning of the stack the 28th.
+/// Getting shut down (`include/linux/sched.h`): set before `sched_process_exit` tells of it.
+const PF_EXITING: u32 = 0x4;
+
+/// `4711 (name) S 1 ...`: the name may hold anything, also spaces and parentheses; the state is the 3rd field, the parent
+/// the 4th, the flags the 9th, the number of threads the 20th, the start time the 22nd, the beginning of the stack the
+/// 28th (proc_pid_stat(5)). None too of a process that has ended or is about to.
 fn parse_stat(pid: u32, stat: &[u8]) -> Option<(ProcessStat, [u8; 16])> {
     let open = stat.iter().position(|byte| *byte == b'(')?;
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let name = stat.get(open + 1..close)?;
     let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
-    let ticks: u64 = fields.nth(17)?.parse().ok()?;
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let flags: u32 = fields.nth(4)?.parse().ok()?;
+    let threads: u64 = fields.nth(10)?.parse().ok()?;
+    // It has ended, or is about to and its end was told. One whose first thread alone has ended has others.
+    let ends = matches!(state, "Z" | "X") || flags & PF_EXITING != 0;
+    if ends && threads <= 1 {
+        return None;
+    }
+    let ticks: u64 = fields.nth(1)?.parse().ok()?;
     let start_stack = fields.nth(5).and_then(|field| field.parse().ok());
     let mut comm = [0; 16];
     let len = name.len().min(15);
@@ -231,6 +243,18 @@ mod tests {
         let comm = seed_of("a) b (c", 0, 0).comm;
         assert_eq!(parse_stat(42, stat), Some((parsed, comm)));
         assert_eq!(parse_stat(42, b"42 (a S 1"), None);
+        let ended =
+            b"42 (a) Z 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7 50 60 70 80 90 0\n";
+        assert_eq!(parse_stat(42, ended), None, "nobody took note of its end");
+        let exiting =
+            b"42 (a) R 1 42 42 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 7 50 60 70 80 90 0\n";
+        assert_eq!(parse_stat(42, exiting), None, "it was told as ended");
+        let others_run =
+            b"42 (a) Z 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 12345 99 7 50 60 70 80 90 0\n";
+        assert!(
+            parse_stat(42, others_run).is_some(),
+            "its first thread alone has ended"
+        );
         assert_eq!(parse_stat(42, b"42 (a) S 1"), None);
         assert_eq!(parse_stat(42, b""), None);
     }

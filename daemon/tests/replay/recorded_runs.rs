@@ -20,12 +20,18 @@ const ROUND_NS: u64 = 100_000_000;
 const ROUNDS_MAX: u64 = 7_000;
 
 /// What is in the folder: a run that is lost from it must not go unnoticed.
-const RUNS: [&str; 5] = [
+const RUNS: [&str; 11] = [
+    "apache-graceful",
+    "go-close-http2",
+    "go-close-tls",
     "gunicorn-term",
+    "haproxy-soft-stop",
+    "nginx-missed",
     "nginx-quit-idle",
     "nginx-reload",
     "nginx-term",
     "node-kill",
+    "tomcat-graceful",
 ];
 
 fn folder() -> PathBuf {

@@ -10,8 +10,8 @@ use std::{
     str::SplitAsciiWhitespace,
 };
 
-use finwatch_common::{ProcessEntry, SurveyRow, Wire};
-use finwatch_engine::input::Record;
+use finwatch_common::{CELLS, CounterRow, ProcessEntry, ServiceKey, SurveyRow, Wire};
+use finwatch_engine::input::{Reading, Record};
 
 /// How to write it anew; said wherever one cannot be read.
 const REMEDY: &str = "when a layout of common has changed, record it anew: FINWATCH_WRITE_RECORDINGS=1 ./x test kernel -- recorded";
@@ -34,6 +34,8 @@ pub(crate) struct Head {
     pub(crate) answered: u64,
     /// Requests without an answer.
     pub(crate) lost: u64,
+    /// The rows were read, and what they held is among the inputs; else nothing was refused and nothing ordinary is known.
+    pub(crate) counted: bool,
     /// Wall time at the zero of the kernel's clock, nanoseconds since the epoch.
     pub(crate) wall_zero_ns: u64,
     /// How long the host had slept: what boot time is ahead of the kernel's clock.
@@ -50,7 +52,7 @@ pub(crate) struct Input {
     pub(crate) what: What,
 }
 
-/// As [`finwatch::tracker::DrainInput`], owned.
+/// As [`finwatch_engine::input::Input`], owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
     Record(Record),
@@ -63,6 +65,13 @@ pub(crate) enum What {
     },
     Lost {
         total: u64,
+    },
+    /// All live rows of the run's namespace were read.
+    Live(Reading),
+    /// The rows of one service were read.
+    Counted {
+        service: ServiceKey,
+        reading: Reading,
     },
     /// A round of work begins: time has passed.
     Tick,
@@ -95,12 +104,16 @@ impl fmt::Display for Recording {
             asked,
             answered,
             lost,
+            counted,
             wall_zero_ns,
             asleep_ns,
             reasons,
         } = &self.head;
         writeln!(f, "# server {server}")?;
         writeln!(f, "# asked {asked}\n# answered {answered}\n# lost {lost}")?;
+        if *counted {
+            writeln!(f, "# counted 1")?;
+        }
         writeln!(f, "# wall_zero_ns {wall_zero_ns}\n# asleep_ns {asleep_ns}")?;
         for (number, name) in reasons {
             writeln!(f, "# reason {number} {name}")?;
@@ -121,6 +134,7 @@ impl Head {
             "asked" => self.asked = number(&mut words)?,
             "answered" => self.answered = number(&mut words)?,
             "lost" => self.lost = number(&mut words)?,
+            "counted" => self.counted = number::<u8>(&mut words)? != 0,
             "wall_zero_ns" => self.wall_zero_ns = number(&mut words)?,
             "asleep_ns" => self.asleep_ns = number(&mut words)?,
             "reason" => {
@@ -172,6 +186,11 @@ impl Input {
             "lost" => What::Lost {
                 total: number(&mut words)?,
             },
+            "live" => What::Live(reading(&mut words)?),
+            "counted" => What::Counted {
+                service: value(word(&mut words)?)?,
+                reading: reading(&mut words)?,
+            },
             "tick" => What::Tick,
             "conclude" => What::Conclude,
             other => return Err(format!("{other:?} is no kind of input")),
@@ -207,6 +226,14 @@ impl fmt::Display for Input {
                     .try_for_each(|mini| write!(f, " mini:{}", hex(mini.as_bytes())))
             }
             What::Lost { total } => write!(f, "lost {total}"),
+            What::Live(reading) => {
+                f.write_str("live")?;
+                write_reading(f, reading)
+            }
+            What::Counted { service, reading } => {
+                write!(f, "counted {}", hex(service.as_bytes()))?;
+                write_reading(f, reading)
+            }
             What::Tick => f.write_str("tick"),
             What::Conclude => f.write_str("conclude"),
         }
@@ -222,6 +249,52 @@ fn record_bytes(record: &Record) -> &[u8] {
         Record::Exit(exit) => exit.as_bytes(),
         Record::Unread(unread) => unread.as_bytes(),
     }
+}
+
+/// When it was made, its rows and its resets.
+fn write_reading(f: &mut fmt::Formatter<'_>, reading: &Reading) -> fmt::Result {
+    write!(f, " {}", reading.read_ns)?;
+    for (key, row) in &reading.rows {
+        let cells: Vec<u8> = row.iter().flat_map(|cell| cell.to_ne_bytes()).collect();
+        write!(f, " row:{}:{}", hex(key.as_bytes()), hex(&cells))?;
+    }
+    reading
+        .resets
+        .iter()
+        .try_for_each(|(key, count)| write!(f, " reset:{}:{count}", hex(key.as_bytes())))
+}
+
+fn reading(words: &mut SplitAsciiWhitespace<'_>) -> Result<Reading, String> {
+    let mut reading = Reading {
+        read_ns: number(words)?,
+        ..Reading::default()
+    };
+    for word in words {
+        let mut parts = word.splitn(3, ':');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("row"), Some(key), Some(cells)) => {
+                reading.rows.push((value(key)?, row(&bytes(cells)?)?));
+            }
+            (Some("reset"), Some(key), Some(count)) => {
+                let count = count.parse().map_err(|e| format!("{count:?}: {e}"))?;
+                reading.resets.push((value(key)?, count));
+            }
+            _ => return Err("a reading holds rows and resets".to_owned()),
+        }
+    }
+    Ok(reading)
+}
+
+fn row(bytes: &[u8]) -> Result<CounterRow, String> {
+    let mut row: CounterRow = [0; CELLS];
+    let (cells, rest) = bytes.as_chunks::<8>();
+    if cells.len() != row.len() || !rest.is_empty() {
+        return Err(format!("a row of {} bytes", bytes.len()));
+    }
+    for (cell, bytes) in row.iter_mut().zip(cells) {
+        *cell = u64::from_ne_bytes(*bytes);
+    }
+    Ok(row)
 }
 
 fn value<T: Wire>(text: &str) -> Result<T, String> {

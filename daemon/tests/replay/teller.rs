@@ -99,6 +99,11 @@ impl Teller {
                 mini_sockets: None,
             }),
             What::Lost { total } => EngineInput::Lost { total: *total },
+            What::Live(reading) => EngineInput::Counters(Counters::Live(reading)),
+            What::Counted { service, reading } => EngineInput::Counters(Counters::Some {
+                services: std::slice::from_ref(service),
+                reading,
+            }),
             What::Tick | What::Conclude => EngineInput::Tick,
         };
         self.tell(*at_ns, engine_input);
@@ -148,7 +153,8 @@ impl Teller {
         }
     }
 
-    /// Services are called as their programs are, and refused nothing; the rest is for the recording to answer.
+    /// Services are called as their programs are, and refused nothing where nobody counted; the rest is for the recording to
+    /// answer.
     fn answer(&mut self, at_ns: u64) -> Vec<Want> {
         let mut left = Vec::new();
         for want in self.engine.wants() {
@@ -157,7 +163,7 @@ impl Teller {
                     let name = Workload::on_host(WorkloadKind::Process, service.comm());
                     self.tell(at_ns, EngineInput::Names(&[(service, name.into())]));
                 }
-                Want::Counters { service } => {
+                Want::Counters { service } if !self.head.counted => {
                     let services: [ServiceKey; 1] = [service];
                     let reading = Reading {
                         read_ns: at_ns,

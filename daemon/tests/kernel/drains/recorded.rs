@@ -4,10 +4,12 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    io::ErrorKind,
+    net::TcpStream,
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::recorder::Recorder;
@@ -17,7 +19,7 @@ use crate::{
         crowd::{Crowd, Tally, Transport},
         gate::Gate,
         http::Plain,
-        lab::{PLAIN, Server},
+        lab::{GO_HTTP2, PLAIN, Server},
         wait_until,
     },
     recording::Recording,
@@ -27,6 +29,10 @@ use crate::{
 /// Few: each is in the recording at every look.
 const IDLE: usize = 6;
 const BUSY: usize = 4;
+/// Ordinary time before a drain: a baseline that is shorter than half a minute tells nothing, and buckets have ten seconds.
+const ORDINARY: Duration = Duration::from_secs(55);
+/// Clients that come when nobody listens any more.
+const REFUSED: usize = 3;
 /// A recording that is longer is no text that anybody would keep.
 const BYTES_MAX: usize = 100_000;
 
@@ -139,6 +145,84 @@ fn node_killed_with_requests_in_flight() {
     });
 }
 
+#[test]
+fn go_closes_with_tls() {
+    recorded("go-close-tls", ("go", &["close"]), |server, gate| {
+        let crowd = Crowd::gather(Transport::Tls("-tls1_3"), IDLE, BUSY, gate);
+        server.signal(libc::SIGTERM);
+        counted(crowd, server, BUSY)
+    });
+}
+
+#[test]
+fn go_closes_with_http2() {
+    recorded("go-close-http2", ("go", &["close"]), |server, gate| {
+        let crowd = Crowd::ask_once(Transport::Http2(GO_HTTP2), BUSY, gate);
+        server.signal(libc::SIGTERM);
+        counted(crowd, server, BUSY)
+    });
+}
+
+#[test]
+fn apache_reloads_gracefully() {
+    recorded("apache-graceful", ("apache", &[]), |server, gate| {
+        let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        let old = server.processes();
+        server.signal(libc::SIGUSR1);
+        gate.release();
+        crowd.busy_are_answered();
+        let tally = crowd.leave();
+        assert_eq!(tally.lost(), 0, "{tally:?}");
+        let master = BTreeSet::from([server.pid()]);
+        server.wait_gone(&(&old - &master));
+        (tally.asked, tally.answered)
+    });
+}
+
+#[test]
+fn haproxy_stops_softly() {
+    recorded("haproxy-soft-stop", ("haproxy", &[]), |server, gate| {
+        let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        server.signal(libc::SIGUSR1);
+        gate.release();
+        crowd.busy_are_answered();
+        counted(crowd, server, 0)
+    });
+}
+
+#[test]
+fn tomcat_stops_gracefully() {
+    recorded(
+        "tomcat-graceful",
+        ("spring", &["tomcat"]),
+        |server, gate| {
+            let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+            server.signal(libc::SIGTERM);
+            gate.release();
+            crowd.busy_are_answered();
+            counted(crowd, server, 0)
+        },
+    );
+}
+
+/// Long enough that the drain has ordinary time to be compared with; and there are clients who come when nobody listens.
+#[test]
+fn nginx_is_missed_after_ordinary_time() {
+    recorded("nginx-missed", ("nginx", &[]), |server, gate| {
+        let load = Load::default();
+        load.ask_for(ORDINARY);
+        let crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
+        server.signal(libc::SIGTERM);
+        let (asked, answered) = counted(crowd, server, BUSY);
+        for _ in 0..REFUSED {
+            let refused = TcpStream::connect(("127.0.0.1", PLAIN));
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        }
+        let of_load = (load.asked.load(Relaxed), load.answered.load(Relaxed));
+        (asked + of_load.0, answered + of_load.1)
+    });
+}
+
 /// Everybody leaves, having lost so many requests, and the server ends.
 #[track_caller]
 fn counted(crowd: Crowd, server: &mut Server, lost: usize) -> (u64, u64) {
@@ -157,6 +241,20 @@ struct Load {
 }
 
 impl Load {
+    /// A connection a request, now and then.
+    fn ask_for(&self, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            let mut client = Plain::connect().unwrap();
+            client.ask("/").unwrap();
+            self.asked.fetch_add(1, Relaxed);
+            assert!(client.answered());
+            self.answered.fetch_add(1, Relaxed);
+            drop(client);
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     fn ask_until_stopped(&self) {
         while !self.stop.load(Relaxed) {
             let mut client = Plain::connect().unwrap();

@@ -1,8 +1,8 @@
 //! Records what the drains of one network namespace are told, with a probe of its own, while it tells them: as the
-//! daemon's reader and storyteller do, but of one namespace alone, and every input is kept.
+//! daemon's tasks do, but of one namespace alone, and every input is kept.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     fs::File,
     os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -12,7 +12,11 @@ use std::{
 
 use finwatch::{clock, families, probe::Probe};
 use finwatch_common::{Process, ProcessEntry, survey_kind};
-use finwatch_engine::{Want, input::Record};
+use finwatch_engine::{
+    Want,
+    input::{Reading, Record},
+    timing,
+};
 
 use crate::{
     harness::{OPTIONS, PATIENCE},
@@ -20,11 +24,9 @@ use crate::{
     teller::{Story, Teller},
 };
 
-/// Between two rounds of work while something drains, and else: as the storyteller's.
+/// Between two rounds of work while something drains, and else: as the engine's ticks.
 const BUSY: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(1);
-/// When the family of a new listener is looked at: at once, and when a launcher has left.
-const FAMILY_LOOKS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(2)];
 
 /// See the module.
 pub(super) struct Recorder {
@@ -34,8 +36,9 @@ pub(super) struct Recorder {
     inputs: Vec<Input>,
     /// Instances that listen in the namespace.
     instances: HashSet<Process>,
-    families: VecDeque<(Instant, Process)>,
     sockets: families::Sockets,
+    /// When all rows were read last.
+    read: Option<Instant>,
     lost: u64,
 }
 
@@ -47,6 +50,7 @@ impl Recorder {
             server: server.to_owned(),
             wall_zero_ns: u64::try_from(zero.unwrap().as_nanos()).unwrap(),
             asleep_ns: clock::boot_ns_of(0),
+            counted: true,
             ..Head::default()
         };
         let probe = Probe::load(&OPTIONS).expect("the programs load");
@@ -57,8 +61,8 @@ impl Recorder {
             teller,
             inputs: Vec::new(),
             instances: HashSet::new(),
-            families: VecDeque::new(),
             sockets: families::Sockets::default(),
+            read: None,
             lost: 0,
         }
     }
@@ -109,12 +113,7 @@ impl Recorder {
                         pad: 0,
                     };
                     self.instances.insert(instance);
-                    if listener.up == 1 {
-                        let now = Instant::now();
-                        let looks = FAMILY_LOOKS.map(|later| (now + later, instance));
-                        self.families.extend(looks);
-                        urgent = true;
-                    }
+                    urgent |= listener.up == 1;
                 }
                 Record::Signal(_) | Record::Exit(_) => urgent = true,
                 Record::Unread(_) => {}
@@ -126,35 +125,59 @@ impl Recorder {
         urgent
     }
 
-    /// One round, as the chronicle works.
+    /// One round, as the daemon's tasks work.
     fn work(&mut self) {
-        self.find_families();
-        let losses = self.probe.losses.read();
-        let lost = losses.ring_full.iter().sum::<u64>() + losses.malformed + losses.processes_full;
+        if self.read.is_none_or(|at| at.elapsed() >= timing::ROWS_READ) {
+            self.read = Some(Instant::now());
+            let live = self.live();
+            self.take(What::Live(live));
+        }
+        let lost = self.probe.losses.read().records();
         if lost != self.lost {
             self.lost = lost;
             self.take(What::Lost { total: lost });
         }
-        for want in self.take(What::Tick) {
-            match want {
+        let wants = self.take(What::Tick);
+        self.answer(wants);
+    }
+
+    fn answer(&mut self, wants: Vec<Want>) {
+        for want in wants {
+            let what = match want {
                 Want::Survey { netns } => {
                     assert_eq!(netns, self.netns, "only this run's sockets drain");
-                    let look = self.look();
-                    self.take(look);
+                    self.look()
                 }
-                Want::Processes => {
-                    let processes = self.processes();
-                    self.take(What::Processes(processes));
+                Want::Processes => What::Processes(self.processes()),
+                Want::Counters { service } => What::Counted {
+                    service,
+                    reading: self.probe.rows.some(&[service]).unwrap(),
+                },
+                Want::EndPhase { instance } => {
+                    self.probe.phases.end(instance);
+                    continue;
                 }
-                Want::EndPhase { instance } => self.probe.phases.end(instance),
-                // The recorder looks for these itself, and nobody asks it for the others.
-                Want::Relatives { .. }
-                | Want::MiniSockets { .. }
-                | Want::Counters { .. }
-                | Want::Name { .. } => {}
-            }
+                Want::Relatives { instance } => {
+                    for (tgid, entry) in families::scan(&[instance], &mut self.sockets).unwrap() {
+                        self.probe.processes.adopt(tgid, entry);
+                    }
+                    continue;
+                }
+                // Nobody tells how many mini-sockets there are, and the teller knows names.
+                Want::MiniSockets { .. } | Want::Name { .. } => continue,
+            };
+            let more = self.take(what);
+            self.answer(more);
         }
-        self.take(What::Conclude);
+    }
+
+    /// The live rows of the namespace.
+    fn live(&self) -> Reading {
+        let mut live = self.probe.rows.live().unwrap();
+        live.rows.retain(|(key, _)| key.netns == self.netns);
+        live.resets
+            .retain(|(key, _)| key.service.netns == self.netns);
+        live
     }
 
     /// How everything was left: who replays it with a record less may have to ask later than was asked here.
@@ -192,19 +215,6 @@ impl Recorder {
         let mut processes = self.probe.processes.table();
         processes.retain(|(_, entry)| self.instances.contains(&entry.instance));
         processes
-    }
-
-    fn find_families(&mut self) {
-        let now = Instant::now();
-        let (due, later) = self.families.drain(..).partition(|(at, _)| *at <= now);
-        self.families = later;
-        let due: VecDeque<(Instant, Process)> = due;
-        let instances: Vec<Process> = due.into_iter().map(|(_, instance)| instance).collect();
-        if !instances.is_empty() {
-            for (tgid, entry) in families::scan(&instances, &mut self.sockets).unwrap() {
-                self.probe.processes.adopt(tgid, entry);
-            }
-        }
     }
 
     /// The ring is the whole host's.
