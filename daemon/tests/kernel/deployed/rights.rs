@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, Write as _},
     net::{TcpListener, TcpStream},
     os::{
         fd::AsRawFd as _,
@@ -21,7 +21,7 @@ use crate::{
     harness::{
         Netns, PATIENCE,
         child::Child,
-        sock::{connect_again, deliver, listen, new_stream, pair, read, read_eof},
+        sock::{accept, connect_again, deliver, listen, new_stream, pair, read, read_eof},
         within_settle,
     },
     manifest::{self, Manifest},
@@ -215,7 +215,7 @@ impl Elsewhere {
         let address = listener.local_addr().unwrap();
         let ask = |client: &TcpStream| {
             connect_again(client, address).unwrap();
-            let (server, _) = listener.accept().unwrap();
+            let server = accept(&listener);
             deliver(client, &server, REQUEST);
             read(&server, REQUEST.len());
             server
@@ -224,7 +224,7 @@ impl Elsewhere {
         server
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
             .unwrap();
-        (&answered).read_exact(&mut [0; 27]).unwrap();
+        read(&answered, 27);
         drop(answered);
         read_eof(&server);
         drop(server);

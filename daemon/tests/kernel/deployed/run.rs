@@ -10,8 +10,10 @@ use std::{
 
 use crate::{
     harness::{
+        Patient,
         http::Plain,
         nginx::{self, Nginx, Upstream},
+        output_of,
     },
     host::workloads::Cgroup,
 };
@@ -43,8 +45,8 @@ pub(super) fn some_ordinary_connections() {
     polite
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();
-    polite.read_to_end(&mut Vec::new()).unwrap();
-    let reset = slow.read(&mut [0]).unwrap_err();
+    Patient::new(polite).read_to_end(&mut Vec::new()).unwrap();
+    let reset = Patient::new(slow).read(&mut [0]).unwrap_err();
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 }
 
@@ -94,11 +96,8 @@ pub(super) fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx 
 /// `finwatch deploy ...`, as a pipeline runs it.
 #[track_caller]
 pub(super) fn deploy(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_finwatch"))
-        .arg("deploy")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finwatch"));
+    let output = output_of(command.arg("deploy").args(arguments));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

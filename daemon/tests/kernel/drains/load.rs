@@ -15,6 +15,7 @@ use finwatch_engine::model::{DrainKind, Verdict};
 use super::stage::Stage;
 use crate::harness::{
     capture::{Capture, Captured},
+    finish,
     http::Plain,
     kernel,
     lab::{PLAIN, TLS},
@@ -44,7 +45,7 @@ fn reload_under_wrk(port: u16, tls: Option<&str>) {
         let wrk = wrk(stage.server.folder(), port, tls);
         thread::sleep(Duration::from_millis(1500));
         stage.server.signal(libc::SIGHUP);
-        let said = String::from_utf8(wrk.wait_with_output().unwrap().stdout).unwrap();
+        let said = String::from_utf8(finish(wrk).stdout).unwrap();
         let connections = capture.end();
         // Those that the server ended are the old workers': the others are ended by wrk, with its own end.
         let by_server = |connection: &&Captured| connection.by_server;

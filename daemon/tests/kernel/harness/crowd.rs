@@ -14,7 +14,7 @@ use super::{
     gate::Gate,
     http::{Tls, is_complete, request},
     lab::PLAIN,
-    wait::PATIENCE,
+    wait::{PATIENCE, wait_for_end},
 };
 
 /// What the connections are made of.
@@ -260,7 +260,7 @@ impl Visitor {
                 is_complete(&answer)
             }
             Line::Tls(tls) => tls.talk.answered(),
-            Line::Curl(curl) => curl.wait().unwrap().success(),
+            Line::Curl(curl) => wait_for_end(curl, "curl").success(),
         };
         self.answered += u64::from(answered);
         answered
@@ -282,7 +282,7 @@ impl Visitor {
                 End::Fin
             }
             Line::Curl(curl) => {
-                curl.wait().unwrap();
+                wait_for_end(curl, "curl");
                 End::Fin
             }
         }

@@ -3,14 +3,15 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    os::fd::AsFd,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use super::nginx;
+use super::{Patient, nginx, wait_for_end};
 
 /// Something that requests go into and answers come out of.
 pub(crate) struct Client<R, W> {
-    from: R,
+    from: Patient<R>,
     to: W,
 }
 
@@ -23,13 +24,13 @@ impl Plain {
         let stream = TcpStream::connect(("127.0.0.1", nginx::PLAIN))?;
         stream.set_nodelay(true)?;
         Ok(Self {
-            from: stream.try_clone()?,
+            from: Patient::new(stream.try_clone()?),
             to: stream,
         })
     }
 }
 
-impl<R: Read, W: Write> Client<R, W> {
+impl<R: Read + AsFd, W: Write> Client<R, W> {
     /// Writes a request in one piece.
     pub(crate) fn ask(&mut self, path: &str) -> io::Result<()> {
         self.to.write_all(request(path).as_bytes())?;
@@ -37,6 +38,7 @@ impl<R: Read, W: Write> Client<R, W> {
     }
 
     /// Reads one answer to its end; `false` when the connection ended before.
+    #[track_caller]
     pub(crate) fn answered(&mut self) -> bool {
         let mut answer = Vec::new();
         let mut portion = [0; 4096];
@@ -46,6 +48,9 @@ impl<R: Read, W: Write> Client<R, W> {
             }
             match self.from.read(&mut portion) {
                 Ok(length) if length > 0 => answer.extend(&portion[..length]),
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                    panic!("the server neither answers nor hangs up: {e}")
+                }
                 _ => return false,
             }
         }
@@ -77,15 +82,16 @@ impl Tls {
             .spawn()
             .expect("openssl starts; Debian's package is openssl");
         let talk = Client {
-            from: process.stdout.take().unwrap(),
+            from: Patient::new(process.stdout.take().unwrap()),
             to: process.stdin.take().unwrap(),
         };
         Self { process, talk }
     }
 
     /// Waits until the client has seen the end of the connection.
+    #[track_caller]
     pub(crate) fn wait(&mut self) {
-        self.process.wait().unwrap();
+        wait_for_end(&mut self.process, "the TLS client");
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{sockets, state, wait_until};
+use super::{PATIENCE, sockets, state, wait_until, within};
 
 /// The port that every server of the lab has without TLS.
 pub(crate) const PLAIN: u16 = 8080;
@@ -120,14 +120,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A master may fork another worker while its workers are killed.
-        while self.main.try_wait().is_ok_and(|ended| ended.is_none())
-            || !processes_here().is_empty()
-        {
+        let gone = within(PATIENCE, &mut || {
             let _already_gone = kill(self.pid(), libc::SIGKILL);
             for pid in processes_here() {
                 let _already_gone = kill(pid, libc::SIGKILL);
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            !self.main.try_wait().is_ok_and(|ended| ended.is_none()) && processes_here().is_empty()
+        });
+        if !gone {
+            eprintln!(
+                "processes of the server outlive the test: {:?}",
+                processes_here()
+            );
         }
     }
 }
