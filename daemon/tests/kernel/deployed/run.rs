@@ -26,6 +26,8 @@ pub(super) const BUSY: usize = 10;
 pub(super) const LATE: usize = 5;
 /// Clients that come while nobody listens.
 pub(super) const REFUSED: usize = 2;
+/// How long nobody listens: long enough to be seen in a counter of seconds.
+const GAP: Duration = Duration::from_millis(300);
 /// What the clients counted.
 #[derive(Debug)]
 pub(super) struct Lost {
@@ -87,8 +89,7 @@ pub(super) fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx 
     for _ in 0..REFUSED {
         assert!(Plain::connect().is_err(), "nobody listens");
     }
-    // Long enough to be seen in a counter of seconds.
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(GAP);
     drop(server);
     Nginx::start_in(cgroup.path(), "", "")
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::recorder::Recorder;
+use super::{ANSWERED_LONG_AGO, IN_FLIGHT, recorder::Recorder};
 use crate::{
     harness::{
         Netns,
@@ -83,7 +83,7 @@ fn nginx_reload_under_load() {
             }
             wait_until("the load has begun", || load.answered.load(Relaxed) > 50);
             server.signal(libc::SIGHUP);
-            crowd.ask_again_after(Duration::from_millis(500));
+            crowd.ask_again_when_closed();
             gate.release();
             crowd.busy_are_answered();
             let tally = crowd.leave();
@@ -102,8 +102,7 @@ fn nginx_reload_under_load() {
 fn nginx_quit_when_idle() {
     recorded("nginx-quit-idle", ("nginx", &[]), |server, gate| {
         let crowd = Crowd::gather(Transport::Plain, IDLE, 0, gate);
-        // An answer that is younger than a second may be cut in its middle by a process that dies.
-        thread::sleep(Duration::from_millis(1100));
+        thread::sleep(ANSWERED_LONG_AGO);
         server.signal(libc::SIGQUIT);
         counted(crowd, server, 0)
     });
@@ -123,7 +122,7 @@ fn gunicorn_term_with_requests_in_flight() {
     recorded("gunicorn-term", ("gunicorn", &[]), |server, gate| {
         let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
         server.signal(libc::SIGTERM);
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(IN_FLIGHT);
         gate.release();
         crowd.busy_are_answered();
         counted(crowd, server, 0)
@@ -166,6 +165,7 @@ impl Load {
                     break;
                 }
                 self.answered.fetch_add(1, Relaxed);
+                // What a client does between two requests: few requests are a small recording.
                 thread::sleep(Duration::from_millis(1));
             }
         }

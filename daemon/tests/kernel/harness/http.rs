@@ -13,6 +13,8 @@ use super::{Patient, nginx, wait_for_end};
 pub(crate) struct Client<R, W> {
     from: Patient<R>,
     to: W,
+    /// The last answer said that there will be no other on this connection.
+    pub(crate) is_last: bool,
 }
 
 /// A client without TLS.
@@ -26,6 +28,7 @@ impl Plain {
         Ok(Self {
             from: Patient::new(stream.try_clone()?),
             to: stream,
+            is_last: false,
         })
     }
 }
@@ -44,6 +47,7 @@ impl<R: Read + AsFd, W: Write> Client<R, W> {
         let mut portion = [0; 4096];
         loop {
             if is_complete(&answer) {
+                self.is_last = says_close(&answer);
                 return true;
             }
             match self.from.read(&mut portion) {
@@ -84,6 +88,7 @@ impl Tls {
         let talk = Client {
             from: Patient::new(process.stdout.take().unwrap()),
             to: process.stdin.take().unwrap(),
+            is_last: false,
         };
         Self { process, talk }
     }
@@ -113,10 +118,19 @@ pub(super) fn is_complete(answer: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head
-        .lines()
+    let length = field(head, "content-length").and_then(|value| value.parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
+}
+
+fn says_close(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let head = text.split_once("\r\n\r\n").map_or("", |(head, _)| head);
+    field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+fn field<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines()
         .filter_map(|line| line.split_once(": "))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.parse::<usize>().ok());
-    length.is_some_and(|length| body.len() >= length)
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value)
 }

@@ -55,6 +55,7 @@ pub(crate) fn recorded(ns: &Netns, count: usize, body: impl FnOnce()) -> Vec<Rec
         scope.spawn(|| {
             while !stop.load(Relaxed) {
                 take();
+                // Between two looks at the ring.
                 thread::sleep(Duration::from_millis(2));
             }
         });

@@ -270,6 +270,7 @@ fn lingering_close(payload: &[u8], idle: Duration, cut: Option<Cut>) -> Expect {
     read(&server, REQUEST.len());
     sock::deliver(&server, &client, ANSWER);
     read(&client, ANSWER.len());
+    // How long it was idle is what is tried.
     std::thread::sleep(idle);
     server.shutdown(Shutdown::Write).unwrap();
     read_eof(&client);
