@@ -13,7 +13,7 @@ use finwatch_engine::model::{DrainKind, Verdict};
 
 use super::stage::Stage;
 use crate::harness::{
-    Snmp,
+    Snmp, StopAtEnd,
     capture::{Capture, Captured},
     finish,
     http::Plain,
@@ -182,13 +182,4 @@ fn gunicorn_reload_with_keep_alive_loses_what_its_clients_lost() {
         let fail = drain.verdict == Verdict::Fail;
         assert_eq!(fail, asked.lost > 0, "{drain:#?}");
     });
-}
-
-/// The clients stop also when the test panics.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }

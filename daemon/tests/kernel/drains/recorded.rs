@@ -13,7 +13,7 @@ use std::{
 use super::{ANSWERED_LONG_AGO, IN_FLIGHT, recorder::Recorder};
 use crate::{
     harness::{
-        Netns,
+        Netns, StopAtEnd,
         crowd::{Crowd, Tally, Transport},
         gate::Gate,
         http::Plain,
@@ -41,7 +41,7 @@ fn recorded(
         let recorder = Recorder::new(netns.cookie(), server);
         let finish = AtomicBool::new(false);
         thread::scope(|scope| {
-            let finish = FinishAtEnd(&finish);
+            let finish = StopAtEnd(&finish);
             let recorder = scope.spawn(|| recorder.run(finish.0));
             let mut started = Server::start(server, arguments, &[PLAIN]);
             let mut gate = Gate::open(started.folder());
@@ -78,6 +78,7 @@ fn nginx_reload_under_load() {
         let old = server.processes();
         let load = Load::default();
         let tally = thread::scope(|scope| {
+            let _stop = StopAtEnd(&load.stop);
             for _ in 0..4 {
                 scope.spawn(|| load.ask_until_stopped());
             }
@@ -86,9 +87,7 @@ fn nginx_reload_under_load() {
             crowd.ask_again_when_closed();
             gate.release();
             crowd.busy_are_answered();
-            let tally = crowd.leave();
-            load.stop.store(true, Relaxed);
-            tally
+            crowd.leave()
         });
         assert!(tally.lost() > 0, "who asks late loses: {tally:?}");
         let master = BTreeSet::from([server.pid()]);
@@ -169,14 +168,5 @@ impl Load {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-    }
-}
-
-/// The recorder's thread ends also when the run panics.
-struct FinishAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for FinishAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
     }
 }

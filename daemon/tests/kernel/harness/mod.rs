@@ -36,4 +36,6 @@ pub(crate) use records::{recorded, told_of};
 pub(crate) use scenario::{scenario, settle, settle_phases, settle_to_none, within_settle};
 pub(crate) use servant::{Manners, Order, Servant};
 pub(crate) use table::{Entry, Snmp, sockets, state, wait_until_quiet};
-pub(crate) use wait::{PATIENCE, Patient, finish, output_of, wait_for_end, wait_until, within};
+pub(crate) use wait::{
+    PATIENCE, Patient, StopAtEnd, finish, output_of, wait_for_end, wait_until, within,
+};

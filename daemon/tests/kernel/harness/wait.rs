@@ -5,7 +5,10 @@ use std::{
     io::{self, Read, Write as _},
     os::fd::{AsFd, AsRawFd as _},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -152,6 +155,15 @@ pub(crate) fn finish(mut child: Child) -> Output {
         status,
         stdout,
         stderr,
+    }
+}
+
+/// Tells threads to stop when it is dropped: they end also when the test panics, which would else wait for them.
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -13,7 +13,7 @@ use finwatch_common::{Kinship, Process};
 
 use crate::harness::{
     Cell, Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Patient, Side, Snmp,
-    check_identities,
+    StopAtEnd, check_identities,
     http::{Plain, Tls},
     kernel,
     nginx::{self, Nginx, Upstream},
@@ -128,6 +128,7 @@ fn nginx_reloaded_under_load() {
         let stop = AtomicBool::new(false);
         let (connects, answers, lost) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
+            let _stop = StopAtEnd(&stop);
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
                     while !stop.load(Relaxed) {
@@ -148,7 +149,6 @@ fn nginx_reloaded_under_load() {
                 server.signal(libc::SIGHUP);
                 wait_until("the load goes on", || answers.load(Relaxed) > before + 3000);
             }
-            stop.store(true, Relaxed);
         });
         drop(server);
         wait_all_closed();
