@@ -2,6 +2,7 @@
 //! every count is equal to what was done, and to the kernel's own.
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     iter::Sum,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -128,16 +129,21 @@ fn churn(total: u64, prepare: impl FnOnce(&Netns) + Send) {
     });
 }
 
-/// Takes out the RSTs that were sent for no connection, to segments that overtook each other or came behind the end: how many.
+/// Takes out the RSTs that answered a segment out of place, and threw nothing away: how many. Segments overtake each other, or come behind
+/// the end; and a SYN may meet what is left of an older connection from the same port, whose acknowledgement the client refuses.
 fn take_strays(observed: &mut Observed) -> u64 {
-    // By nobody's socket, or by the listener; both are the server's rows.
-    [Reason::NoSocket, Reason::Flags]
-        .into_iter()
-        .filter_map(|reason| {
-            let key = (reason as u8, Lost::Nothing as u8);
-            observed.server.resets.remove(&key)
+    let nothing = |lost: u8| lost == Lost::Nothing as u8;
+    let strays = |resets: &mut BTreeMap<(u8, u8), u64>, is_stray: &dyn Fn(u8, u8) -> bool| {
+        let all: u64 = resets.values().sum();
+        resets.retain(|(reason, lost), _| !is_stray(*reason, *lost));
+        all - resets.values().sum::<u64>()
+    };
+    // The clients' own RSTs throw nothing away either; only their reason tells them apart.
+    let own = Reason::State as u8;
+    strays(&mut observed.server.resets, &|_, lost| nothing(lost))
+        + strays(&mut observed.client.resets, &|reason, lost| {
+            kernel::tells_reset_reasons() && nothing(lost) && reason != own
         })
-        .sum()
 }
 
 /// How many connections, both roles of each.
