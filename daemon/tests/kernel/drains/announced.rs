@@ -19,10 +19,9 @@ const LIMIT: &str = "30s";
 /// Announces a reload of nginx, makes it while clients are there, and returns the exit code of the pipeline's last step
 /// beside the rollout. The clients of a clean change learn of it in time; the others ask once more.
 fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
-    Stage::set("nginx", &[], |stage| {
-        let workload = stage.workload();
+    Stage::set_as_a_unit("nginx", &[], |stage, workload| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
-        stage.announce("start", &workload);
+        stage.announce("start", workload);
         stage.server.signal(libc::SIGHUP);
         if !clean {
             crowd.ask_again_when_closed();
@@ -32,8 +31,8 @@ fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
         crowd.busy_are_answered();
         let tally = crowd.leave();
         assert_eq!(tally.lost(), if clean { 0 } else { IDLE as u64 });
-        stage.announce("finish", &workload);
-        let verdict = ["verdict", "--workload", &workload, "--wait", LIMIT];
+        stage.announce("finish", workload);
+        let verdict = ["verdict", "--workload", workload, "--wait", LIMIT];
         let output = stage.daemon.ask(&verdict);
         let rollout = stage
             .daemon

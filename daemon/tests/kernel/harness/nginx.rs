@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::{PATIENCE, sockets, state, wait_for_end, wait_until, within};
+use super::{PATIENCE, lab::in_cgroup, sockets, state, wait_for_end, wait_until, within};
 
 /// The server's ports, the same in every namespace.
 pub(crate) const PLAIN: u16 = 8080;
@@ -32,11 +32,7 @@ impl Nginx {
 
     /// Starts the server as a process of the cgroup, with more directives in its main and in its http context.
     pub(crate) fn start_in(cgroup: &Path, main: &str, http: &str) -> Self {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec nginx \"$@\""])
-            .arg(cgroup);
-        Self::launch(command, main, http)
+        Self::launch(in_cgroup(cgroup, "nginx"), main, http)
     }
 
     fn launch(mut command: Command, main: &str, http: &str) -> Self {
