@@ -140,6 +140,8 @@ offsets! {
     ehash_mask: "inet_hashinfo.ehash_mask", 4;
     /// Substate of a mini-socket.
     tw_substate: "inet_timewait_sock.tw_substate", 1;
+    /// Of a mini-socket, the next sequence number to receive.
+    tw_rcv_nxt: "sock.__sk_common.skc_tw_rcv_nxt", 4;
     /// Node of a cgroup in its file system.
     cgroup_kn: "cgroup.kn", 8;
     /// Its id.

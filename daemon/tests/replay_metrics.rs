@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use finwatch::metrics::Format;
 use finwatch_common::{Cell, Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use finwatch_engine::Remembered;
 use replay::{
@@ -304,10 +305,16 @@ async fn life_and_readiness_are_told() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_idle_connections() {
     let server = Server::start(Recording::default()).await;
-    let idle = tokio::net::TcpStream::connect(server.address)
+    let mut idle = tokio::net::TcpStream::connect(server.address)
         .await
         .expect("a connection");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // When it has been answered it is known, and waits for the next request.
+    let request = b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n";
+    idle.write_all(request).await.expect("a request");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"live\n") {
+        assert_ne!(idle.read_buf(&mut answer).await.expect("an answer"), 0);
+    }
     let stopped = tokio::time::timeout(Duration::from_secs(2), server.stop()).await;
     assert!(stopped.is_ok(), "an idle connection held up the stop");
     drop(idle);

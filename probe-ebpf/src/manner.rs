@@ -66,6 +66,13 @@ impl Manner {
         self.is_goodbye(bytes) || (self.0 & Self::PLAIN == 0 && in_tls) || bytes == GOAWAYS_BYTES
     }
 
+    /// The same of what came after our FIN and drew an RST: with its last segment, of so much payload, or with others before it
+    /// that never arrived.
+    #[inline(always)]
+    pub const fn is_goodbye_at_close(self, bytes: u32, payload: u32) -> bool {
+        bytes > payload && self.is_leave(bytes)
+    }
+
     #[inline(always)]
     const fn record(self) -> u32 {
         record_of((self.0 & Self::RECORD) >> Self::RECORD_SHIFT)

@@ -168,6 +168,7 @@ fn a_body_that_breaks_off_is_no_event() {
         .expect("written");
     drop(stream);
     is_well(&server);
+    // Nothing tells when the server has given it up.
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(server.events().len(), 1, "only the well one");
 }

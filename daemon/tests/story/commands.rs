@@ -6,7 +6,6 @@ use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use serde_json::Value;
@@ -289,7 +288,7 @@ fn a_watch_tells_what_changes_and_outlives_a_restart_of_the_daemon() {
     assert_eq!(next()["id"], "r-20261122T171000-nginx");
     server.told().rollouts.insert(0, later);
     assert_eq!(next()["id"], "r-20261122T181458-checkout");
-    std::thread::sleep(Duration::from_millis(1_500));
+    server.wait_until_seen();
     server.told().rollouts[0].counts.opened = 77;
     let changed = next();
     assert_eq!(

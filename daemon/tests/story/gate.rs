@@ -197,7 +197,7 @@ fn all_that_overlap_are_waited_for() {
             .contains("165158-nginx is still running after 1.0 s")
     );
     let child = waiting(&server, &wait);
-    std::thread::sleep(Duration::from_millis(700));
+    server.wait_until_seen();
     {
         // The running one, which was chosen, ends; what fits and has begun meanwhile is waited for.
         let mut told = server.told();
@@ -208,7 +208,7 @@ fn all_that_overlap_are_waited_for() {
         third.started_at = Timestamp::now();
         told.rollouts.insert(0, third);
     }
-    std::thread::sleep(Duration::from_millis(1_200));
+    server.wait_until_seen();
     {
         let mut told = server.told();
         told.rollouts[0].state = RolloutState::Ended;
@@ -247,19 +247,19 @@ fn usage_is_not_taken_for_a_verdict() {
 fn waiting_ends_when_the_rollout_does() {
     let server = Server::start(Told::nothing());
     let child = waiting(&server, &["--workload", "checkout", "--wait", "30s"]);
-    std::thread::sleep(Duration::from_millis(700));
+    server.wait_until_seen();
     let mut rollout = Told::sample().rollouts.remove(0);
     let began = Timestamp::now();
     rollout.started_at = began;
     server.told().rollouts.push(rollout.clone());
-    std::thread::sleep(Duration::from_millis(1_200));
+    server.wait_until_seen();
     // It is followed by its id: one of another workload does not end the wait, nor a newer one of its own.
     let mut newer = rollout.clone();
     newer.id = "newer".to_owned();
     newer.state = RolloutState::Ended;
     newer.verdict = Verdict::Pass;
     server.told().rollouts.push(newer);
-    std::thread::sleep(Duration::from_millis(700));
+    server.wait_until_seen();
     {
         let mut told = server.told();
         told.rollouts[0].state = RolloutState::Ended;
@@ -321,7 +321,7 @@ fn one_that_is_still_running_at_the_end_is_inconclusive() {
 fn a_daemon_that_goes_while_waited_for_may_come_back_and_else_could_not_be_asked() {
     let server = Server::start(Told::nothing());
     let child = waiting(&server, &["-w", "checkout", "--wait", "3s"]);
-    std::thread::sleep(Duration::from_millis(800));
+    server.wait_until_seen();
     drop(server);
     let ran = end_of(child);
     assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{}", ran.err);
@@ -339,7 +339,7 @@ fn a_rollout_that_was_merged_into_another_is_looked_for_again() {
     told.rollouts[0].started_at = Timestamp::now();
     let server = Server::start(told);
     let child = waiting(&server, &["-w", "checkout", "--wait", "20s"]);
-    std::thread::sleep(Duration::from_millis(800));
+    server.wait_until_seen();
     {
         let mut told = server.told();
         told.rollouts[0].id = "announced-later".to_owned();

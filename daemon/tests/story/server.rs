@@ -5,9 +5,12 @@ use std::{
     net::{SocketAddr, TcpStream},
     ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use finwatch::{
@@ -18,6 +21,9 @@ use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is told.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub(crate) struct Told {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     told: Arc<Mutex<Told>>,
+    /// How often it was asked for any of that.
+    asked: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,11 +79,16 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-struct Teller(Arc<Mutex<Told>>);
+struct Teller {
+    told: Arc<Mutex<Told>>,
+    asked: Arc<AtomicU64>,
+}
 
 impl Teller {
     fn told(&self) -> Told {
-        self.0.lock().expect("no panic").clone()
+        let told = self.told.lock().expect("no panic").clone();
+        self.asked.fetch_add(1, Relaxed);
+        told
     }
 }
 
@@ -102,7 +115,11 @@ impl Story for Teller {
 impl Server {
     pub(crate) fn start(told: Told) -> Self {
         let told = Arc::new(Mutex::new(told));
-        let story: Arc<dyn Story> = Arc::new(Teller(Arc::clone(&told)));
+        let asked = Arc::<AtomicU64>::default();
+        let story: Arc<dyn Story> = Arc::new(Teller {
+            told: Arc::clone(&told),
+            asked: Arc::clone(&asked),
+        });
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -127,6 +144,7 @@ impl Server {
         Self {
             address: address.recv().expect("an address"),
             told,
+            asked,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -141,11 +159,20 @@ impl Server {
         self.told.lock().expect("no panic")
     }
 
+    /// Waits until somebody who asks again and again has done so twice more: what was told before has been seen.
+    pub(crate) fn wait_until_seen(&self) {
+        // Of one question the answer may have been taken before.
+        const TIMES: u64 = 3;
+        let (before, deadline) = (self.asked.load(Relaxed), Instant::now() + PATIENCE);
+        while self.asked.load(Relaxed) < before + TIMES {
+            assert!(Instant::now() < deadline, "nobody asks");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).expect("a connection");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .expect("set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

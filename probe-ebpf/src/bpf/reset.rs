@@ -11,7 +11,7 @@ use finwatch_common::{
 };
 use finwatch_probe::{
     manner::Manner,
-    tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, state, unread},
+    tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, seq_after, state, unread},
 };
 
 use super::{
@@ -130,6 +130,21 @@ fn payload(skb: Raw) -> u32 {
     space.saturating_sub(u32::from(flags & TH_SYN != 0) + u32::from(flags & TH_FIN != 0))
 }
 
+/// What the segment's sender wrote up to the segment's end, and the closed end of the connection never took. It is more than the
+/// payload where bytes before it are missing: a segment that comes in the instant in which a mini-socket takes its socket's
+/// place is dropped without a word (`tcp_rcv_state_process`, TCP_CLOSE), and then the FIN behind it draws the RST.
+#[inline(always)]
+fn never_taken(skb: Raw, rcv_nxt: u32) -> u32 {
+    let flags = tcp_flags(skb);
+    if flags & TH_SYN != 0 {
+        // It begins another conversation, whose numbers say nothing of this one.
+        return payload(skb);
+    }
+    let cb = Raw(skb.0.wrapping_add(offset!(skb_cb) as u64));
+    let end = cb.get::<u32>(offset!(cb_end_seq));
+    seq_after(end.wrapping_sub(u32::from(flags & TH_FIN != 0)), rcv_nxt)
+}
+
 #[inline(always)]
 fn tcp_flags(skb: Raw) -> u8 {
     Raw(skb.0.wrapping_add(offset!(skb_cb) as u64)).get(offset!(cb_flags))
@@ -143,6 +158,16 @@ const fn lost(bytes: u32, manner: Manner) -> Lost {
         Lost::Goodbye
     } else {
         Lost::Data
+    }
+}
+
+/// The same of what a closed end never took; the last segment of it held `payload` bytes.
+#[inline(always)]
+const fn lost_at_close(bytes: u32, payload: u32, manner: Manner) -> Lost {
+    if manner.is_goodbye_at_close(bytes, payload) {
+        Lost::Goodbye
+    } else {
+        lost(bytes, manner)
     }
 }
 
@@ -220,8 +245,8 @@ fn by_mini_socket(event: Event) {
     let cookie: u64 = sk.get(offset!(cookie));
     let past = mini_socket::past_of(cookie);
     service.phase = past.phase();
-    let bytes = payload(skb);
-    let lost = lost(bytes, past.manner());
+    let bytes = never_taken(skb, sk.get(offset!(tw_rcv_nxt)));
+    let lost = lost_at_close(bytes, payload(skb), past.manner());
     counters::reset(&reset_key(&service, reason, lost));
     let mut flags = reset_flags::MINI_SOCKET;
     if owner.is_some()
@@ -266,14 +291,21 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     conn.enter_phase();
     let answers_segment = skb.0 != 0;
     let closed = tcp_state == state::CLOSE;
-    let bytes = if answers_segment {
+    let late = closed && answers_segment && conn.has(flag::LOCAL_FIN);
+    let bytes = if late {
+        never_taken(skb, sk.get(offset!(rcv_nxt)))
+    } else if answers_segment {
         payload(skb)
     } else if closed && conn.has(flag::CLOSED) {
         conn.unread
     } else {
         unread_of(sk)
     };
-    let lost = lost(bytes, conn.turns.manner());
+    let lost = if late {
+        lost_at_close(bytes, payload(skb), conn.turns.manner())
+    } else {
+        lost(bytes, conn.turns.manner())
+    };
     let reason = if has_reset_reason() {
         reason
     } else {
@@ -291,12 +323,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         if settle_by_reset(conn, row) {
             flags |= reset_flags::SETTLES;
         }
-        if answers_segment
-            && conn.is_server()
-            && conn.cut == NONE
-            && conn.has(flag::LOCAL_FIN)
-            && matches!(lost, Lost::Data)
-        {
+        if late && conn.is_server() && conn.cut == NONE && matches!(lost, Lost::Data) {
             cut(conn, row, Cut::Late);
             flags |= reset_flags::CUT_LATE;
         }

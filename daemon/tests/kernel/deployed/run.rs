@@ -10,8 +10,10 @@ use std::{
 
 use crate::{
     harness::{
+        Patient,
         http::Plain,
         nginx::{self, Nginx, Upstream},
+        output_of,
     },
     host::workloads::Cgroup,
 };
@@ -24,6 +26,8 @@ pub(super) const BUSY: usize = 10;
 pub(super) const LATE: usize = 5;
 /// Clients that come while nobody listens.
 pub(super) const REFUSED: usize = 2;
+/// How long nobody listens: long enough to be seen in a counter of seconds.
+const GAP: Duration = Duration::from_millis(300);
 /// What the clients counted.
 #[derive(Debug)]
 pub(super) struct Lost {
@@ -43,8 +47,8 @@ pub(super) fn some_ordinary_connections() {
     polite
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();
-    polite.read_to_end(&mut Vec::new()).unwrap();
-    let reset = slow.read(&mut [0]).unwrap_err();
+    Patient::new(polite).read_to_end(&mut Vec::new()).unwrap();
+    let reset = Patient::new(slow).read(&mut [0]).unwrap_err();
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 }
 
@@ -85,8 +89,7 @@ pub(super) fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx 
     for _ in 0..REFUSED {
         assert!(Plain::connect().is_err(), "nobody listens");
     }
-    // Long enough to be seen in a counter of seconds.
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(GAP);
     drop(server);
     Nginx::start_in(cgroup.path(), "", "")
 }
@@ -94,11 +97,8 @@ pub(super) fn stop_and_start_again(mut server: Nginx, cgroup: &Cgroup) -> Nginx 
 /// `finwatch deploy ...`, as a pipeline runs it.
 #[track_caller]
 pub(super) fn deploy(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_finwatch"))
-        .arg("deploy")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finwatch"));
+    let output = output_of(command.arg("deploy").args(arguments));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

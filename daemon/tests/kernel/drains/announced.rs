@@ -1,11 +1,11 @@
 //! What a pipeline does: it announces the change, makes it, announces that it is done, and asks for the verdict. And a
 //! finwatch that dies in the middle of a drain.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use finwatch_engine::model::{Drain, Rollout, RolloutState, ServiceState, Source, Verdict};
 
-use super::{BUSY, IDLE, stage::Stage};
+use super::{BUSY, IDLE, IN_FLIGHT, let_families_be_found, stage::Stage};
 use crate::harness::{
     crowd::Transport,
     daemon::{Daemon, netns_inode},
@@ -15,27 +15,24 @@ use crate::harness::{
 
 /// How long `finwatch verdict` may wait.
 const LIMIT: &str = "30s";
-/// The daemon looks for a new listener's processes at once and two seconds later.
-const FAMILIES_ARE_KNOWN: Duration = Duration::from_secs(3);
 
 /// Announces a reload of nginx, makes it while clients are there, and returns the exit code of the pipeline's last step
 /// beside the rollout. The clients of a clean change learn of it in time; the others ask once more.
 fn pipeline(clean: bool) -> (Option<i32>, Rollout) {
-    Stage::set("nginx", &[], |stage| {
-        let workload = stage.workload();
+    Stage::set_as_a_unit("nginx", &[], |stage, workload| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
-        stage.announce("start", &workload);
+        stage.announce("start", workload);
         stage.server.signal(libc::SIGHUP);
         if !clean {
-            crowd.ask_again_after(Duration::from_secs(1));
+            crowd.ask_again_when_closed();
         }
-        thread::sleep(Duration::from_millis(300));
+        thread::sleep(IN_FLIGHT);
         stage.gate.release();
         crowd.busy_are_answered();
         let tally = crowd.leave();
         assert_eq!(tally.lost(), if clean { 0 } else { IDLE as u64 });
-        stage.announce("finish", &workload);
-        let verdict = ["verdict", "--workload", &workload, "--wait", LIMIT];
+        stage.announce("finish", workload);
+        let verdict = ["verdict", "--workload", workload, "--wait", LIMIT];
         let output = stage.daemon.ask(&verdict);
         let rollout = stage
             .daemon
@@ -125,7 +122,7 @@ fn finwatchs_own_stop_is_no_drain() {
         services.iter().any(own)
     });
     // And who belongs to a listener, of which it had no record when it began.
-    thread::sleep(FAMILIES_ARE_KNOWN);
+    let_families_be_found();
     let stopped = daemon.pid();
     daemon.stop();
     daemon.start_again();

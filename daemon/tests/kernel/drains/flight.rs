@@ -3,7 +3,7 @@
 
 use finwatch_engine::model::{DrainKind, Finding, Verdict};
 
-use super::{BUSY, IDLE, stage::Stage, told::What};
+use super::{BUSY, IDLE, IN_FLIGHT, stage::Stage, told::What};
 use crate::harness::{
     crowd::{Crowd, Transport},
     lab::{GO_HTTP2, TLS},
@@ -21,8 +21,7 @@ pub(super) fn answered(server: &str, arguments: &[&str], signal: libc::c_int, ch
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         stage.server.signal(signal);
-        // Long enough for a server that would not wait.
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        std::thread::sleep(IN_FLIGHT);
         stage.gate.release();
         crowd.busy_are_answered();
         let tally = crowd.leave();
@@ -42,7 +41,7 @@ pub(super) fn answered(server: &str, arguments: &[&str], signal: libc::c_int, ch
 }
 
 /// Idle and busy clients; none of the busy ones is answered, and every connection ends by FIN.
-pub(super) fn unanswered(
+fn unanswered(
     server: &str,
     arguments: &[&str],
     (signal, change): (libc::c_int, Change),

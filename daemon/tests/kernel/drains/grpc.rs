@@ -1,25 +1,23 @@
 //! gRPC-Go: GracefulStop says GOAWAY, and each client hangs up when its calls are answered. The clean drain that HTTP/1.1 has no
 //! words for.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use finwatch_engine::model::{Drain, DrainKind, Verdict};
 
-use super::{BUSY, IDLE, stage::Stage};
+use super::{BUSY, IDLE, IN_FLIGHT, stage::Stage};
 use crate::harness::{
     grpc::{Clients, Seen},
     lab::{PLAIN, TLS},
-    sockets, state,
+    sockets, state, wait_until_quiet,
 };
 
 #[test]
 fn graceful_stop_lets_the_clients_leave_first() {
     Stage::set("grpc", &["graceful"], |stage| {
-        let clients = Clients::gather("plain", IDLE, BUSY, &mut stage.gate);
-        thread::sleep(ROUND_TRIP);
+        let clients = gathered(stage, "plain");
         stage.server.signal(libc::SIGTERM);
-        // Long enough for a server that would not wait.
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(IN_FLIGHT);
         stage.gate.release();
         let seen = clients.leave();
         let expected = Seen {
@@ -81,10 +79,9 @@ fn graceful_stop_with_tls_answers_everything() {
     for version in ["tls1.2", "tls1.3"] {
         Stage::set("grpc", &["graceful"], |stage| {
             stage.attend(TLS);
-            let clients = Clients::gather(version, IDLE, BUSY, &mut stage.gate);
-            thread::sleep(ROUND_TRIP);
+            let clients = gathered(stage, version);
             stage.server.signal(libc::SIGTERM);
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(IN_FLIGHT);
             stage.gate.release();
             let seen = clients.leave();
             assert_eq!(seen.answered, ALL + BUSY as u64, "{version}: {seen:?}");
@@ -123,10 +120,17 @@ fn stop_with_tls_answers_nothing() {
     }
 }
 
+/// Idle clients, and clients with a call in flight. The servers' PINGs were acknowledged: until then nothing but the sizes of a first
+/// answer tells that it is none.
+fn gathered(stage: &mut Stage, transport: &str) -> Clients {
+    let clients = Clients::gather(transport, IDLE, BUSY, &mut stage.gate);
+    wait_until_quiet();
+    clients
+}
+
 /// Every call in flight is lost, by the clients' count.
 fn lost(stage: &mut Stage, transport: &str) -> Drain {
-    let clients = Clients::gather(transport, IDLE, BUSY, &mut stage.gate);
-    thread::sleep(ROUND_TRIP);
+    let clients = gathered(stage, transport);
     stage.server.signal(libc::SIGTERM);
     let seen = clients.leave();
     assert_eq!(seen.asked - seen.answered, BUSY as u64, "{seen:?}");
@@ -138,9 +142,6 @@ fn lost(stage: &mut Stage, transport: &str) -> Drain {
 }
 
 const ALL: u64 = (IDLE + BUSY) as u64;
-
-/// Longer than a server's PING and its acknowledgement take. Until then nothing but the sizes of a first answer tells that it is none.
-const ROUND_TRIP: Duration = Duration::from_millis(300);
 
 /// What is left of a connection for a minute: of the end at the server's port, or of the client's.
 fn is_mini_socket(entry: &crate::harness::Entry, of_server: bool) -> bool {

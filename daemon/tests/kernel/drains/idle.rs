@@ -1,16 +1,15 @@
 //! Idle keep-alive connections when the server is told to stop or to reload: the server hangs up first on all of them,
 //! keeps a mini-socket of each, resets none, and nobody loses anything.
 
-use std::{thread, time::Duration};
+use std::thread;
 
-use super::{IDLE, stage::Stage, told::Told};
+use super::{ANSWERED_LONG_AGO, IDLE, stage::Stage, told::Told};
 use crate::harness::crowd::{Crowd, Tally, Transport};
 
 pub(super) fn stop(server: &str, arguments: &[&str], signal: libc::c_int) {
     Stage::set(server, arguments, |stage| {
         let crowd = stage.gather(Transport::Plain, IDLE, 0);
-        // An answer that is younger than a second may be cut in its middle by a process that dies.
-        thread::sleep(Duration::from_millis(1100));
+        thread::sleep(ANSWERED_LONG_AGO);
         stage.server.signal(signal);
         let tally = seen_by(crowd);
         tidy(&stage.stopped(signal, IDLE, 0, tally));

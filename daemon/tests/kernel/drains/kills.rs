@@ -1,5 +1,7 @@
 //! SIGKILL, and what a signal does that nobody heeds.
 
+use std::time::Duration;
+
 use super::{BUSY, IDLE, stage::Stage, told::What};
 use crate::harness::{crowd::Transport, lab::ended};
 use finwatch_engine::model::DrainKind;
@@ -49,12 +51,15 @@ fn node() {
     killed("node", &["graceful"], 0);
 }
 
+/// Between SIGTERM and SIGKILL, as a supervisor waits that gives up: what is tried.
+const PATIENCE_OF_A_SUPERVISOR: Duration = Duration::from_millis(1500);
+
 #[test]
 fn python_that_ignores_term_until_it_is_killed() {
     Stage::set("python", &["ignores"], |stage| {
         let crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         stage.server.signal(libc::SIGTERM);
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(PATIENCE_OF_A_SUPERVISOR);
         stage.server.signal(libc::SIGKILL);
         let tally = crowd.leave();
         assert_eq!((tally.lost(), tally.resets), (BUSY as u64, 0), "{tally:?}");

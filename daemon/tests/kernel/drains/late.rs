@@ -3,21 +3,21 @@
 
 use std::{thread, time::Duration};
 
-use super::{BUSY, IDLE, stage::Stage, told::What};
+use super::{BUSY, IDLE, let_families_be_found, stage::Stage, told::What};
 use crate::harness::{
     crowd::{Tally, Transport},
     lab::ended,
 };
 use finwatch_engine::model::{DrainKind, Resets};
 
-/// As long as it takes until a client with a connection pool needs its connection again.
-const A_WHILE: Duration = Duration::from_secs(1);
+/// After the signal, and longer than a server takes to stop accepting, of which nothing is to be seen.
+const HEEDED: Duration = Duration::from_secs(1);
 
 fn next_request(server: &str, arguments: &[&str], signal: libc::c_int, reload: bool) {
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, 0);
         stage.server.signal(signal);
-        crowd.ask_again_after(A_WHILE);
+        crowd.ask_again_when_closed();
         let tally = crowd.leave();
         let all = IDLE as u64;
         let expected = Tally {
@@ -65,10 +65,9 @@ pub(super) fn nobody_accepts(server: &str, arguments: &[&str], busy: usize) {
     const NEW: usize = 5;
     Stage::set(server, arguments, |stage| {
         let mut crowd = stage.gather_for_once(Transport::Plain, busy);
-        // Which process stops a server that it does not run itself is found in /proc, once a second.
-        thread::sleep(A_WHILE * 2);
+        let_families_be_found();
         stage.server.signal(libc::SIGTERM);
-        thread::sleep(A_WHILE);
+        thread::sleep(HEEDED);
         crowd.push_in(NEW);
         stage.gate.release();
         crowd.busy_are_answered();

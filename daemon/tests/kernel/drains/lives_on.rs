@@ -2,23 +2,19 @@
 
 use std::{
     net::TcpStream,
-    thread,
     time::{Duration, Instant},
 };
 
 use finwatch_engine::model::{DrainKind, Verdict};
 
-use super::{BUSY, IDLE, stage::Stage};
-use crate::harness::{crowd::Transport, lab::PLAIN};
-
-/// Until finwatch has seen who belongs to a server that has just begun to listen.
-const KNOWN: Duration = Duration::from_millis(1500);
+use super::{BUSY, IDLE, let_families_be_found, stage::Stage};
+use crate::harness::{crowd::Transport, lab::PLAIN, wait_until};
 
 #[test]
 fn a_supervisor_that_ends_alone() {
     Stage::set("python", &["supervised"], |stage| {
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
-        thread::sleep(KNOWN);
+        let_families_be_found();
         stage.server.signal(libc::SIGTERM);
         let told = Instant::now();
         let drain = stage.drain(DrainKind::Stop);
@@ -44,18 +40,18 @@ fn a_supervisor_that_ends_alone() {
 fn a_listener_that_is_opened_anew() {
     Stage::set("python", &["reopens"], |stage| {
         let crowd = stage.gather(Transport::Plain, IDLE, 0);
-        thread::sleep(KNOWN);
+        let_families_be_found();
         stage.server.signal(libc::SIGHUP);
-        let began = Instant::now();
-        let (mut refused, mut again) = (0, false);
-        while !again && began.elapsed() < Duration::from_secs(5) {
+        let mut refused = 0;
+        wait_until("it was closed, and is open", || {
             match TcpStream::connect(("127.0.0.1", PLAIN)) {
-                Ok(_) => again = refused > 0,
-                Err(_) => refused += 1,
+                Ok(_) => refused > 0,
+                Err(_) => {
+                    refused += 1;
+                    false
+                }
             }
-            thread::sleep(Duration::from_millis(2));
-        }
-        assert!(again, "it was closed, and is open");
+        });
         let drain = stage.drain(DrainKind::Reload);
         assert_eq!(drain.listening.closed_at, None, "{drain:#?}");
         assert_eq!(drain.counts.refused, refused, "{drain:#?}");

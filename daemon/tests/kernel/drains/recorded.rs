@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::recorder::Recorder;
+use super::{ANSWERED_LONG_AGO, IN_FLIGHT, recorder::Recorder};
 use crate::{
     harness::{
-        Netns,
+        Netns, StopAtEnd,
         crowd::{Crowd, Tally, Transport},
         gate::Gate,
         http::Plain,
@@ -47,7 +47,7 @@ fn recorded(
         let recorder = Recorder::new(netns.cookie(), server);
         let finish = AtomicBool::new(false);
         thread::scope(|scope| {
-            let finish = FinishAtEnd(&finish);
+            let finish = StopAtEnd(&finish);
             let recorder = scope.spawn(|| recorder.run(finish.0));
             let mut started = Server::start(server, arguments, &[PLAIN]);
             let mut gate = Gate::open(started.folder());
@@ -84,17 +84,16 @@ fn nginx_reload_under_load() {
         let old = server.processes();
         let load = Load::default();
         let tally = thread::scope(|scope| {
+            let _stop = StopAtEnd(&load.stop);
             for _ in 0..4 {
                 scope.spawn(|| load.ask_until_stopped());
             }
             wait_until("the load has begun", || load.answered.load(Relaxed) > 50);
             server.signal(libc::SIGHUP);
-            crowd.ask_again_after(Duration::from_millis(500));
+            crowd.ask_again_when_closed();
             gate.release();
             crowd.busy_are_answered();
-            let tally = crowd.leave();
-            load.stop.store(true, Relaxed);
-            tally
+            crowd.leave()
         });
         assert!(tally.lost() > 0, "who asks late loses: {tally:?}");
         let master = BTreeSet::from([server.pid()]);
@@ -108,8 +107,7 @@ fn nginx_reload_under_load() {
 fn nginx_quit_when_idle() {
     recorded("nginx-quit-idle", ("nginx", &[]), |server, gate| {
         let crowd = Crowd::gather(Transport::Plain, IDLE, 0, gate);
-        // An answer that is younger than a second may be cut in its middle by a process that dies.
-        thread::sleep(Duration::from_millis(1100));
+        thread::sleep(ANSWERED_LONG_AGO);
         server.signal(libc::SIGQUIT);
         counted(crowd, server, 0)
     });
@@ -129,7 +127,7 @@ fn gunicorn_term_with_requests_in_flight() {
     recorded("gunicorn-term", ("gunicorn", &[]), |server, gate| {
         let mut crowd = Crowd::gather(Transport::Plain, IDLE, BUSY, gate);
         server.signal(libc::SIGTERM);
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(IN_FLIGHT);
         gate.release();
         crowd.busy_are_answered();
         counted(crowd, server, 0)
@@ -264,17 +262,9 @@ impl Load {
                     break;
                 }
                 self.answered.fetch_add(1, Relaxed);
+                // What a client does between two requests: few requests are a small recording.
                 thread::sleep(Duration::from_millis(1));
             }
         }
-    }
-}
-
-/// The recorder's thread ends also when the run panics.
-struct FinishAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for FinishAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
     }
 }

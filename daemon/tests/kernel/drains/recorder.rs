@@ -87,6 +87,7 @@ impl Recorder {
                     break self.take_last_look();
                 }
             }
+            // Between two looks at the ring, as the daemon's reader.
             thread::sleep(Duration::from_millis(5));
         }
         let head = self.teller.head.clone();

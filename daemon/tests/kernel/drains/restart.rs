@@ -16,10 +16,9 @@ use crate::harness::{crowd::Transport, daemon::netns_inode, lab::PLAIN};
 fn clients_refused_between_two_owners_are_a_gap() {
     const REFUSED: u64 = 5;
     const SERVER: (&str, &[&str], &[u16]) = ("python", &["careless"], &[PLAIN]);
-    Stage::set(SERVER.0, SERVER.1, |stage| {
-        let workload = stage.workload();
+    Stage::set_as_a_unit(SERVER.0, SERVER.1, |stage, workload| {
         let crowd = stage.gather(Transport::Plain, IDLE, 0);
-        stage.announce("start", &workload);
+        stage.announce("start", workload);
         let old = stage.server.pid();
         stage.server.signal(libc::SIGTERM);
         assert_eq!(crowd.leave().lost(), 0);
@@ -30,7 +29,7 @@ fn clients_refused_between_two_owners_are_a_gap() {
         }
         let (name, arguments, ports) = SERVER;
         stage.server.start_again(name, arguments, ports);
-        stage.announce("finish", &workload);
+        stage.announce("finish", workload);
         let rollout = stage.daemon.rollout(|r| r.source == Source::Cli);
         let [gap] = &rollout.gaps[..] else {
             panic!("one gap: {rollout:#?}");

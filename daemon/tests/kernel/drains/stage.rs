@@ -2,20 +2,24 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     process::{Child, Command},
 };
 
 use finwatch_engine::model::{Drain, DrainKind, ServiceState};
 
 use super::told::{Told, What};
-use crate::harness::{
-    Netns,
-    crowd::{Crowd, Tally, Transport},
-    daemon::{Daemon, netns_inode},
-    gate::Gate,
-    lab::{PLAIN, Server, TLS, ended},
-    resets::Resets,
-    wait_until,
+use crate::{
+    harness::{
+        Netns,
+        crowd::{Crowd, Tally, Transport},
+        daemon::{Daemon, netns_inode},
+        gate::Gate,
+        lab::{PLAIN, Server, TLS, ended},
+        resets::Resets,
+        wait_until,
+    },
+    host::workloads::Cgroup,
 };
 
 /// See the module.
@@ -42,8 +46,38 @@ impl Stage {
         })
     }
 
+    /// The same, and the server is a unit of its own, which nobody else on this host has: what is announced of it is of no other. `body`
+    /// gets its name, by which the daemon knows it already.
+    pub(super) fn set_as_a_unit<R: Send>(
+        server: &str,
+        arguments: &[&str],
+        body: impl FnOnce(&mut Self, &str) -> R + Send,
+    ) -> R {
+        let unit = format!("finwatch-stage-{}.service", std::process::id());
+        let cgroup = Cgroup::make(&unit);
+        Self::set_in(Some(cgroup.path()), server, arguments, |stage| {
+            let _neighbour = Neighbour::start();
+            wait_until("the service is known", || {
+                let services: Vec<ServiceState> = stage.daemon.list("services");
+                services
+                    .iter()
+                    .any(|state| state.service.workload == unit && state.listeners > 0)
+            });
+            body(stage, &unit)
+        })
+    }
+
     /// The same, and no process but the server's lives in the namespace: with the last of them, nobody finds it any more.
     pub(super) fn set_alone<R: Send>(
+        server: &str,
+        arguments: &[&str],
+        body: impl FnOnce(&mut Self) -> R + Send,
+    ) -> R {
+        Self::set_in(None, server, arguments, body)
+    }
+
+    fn set_in<R: Send>(
+        cgroup: Option<&Path>,
         server: &str,
         arguments: &[&str],
         body: impl FnOnce(&mut Self) -> R + Send,
@@ -51,7 +85,7 @@ impl Stage {
         let daemon = Daemon::start();
         Netns::run(|_| {
             let resets = Resets::watch();
-            let server = Server::start(server, arguments, &[PLAIN]);
+            let server = Server::start_in(cgroup, server, arguments, &[PLAIN]);
             let gate = Gate::open(server.folder());
             let old = server.processes();
             let mut stage = Self {
@@ -156,22 +190,6 @@ impl Stage {
             },
             tally,
         )
-    }
-
-    /// What finwatch calls the server: its unit or container where the tests run in one, else its program.
-    pub(super) fn workload(&self) -> String {
-        let comm = std::fs::read_to_string(format!("/proc/{}/comm", self.server.pid())).unwrap();
-        let mut names = Vec::new();
-        wait_until("the service is known", || {
-            let services: Vec<ServiceState> = self.daemon.list("services");
-            let listens = |state: &ServiceState| state.service.port == PLAIN && state.listeners > 0;
-            let listening = services.into_iter().filter(listens);
-            names = listening.map(|state| state.service.workload).collect();
-            !names.is_empty()
-        });
-        // Others may test on this host too.
-        let program = names.iter().find(|name| *name == comm.trim_end());
-        program.unwrap_or(&names[0]).clone()
     }
 
     /// Says that a change of all of the workload's ports begins (`start`) or has ended (`finish`).

@@ -145,7 +145,10 @@ impl Told {
             wrong.push(format!("{} RSTs are more than there were", counts.resets()));
         }
         if counts.resets_without_goodbyes() > 0 {
-            wrong.push("an RST threw something else than a goodbye away".to_owned());
+            wrong.push(format!(
+                "an RST threw something else than a goodbye away: {:?}",
+                counts.resets_sent
+            ));
         }
     }
 

@@ -6,6 +6,8 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
+use super::{Patient, dispositions, wait_until};
+
 /// A child process; it is killed and reaped when dropped.
 pub(crate) struct Child {
     pid: libc::pid_t,
@@ -18,7 +20,7 @@ impl Child {
     /// `body` must only make system calls: it runs in a copy of a process with many threads.
     pub(crate) fn fork(keep: &[RawFd], body: impl FnOnce() -> i32) -> Self {
         let mut keep = keep.to_vec();
-        let (mut ready, ready_in_child) = gate();
+        let (ready, ready_in_child) = gate();
         let report = ready_in_child.as_raw_fd();
         keep.push(report);
         keep.sort_unstable();
@@ -34,6 +36,7 @@ impl Child {
                     next = fd.cast_unsigned() + 1;
                 }
                 close_range(next, u32::MAX);
+                dispositions::take_defaults();
                 // SAFETY: one byte is written from a constant.
                 unsafe { libc::write(report, c"r".as_ptr().cast(), 1) };
                 let code = body();
@@ -43,7 +46,8 @@ impl Child {
             pid => {
                 let child = Self { pid };
                 drop(ready_in_child);
-                ready.read_exact(&mut [0]).expect("the child starts");
+                let started = Patient::new(ready).read_exact(&mut [0]);
+                started.expect("the child starts");
                 child
             }
         }
@@ -70,16 +74,21 @@ impl Child {
     }
 
     /// Waits until it ends by itself and returns its exit code.
+    #[track_caller]
     pub(crate) fn wait(self) -> i32 {
         libc::WEXITSTATUS(self.wait_status())
     }
 
-    /// Waits until it ends and returns what `waitpid` says of it.
+    /// Waits until it ends and returns what `waitpid` says of it. One that does not end is killed, and the test fails.
+    #[track_caller]
     pub(crate) fn wait_status(self) -> i32 {
         let mut status = 0;
-        // SAFETY: the kernel writes one int.
-        let result = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
-        assert_eq!(result, self.pid, "wait: {}", io::Error::last_os_error());
+        wait_until("the child ends", || {
+            // SAFETY: the kernel writes one int.
+            let result = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
+            assert!(result >= 0, "wait: {}", io::Error::last_os_error());
+            result == self.pid
+        });
         std::mem::forget(self);
         status
     }

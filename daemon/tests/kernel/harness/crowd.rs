@@ -6,15 +6,18 @@ use std::{
     mem,
     net::TcpStream,
     process::{Child, Command},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
 use super::{
+    Entry,
     gate::Gate,
     http::{Tls, is_complete, request},
     lab::PLAIN,
-    wait::PATIENCE,
+    sockets, state,
+    wait::{PATIENCE, wait_for_end, wait_until},
 };
 
 /// What the connections are made of.
@@ -116,21 +119,37 @@ impl Crowd {
         }
     }
 
-    /// The idle ones write their next request, some time after the signal. They cannot know whether the server has hung up.
-    pub(crate) fn ask_again_after(&mut self, pause: Duration) {
-        thread::sleep(pause);
+    /// The idle ones write their next request when the server has closed all of their connections. They do not know that it has.
+    #[track_caller]
+    pub(crate) fn ask_again_when_closed(&mut self) {
+        let ports: Vec<u16> = self.idle.iter().map(Visitor::port).collect();
+        wait_until("the server closes the idle connections", || {
+            let table = sockets();
+            // What is left of each is a mini-socket: before that a segment may find neither it nor the socket.
+            let is_left = |port: &u16| {
+                let its = |entry: &Entry| {
+                    entry.remote_port == *port
+                        && entry.inode == 0
+                        && matches!(entry.state, state::FIN_WAIT2 | state::TIME_WAIT)
+                };
+                table.iter().any(its)
+            };
+            ports.iter().all(is_left)
+        });
         self.idle.iter_mut().for_each(|idle| idle.ask("/"));
     }
 
     /// The idle ones write their next request, all at once, and wait for the end of their connection; each then stays for as long as
-    /// `stay` says of its place in the row, and leaves. `meanwhile` is done when all have begun.
+    /// `stay` says of its place in the row, and leaves. `meanwhile` is done when all have asked.
     pub(crate) fn ask_again_and_leave(
         &mut self,
         stay: impl Fn(usize) -> Duration,
         meanwhile: impl FnOnce(),
     ) -> Tally {
         let idle = mem::take(&mut self.idle);
+        let (count, asked) = (idle.len(), AtomicUsize::new(0));
         thread::scope(|scope| {
+            let asked = &asked;
             let leaving: Vec<_> = idle
                 .into_iter()
                 .enumerate()
@@ -138,12 +157,15 @@ impl Crowd {
                     let stay = stay(place);
                     scope.spawn(move || {
                         visitor.ask("/");
+                        asked.fetch_add(1, Relaxed);
                         visitor.wait_for_the_end();
+                        // A client that knows of the end and does not leave is what is tried.
                         thread::sleep(stay);
                         Tally::default().and_of(&mut visitor)
                     })
                 })
                 .collect();
+            wait_until("all have asked", || asked.load(Relaxed) == count);
             meanwhile();
             let tallies = leaving.into_iter().map(|visitor| visitor.join().unwrap());
             tallies.fold(Tally::default(), Tally::and)
@@ -237,6 +259,14 @@ impl Visitor {
         }
     }
 
+    /// Its own, of a connection without TLS.
+    fn port(&self) -> u16 {
+        match &self.line {
+            Line::Plain(stream) => stream.local_addr().unwrap().port(),
+            Line::Tls(_) | Line::Curl(_) => panic!("it is another program's"),
+        }
+    }
+
     fn ask(&mut self, path: &str) {
         let written = match &mut self.line {
             Line::Plain(stream) => stream.write_all(request(path).as_bytes()),
@@ -260,7 +290,7 @@ impl Visitor {
                 is_complete(&answer)
             }
             Line::Tls(tls) => tls.talk.answered(),
-            Line::Curl(curl) => curl.wait().unwrap().success(),
+            Line::Curl(curl) => wait_for_end(curl, "curl").success(),
         };
         self.answered += u64::from(answered);
         answered
@@ -282,7 +312,7 @@ impl Visitor {
                 End::Fin
             }
             Line::Curl(curl) => {
-                curl.wait().unwrap();
+                wait_for_end(curl, "curl");
                 End::Fin
             }
         }

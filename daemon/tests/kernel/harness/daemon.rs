@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::wait_until;
+use super::{output_of, wait_for_end, wait_until};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_finwatch");
@@ -86,7 +86,8 @@ impl Daemon {
     pub(crate) fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
         super::lab::kill(process.id(), libc::SIGTERM).unwrap();
-        assert!(process.wait().unwrap().success(), "{}", self.log());
+        let status = wait_for_end(&mut process, "the daemon");
+        assert!(status.success(), "{}", self.log());
     }
 
     /// The running process.
@@ -164,7 +165,7 @@ impl Daemon {
             .args(arguments)
             .arg("--url")
             .arg(format!("http://127.0.0.1:{port}"));
-        at_home(|| command.output()).unwrap()
+        at_home(|| output_of(&mut command))
     }
 }
 

@@ -7,12 +7,12 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{gate::Gate, lab::build_folder};
+use super::{Patient, gate::Gate, lab::build_folder, wait_for_end};
 
 /// Clients whose first call was answered, each on a connection of its own.
 pub(crate) struct Clients {
     program: Child,
-    said: BufReader<ChildStdout>,
+    said: BufReader<Patient<ChildStdout>>,
 }
 
 /// What they saw.
@@ -43,7 +43,7 @@ impl Clients {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("start {}: {e}", program.display()));
-        let said = BufReader::new(program.stdout.take().unwrap());
+        let said = BufReader::new(Patient::new(program.stdout.take().unwrap()));
         let mut clients = Self { program, said };
         assert_eq!(clients.line(), "ready\n");
         gate.hold(busy);
@@ -54,7 +54,7 @@ impl Clients {
     #[track_caller]
     pub(crate) fn leave(mut self) -> Seen {
         let seen = serde_json::from_str(&self.line()).unwrap();
-        assert!(self.program.wait().unwrap().success());
+        assert!(wait_for_end(&mut self.program, "the client").success());
         seen
     }
 

@@ -3,15 +3,18 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    os::fd::AsFd,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use super::nginx;
+use super::{Patient, nginx, wait_for_end};
 
 /// Something that requests go into and answers come out of.
 pub(crate) struct Client<R, W> {
-    from: R,
+    from: Patient<R>,
     to: W,
+    /// The last answer said that there will be no other on this connection.
+    pub(crate) is_last: bool,
 }
 
 /// A client without TLS.
@@ -23,13 +26,14 @@ impl Plain {
         let stream = TcpStream::connect(("127.0.0.1", nginx::PLAIN))?;
         stream.set_nodelay(true)?;
         Ok(Self {
-            from: stream.try_clone()?,
+            from: Patient::new(stream.try_clone()?),
             to: stream,
+            is_last: false,
         })
     }
 }
 
-impl<R: Read, W: Write> Client<R, W> {
+impl<R: Read + AsFd, W: Write> Client<R, W> {
     /// Writes a request in one piece.
     pub(crate) fn ask(&mut self, path: &str) -> io::Result<()> {
         self.to.write_all(request(path).as_bytes())?;
@@ -37,15 +41,20 @@ impl<R: Read, W: Write> Client<R, W> {
     }
 
     /// Reads one answer to its end; `false` when the connection ended before.
+    #[track_caller]
     pub(crate) fn answered(&mut self) -> bool {
         let mut answer = Vec::new();
         let mut portion = [0; 4096];
         loop {
             if is_complete(&answer) {
+                self.is_last = says_close(&answer);
                 return true;
             }
             match self.from.read(&mut portion) {
                 Ok(length) if length > 0 => answer.extend(&portion[..length]),
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                    panic!("the server neither answers nor hangs up: {e}")
+                }
                 _ => return false,
             }
         }
@@ -77,15 +86,17 @@ impl Tls {
             .spawn()
             .expect("openssl starts; Debian's package is openssl");
         let talk = Client {
-            from: process.stdout.take().unwrap(),
+            from: Patient::new(process.stdout.take().unwrap()),
             to: process.stdin.take().unwrap(),
+            is_last: false,
         };
         Self { process, talk }
     }
 
     /// Waits until the client has seen the end of the connection.
+    #[track_caller]
     pub(crate) fn wait(&mut self) {
-        self.process.wait().unwrap();
+        wait_for_end(&mut self.process, "the TLS client");
     }
 }
 
@@ -107,10 +118,19 @@ pub(super) fn is_complete(answer: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head
-        .lines()
+    let length = field(head, "content-length").and_then(|value| value.parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
+}
+
+fn says_close(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let head = text.split_once("\r\n\r\n").map_or("", |(head, _)| head);
+    field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+fn field<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines()
         .filter_map(|line| line.split_once(": "))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.parse::<usize>().ok());
-    length.is_some_and(|length| body.len() >= length)
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value)
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{sockets, state, wait_until};
+use super::{PATIENCE, sockets, state, wait_until, within};
 
 /// The port that every server of the lab has without TLS.
 pub(crate) const PLAIN: u16 = 8080;
@@ -24,18 +25,34 @@ pub(crate) const GO_HTTP2: u16 = 8444;
 pub(crate) struct Server {
     main: Child,
     folder: TempDir,
+    cgroup: Option<PathBuf>,
 }
 
 impl Server {
     /// Runs `lab/NAME/start ARGUMENTS` and waits until it listens on `ports`.
     pub(crate) fn start(name: &str, arguments: &[&str], ports: &[u16]) -> Self {
+        Self::start_in(None, name, arguments, ports)
+    }
+
+    /// The same, as processes of a cgroup.
+    pub(crate) fn start_in(
+        cgroup: Option<&Path>,
+        name: &str,
+        arguments: &[&str],
+        ports: &[u16],
+    ) -> Self {
+        let cgroup = cgroup.map(Path::to_owned);
         let folder = tempfile::Builder::new()
             .prefix("finwatch-lab-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir()
             .unwrap();
-        let main = spawn(name, arguments, folder.path());
-        let mut server = Self { main, folder };
+        let main = spawn(cgroup.as_deref(), name, arguments, folder.path());
+        let mut server = Self {
+            main,
+            folder,
+            cgroup,
+        };
         server.wait_for(ports);
         server
     }
@@ -43,7 +60,7 @@ impl Server {
     /// Starts it once more, after it has ended, where its files are.
     pub(crate) fn start_again(&mut self, name: &str, arguments: &[&str], ports: &[u16]) {
         assert!(self.main.try_wait().unwrap().is_some(), "{name} runs still");
-        self.main = spawn(name, arguments, self.folder());
+        self.main = spawn(self.cgroup.as_deref(), name, arguments, self.folder());
         self.wait_for(ports);
     }
 
@@ -120,14 +137,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A master may fork another worker while its workers are killed.
-        while self.main.try_wait().is_ok_and(|ended| ended.is_none())
-            || !processes_here().is_empty()
-        {
+        let gone = within(PATIENCE, &mut || {
             let _already_gone = kill(self.pid(), libc::SIGKILL);
             for pid in processes_here() {
                 let _already_gone = kill(pid, libc::SIGKILL);
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            !self.main.try_wait().is_ok_and(|ended| ended.is_none()) && processes_here().is_empty()
+        });
+        if !gone {
+            eprintln!(
+                "processes of the server outlive the test: {:?}",
+                processes_here()
+            );
         }
     }
 }
@@ -138,10 +159,14 @@ pub(crate) fn ended(status: ExitStatus) -> (Option<u8>, Option<i32>) {
     (code, status.signal())
 }
 
-fn spawn(name: &str, arguments: &[&str], folder: &Path) -> Child {
+fn spawn(cgroup: Option<&Path>, name: &str, arguments: &[&str], folder: &Path) -> Child {
     let output = fs::File::create(folder.join("output")).unwrap();
     let script = lab().join(name).join("start");
-    Command::new(&script)
+    let mut command = match cgroup {
+        None => Command::new(&script),
+        Some(cgroup) => in_cgroup(cgroup, &script),
+    };
+    command
         .args(arguments)
         .env("FINWATCH_LAB_FOLDER", folder)
         .env("FINWATCH_LAB_BUILD", build_folder())
@@ -150,6 +175,16 @@ fn spawn(name: &str, arguments: &[&str], folder: &Path) -> Child {
         .stderr(output)
         .spawn()
         .unwrap_or_else(|e| panic!("start {}: {e}", script.display()))
+}
+
+/// Runs the program as a process of the cgroup.
+pub(super) fn in_cgroup(cgroup: &Path, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])
+        .arg(cgroup)
+        .arg(program);
+    command
 }
 
 fn lab() -> PathBuf {

@@ -5,6 +5,7 @@ pub(crate) mod child;
 pub(crate) mod crowd;
 pub(crate) mod daemon;
 mod destroy;
+mod dispositions;
 mod expect;
 pub(crate) mod gate;
 pub(crate) mod grpc;
@@ -32,7 +33,9 @@ pub(crate) use netns::{Netns, interface_up, spread_loopback};
 pub(crate) use observed::Observed;
 pub(crate) use probe::{OPTIONS, shared};
 pub(crate) use records::{recorded, told_of};
-pub(crate) use scenario::{scenario, settle, settle_phases, within_settle};
+pub(crate) use scenario::{scenario, settle, settle_phases, settle_to_none, within_settle};
 pub(crate) use servant::{Manners, Order, Servant};
-pub(crate) use table::{Entry, Snmp, sockets, state};
-pub(crate) use wait::{PATIENCE, wait_until, within};
+pub(crate) use table::{Entry, Snmp, sockets, state, wait_until_quiet};
+pub(crate) use wait::{
+    PATIENCE, Patient, StopAtEnd, finish, output_of, wait_for_end, wait_until, within,
+};

@@ -12,6 +12,8 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketType, socket};
 
+use super::wait::with_an_end;
+
 /// The namespace of the calling thread.
 pub(crate) struct Netns {
     cookie: u64,
@@ -21,7 +23,7 @@ impl Netns {
     /// Runs `body` on a thread in a new namespace whose loopback device is up.
     pub(crate) fn run<R: Send>(body: impl FnOnce(&Self) -> R + Send) -> R {
         thread::scope(|scope| {
-            let thread = scope.spawn(|| body(&Self::enter_new()));
+            let thread = scope.spawn(|| with_an_end(|| body(&Self::enter_new())));
             match thread.join() {
                 Ok(result) => result,
                 Err(panic) => panic::resume_unwind(panic),

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::{sockets, state, wait_until};
+use super::{PATIENCE, lab::in_cgroup, sockets, state, wait_for_end, wait_until, within};
 
 /// The server's ports, the same in every namespace.
 pub(crate) const PLAIN: u16 = 8080;
@@ -32,11 +32,7 @@ impl Nginx {
 
     /// Starts the server as a process of the cgroup, with more directives in its main and in its http context.
     pub(crate) fn start_in(cgroup: &Path, main: &str, http: &str) -> Self {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec nginx \"$@\""])
-            .arg(cgroup);
-        Self::launch(command, main, http)
+        Self::launch(in_cgroup(cgroup, "nginx"), main, http)
     }
 
     fn launch(mut command: Command, main: &str, http: &str) -> Self {
@@ -75,8 +71,9 @@ impl Nginx {
     }
 
     /// Waits for the end that a signal began.
+    #[track_caller]
     pub(crate) fn wait(&mut self) {
-        self.master.wait().unwrap();
+        wait_for_end(&mut self.master, "nginx");
     }
 
     /// What the server complained of.
@@ -90,7 +87,11 @@ impl Drop for Nginx {
         // A master that is killed leaves its workers; one that is told to stop takes them along.
         if matches!(self.master.try_wait(), Ok(None)) {
             self.signal(libc::SIGTERM);
-            self.master.wait().ok();
+            let ended = || self.master.try_wait().is_ok_and(|ended| ended.is_some());
+            if !within(PATIENCE, &mut { ended }) {
+                let _already_gone = self.master.kill();
+                let _reaped = self.master.wait();
+            }
         }
         fs::remove_dir_all(&self.folder).ok();
     }
@@ -121,9 +122,8 @@ impl Upstream {
 
     /// Waits until `count` more requests are held here: nginx has read them.
     pub(crate) fn hold(&mut self, count: usize) {
-        let patience = super::wait::PATIENCE;
         for _ in 0..count {
-            self.held.push(self.taken.recv_timeout(patience).unwrap());
+            self.held.push(self.taken.recv_timeout(PATIENCE).unwrap());
         }
     }
 

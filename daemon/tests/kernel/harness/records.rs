@@ -15,7 +15,7 @@ use std::{
 use finwatch_common::Process;
 use finwatch_engine::input::Record;
 
-use super::{Netns, shared, wait_until};
+use super::{Netns, StopAtEnd, shared, wait_until};
 
 /// By namespace, of those whose records are wanted.
 static WANTED: Mutex<Option<HashMap<u64, Vec<Record>>>> = Mutex::new(None);
@@ -55,6 +55,7 @@ pub(crate) fn recorded(ns: &Netns, count: usize, body: impl FnOnce()) -> Vec<Rec
         scope.spawn(|| {
             while !stop.load(Relaxed) {
                 take();
+                // Between two looks at the ring.
                 thread::sleep(Duration::from_millis(2));
             }
         });
@@ -90,15 +91,6 @@ fn take() {
 fn wanted<R>(use_it: impl FnOnce(&mut HashMap<u64, Vec<Record>>) -> R) -> R {
     let mut wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
     use_it(wanted.get_or_insert_default())
-}
-
-/// Ends the thread also when the scenario panics.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 /// 0 for a record that belongs to a process and not to a socket.

@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd},
 };
 
-use super::{sockets, state, wait_until};
+use super::{PATIENCE, Patient, sockets, state, wait::is_readable, wait_until};
 
 /// A listener on 127.0.0.1 with a port of the kernel's choice.
 pub(crate) fn listen() -> TcpListener {
@@ -24,8 +24,14 @@ pub(crate) fn listen_again(listener: &TcpListener, backlog: i32) {
 /// A connection to `listener`: the client's end, the accepted end.
 pub(crate) fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (server, _) = listener.accept().unwrap();
-    (client, server)
+    (client, accept(listener))
+}
+
+/// The next connection that comes.
+#[track_caller]
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    assert!(is_readable(listener, PATIENCE), "nobody connects");
+    listener.accept().unwrap().0
 }
 
 /// Sends all of `bytes` and waits until they are in the receive queue of `to`.
@@ -36,16 +42,22 @@ pub(crate) fn deliver(mut from: &TcpStream, to: &TcpStream, bytes: &[u8]) {
 }
 
 /// Reads exactly `length` bytes.
-pub(crate) fn read(mut from: &TcpStream, length: usize) -> Vec<u8> {
+#[track_caller]
+pub(crate) fn read(from: &TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes).unwrap();
+    Patient::new(from).read_exact(&mut bytes).unwrap();
     bytes
 }
 
 /// Reads until the peer's FIN, which must come without further bytes.
-pub(crate) fn read_eof(mut from: &TcpStream) {
+#[track_caller]
+pub(crate) fn read_eof(from: &TcpStream) {
     let mut byte = [0];
-    assert_eq!(from.read(&mut byte).unwrap(), 0, "bytes before the FIN");
+    assert_eq!(
+        Patient::new(from).read(&mut byte).unwrap(),
+        0,
+        "bytes before the FIN"
+    );
 }
 
 /// Reads until the peer's FIN, and waits until the peer, a socket of the namespace, has left its mini-socket: while it
@@ -71,8 +83,9 @@ pub(crate) fn close_to_mini(socket: TcpStream) {
 }
 
 /// Reads until the connection is reset.
-pub(crate) fn read_reset(mut from: &TcpStream) {
-    let error = from.read(&mut [0; 64]).unwrap_err();
+#[track_caller]
+pub(crate) fn read_reset(from: &TcpStream) {
+    let error = Patient::new(from).read(&mut [0; 64]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
@@ -87,9 +100,23 @@ pub(crate) fn queued(stream: &TcpStream) -> usize {
 
 /// The socket's TCP state, by `TCP_INFO`.
 pub(crate) fn tcp_state(socket: &impl AsRawFd) -> u8 {
-    let mut info = [0u8; 8];
-    let mut size = info.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `size` bytes; the state is the first.
+    // The first field.
+    tcp_info::<8>(socket)[0]
+}
+
+/// What the peer has acknowledged, a client's SYN too, by `TCP_INFO`.
+pub(crate) fn bytes_acked(socket: &impl AsRawFd) -> u64 {
+    // `tcpi_bytes_acked` (include/uapi/linux/tcp.h), which is longer than the libc crate's.
+    const AT: usize = 120;
+    let info = tcp_info::<{ AT + 8 }>(socket);
+    u64::from_ne_bytes(info[AT..].try_into().unwrap())
+}
+
+/// The beginning of `TCP_INFO`.
+fn tcp_info<const N: usize>(socket: &impl AsRawFd) -> [u8; N] {
+    let mut info = [0u8; N];
+    let mut size = N as libc::socklen_t;
+    // SAFETY: the kernel writes at most `size` bytes.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -100,7 +127,8 @@ pub(crate) fn tcp_state(socket: &impl AsRawFd) -> u8 {
         )
     };
     check(result, "TCP_INFO");
-    info[0]
+    assert_eq!(size as usize, N, "TCP_INFO is shorter");
+    info
 }
 
 /// Waits until a socket that is still open is in `state`.

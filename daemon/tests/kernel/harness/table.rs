@@ -1,7 +1,13 @@
 //! The kernel's own books of the calling thread's network namespace: SNMP counters and the socket table.
 //! A new namespace starts with zeros, so a reading is a difference already.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::HashMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use super::wait_until;
 
 pub(crate) use finwatch_common::tcp as state;
 
@@ -42,6 +48,20 @@ impl Snmp {
             None => panic!("the kernel has no counter {name}"),
         }
     }
+}
+
+/// Waits until whatever passes in the namespace has passed: no segment has come for a while.
+#[track_caller]
+pub(crate) fn wait_until_quiet() {
+    const A_WHILE: Duration = Duration::from_millis(100);
+    let (mut before, mut since) = (0, Instant::now());
+    wait_until("the namespace falls silent", || {
+        let now = Snmp::read().get("InSegs");
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        since.elapsed() >= A_WHILE
+    });
 }
 
 /// One row of the socket table. Mini-sockets are in it: one in substate FIN_WAIT2 as `FIN_WAIT2`.

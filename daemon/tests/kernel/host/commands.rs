@@ -1,26 +1,25 @@
 //! `finwatch watch` and `finwatch doctor`, as a user types them.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
+    process::{Child, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::harness::{
-    Manners, Netns, Servant, shared,
-    sock::{deliver, listen, pair, read_eof, wait_all_closed},
+    Manners, Netns, Patient, Servant, finish, output_of, shared,
+    sock::{deliver, listen, pair, read, read_eof, wait_all_closed},
+    wait_until,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_finwatch");
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n";
 
 /// A command that is killed at the end, whatever happens.
-struct Running(Child);
+struct Running(Option<Child>);
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
@@ -29,34 +28,40 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.unwrap_or_else(|e| panic!("start {PROGRAM}: {e}")))
+        Self(Some(
+            child.unwrap_or_else(|e| panic!("start {PROGRAM}: {e}")),
+        ))
     }
 
     fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
+        self.0.as_mut().unwrap().try_wait().unwrap().is_none()
     }
 
     /// Waits for the end: its exit code, what it wrote, what it said on standard error.
+    #[track_caller]
     fn finish(mut self) -> (Option<i32>, String, String) {
-        let mut out = String::new();
-        let mut err = String::new();
-        if let Some(mut stdout) = self.0.stdout.take() {
-            stdout.read_to_string(&mut out).unwrap();
-        }
-        self.0
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut err)
-            .unwrap();
-        (self.0.wait().unwrap().code(), out, err)
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = finish(self.0.take().unwrap());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code(), text(stdout), text(stderr))
+    }
+
+    /// What it writes, as it comes.
+    fn stdout(&mut self) -> BufReader<Patient<ChildStdout>> {
+        let stdout = self.0.as_mut().unwrap().stdout.take();
+        BufReader::new(Patient::new(stdout.unwrap()))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _already_gone = self.0.kill();
-        let _reaped = self.0.wait();
+        if let Some(child) = &mut self.0 {
+            let _already_gone = child.kill();
+            let _reaped = child.wait();
+        }
     }
 }
 
@@ -64,7 +69,7 @@ impl Drop for Running {
 fn unanswered(listener: &TcpListener) {
     let (client, server) = pair(listener);
     deliver(&client, &server, REQUEST);
-    (&server).read_exact(&mut [0; REQUEST.len()]).unwrap();
+    read(&server, REQUEST.len());
     drop(server);
     read_eof(&client);
 }
@@ -78,10 +83,11 @@ fn watch_tells_each_close_as_json() {
             "watch", "-o", "json", "--port", &port, "--role", "server", "--cut", "--count", "3",
         ]);
         // When the programs are attached is not said, so connections are made until it has seen enough.
-        while watch.is_running() {
+        wait_until("it has seen enough", || {
             unanswered(&listener);
             wait_all_closed();
-        }
+            !watch.is_running()
+        });
         let (code, out, err) = watch.finish();
         assert_eq!(code, Some(0), "{err}");
         // It sees the whole host: what others do there may overrun it, and then it says so in between.
@@ -120,24 +126,17 @@ fn watch_tells_signals_and_exits_of_a_service_older_than_itself() {
         });
         let port = servant.address.port().to_string();
         let mut watch = Running::start(&["watch", "-o", "json", "--port", &port]);
-        let out = BufReader::new(watch.0.stdout.take().unwrap());
+        let out = watch.stdout();
+        // When the programs are attached is not said, so it is told to reload until that is seen.
+        wait_until("it tells of a reload", || {
+            servant.signal(libc::SIGHUP);
+            out.get_ref().comes_within(Duration::from_millis(100))
+        });
         let mut lines = out
             .lines()
             .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
             .filter(|line| line["event"] != "lost");
-        // When the programs are attached is not said, so it is told to reload until that is seen.
-        let seen = AtomicBool::new(false);
-        let reload = thread::scope(|scope| {
-            scope.spawn(|| {
-                while !seen.load(Relaxed) {
-                    servant.signal(libc::SIGHUP);
-                    thread::sleep(Duration::from_millis(100));
-                }
-            });
-            let reload = lines.next().unwrap();
-            seen.store(true, Relaxed);
-            reload
-        });
+        let reload = lines.next().unwrap();
         servant.signal(libc::SIGKILL);
         servant.wait_status();
         let mut lines = lines.skip_while(|line| line["signal"] == "SIGHUP");
@@ -170,15 +169,16 @@ fn watch_ends_quietly_when_nobody_reads_on() {
         let port = listener.local_addr().unwrap().port().to_string();
         let mut watch = Running::start(&["watch", "--port", &port]);
         let mut header = String::new();
-        let mut reader = BufReader::new(watch.0.stdout.take().unwrap());
+        let mut reader = watch.stdout();
         reader.read_line(&mut header).unwrap();
         assert!(header.starts_with("TIME "), "{header}");
         assert!(!header.contains('\x1b'), "colours only on a terminal");
         drop(reader);
-        while watch.is_running() {
+        wait_until("it ends", || {
             unanswered(&listener);
             wait_all_closed();
-        }
+            !watch.is_running()
+        });
         let (code, _, err) = watch.finish();
         assert_eq!((code, err.as_str()), (Some(0), ""));
     });
@@ -204,9 +204,8 @@ fn doctor_without_rights_says_what_is_missing_and_fails() {
     let mut command = Command::new(&copy);
     std::os::unix::process::CommandExt::gid(&mut command, 65534);
     std::os::unix::process::CommandExt::uid(&mut command, 65534);
-    let output = command.args(["doctor", "-o", "json"]).output();
+    let output = output_of(command.args(["doctor", "-o", "json"]));
     std::fs::remove_file(&copy).unwrap();
-    let output = output.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["status"], "fail");

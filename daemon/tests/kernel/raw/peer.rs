@@ -58,8 +58,7 @@ impl RawPeer {
     /// Connects, and accepts at the kernel's end.
     pub(crate) fn accepted(&self, listener: &TcpListener) -> (RawConn<'_>, TcpStream) {
         let conn = self.connect(listener);
-        let (stream, _) = listener.accept().unwrap();
-        (conn, stream)
+        (conn, sock::accept(listener))
     }
 
     /// Sends a SYN, again and again, and takes the SYN-ACK; the ACK is still to be sent.

@@ -8,8 +8,8 @@ use crate::{
     harness::{
         Evidence, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, destroy, scenario,
         sock::{
-            close_to_mini, connect_again, connect_nonblocking, deliver, disconnect, linger_zero,
-            listen, pair, read, read_eof, read_reset, wait_state,
+            accept, close_to_mini, connect_again, connect_nonblocking, deliver, disconnect,
+            linger_zero, listen, pair, read, read_eof, read_reset, wait_state,
         },
         state,
     },
@@ -126,7 +126,7 @@ fn disconnect_and_connect_again_with_the_same_socket() {
         disconnect(&client);
         read_reset(&server);
         connect_again(&client, listener.local_addr().unwrap()).unwrap();
-        let (second, _) = listener.accept().unwrap();
+        let second = accept(&listener);
         deliver(&client, &second, REQUEST);
         read(&second, REQUEST.len());
         deliver(&second, &client, ANSWER);

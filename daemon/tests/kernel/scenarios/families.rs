@@ -7,7 +7,7 @@ use crate::{
     harness::{
         Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, scenario, settle,
         shared,
-        sock::{close_to_mini, deliver, pair, read_eof, read_reset},
+        sock::{accept, close_to_mini, deliver, pair, read_eof, read_reset},
         state,
     },
     raw::{FIN, Family, RST, RawPeer},
@@ -73,7 +73,7 @@ fn ipv4_from_another_host_to_an_ipv6_listener() {
         let port = listener.local_addr().unwrap().port();
         let mut peer = raw.half_open(SocketAddr::from(([10, 0, 0, 1], port)));
         peer.acknowledge();
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         peer.data(REQUEST);
         crate::harness::sock::read(&server, REQUEST.len());
         drop(server);
@@ -101,7 +101,7 @@ fn both_families_are_one_service() {
             SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
         ] {
             let client = TcpStream::connect(address).unwrap();
-            let (server, _) = listener.accept().unwrap();
+            let server = accept(&listener);
             drop(client);
             read_eof(&server);
         }

@@ -6,7 +6,9 @@ use super::{ANSWER, REQUEST};
 use crate::{
     harness::{
         Cell, Cut, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side, opened, scenario,
-        sock::{read, read_eof, tcp_option, tcp_state, wait_gone, wait_port_state, wait_state},
+        sock::{
+            accept, read, read_eof, tcp_option, tcp_state, wait_gone, wait_port_state, wait_state,
+        },
         state, wait_until,
     },
     raw::{ACK, FIN, Family, RST, RawConn, RawPeer, SYN},
@@ -36,7 +38,7 @@ fn established_and_closed() {
         let raw = RawPeer::new();
         let listener = listener(ns, &raw);
         let mut peer = call(&raw, &listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         assert_eq!(tcp_state(&server), state::SYN_RECV);
         read(&server, REQUEST.len());
         std::io::Write::write_all(&mut (&server), ANSWER).unwrap();
@@ -58,7 +60,7 @@ fn read_before_the_handshake_is_over_and_never_answered() {
         let raw = RawPeer::new();
         let listener = listener(ns, &raw);
         let mut peer = call(&raw, &listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         read(&server, REQUEST.len());
         peer.acknowledge();
         wait_state(&server, state::ESTABLISHED);
@@ -81,7 +83,7 @@ fn closed_before_the_handshake_is_over() {
         let raw = RawPeer::new();
         let listener = listener(ns, &raw);
         let mut peer = call(&raw, &listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         read(&server, REQUEST.len());
         std::io::Write::write_all(&mut (&server), ANSWER).unwrap();
         drop(server);
@@ -100,7 +102,7 @@ fn closed_with_the_request_unread() {
         let raw = RawPeer::new();
         let listener = listener(ns, &raw);
         let mut peer = call(&raw, &listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         drop(server);
         peer.expect(RST);
         Expect::server(
@@ -120,7 +122,7 @@ fn reset_by_the_peer_before_the_handshake_is_over() {
         let raw = RawPeer::new();
         let listener = listener(ns, &raw);
         let mut peer = call(&raw, &listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         read(&server, REQUEST.len());
         peer.rst();
         wait_state(&server, 7);

@@ -192,6 +192,40 @@ fn out_of_order_with_the_acknowledgement_of_our_fin() {
     });
 }
 
+/// The bytes before a FIN may be lost on the way, or in the instant in which a mini-socket takes its socket's place: the RST that
+/// the FIN draws threw them away.
+#[test]
+fn a_fin_whose_data_never_came() {
+    for (payload, lost) in [
+        (REQUEST, Lost::Data),
+        (ALERT, Lost::Goodbye),
+        (SMALL, Lost::Goodbye),
+    ] {
+        let missing = u32::try_from(payload.len()).unwrap();
+        // With the acknowledgement of our FIN, to the socket; behind it, to the mini-socket.
+        for to_mini_socket in [false, true] {
+            scenario(|_| {
+                let raw = RawPeer::new();
+                let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+                shake_hands(&mut peer, &server);
+                drop(server);
+                peer.expect(FIN);
+                if to_mini_socket {
+                    peer.acknowledge();
+                    wait_port_state(peer.remote_port(), state::FIN_WAIT2);
+                }
+                peer.send_at(peer.seq.wrapping_add(missing), peer.ack, FIN | ACK, b"");
+                peer.expect(RST);
+                Expect::server(if to_mini_socket {
+                    mini_socket_reset(lost)
+                } else {
+                    late(aborted(lost), lost)
+                })
+            });
+        }
+    }
+}
+
 #[test]
 fn a_request_sent_again_is_cut_once() {
     scenario(|_| {
@@ -238,6 +272,7 @@ fn lingering_close(payload: &[u8], idle: Duration, cut: Option<Cut>) -> Expect {
     read(&server, REQUEST.len());
     sock::deliver(&server, &client, ANSWER);
     read(&client, ANSWER.len());
+    // How long it was idle is what is tried.
     std::thread::sleep(idle);
     server.shutdown(Shutdown::Write).unwrap();
     read_eof(&client);

@@ -10,7 +10,7 @@ use crate::{
     harness::{
         Cell, Cut, Evidence, Expect, Lost, Observed, Origin, Outcome, Reason, Side, Snmp, scenario,
         shared,
-        sock::{deliver, listen, listen_again, pair, read_eof, read_reset, wait_state},
+        sock::{accept, deliver, listen, listen_again, pair, read_eof, read_reset, wait_state},
         state, wait_until,
     },
     raw::{ACK, FIN, Family, RST, RawPeer},
@@ -99,7 +99,7 @@ fn overflow_without_a_reset_drops_silently() {
         let listener = raw.listener(Family::V4);
         listen_again(&listener, 0);
         let mut first = raw.connect(&listener);
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         let mut second = raw.half_open(listener.local_addr().unwrap());
         let mut third = raw.half_open(listener.local_addr().unwrap());
         second.acknowledge();
@@ -115,7 +115,7 @@ fn overflow_without_a_reset_drops_silently() {
         drop(server);
         first.expect(FIN);
         first.acknowledge();
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         second.fin();
         read_eof(&server);
         drop(server);
@@ -146,7 +146,7 @@ fn overflow_with_a_reset() {
         late.acknowledge();
         late.expect(RST);
         for peer in &mut queued {
-            let (server, _) = listener.accept().unwrap();
+            let server = accept(&listener);
             peer.fin();
             read_eof(&server);
             drop(server);
@@ -203,7 +203,7 @@ fn children_migrate_to_the_other_listener_of_the_port() {
         let second = shared_listener(address.port());
         drop(first);
         for client in &clients {
-            let (server, _) = second.accept().unwrap();
+            let server = accept(&second);
             drop(server);
             read_eof(client);
         }

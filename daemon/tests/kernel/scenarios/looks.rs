@@ -94,6 +94,9 @@ fn open_and_closing_connections_are_rows_while_it_drains() {
     });
 }
 
+/// By so much the one answer is older than the death, and the other is not.
+const LONG_BEFORE: Duration = Duration::from_millis(1_500);
+
 /// A death within a second of an answer may have cut it in its middle; a death long after has not.
 #[test]
 fn an_answer_on_its_way_at_the_death() {
@@ -110,7 +113,7 @@ fn an_answer_on_its_way_at_the_death() {
                 client
             };
             let early = ask();
-            thread::sleep(Duration::from_millis(1_500));
+            thread::sleep(LONG_BEFORE);
             let late = ask();
             servant.signal(libc::SIGKILL);
             servant.wait_status();

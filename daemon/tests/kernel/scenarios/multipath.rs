@@ -10,7 +10,7 @@ use std::{
 use super::{ANSWER, REQUEST};
 use crate::harness::{
     Expect, Netns, Observed, Origin, Outcome, Side, Snmp, scenario, settle, shared,
-    sock::{bind, connect_again, new_stream, read_eof, wait_all_closed},
+    sock::{accept, bind, connect_again, new_stream, read_eof, wait_all_closed},
 };
 
 const IPPROTO_MPTCP: libc::c_int = 262;
@@ -24,7 +24,7 @@ fn spoken_by_both_ends_it_is_left_out() {
         let listener = listen(address);
         let client = new_stream(&address, 0, IPPROTO_MPTCP);
         connect_again(&client, address).unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         converse(&client, &server);
         assert_eq!(
             Snmp::read().get("MPCapableSYNACKRX"),
@@ -54,7 +54,7 @@ fn a_plain_client_of_a_multipath_listener_is_counted() {
         let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
         let listener = listen(address);
         let client = TcpStream::connect(address).unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let server = accept(&listener);
         converse(&client, &server);
         drop(server);
         read_eof(&client);

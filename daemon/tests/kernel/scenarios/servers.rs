@@ -12,14 +12,14 @@ use finwatch::families;
 use finwatch_common::{Kinship, Process};
 
 use crate::harness::{
-    Cell, Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Side, Snmp,
-    check_identities,
+    Cell, Cut, Evidence, Expect, Lost, Netns, Observed, Origin, Outcome, Patient, Side, Snmp,
+    StopAtEnd, check_identities,
     http::{Plain, Tls},
     kernel,
     nginx::{self, Nginx, Upstream},
-    servant, shared,
+    servant, settle_to_none, shared,
     sock::wait_all_closed,
-    wait_until,
+    wait_for_end, wait_until,
 };
 
 const IDLE: usize = 20;
@@ -33,17 +33,7 @@ fn observed(ns: &Netns, port: u16) -> Observed {
 /// Compares the counts of a port, cell by cell.
 #[track_caller]
 fn expect(ns: &Netns, port: u16, expect: &Expect) {
-    let mut differences = Vec::new();
-    let mut settled = || {
-        differences = observed(ns, port).differences(expect);
-        differences.is_empty()
-    };
-    let settled = crate::harness::within_settle(&mut settled);
-    assert!(
-        settled,
-        "finwatch counted otherwise:\n  {}",
-        differences.join("\n  ")
-    );
+    settle_to_none(|| observed(ns, port).differences(expect));
     check_identities(ns, &Observed::read(shared().counters(), ns.cookie()));
 }
 
@@ -138,6 +128,7 @@ fn nginx_reloaded_under_load() {
         let stop = AtomicBool::new(false);
         let (connects, answers, lost) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
+            let _stop = StopAtEnd(&stop);
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
                     while !stop.load(Relaxed) {
@@ -158,7 +149,6 @@ fn nginx_reloaded_under_load() {
                 server.signal(libc::SIGHUP);
                 wait_until("the load goes on", || answers.load(Relaxed) > before + 3000);
             }
-            stop.store(true, Relaxed);
         });
         drop(server);
         wait_all_closed();
@@ -294,7 +284,7 @@ os.wait()
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(master.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(Patient::new(master.stdout.take().unwrap())).lines();
         let mut worker = || lines.next().unwrap().unwrap().parse::<u32>().unwrap();
         let workers = [worker(), worker()];
         let instances = workers.map(|pid| servant::entry_of(pid).unwrap().instance);
@@ -317,6 +307,6 @@ os.wait()
         });
         assert_eq!(told(instances[1]), instances[1]);
         servant::signal_process(workers[1], libc::SIGKILL);
-        assert!(master.wait().unwrap().success());
+        assert!(wait_for_end(&mut master, "the master").success());
     });
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{ALERT, ANSWER};
 use crate::harness::{
-    Cut, Entry, Evidence, Expect, Lost, Netns, Origin, Outcome, Reason, Side,
+    Cut, Entry, Evidence, Expect, Lost, Netns, Origin, Outcome, Patient, Reason, Side,
     child::{Child, gate},
     kernel, scenario,
     sock::{listen, read, read_eof, wait_state},
@@ -115,7 +115,8 @@ fn run(end: End) -> Vec<TcpStream> {
     let listener = listen();
     let address = listener.local_addr().unwrap();
     let (stop, stopper) = gate();
-    let (mut reports, reporter) = gate();
+    let (reports, reporter) = gate();
+    let mut reports = Patient::new(reports);
     let fds = [listener.as_raw_fd(), stop.as_raw_fd(), reporter.as_raw_fd()];
     let child = Child::fork(&fds, || serve(fds[0], fds[1], fds[2], end));
     drop((listener, stop, reporter));

@@ -13,7 +13,11 @@ use std::{
 use tempfile::TempDir;
 
 use self::records::Records;
-use super::lab::{PLAIN, TLS};
+use super::{
+    Patient,
+    lab::{PLAIN, TLS},
+    wait_for_end,
+};
 
 /// A running capture.
 pub(crate) struct Capture {
@@ -61,7 +65,7 @@ impl Capture {
             .spawn()
             .expect("tcpdump starts; Debian's package is tcpdump");
         let mut said = String::new();
-        let mut lines = BufReader::new(tcpdump.stderr.as_mut().unwrap());
+        let mut lines = BufReader::new(Patient::new(tcpdump.stderr.as_mut().unwrap()));
         while !said.contains("listening on") {
             assert!(lines.read_line(&mut said).unwrap() > 0, "tcpdump: {said}");
         }
@@ -77,9 +81,9 @@ impl Capture {
         // SAFETY: no memory is involved; the child is ours and not yet reaped.
         unsafe { libc::kill(self.tcpdump.id().cast_signed(), libc::SIGINT) };
         let mut said = String::new();
-        let mut stderr = self.tcpdump.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        self.tcpdump.wait().unwrap();
+        let stderr = self.tcpdump.stderr.take().unwrap();
+        Patient::new(stderr).read_to_string(&mut said).unwrap();
+        wait_for_end(&mut self.tcpdump, "tcpdump");
         assert!(said.contains("\n0 packets dropped by kernel"), "{said}");
         let file = fs::read(self.folder.path().join("packets")).unwrap();
         let talks = talks(&file, self.port);

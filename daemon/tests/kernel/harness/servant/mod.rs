@@ -13,6 +13,7 @@ use finwatch_common::{Kinship, Process, ProcessEntry};
 
 use self::hand::{HANDS, ROLE};
 use super::{
+    Patient,
     child::{Child, gate},
     shared,
 };
@@ -96,7 +97,7 @@ impl Servant {
     #[track_caller]
     pub(crate) fn start(manners: Manners<'_>) -> Self {
         let (readers, orders): (Vec<_>, Vec<_>) = (0..HANDS).map(|_| gate()).unzip();
-        let (mut reports, report) = gate();
+        let (reports, report) = gate();
         let ends = std::array::from_fn(|hand| readers[hand].as_raw_fd());
         let words = hand::words(ends, report.as_raw_fd(), &manners);
         let mut arguments: Vec<*const libc::c_char> = vec![ROLE.as_ptr()];
@@ -116,7 +117,7 @@ impl Servant {
             127
         });
         drop((readers, report));
-        let port = read_number(&mut reports);
+        let port = read_number(&reports);
         assert!(port > 0, "the servant does not listen: errno {}", -port);
         let pid = child.pid();
         let entry = entry_of(pid).expect("who listens is known as an instance");
@@ -147,7 +148,7 @@ impl Servant {
     #[track_caller]
     pub(crate) fn tell_hand(&self, hand: usize, order: Order, number: u8) -> i32 {
         self.tell_last(hand, order, number);
-        let answer = read_number(&mut &self.reports);
+        let answer = read_number(&self.reports);
         assert!(answer >= 0, "{order:?}: errno {}", -answer);
         answer
     }
@@ -206,9 +207,11 @@ pub(crate) fn signal_process(pid: u32, signal: i32) {
     assert_eq!(result, 0, "kill: {}", std::io::Error::last_os_error());
 }
 
-fn read_number(from: &mut impl Read) -> i32 {
+#[track_caller]
+fn read_number(from: &PipeReader) -> i32 {
     let mut bytes = [0; 4];
-    from.read_exact(&mut bytes)
-        .expect("the servant answers, unless it is gone");
+    Patient::new(from)
+        .read_exact(&mut bytes)
+        .expect("the servant answers, unless it is gone or waits for something");
     i32::from_ne_bytes(bytes)
 }
