@@ -32,6 +32,7 @@ pub struct Intake {
     github: Option<SecretFile>,
     flux: Option<SecretFile>,
     tolerance: SignedDuration,
+    /// A lock, as two senders may come at once and one event is to be taken once. Held for moments, and over no system call.
     memory: Mutex<Memory>,
     events: Sender<DeployEvent>,
     unnamed: AtomicU64,

@@ -17,6 +17,7 @@ const BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct SecretFile {
     setting: &'static str,
     path: PathBuf,
+    /// What was read last. A lock, as two senders may come at once; never held while the file is looked at or read.
     last: Mutex<Option<(Stamp, Arc<[u8]>)>>,
 }
 
@@ -87,14 +88,14 @@ impl SecretFile {
             path: self.path.clone(),
             source,
         };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.path).map_err(failed)?;
-        if let Some((known, secret)) = &*last
+        if let Some((known, secret)) = &*last()
             && *known == stamp
         {
             return Ok(Arc::clone(secret));
         }
-        *last = None;
+        *last() = None;
         if stamp.bytes > BYTES_MAX {
             return Err(SecretError::TooLong {
                 path: self.path.clone(),
@@ -108,7 +109,7 @@ impl SecretFile {
             });
         }
         // Stamped before it was read: a change in between is seen the next time.
-        *last = Some((stamp, Arc::clone(&secret)));
+        *last() = Some((stamp, Arc::clone(&secret)));
         Ok(secret)
     }
 }

@@ -33,9 +33,10 @@ const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// See the module.
 #[derive(Debug)]
 pub struct History {
-    /// Held while the disk is opened or written; never by who only takes or shows.
+    /// A lock, so that one thread alone opens or writes the file; it is held meanwhile, and never by who only takes or shows.
     writing: Mutex<()>,
-    /// Held for moments, and over no system call. Taken after `writing` where both are.
+    /// A lock, as the engine keeps, a writer writes and readers show. Held for moments, and over no system call; taken after
+    /// `writing` where both are.
     inner: Mutex<Inner>,
     told_strange: AtomicBool,
 }
