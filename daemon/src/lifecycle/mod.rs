@@ -24,7 +24,7 @@ use crate::{
 
 pub use self::{
     around::{Around, Intervals, Sources},
-    rows::RowSource,
+    rows::{LiveRows, RowSource},
     story::{LiveSource, LiveStory},
     survey::SurveySource,
     tasks::{Stop, Tasks},
@@ -33,7 +33,6 @@ pub(crate) use self::{
     history::flush,
     notify::{Notify, feed_watchdog},
     privileges::drop_capabilities,
-    rows::LiveRows,
     signals::Signals,
 };
 

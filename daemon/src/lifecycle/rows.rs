@@ -55,10 +55,13 @@ pub trait RowSource: Send + 'static {
 }
 
 /// The probe's rows, and its figures about itself.
-pub(crate) struct LiveRows {
-    pub(crate) rows: Rows,
-    pub(crate) stats: Stats,
-    pub(crate) losses: LossCounters,
+pub struct LiveRows {
+    /// The rows.
+    pub rows: Rows,
+    /// How the programs are.
+    pub stats: Stats,
+    /// What was lost.
+    pub losses: LossCounters,
 }
 
 impl RowSource for LiveRows {

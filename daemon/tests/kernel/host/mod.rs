@@ -3,4 +3,5 @@
 
 mod commands;
 mod namespaces;
+mod waits;
 pub(crate) mod workloads;
