@@ -150,7 +150,7 @@ impl Engine {
             Input::Counters(counters) => return self.on_counters(counters, at),
             Input::Survey(survey) => self.on_survey(&survey, now_ns),
             Input::SurveyFailed { netns } => {
-                self.tell_drains(now_ns, drains::Input::LookFailed { netns });
+                self.tell_drains(now_ns, drains::Input::SurveyFailed { netns });
             }
             Input::MiniSockets { netns, rows } => self.time_waits.surveyed(netns, rows, now_ns),
             Input::Namespaces { alive, refused } => self.on_namespaces(alive, refused),
@@ -427,13 +427,13 @@ impl Engine {
                 self.relatives.look_for(row.owner, now_ns);
             }
         }
-        let look = drains::Input::Look {
+        let survey = drains::Input::Survey {
             netns,
             began_ns,
             rows,
             minis,
         };
-        self.tell_drains(now_ns, look);
+        self.tell_drains(now_ns, survey);
         if minis.is_some() {
             return;
         }

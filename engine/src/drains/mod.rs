@@ -1,54 +1,48 @@
-//! The drains: records, looks and tables of processes in, one episode of one service instance out, with its facts and
+//! The drains: records, surveys and tables of processes in, one drain of one service instance out, with its facts and
 //! without a verdict. Pure: no I/O, no clock, nothing that can fail; the same input gives the same drains.
 //!
 //! Feed [`Input::Lost`] before each tick: what was lost by then marks every drain that lasts.
 
-mod asks;
-mod assign;
-mod at_start;
-mod begin;
-mod deaths;
-mod end;
-mod episode;
-mod instances;
-mod late;
-mod left;
-mod look;
-mod merge;
-pub mod names;
-mod own_calls;
+mod detect;
+mod draining;
+mod membership;
 mod plan;
 mod port;
 mod progress;
-mod refused;
+mod report;
+mod schedule;
 mod starts;
-mod tally;
-mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use finwatch_common::{ListenerRecord, Process, ProcessEntry, ServiceKey, SurveyRow};
 
 use self::{
-    asks::Asks,
-    deaths::Deaths,
-    episode::Episode,
-    instances::Instances,
-    left::{Early, Lefts},
-    own_calls::OwnCalls,
+    detect::deaths::Deaths,
+    draining::Draining,
+    membership::{
+        instances::Instances,
+        lingering::{Early, Lingering},
+        own_calls::OwnCalls,
+    },
     port::ListenersClosed,
-    progress::Step,
+    progress::{over::Step, surveys},
+    report::tell,
+    schedule::Requests,
     starts::Starts,
 };
 
 pub use self::{
-    late::late_in_steady_time,
-    merge::{ClosedConnection, HELD_MAX, Merger},
+    membership::{
+        late::late_in_steady_time,
+        merge::{ClosedConnection, HELD_MAX, Merger},
+    },
+    report::names,
 };
 use crate::{input::Record, known::Known, model as story, want::Want};
 
 /// Most drains that last at once, each over all ports of an instance.
-const EPISODES_MAX: usize = 256;
+const DRAININGS_MAX: usize = 256;
 /// Most connections remembered of all drains together: open at T0, or open now (about 20 MiB).
 const CONNECTIONS_MAX: usize = 262_144;
 /// Most drains kept until they are asked for; the oldest give way.
@@ -70,8 +64,8 @@ pub(crate) enum Input<'a> {
     Record(&'a Record),
     /// The kernel's whole table of processes, as it is now.
     Processes(&'a [(u32, ProcessEntry)]),
-    /// A look at one namespace that began at `began_ns`.
-    Look {
+    /// A survey of one namespace that began at `began_ns`.
+    Survey {
         /// Cookie of the namespace.
         netns: u64,
         /// When it began, on the clock of the records.
@@ -81,8 +75,8 @@ pub(crate) enum Input<'a> {
         /// Mini-sockets; `None`: nobody looked at them.
         minis: Option<&'a [SurveyRow]>,
     },
-    /// A look failed.
-    LookFailed {
+    /// A survey failed.
+    SurveyFailed {
         /// Cookie of the namespace.
         netns: u64,
     },
@@ -118,17 +112,17 @@ pub struct Bitten {
 pub(crate) struct Drains {
     options: Options,
     instances: Instances,
-    episodes: BTreeMap<u64, Episode>,
+    drainings: BTreeMap<u64, Draining>,
     next: u64,
     merger: Merger,
-    lefts: Lefts,
+    lingering: Lingering,
     early: Early,
     own_calls: OwnCalls,
-    recent: look::Recent,
+    recent: surveys::Recent,
     deaths: Deaths,
     starts: Starts,
-    looks: Asks,
-    tables: Asks,
+    surveys: Requests,
+    tables: Requests,
     wanted: BTreeSet<Want>,
     ended: VecDeque<story::Drain>,
     /// How many more connections may be remembered.
@@ -147,17 +141,17 @@ impl Drains {
         Self {
             options,
             instances: Instances::default(),
-            episodes: BTreeMap::new(),
+            drainings: BTreeMap::new(),
             next: 0,
             merger: Merger::new(),
-            lefts: Lefts::default(),
+            lingering: Lingering::default(),
             early: Early::default(),
             own_calls: OwnCalls::default(),
-            recent: look::Recent::default(),
+            recent: surveys::Recent::default(),
             deaths: Deaths::default(),
             starts: Starts::default(),
-            looks: Asks::default(),
-            tables: Asks::default(),
+            surveys: Requests::default(),
+            tables: Requests::default(),
             wanted: BTreeSet::new(),
             ended: VecDeque::new(),
             room: CONNECTIONS_MAX,
@@ -180,21 +174,21 @@ impl Drains {
             Input::Record(Record::Signal(signal)) => self.on_signal(signal, known),
             Input::Record(Record::Exit(exit)) => self.on_exit(exit, now_ns, known),
             Input::Processes(table) => self.on_table(table, now_ns),
-            Input::Look {
+            Input::Survey {
                 netns,
                 began_ns,
                 rows,
                 minis,
             } => {
-                let look = look::Look {
+                let survey = surveys::Survey {
                     netns,
                     began_ns,
                     rows,
                     minis,
                 };
-                self.on_look(&look, now_ns, known);
+                self.on_survey(&survey, now_ns, known);
             }
-            Input::LookFailed { netns } => self.on_look_failed(netns),
+            Input::SurveyFailed { netns } => self.on_survey_failed(netns),
             Input::Counted { services } => self.on_counted(services, known),
             Input::CountersFailed => self.on_counters_failed(now_ns, known),
             Input::Lost { total } => {
@@ -208,16 +202,16 @@ impl Drains {
     /// Lets time pass.
     pub(crate) fn tick(&mut self, now_ns: u64, known: &Known<'_>) {
         self.tell_due(now_ns, known);
-        let ids: Vec<u64> = self.episodes.keys().copied().collect();
+        let ids: Vec<u64> = self.drainings.keys().copied().collect();
         for id in ids {
-            let Some(episode) = self.episodes.get_mut(&id) else {
+            let Some(draining) = self.drainings.get_mut(&id) else {
                 continue;
             };
-            match episode.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
+            match draining.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
                 Step::Stay => {}
-                Step::Drop => self.close_episode(id),
+                Step::Drop => self.forget_draining(id),
                 Step::End => {
-                    if episode.is_told_all(now_ns, known) {
+                    if draining.is_told_all(now_ns, known) {
                         self.end(id, now_ns, known);
                     }
                 }
@@ -245,10 +239,10 @@ impl Drains {
 
     /// Whether anything lasts, told or not yet told.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.episodes.is_empty()
+        !self.drainings.is_empty()
     }
 
-    /// Drains that last and of which something changed, as they stand, by the episode that they are of. What is told here is
+    /// Drains that last and of which something changed, as they stand, by the drain that they are of. What is told here is
     /// told among the ended ones too, by the same id. Each comes again after a while without a change: some findings only
     /// need time.
     pub(crate) fn changed(
@@ -257,36 +251,39 @@ impl Drains {
         known: &Known<'_>,
     ) -> Vec<(u64, Vec<story::Drain>)> {
         let lost = self.lost();
-        let due = |e: &Episode| e.is_certain(now_ns) && e.is_due(now_ns, lost);
+        let due = |e: &Draining| e.is_certain(now_ns) && e.is_due(now_ns, lost);
         let ids: Vec<u64> = self
-            .episodes
+            .drainings
             .iter()
-            .filter(|(_, episode)| due(episode))
+            .filter(|(_, draining)| due(draining))
             .map(|(id, _)| *id)
             .collect();
         let mut told = Vec::with_capacity(ids.len());
         for id in ids {
-            let Some(episode) = self.episodes.get(&id) else {
+            let Some(draining) = self.drainings.get(&id) else {
                 continue;
             };
-            let drains = tell::tell(episode, &self.telling(episode, now_ns, false), known);
+            let drains = tell::tell(draining, &self.telling(draining, now_ns, false), known);
             told.push((id, drains));
-            if let Some(episode) = self.episodes.get_mut(&id) {
-                episode.told(now_ns, lost);
+            if let Some(draining) = self.drainings.get_mut(&id) {
+                draining.told(now_ns, lost);
             }
         }
         told
     }
 
-    /// Whether an episode that was told lasts.
-    pub(crate) fn is_running(&self, episode: u64) -> bool {
-        self.episodes.contains_key(&episode)
+    /// Whether a drain that was told lasts.
+    pub(crate) fn is_running(&self, draining: u64) -> bool {
+        self.drainings.contains_key(&draining)
     }
 
     /// Services that anybody here may yet tell of.
     pub(crate) fn services(&self) -> BTreeSet<ServiceKey> {
         let served = self.instances.services();
-        let draining = self.episodes.values().flat_map(|e| e.ports.keys().copied());
+        let draining = self
+            .drainings
+            .values()
+            .flat_map(|e| e.ports.keys().copied());
         served.chain(draining).collect()
     }
 
@@ -310,7 +307,7 @@ impl Drains {
         Bitten {
             drains: self.drains_bitten,
             instances: self.instances.bitten(),
-            connections: self.lefts.bitten(),
+            connections: self.lingering.bitten(),
             starts: self.starts.bitten(),
         }
     }
@@ -328,9 +325,9 @@ impl Drains {
                 .instances
                 .listen(record.cookie, owner, key, record.netns_inum, at_ns);
             if let Some(came) = came {
-                for episode in self.episodes.values_mut() {
-                    episode.listener_came |=
-                        episode.ports.contains_key(&key) && at_ns > episode.t0_ns();
+                for draining in self.drainings.values_mut() {
+                    draining.listener_came |=
+                        draining.ports.contains_key(&key) && at_ns > draining.t0_ns();
                 }
                 self.starts.came(came, owner, &key, at_ns, now_ns, known);
                 self.listens_again(owner, &key, at_ns, now_ns);
@@ -344,16 +341,16 @@ impl Drains {
         if !went.last_of_instance {
             return;
         }
-        for episode in self.episodes.values_mut() {
-            let others = episode
+        for draining in self.drainings.values_mut() {
+            let others = draining
                 .since
                 .keys()
                 .any(|instance| self.instances.listening(instance, &key) > 0);
-            if others || !episode.is_told_of(&went.owner, at_ns) {
+            if others || !draining.is_told_of(&went.owner, at_ns) {
                 continue;
             }
-            episode.touch();
-            if let Some(port) = episode.ports.get_mut(&key) {
+            draining.touch();
+            if let Some(port) = draining.ports.get_mut(&key) {
                 let closed = ListenersClosed {
                     at_ns,
                     by_exit: record.by_exit != 0,
@@ -367,12 +364,12 @@ impl Drains {
 
     /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
     fn listens_again(&mut self, owner: Process, key: &ServiceKey, at_ns: u64, now_ns: u64) {
-        for episode in self.episodes.values_mut() {
-            if episode.is_told_of(&owner, at_ns)
-                && let Some(port) = episode.ports.get_mut(key)
+        for draining in self.drainings.values_mut() {
+            if draining.is_told_of(&owner, at_ns)
+                && let Some(port) = draining.ports.get_mut(key)
             {
                 port.listens_again(now_ns);
-                episode.touch();
+                draining.touch();
             }
         }
     }
@@ -380,9 +377,9 @@ impl Drains {
     /// The rows were read again: what waits for a number gets it.
     fn on_counted(&mut self, services: Option<&[ServiceKey]>, known: &Known<'_>) {
         let is_meant = |key: &ServiceKey| services.is_none_or(|services| services.contains(key));
-        for episode in self.episodes.values_mut() {
+        for draining in self.drainings.values_mut() {
             let mut news = false;
-            for (key, port) in &mut episode.ports {
+            for (key, port) in &mut draining.ports {
                 if let Some(refused) = known.refused(key).filter(|_| is_meant(key)) {
                     let before = port.refused();
                     port.refusals().read(refused);
@@ -390,7 +387,7 @@ impl Drains {
                 }
             }
             if news {
-                episode.touch();
+                draining.touch();
             }
         }
         self.starts.counted(known);
@@ -398,8 +395,8 @@ impl Drains {
 
     /// They cannot be read: nobody waits any longer.
     fn on_counters_failed(&mut self, now_ns: u64, known: &Known<'_>) {
-        for episode in self.episodes.values_mut() {
-            for port in episode.ports.values_mut() {
+        for draining in self.drainings.values_mut() {
+            for port in draining.ports.values_mut() {
                 port.refusals().cannot_be_read(now_ns);
             }
         }
@@ -408,33 +405,18 @@ impl Drains {
 
     fn on_table(&mut self, table: &[(u32, ProcessEntry)], now_ns: u64) {
         self.tables.answered(0);
-        let episodes = &self.episodes;
+        let drainings = &self.drainings;
         self.instances.table(table, |instance| {
-            episodes.values().any(|e| e.since.contains_key(instance))
+            drainings.values().any(|e| e.since.contains_key(instance))
         });
-        for episode in self.episodes.values_mut() {
-            episode.table(&self.instances, now_ns);
+        for draining in self.drainings.values_mut() {
+            draining.table(&self.instances, now_ns);
         }
     }
 }
 
 #[cfg(test)]
-mod property_tests;
+mod tests;
+
 #[cfg(test)]
-pub(crate) mod scenario;
-#[cfg(test)]
-mod scenario_controllers_tests;
-#[cfg(test)]
-mod scenario_deaths_tests;
-#[cfg(test)]
-mod scenario_kernel;
-#[cfg(test)]
-mod scenario_processes;
-#[cfg(test)]
-mod scenario_reload_tests;
-#[cfg(test)]
-mod scenario_tests;
-#[cfg(test)]
-mod scenario_unclear_tests;
-#[cfg(test)]
-mod scenario_verbs;
+pub(crate) use self::tests::scenario;

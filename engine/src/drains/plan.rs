@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     Drains,
-    asks::Urgency,
-    episode::{Episode, Scope},
+    draining::{Draining, Scope},
     port::Port,
+    schedule::Urgency,
 };
 use crate::want::Want;
 
@@ -15,17 +15,17 @@ use crate::want::Want;
 impl Drains {
     /// Says what is to be looked at, and when.
     pub(super) fn plan(&mut self, now_ns: u64) {
-        let mut looks: BTreeMap<u64, Urgency> = BTreeMap::new();
+        let mut surveys: BTreeMap<u64, Urgency> = BTreeMap::new();
         let mut table = Urgency::Lasting(u64::MAX);
-        for episode in self.episodes.values() {
-            table = table.min(urgency_of_table(episode, now_ns));
-            for (key, port) in &episode.ports {
-                let urgency = urgency_of_look(episode, port, now_ns);
-                let known = looks.entry(key.netns).or_insert(urgency);
+        for draining in self.drainings.values() {
+            table = table.min(urgency_of_table(draining, now_ns));
+            for (key, port) in &draining.ports {
+                let urgency = urgency_of_survey(draining, port, now_ns);
+                let known = surveys.entry(key.netns).or_insert(urgency);
                 *known = (*known).min(urgency);
             }
         }
-        for netns in self.looks.ask(&looks, now_ns) {
+        for netns in self.surveys.ask(&surveys, now_ns) {
             self.wanted.insert(Want::Survey { netns });
         }
         let tables = BTreeMap::from([(0, table)]);
@@ -37,8 +37,8 @@ impl Drains {
 
     /// Says whose rows are to be read.
     pub(super) fn plan_counters(&mut self, now_ns: u64) {
-        for episode in self.episodes.values_mut() {
-            for (key, port) in &mut episode.ports {
+        for draining in self.drainings.values_mut() {
+            for (key, port) in &mut draining.ports {
                 if port.refusals().asks(now_ns) {
                     self.wanted.insert(Want::Counters { service: *key });
                 }
@@ -50,31 +50,31 @@ impl Drains {
     }
 }
 
-fn urgency_of_look(episode: &Episode, port: &Port, now_ns: u64) -> Urgency {
-    if !port.looked_at_all(&episode.since_mono()) {
+fn urgency_of_survey(draining: &Draining, port: &Port, now_ns: u64) -> Urgency {
+    if !port.all_surveyed(&draining.since_mono()) {
         return Urgency::First;
     }
-    settling_or_lasting(episode, now_ns)
+    settling_or_lasting(draining, now_ns)
 }
 
-fn urgency_of_table(episode: &Episode, now_ns: u64) -> Urgency {
-    if episode.since.keys().any(|p| !episode.tabled.contains(p)) && !is_of_process(episode) {
+fn urgency_of_table(draining: &Draining, now_ns: u64) -> Urgency {
+    if draining.since.keys().any(|p| !draining.tabled.contains(p)) && !is_of_process(draining) {
         return Urgency::First;
     }
-    settling_or_lasting(episode, now_ns)
+    settling_or_lasting(draining, now_ns)
 }
 
-fn settling_or_lasting(episode: &Episode, now_ns: u64) -> Urgency {
-    let ending = episode.last_end_ns > episode.table_ns || episode.target_exit.is_some();
+fn settling_or_lasting(draining: &Draining, now_ns: u64) -> Urgency {
+    let ending = draining.last_end_ns > draining.table_ns || draining.target_exit.is_some();
     // What may be a reload is not worth the hurry.
-    let doubtful = episode.doubtful && !episode.is_doubtful_reload();
-    if episode.gone.is_some() || doubtful || ending {
+    let doubtful = draining.doubtful && !draining.is_doubtful_reload();
+    if draining.gone.is_some() || doubtful || ending {
         Urgency::Settling
     } else {
-        Urgency::Lasting(now_ns.saturating_sub(episode.t0_ns()))
+        Urgency::Lasting(now_ns.saturating_sub(draining.t0_ns()))
     }
 }
 
-fn is_of_process(episode: &Episode) -> bool {
-    matches!(episode.scope, Scope::Process(_))
+fn is_of_process(draining: &Draining) -> bool {
+    matches!(draining.scope, Scope::Process(_))
 }

@@ -7,10 +7,10 @@ use finwatch_common::{CloseRecord, Process, ServiceKey, SurveyRow, close_flags, 
 
 use super::{
     ClosedConnection,
-    at_start::AtStart,
-    instances::Instances,
-    refused::Refused,
-    tally::{Setting, Tally},
+    membership::instances::Instances,
+    progress::at_start::AtStart,
+    report::refused::Refused,
+    report::tally::{Setting, Tally},
 };
 use crate::known::Known;
 use crate::{model::Baseline, timing};
@@ -39,7 +39,7 @@ pub(super) struct Port {
     own_calls_waiting: u32,
     open: HashMap<u64, u64>,
     start: AtStart,
-    look: LastLook,
+    survey: LastSurvey,
 }
 
 /// The last listening socket of an instance is closed.
@@ -50,21 +50,21 @@ pub(super) struct ListenersClosed {
     pub(super) taken_over: bool,
 }
 
-/// What the last look showed.
+/// What the last survey showed.
 #[derive(Debug, Default)]
-struct LastLook {
+struct LastSurvey {
     began_ns: u64,
     listening: bool,
     open: u64,
-    /// Connections that were closing at the first look after the end of the processes and have not ended.
+    /// Connections that were closing at the first survey after the end of the processes and have not ended.
     closing: Option<HashSet<u64>>,
     mini_sockets: bool,
-    /// When the first of the looks began that found nothing that can still change, without a break until the last.
+    /// When the first of the surveys began that found nothing that can still change, without a break until the last.
     settled_ns: Option<u64>,
 }
 
-/// A look at a port.
-pub(super) struct Looked<'a> {
+/// A survey of a port.
+pub(super) struct PortSurvey<'a> {
     pub(super) began_ns: u64,
     /// Rows of this port and of the drain's instances.
     pub(super) rows: &'a [(Process, &'a SurveyRow)],
@@ -107,7 +107,7 @@ impl Port {
             own_calls_waiting: 0,
             open: HashMap::new(),
             start: AtStart::default(),
-            look: LastLook::default(),
+            survey: LastSurvey::default(),
         }
     }
 
@@ -160,36 +160,39 @@ impl Port {
         self.open.remove(&cookie);
     }
 
-    /// Takes a look. `room` is how many more connections may be remembered.
-    pub(super) fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
-        if look.began_ns < self.look.began_ns {
+    /// Takes a survey. `room` is how many more connections may be remembered.
+    pub(super) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
+        if survey.began_ns < self.survey.began_ns {
             return;
         }
-        let listeners = || rows_of(look, survey_kind::LISTENER);
+        let listeners = || rows_of(survey, survey_kind::LISTENER);
         let backlog = listeners().fold(0_u32, |sum, (_, row)| sum.saturating_add(row.a));
-        self.look.began_ns = look.began_ns;
-        self.look.listening = listeners().next().is_some();
-        self.look.mini_sockets = look.mini_sockets;
-        self.listened |= self.look.listening;
-        if self.look.listening {
+        self.survey.began_ns = survey.began_ns;
+        self.survey.listening = listeners().next().is_some();
+        self.survey.mini_sockets = survey.mini_sockets;
+        self.listened |= self.survey.listening;
+        if self.survey.listening {
             self.backlog = backlog;
         }
         self.backlog_at_start.get_or_insert(backlog);
-        self.start.looked(look, room);
-        self.see_open(look, room);
-        if look.gone_ns.is_some_and(|gone_ns| gone_ns <= look.began_ns) {
-            let now: HashSet<u64> = rows_of(look, survey_kind::CLOSING)
+        self.start.surveyed(survey, room);
+        self.see_open(survey, room);
+        if survey
+            .gone_ns
+            .is_some_and(|gone_ns| gone_ns <= survey.began_ns)
+        {
+            let now: HashSet<u64> = rows_of(survey, survey_kind::CLOSING)
                 .map(|(_, row)| row.cookie)
                 .collect();
-            match &mut self.look.closing {
+            match &mut self.survey.closing {
                 Some(closing) => closing.retain(|cookie| now.contains(cookie)),
-                None => self.look.closing = Some(now),
+                None => self.survey.closing = Some(now),
             }
-            let closing = self.look.closing.as_ref();
-            if look.mini_sockets || closing.is_some_and(|closing| !closing.is_empty()) {
-                self.look.settled_ns = None;
+            let closing = self.survey.closing.as_ref();
+            if survey.mini_sockets || closing.is_some_and(|closing| !closing.is_empty()) {
+                self.survey.settled_ns = None;
             } else {
-                self.look.settled_ns.get_or_insert(look.began_ns);
+                self.survey.settled_ns.get_or_insert(survey.began_ns);
             }
         }
     }
@@ -224,7 +227,7 @@ impl Port {
         self.start.count()
     }
 
-    /// How many of them owed an answer; none when no look was taken in time.
+    /// How many of them owed an answer; none when no survey was taken in time.
     pub(super) fn owed_at_start(
         &self,
         since: &BTreeMap<Process, u64>,
@@ -233,18 +236,18 @@ impl Port {
         self.start.count_owed(since, all_over)
     }
 
-    /// Connections open at the last look and not ended since.
+    /// Connections open at the last survey and not ended since.
     pub(super) fn still_open(&self) -> u64 {
         self.open.len() as u64
     }
 
-    /// Of these, those in which no look saw anything change since T0.
+    /// Of these, those in which no survey saw anything change since T0.
     pub(super) fn still_open_idle(&self) -> u64 {
         let cookies = self.open.keys();
         cookies.filter(|c| self.start.is_idle(**c)).count() as u64
     }
 
-    /// Of these, those in which a look saw a request that was not there at T0.
+    /// Of these, those in which a survey saw a request that was not there at T0.
     pub(super) fn still_open_asked(&self) -> u64 {
         let cookies = self.open.keys();
         cookies.filter(|c| self.start.is_asked(**c)).count() as u64
@@ -294,34 +297,34 @@ impl Port {
         self.refused.while_running(closed_early)
     }
 
-    /// When the last look began; 0: there was none.
-    pub(super) fn looked_ns(&self) -> u64 {
-        self.look.began_ns
+    /// When the last survey began; 0: there was none.
+    pub(super) fn surveyed_ns(&self) -> u64 {
+        self.survey.began_ns
     }
 
     /// Whether each instance was looked at since its drain began.
-    pub(super) fn looked_at_all(&self, since: &BTreeMap<Process, u64>) -> bool {
-        self.start.looked_at_all(since)
+    pub(super) fn all_surveyed(&self, since: &BTreeMap<Process, u64>) -> bool {
+        self.start.all_surveyed(since)
     }
 
-    /// Whether the last look found a socket that listens.
+    /// Whether the last survey found a socket that listens.
     pub(super) fn is_listening(&self) -> bool {
-        self.look.listening
+        self.survey.listening
     }
 
-    /// Whether the last look found anything open.
+    /// Whether the last survey found anything open.
     pub(super) fn is_open(&self) -> bool {
-        self.look.open > 0
+        self.survey.open > 0
     }
 
-    /// Whether looks after the end of the processes found nothing that can still change, and went on finding nothing
+    /// Whether surveys after the end of the processes found nothing that can still change, and went on finding nothing
     /// when the records of what had ended by the first of them must have been told: a mini-socket is known by them.
     pub(super) fn is_settled(&self) -> bool {
         let told_ns =
             |settled_ns: u64| settled_ns.saturating_add(timing::HOLD_NS + timing::READER_NS);
-        self.look
+        self.survey
             .settled_ns
-            .is_some_and(|settled_ns| self.look.began_ns >= told_ns(settled_ns))
+            .is_some_and(|settled_ns| self.survey.began_ns >= told_ns(settled_ns))
     }
 
     /// Whether there is anything to tell.
@@ -334,17 +337,17 @@ impl Port {
         self.open.len() + self.start.remembered()
     }
 
-    fn see_open(&mut self, look: &Looked<'_>, room: &mut usize) {
+    fn see_open(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
         *room += self.open.len();
         self.open.clear();
-        self.look.open = 0;
-        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
-            self.look.open += 1;
-            let Some(since_ns) = look.since.get(owner) else {
+        self.survey.open = 0;
+        for (owner, row) in survey.rows.iter().filter(|(_, row)| is_open(row)) {
+            self.survey.open += 1;
+            let Some(since_ns) = survey.since.get(owner) else {
                 continue;
             };
-            let counts = look.whole || row.opened_at_ns <= *since_ns;
-            if counts && *room > 0 && !(look.ended)(row.cookie) {
+            let counts = survey.whole || row.opened_at_ns <= *since_ns;
+            if counts && *room > 0 && !(survey.ended)(row.cookie) {
                 *room -= 1;
                 self.open.insert(row.cookie, row.opened_at_ns);
             }
@@ -358,8 +361,8 @@ pub(super) fn is_open(row: &SurveyRow) -> bool {
 }
 
 fn rows_of<'a>(
-    look: &Looked<'a>,
+    survey: &PortSurvey<'a>,
     kind: u8,
 ) -> impl Iterator<Item = &'a (Process, &'a SurveyRow)> + use<'a> {
-    look.rows.iter().filter(move |(_, row)| row.kind == kind)
+    survey.rows.iter().filter(move |(_, row)| row.kind == kind)
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use finwatch_common::{Process, ServiceKey};
 
-use super::instances::{Came, Went};
+use super::membership::instances::{Came, Went};
 use crate::{
     known::Known,
     model::{Gap, Start, WorkloadKind},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Most listeners that wait for their names: those of a whole host, when finwatch starts.
-const UNNAMED_MAX: usize = super::instances::LISTENERS_MAX;
+const UNNAMED_MAX: usize = super::membership::instances::LISTENERS_MAX;
 /// Most starts kept until they are asked for; the oldest give way.
 pub(super) const STARTS_MAX: usize = 1_024;
 /// Most gaps kept until they are asked for; the oldest give way.
@@ -37,7 +37,7 @@ pub(super) struct Starts {
     down: BTreeMap<Place, Down>,
     ended: Vec<Ended>,
     gaps: Vec<(ServiceKey, Gap)>,
-    /// When a look first found a socket that listens at such a place, by cookie.
+    /// When a survey first found a socket that listens at such a place, by cookie.
     found: BTreeMap<u64, u64>,
     bitten: u64,
 }
@@ -109,7 +109,7 @@ impl Starts {
         self.name(known);
     }
 
-    /// Whether a socket that a look found ends a time in which nobody listened, and its own record may yet tell when.
+    /// Whether a socket that a survey found ends a time in which nobody listened, and its own record may yet tell when.
     pub(super) fn waits_for(
         &mut self,
         cookie: u64,

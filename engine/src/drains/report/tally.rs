@@ -9,7 +9,7 @@ use finwatch_common::{
     reset_flags,
 };
 
-use super::{ClosedConnection, left::Left, names::peer};
+use crate::drains::{ClosedConnection, membership::lingering::Lingerer, report::names::peer};
 use crate::known::Known;
 use crate::{
     model::words::Word,
@@ -17,56 +17,56 @@ use crate::{
 };
 
 /// Most connections shown as examples.
-pub(super) const EXAMPLES_MAX: usize = 5;
+pub(crate) const EXAMPLES_MAX: usize = 5;
 
 /// In what state of its drain a connection ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// When the drain began for its instance.
-    pub(super) since_ns: u64,
+    pub(crate) since_ns: u64,
     /// A SIGKILL had come.
-    pub(super) killed: bool,
+    pub(crate) killed: bool,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Resets by reason are in `resets` until they are told.
     counts: Counts,
     resets: BTreeMap<u8, [u64; 3]>,
     /// Ended connections that were established before the drain.
-    pub(super) older: u64,
+    pub(crate) older: u64,
     /// Of the older: they read their last after T0.
-    pub(super) asked_after: u64,
+    pub(crate) asked_after: u64,
     /// Established after T0.
-    pub(super) opened_after: u64,
+    pub(crate) opened_after: u64,
     /// When the last of these was established.
-    pub(super) last_opened_ns: Option<u64>,
+    pub(crate) last_opened_ns: Option<u64>,
     /// See [`crate::model::Drain::likely_cut`].
-    pub(super) likely_cut: u64,
+    pub(crate) likely_cut: u64,
     /// See [`crate::model::Drain::idle_at_exit`].
-    pub(super) idle_at_exit: u64,
+    pub(crate) idle_at_exit: u64,
     /// Ended by death behind a SIGKILL: it found them open.
-    pub(super) by_kill: u64,
+    pub(crate) by_kill: u64,
     /// When the first one ended.
-    pub(super) first_close_ns: Option<u64>,
+    pub(crate) first_close_ns: Option<u64>,
     /// When the last one ended.
-    pub(super) last_close_ns: Option<u64>,
+    pub(crate) last_close_ns: Option<u64>,
     /// When a request was last read on one that is older than T0.
-    pub(super) last_asked_ns: Option<u64>,
+    pub(crate) last_asked_ns: Option<u64>,
     /// Ended by death, and a request was lost.
-    pub(super) by_exit_cut: u64,
+    pub(crate) by_exit_cut: u64,
     /// See [`crate::model::Signs::truncated`].
-    pub(super) truncated: u64,
+    pub(crate) truncated: u64,
     /// Connections that lost a request.
-    pub(super) examples: Vec<EndedConnection>,
+    pub(crate) examples: Vec<EndedConnection>,
 }
 
 // === impl Tally ===
 
 impl Tally {
     /// Adds a connection that ended.
-    pub(super) fn close(
+    pub(crate) fn close(
         &mut self,
         closed: &ClosedConnection,
         Setting { since_ns, killed }: Setting,
@@ -119,7 +119,12 @@ impl Tally {
     }
 
     /// Adds an RST that came after its connection was told.
-    pub(super) fn late(&mut self, reset: &ResetRecord, left: Option<&Left>, known: &Known<'_>) {
+    pub(crate) fn late(
+        &mut self,
+        reset: &ResetRecord,
+        lingerer: Option<&Lingerer>,
+        known: &Known<'_>,
+    ) {
         self.add_reset(
             reset.reason,
             Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
@@ -130,21 +135,26 @@ impl Tally {
         self.add_cut(Some(Cut::Late));
         self.example(|| EndedConnection {
             peer: peer(reset.remote_addr, reset.remote_port),
-            opened_at: left
+            opened_at: lingerer
                 .filter(|l| l.opened_at_ns != 0)
                 .map(|l| known.wall(l.opened_at_ns)),
             ended_at: known.wall(reset.header.at_ns),
-            closed_by_pid: left.map_or(0, |l| l.closer_tgid),
+            closed_by_pid: lingerer.map_or(0, |l| l.closer_tgid),
             cut: Cut::Late.word().to_owned(),
             asked_bytes: reset.lost_bytes,
             unread_bytes: 0,
-            origin: left.map_or("", |l| l.origin.word()).to_owned(),
-            outcome: left.map_or("", |l| l.outcome.word()).to_owned(),
+            origin: lingerer.map_or("", |l| l.origin.word()).to_owned(),
+            outcome: lingerer.map_or("", |l| l.outcome.word()).to_owned(),
         });
     }
 
     /// Adds what a program never read of a connection that was told before.
-    pub(super) fn never_read(&mut self, record: &UnreadRecord, left: &Left, known: &Known<'_>) {
+    pub(crate) fn never_read(
+        &mut self,
+        record: &UnreadRecord,
+        lingerer: &Lingerer,
+        known: &Known<'_>,
+    ) {
         self.counts.unread += 1;
         self.counts.unread_bytes += u64::from(record.unread);
         let Some(cut) = record.cut() else {
@@ -153,35 +163,35 @@ impl Tally {
         self.add_cut(Some(cut));
         self.example(|| EndedConnection {
             peer: peer(record.remote_addr, record.remote_port),
-            opened_at: (left.opened_at_ns != 0).then(|| known.wall(left.opened_at_ns)),
-            ended_at: known.wall(left.ended_at_ns),
-            closed_by_pid: left.closer_tgid,
+            opened_at: (lingerer.opened_at_ns != 0).then(|| known.wall(lingerer.opened_at_ns)),
+            ended_at: known.wall(lingerer.ended_at_ns),
+            closed_by_pid: lingerer.closer_tgid,
             cut: cut.word().to_owned(),
             asked_bytes: 0,
             unread_bytes: record.unread,
-            origin: left.origin.word().to_owned(),
-            outcome: left.outcome.word().to_owned(),
+            origin: lingerer.origin.word().to_owned(),
+            outcome: lingerer.outcome.word().to_owned(),
         });
     }
 
     /// A connection was established after T0.
-    pub(super) fn opened(&mut self, at_ns: u64) {
+    pub(crate) fn opened(&mut self, at_ns: u64) {
         self.opened_after += 1;
         self.last_opened_ns = self.last_opened_ns.max(Some(at_ns));
     }
 
     /// Connections ended.
-    pub(super) fn closes(&self) -> u64 {
+    pub(crate) fn closes(&self) -> u64 {
         self.counts.closes()
     }
 
     /// Nothing ended, and no RST was sent.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.closes() == 0 && self.resets.is_empty()
     }
 
     /// The counts, with the kernel's reasons by name.
-    pub(super) fn counts(&self, known: &Known<'_>) -> Counts {
+    pub(crate) fn counts(&self, known: &Known<'_>) -> Counts {
         let resets_sent = self.resets.iter().map(|(reason, lost)| Resets {
             reason: known.reason(*reason),
             nothing: lost[Lost::Nothing as usize],
@@ -201,7 +211,7 @@ impl Tally {
     }
 
     /// Adds what was counted elsewhere.
-    pub(super) fn absorb(&mut self, other: Self) {
+    pub(crate) fn absorb(&mut self, other: Self) {
         let Self {
             counts,
             resets,
@@ -340,6 +350,6 @@ fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool
 }
 
 /// Whether a GOAWAY has so many bytes, written as servers write it.
-pub(super) fn is_goaway(bytes: u32) -> bool {
+pub(crate) fn is_goaway(bytes: u32) -> bool {
     GOAWAY_ENDS.contains(&bytes)
 }

@@ -34,7 +34,7 @@ pub fn kinship(value: u8) -> &'static str {
 }
 
 /// Address and port, an IPv4 address as such.
-pub(super) fn peer(addr: [u8; 16], port: u16) -> String {
+pub(crate) fn peer(addr: [u8; 16], port: u16) -> String {
     let addr = IpAddr::V6(Ipv6Addr::from(addr)).to_canonical();
     SocketAddr::new(addr, port).to_string()
 }

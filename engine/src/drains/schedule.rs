@@ -4,10 +4,10 @@
 use crate::timing;
 use std::collections::BTreeMap;
 
-/// Most looks that may be unanswered at once.
-pub(super) const LOOKS_MAX: usize = 16;
+/// Most surveys that may be unanswered at once.
+pub(super) const SURVEYS_MAX: usize = 16;
 
-/// How urgently a drain wants a look.
+/// How urgently a drain wants a survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     /// There was none yet.
@@ -20,7 +20,7 @@ pub(super) enum Urgency {
 
 /// Questions of one kind, by whom they concern.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub(super) struct Requests {
     asked: BTreeMap<u64, Asked>,
 }
 
@@ -32,7 +32,7 @@ struct Asked {
 
 // === impl Asks ===
 
-impl Asks {
+impl Requests {
     /// Which of those that are wanted are asked now, the most urgent first. Others are forgotten.
     pub(super) fn ask(&mut self, wanted: &BTreeMap<u64, Urgency>, now_ns: u64) -> Vec<u64> {
         self.asked.retain(|whom, _| wanted.contains_key(whom));
@@ -43,7 +43,7 @@ impl Asks {
             .collect();
         due.sort_unstable();
         let open = self.asked.values().filter(|a| a.is_open(now_ns)).count();
-        due.truncate(LOOKS_MAX.saturating_sub(open));
+        due.truncate(SURVEYS_MAX.saturating_sub(open));
         for (_, whom) in &due {
             let asked = Asked {
                 at_ns: now_ns,
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_question_is_not_repeated_before_its_answer() {
-        let mut asks = Asks::default();
+        let mut asks = Requests::default();
         assert_eq!(asks.ask(&wanted(Urgency::First), SECOND), [7]);
         assert!(asks.ask(&wanted(Urgency::First), 2 * SECOND).is_empty());
         asks.answered(7);
@@ -108,25 +108,25 @@ mod tests {
 
     #[test]
     fn the_older_a_drain_the_rarer_its_looks() {
-        let mut asks = Asks::default();
-        let mut looks = 0;
+        let mut asks = Requests::default();
+        let mut surveys = 0;
         for at in 0..3_600_u64 {
-            looks += asks
+            surveys += asks
                 .ask(&wanted(Urgency::Lasting(at * SECOND)), at * SECOND)
                 .len();
             asks.answered(7);
         }
-        assert!((100..250).contains(&looks), "{looks} in an hour");
+        assert!((100..250).contains(&surveys), "{surveys} in an hour");
     }
 
     #[test]
     fn no_more_than_so_many_at_once_and_the_urgent_first() {
-        let mut asks = Asks::default();
+        let mut asks = Requests::default();
         let mut wanted: BTreeMap<u64, Urgency> =
             (0..100).map(|n| (n, Urgency::Lasting(SECOND))).collect();
         wanted.insert(99, Urgency::First);
         let asked = asks.ask(&wanted, SECOND);
-        assert_eq!((asked.len(), asked[0]), (LOOKS_MAX, 99));
+        assert_eq!((asked.len(), asked[0]), (SURVEYS_MAX, 99));
         assert!(asks.ask(&wanted, SECOND).is_empty());
         asks.answered(99);
         asks.answered(0);

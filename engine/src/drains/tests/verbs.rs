@@ -8,10 +8,8 @@ use finwatch_common::{
 };
 
 use super::{
+    kernel::{Connection, End, Kernel, Listener, Proc, State, comm, header, key, started_ns, v4},
     scenario::MS,
-    scenario_kernel::{
-        Connection, End, Kernel, Listener, Proc, State, comm, header, key, started_ns, v4,
-    },
 };
 use crate::input::Record;
 
@@ -52,11 +50,11 @@ impl Kernel {
             "exit" => self.exit(now_ns, number(1), words[2], has("half")),
             "refuse" => self.refused += u64::from(number(2)),
             "lose" => self.losing += u64::from(number(1)),
-            "looks" => match words[1] {
-                "fail" => self.looks_fail = true,
-                "work" => self.looks_fail = false,
-                "take" => self.look_takes_ns = u64::from(number(2)) * MS,
-                other => panic!("looks do not {other}"),
+            "surveys" => match words[1] {
+                "fail" => self.surveys_fail = true,
+                "work" => self.surveys_fail = false,
+                "take" => self.survey_takes_ns = u64::from(number(2)) * MS,
+                other => panic!("surveys do not {other}"),
             },
             "open" => {
                 let worker = if has("by") { number(4) } else { 0 };

@@ -1,4 +1,4 @@
-//! The model of a kernel that plays the scenarios: processes, sockets, phases; records, looks and tables out of
+//! The model of a kernel that plays the scenarios: processes, sockets, phases; records, surveys and tables out of
 //! them. Also what the engine would know beside.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,8 @@ pub(crate) struct Kernel {
     pub(super) records: Vec<Record>,
     pub(super) lost: u64,
     pub(super) phases: BTreeMap<Process, Phase>,
-    pub(super) look_takes_ns: u64,
-    pub(super) looks_fail: bool,
+    pub(super) survey_takes_ns: u64,
+    pub(super) surveys_fail: bool,
     /// So many records are lost next.
     pub(super) losing: u64,
     pub(super) refused: u64,
@@ -111,8 +111,8 @@ impl Kernel {
             records: Vec::new(),
             lost: 0,
             phases: BTreeMap::new(),
-            look_takes_ns: 3 * MS,
-            looks_fail: false,
+            survey_takes_ns: 3 * MS,
+            surveys_fail: false,
             losing: 0,
             refused: 0,
             processes: BTreeMap::new(),
@@ -160,10 +160,10 @@ impl Kernel {
 
     pub(super) fn answer(&self, now_ns: u64, want: Want) -> Told {
         match want {
-            Want::Survey { netns } if self.looks_fail => Told::LookFailed(netns),
+            Want::Survey { netns } if self.surveys_fail => Told::SurveyFailed(netns),
             Want::Survey { netns } => {
-                let (rows, minis) = self.look();
-                Told::Look(netns, now_ns, rows, minis)
+                let (rows, minis) = self.survey();
+                Told::Survey(netns, now_ns, rows, minis)
             }
             Want::Counters { service } => Told::Counted(vec![service], now_ns, self.refused),
             _ => Told::Processes(self.table()),
@@ -266,7 +266,7 @@ impl Kernel {
         self.processes.iter().filter_map(entry).collect()
     }
 
-    fn look(&self) -> (Vec<SurveyRow>, Vec<SurveyRow>) {
+    fn survey(&self) -> (Vec<SurveyRow>, Vec<SurveyRow>) {
         let mut rows = Vec::new();
         let mut minis = Vec::new();
         for (cookie, listener) in &self.listeners {

@@ -1,4 +1,4 @@
-//! Listeners, as records and looks tell of them in any order.
+//! Listeners, as records and surveys tell of them in any order.
 
 use finwatch_common::Role;
 
@@ -54,11 +54,11 @@ fn the_record_of_an_end_may_be_read_behind_a_look_that_shows_it() {
     instances.listen(7, owner, key, 1, 10);
     let nothing = |_: u64| false;
     let first_ns = 10 * timing::TOLD_NS;
-    assert!(instances.looked(key.netns, first_ns, nothing).is_empty());
+    assert!(instances.surveyed(key.netns, first_ns, nothing).is_empty());
     assert_eq!(instances.listening(&owner, &key), 1);
     let second_ns = first_ns + 2 * timing::TOLD_NS;
     assert_eq!(
-        instances.looked(key.netns, second_ns, nothing).len(),
+        instances.surveyed(key.netns, second_ns, nothing).len(),
         1,
         "it was lost"
     );

@@ -11,7 +11,7 @@ const CALLS_MAX: usize = 256;
 
 /// The client's ends of silent connections, the newest last.
 #[derive(Debug, Default)]
-pub(super) struct OwnCalls(VecDeque<Call>);
+pub(crate) struct OwnCalls(VecDeque<Call>);
 
 #[derive(Debug, Clone, Copy)]
 struct Call {
@@ -26,7 +26,7 @@ struct Call {
 
 impl OwnCalls {
     /// Keeps a client's end that was closed; `caller` is the instance of its process.
-    pub(super) fn note(&mut self, record: &CloseRecord, caller: Process) {
+    pub(crate) fn note(&mut self, record: &CloseRecord, caller: Process) {
         if !is_silent(record) {
             return;
         }
@@ -43,7 +43,7 @@ impl OwnCalls {
     }
 
     /// Whether the other end of a server's connection is the server's own.
-    pub(super) fn has(&self, record: &CloseRecord, owner: &Process) -> bool {
+    pub(crate) fn has(&self, record: &CloseRecord, owner: &Process) -> bool {
         is_silent(record)
             && self.0.iter().any(|call| {
                 call.caller == *owner

@@ -1,8 +1,8 @@
-//! Servers that die, and servers that do not do as they are told; records that are lost and looks that fail.
+//! Servers that die, and servers that do not do as they are told; records that are lost and surveys that fail.
 
 use super::{
     scenario::{lines, play},
-    scenario_tests::{NGINX, NODE, ends},
+    stop_tests::{NGINX, NODE, ends},
 };
 
 #[test]
@@ -276,7 +276,7 @@ fn idle_clients_hold_a_server() {
 fn a_late_look_does_not_say_what_was_owed() {
     ends(
         NGINX,
-        "990 looks take 1500
+        "990 surveys take 1500
          1000 signal TERM 100 from 7
          1200 close d1..d10
          3000 exit 101 0
@@ -293,7 +293,7 @@ fn a_late_look_does_not_say_what_was_owed() {
 fn looks_that_fail_end_nothing_too_late() {
     ends(
         NODE,
-        "990 looks fail
+        "990 surveys fail
          1000 signal TERM 100 from 7
          1005 close c1..c20
          1010 exit 100 0
@@ -374,7 +374,7 @@ fn streams_are_not_judged() {
     );
 }
 
-/// A look may come when the server has said goodbye in TLS and has not closed yet: what it owed then, the end tells.
+/// A survey may come when the server has said goodbye in TLS and has not closed yet: what it owed then, the end tells.
 #[test]
 fn a_look_between_the_goodbye_and_the_close() {
     ends(

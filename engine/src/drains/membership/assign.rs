@@ -5,12 +5,12 @@ use finwatch_common::{
     UnreadRecord, close_flags, reset_flags,
 };
 
-use super::{
+use crate::drains::{
     ClosedConnection, Drains,
-    episode::{Episode, Scope, Takes},
-    left::Left,
+    draining::{Draining, Scope, Takes},
+    membership::lingering::Lingerer,
     port::Port,
-    tally::Setting,
+    report::tally::Setting,
 };
 use crate::known::Known;
 use crate::timing;
@@ -18,9 +18,9 @@ use crate::timing;
 // === impl Drains ===
 
 impl Drains {
-    pub(super) fn on_close(&mut self, record: &CloseRecord, known: &Known<'_>) {
+    pub(crate) fn on_close(&mut self, record: &CloseRecord, known: &Known<'_>) {
         // In steady time nobody asks; a busy server's closes cost nothing here.
-        if self.episodes.is_empty() && !self.expects_deaths() {
+        if self.drainings.is_empty() && !self.expects_deaths() {
             return;
         }
         if record.service.role() != Some(Role::Server) {
@@ -31,10 +31,10 @@ impl Drains {
         }
         self.recent.insert(record.cookie);
         let key = record.service.in_phase(Phase::Steady);
-        for episode in self.episodes.values_mut() {
-            if let Some(port) = episode.ports.get_mut(&key) {
+        for draining in self.drainings.values_mut() {
+            if let Some(port) = draining.ports.get_mut(&key) {
                 port.ended(record.cookie);
-                episode.touch();
+                draining.touch();
             }
         }
         let mut early = Vec::new();
@@ -45,8 +45,8 @@ impl Drains {
         }
     }
 
-    pub(super) fn on_reset(&mut self, reset: &ResetRecord, known: &Known<'_>) {
-        if self.episodes.is_empty() || reset.service.role() != Some(Role::Server) {
+    pub(crate) fn on_reset(&mut self, reset: &ResetRecord, known: &Known<'_>) {
+        if self.drainings.is_empty() || reset.service.role() != Some(Role::Server) {
             return;
         }
         if reset.cookie == 0 || self.merger.reset(reset) {
@@ -54,9 +54,9 @@ impl Drains {
         }
         let key = reset.service.in_phase(Phase::Steady);
         let late = reset_flags::MINI_SOCKET | reset_flags::CUT_LATE;
-        let left = self.lefts.take(reset.cookie);
-        let (id, key) = match &left {
-            Some(left) => (Some(left.episode), left.key),
+        let lingerer = self.lingering.take(reset.cookie);
+        let (id, key) = match &lingerer {
+            Some(lingerer) => (Some(lingerer.draining), lingerer.key),
             // The kernel remembers in which phase the connection ended: one that was over before T0 is no part of a drain.
             None if reset.flags & late != 0 && reset.service.phase != Phase::Steady as u8 => {
                 (self.only_drain_of(&key), key)
@@ -67,42 +67,42 @@ impl Drains {
                 (None, key)
             }
         };
-        let Some(episode) = id.and_then(|id| self.episodes.get_mut(&id)) else {
+        let Some(draining) = id.and_then(|id| self.drainings.get_mut(&id)) else {
             return;
         };
-        let target = episode.target.tgid;
-        episode.touch();
-        let Some(port) = episode.ports.get_mut(&key) else {
+        let target = draining.target.tgid;
+        draining.touch();
+        let Some(port) = draining.ports.get_mut(&key) else {
             return;
         };
-        port.whole.late(reset, left.as_ref(), known);
-        if left.is_some_and(|left| left.closer_tgid == target) {
-            port.of_target.late(reset, left.as_ref(), known);
+        port.whole.late(reset, lingerer.as_ref(), known);
+        if lingerer.is_some_and(|lingerer| lingerer.closer_tgid == target) {
+            port.of_target.late(reset, lingerer.as_ref(), known);
         }
     }
 
-    pub(super) fn on_unread(&mut self, unread: &UnreadRecord, known: &Known<'_>) {
-        if self.episodes.is_empty()
+    pub(crate) fn on_unread(&mut self, unread: &UnreadRecord, known: &Known<'_>) {
+        if self.drainings.is_empty()
             || unread.service.role() != Some(Role::Server)
             || self.merger.unread(unread)
         {
             return;
         }
         // A connection that is not remembered was told before the drains that last now.
-        let Some(left) = self.lefts.take(unread.cookie) else {
+        let Some(lingerer) = self.lingering.take(unread.cookie) else {
             return;
         };
-        let Some(episode) = self.episodes.get_mut(&left.episode) else {
+        let Some(draining) = self.drainings.get_mut(&lingerer.draining) else {
             return;
         };
-        let target = episode.target.tgid;
-        episode.touch();
-        let Some(port) = episode.ports.get_mut(&left.key) else {
+        let target = draining.target.tgid;
+        draining.touch();
+        let Some(port) = draining.ports.get_mut(&lingerer.key) else {
             return;
         };
-        port.whole.never_read(unread, &left, known);
-        if left.closer_tgid == target {
-            port.of_target.never_read(unread, &left, known);
+        port.whole.never_read(unread, &lingerer, known);
+        if lingerer.closer_tgid == target {
+            port.of_target.never_read(unread, &lingerer, known);
         }
     }
 
@@ -117,7 +117,7 @@ impl Drains {
     }
 
     /// Tells the closes whose hold is over.
-    pub(super) fn tell_due(&mut self, now_ns: u64, known: &Known<'_>) {
+    pub(crate) fn tell_due(&mut self, now_ns: u64, known: &Known<'_>) {
         let mut due = Vec::new();
         self.merger.due(now_ns, |closed| due.push(closed));
         for closed in due {
@@ -142,27 +142,27 @@ impl Drains {
         let Some((id, takes)) = self.drain_of(&record, &owner) else {
             return;
         };
-        let Some(episode) = self.episodes.get_mut(&id) else {
+        let Some(draining) = self.drainings.get_mut(&id) else {
             return;
         };
-        if !episode.may_have_port(&key) {
+        if !draining.may_have_port(&key) {
             return;
         }
-        episode.touch();
-        let since_ns = episode.since.get(&owner).map_or(0, |s| s.mono_ns);
-        let killed = episode.was_killed(record.header.at_ns);
-        episode.owner_serves |= record.closer_tgid == owner.tgid
+        draining.touch();
+        let since_ns = draining.since.get(&owner).map_or(0, |s| s.mono_ns);
+        let killed = draining.was_killed(record.header.at_ns);
+        draining.owner_serves |= record.closer_tgid == owner.tgid
             && record.opened_at_ns >= since_ns.saturating_add(timing::RELOAD_NS);
         if record.closer_tgid != 0
             && record.bytes_sent > 0
             && record.flags & close_flags::NEVER_ACCEPTED == 0
         {
-            episode.served_ns = episode.served_ns.max(record.opened_at_ns);
+            draining.served_ns = draining.served_ns.max(record.opened_at_ns);
         }
-        let of_target = record.closer_tgid == episode.target.tgid;
-        let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
+        let of_target = record.closer_tgid == draining.target.tgid;
+        let (t0_ns, phased) = (draining.t0_ns(), draining.is_phased());
         let instances = &self.instances;
-        let port = episode
+        let port = draining
             .ports
             .entry(key)
             .or_insert_with(|| Port::new(&key, &owner, t0_ns, phased, instances, known));
@@ -178,8 +178,8 @@ impl Drains {
         // Bytes that are known to be unread were told when it was let go of.
         let held = record.flags & close_flags::HELD != 0 && record.unread == 0;
         if answers_late || held {
-            let left = Left {
-                episode: id,
+            let lingerer = Lingerer {
+                draining: id,
                 key,
                 opened_at_ns: record.opened_at_ns,
                 ended_at_ns: record.header.at_ns,
@@ -187,7 +187,8 @@ impl Drains {
                 origin: closed.origin,
                 outcome: closed.outcome,
             };
-            self.lefts.insert(record.cookie, record.header.at_ns, left);
+            self.lingering
+                .insert(record.cookie, record.header.at_ns, lingerer);
         }
     }
 
@@ -200,15 +201,15 @@ impl Drains {
         };
         self.instances.owner(named, key).or_else(|| {
             let id = self.only_drain_of(key)?;
-            self.episodes.get(&id).map(|e| e.instance)
+            self.drainings.get(&id).map(|e| e.instance)
         })
     }
 
     /// The drain that takes it: a dead worker's before its instance's, an older one before a younger.
     fn drain_of(&self, record: &CloseRecord, owner: &Process) -> Option<(u64, Takes)> {
-        let of_one = |e: &Episode| matches!(e.scope, Scope::Process(_));
+        let of_one = |e: &Draining| matches!(e.scope, Scope::Process(_));
         let find = |wanted: Takes, one: bool| {
-            self.episodes
+            self.drainings
                 .iter()
                 .filter(|(_, e)| of_one(e) == one)
                 .find(|(_, e)| e.takes(record, owner) == wanted)
@@ -221,7 +222,7 @@ impl Drains {
 
     fn only_drain_of(&self, key: &ServiceKey) -> Option<u64> {
         let mut drains = self
-            .episodes
+            .drainings
             .iter()
             .filter(|(_, e)| e.ports.contains_key(key));
         match (drains.next(), drains.next()) {
@@ -231,11 +232,11 @@ impl Drains {
     }
 }
 
-// === impl Episode ===
+// === impl Draining ===
 
-impl Episode {
+impl Draining {
     /// Whether a process is none of the instances' families, as far as tables tell.
-    pub(super) fn is_stranger(&self, tgid: u32) -> bool {
+    pub(crate) fn is_stranger(&self, tgid: u32) -> bool {
         let owns = self.since.keys().any(|owner| owner.tgid == tgid);
         !(owns || self.new.contains(&tgid) || self.excluded.contains(&tgid))
     }

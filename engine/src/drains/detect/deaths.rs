@@ -10,7 +10,7 @@ const DEATHS_MAX: usize = 256;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Deaths {
+pub(crate) struct Deaths {
     exits: VecDeque<ExitRecord>,
     signals: VecDeque<SignalRecord>,
 }
@@ -19,12 +19,12 @@ pub(super) struct Deaths {
 
 impl Deaths {
     /// Whether no worker died a moment ago.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.exits.is_empty()
     }
 
     /// A worker died.
-    pub(super) fn exit(&mut self, exit: ExitRecord) {
+    pub(crate) fn exit(&mut self, exit: ExitRecord) {
         if self.exits.len() >= DEATHS_MAX {
             self.exits.pop_front();
         }
@@ -32,7 +32,7 @@ impl Deaths {
     }
 
     /// A worker got a signal.
-    pub(super) fn signal(&mut self, signal: SignalRecord) {
+    pub(crate) fn signal(&mut self, signal: SignalRecord) {
         if self.signals.len() >= DEATHS_MAX {
             self.signals.pop_front();
         }
@@ -40,7 +40,7 @@ impl Deaths {
     }
 
     /// The death of a process a moment ago, and the signal that killed it.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         tgid: u32,
         now_ns: u64,

@@ -5,7 +5,7 @@ use finwatch_common::{Process, ProcessEntry};
 use proptest::prelude::*;
 
 use super::{
-    Drains, EPISODES_MAX, Options,
+    DRAININGS_MAX, Drains, Options,
     scenario::{BEGIN_NS, MS, Played, Told, play, replay},
 };
 use crate::want::Want;
@@ -94,7 +94,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// Records, tables and looks meet their fates; time does not.
+/// Records, tables and surveys meet their fates; time does not.
 fn fated(inputs: &[(u64, Told)], fates: &[Fate]) -> Vec<(u64, Told)> {
     let mut placed: Vec<(usize, u64, &Told)> = Vec::new();
     for (at, (now_ns, told)) in inputs.iter().enumerate() {
@@ -153,7 +153,7 @@ fn noise() -> impl Strategy<Value = Told> {
     prop_oneof![
         8 => record,
         1 => prop::collection::vec(entry, 0..12).prop_map(Told::Processes),
-        1 => (0..3_u64).prop_map(Told::LookFailed),
+        1 => (0..3_u64).prop_map(Told::SurveyFailed),
         1 => any::<u64>().prop_map(Told::Lost),
         4 => Just(Told::Tick),
     ]
@@ -167,7 +167,7 @@ proptest! {
         let inputs = fated(&recorded(), &fates);
         let (ended, drains) = told(&inputs);
         prop_assert_eq!(&ended, &told(&inputs).0, "the same input, another story");
-        prop_assert!(drains.episodes.len() <= EPISODES_MAX);
+        prop_assert!(drains.drainings.len() <= DRAININGS_MAX);
         for drain in &ended {
             let counts = &drain.counts;
             prop_assert!(drain.examples.len() <= 5 && drain.further_signals.len() <= 16);
@@ -225,9 +225,9 @@ proptest! {
             .collect();
         let (ended, mut drains) = told(&inputs);
         prop_assert_eq!(ended, told(&inputs).0);
-        prop_assert!(drains.episodes.len() <= EPISODES_MAX);
-        let looks = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
-        prop_assert!(looks.count() <= 300);
+        prop_assert!(drains.drainings.len() <= DRAININGS_MAX);
+        let surveys = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
+        prop_assert!(surveys.count() <= 300);
     }
 }
 
@@ -243,6 +243,6 @@ fn bounds_bite_and_are_counted() {
         .collect();
     inputs.extend(play(&script).inputs);
     let (_, drains) = told(&inputs);
-    assert_eq!(drains.episodes.len(), EPISODES_MAX);
-    assert_eq!(drains.bitten().drains, 300 - EPISODES_MAX as u64);
+    assert_eq!(drains.drainings.len(), DRAININGS_MAX);
+    assert_eq!(drains.bitten().drains, 300 - DRAININGS_MAX as u64);
 }

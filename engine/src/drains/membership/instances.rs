@@ -1,5 +1,5 @@
 //! Who runs: instances, the processes that make them up, and the sockets they listen on. It keeps what records and
-//! looks taught and knows nothing of drains.
+//! surveys taught and knows nothing of drains.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,19 +7,19 @@ use crate::timing;
 use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey};
 
 /// Most instances known at once.
-pub(super) const INSTANCES_MAX: usize = 4_096;
+pub(crate) const INSTANCES_MAX: usize = 4_096;
 /// Most listening sockets known at once.
-pub(super) const LISTENERS_MAX: usize = 16_384;
+pub(crate) const LISTENERS_MAX: usize = 16_384;
 /// Most sockets remembered that ceased to listen.
 const GONE_MAX: usize = 1_024;
 /// Most ports of one instance.
-pub(super) const PORTS_MAX: usize = 64;
+pub(crate) const PORTS_MAX: usize = 64;
 /// Most processes taken from one table.
-pub(super) const PROCESSES_MAX: usize = 65_536;
+pub(crate) const PROCESSES_MAX: usize = 65_536;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Instances {
+pub(crate) struct Instances {
     known: BTreeMap<Process, Instance>,
     /// The youngest instance of each owner's number.
     by_owner: HashMap<u32, Process>,
@@ -28,7 +28,7 @@ pub(super) struct Instances {
     listeners: HashMap<u64, Listener>,
     /// Sockets that listen on a port, by namespace and port.
     up: HashMap<(u64, u16), u32>,
-    /// When sockets ceased to listen, by cookie: a look that began before may still show them.
+    /// When sockets ceased to listen, by cookie: a survey that began before may still show them.
     gone: BTreeMap<u64, u64>,
     /// SYNs refused while an owner of a port drained or reloaded, by the end of the last drain there.
     refused: BTreeMap<ServiceKey, u64>,
@@ -46,11 +46,11 @@ struct Instance {
 
 /// What a process is to its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kin {
+pub(crate) struct Kin {
     /// Start, nanoseconds since boot.
-    pub(super) start_ns: u64,
+    pub(crate) start_ns: u64,
     /// What it is.
-    pub(super) kinship: Kinship,
+    pub(crate) kinship: Kinship,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,43 +58,43 @@ struct Listener {
     owner: Process,
     key: ServiceKey,
     seen_ns: u64,
-    /// When the first look began that did not find it any more.
+    /// When the first survey began that did not find it any more.
     missing_ns: Option<u64>,
 }
 
 /// A listening socket that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Came {
+pub(crate) struct Came {
     /// Its cookie.
-    pub(super) cookie: u64,
+    pub(crate) cookie: u64,
     /// Its instance had none on this port.
-    pub(super) first_of_instance: bool,
+    pub(crate) first_of_instance: bool,
     /// Nobody listened on the port.
-    pub(super) first_of_port: bool,
+    pub(crate) first_of_port: bool,
     /// Inode number of its network namespace; 0 unknown.
-    pub(super) netns_inum: u32,
+    pub(crate) netns_inum: u32,
 }
 
 /// A listening socket that went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Went {
+pub(crate) struct Went {
     /// Whose it was.
-    pub(super) owner: Process,
+    pub(crate) owner: Process,
     /// Which service, phase steady.
-    pub(super) key: ServiceKey,
+    pub(crate) key: ServiceKey,
     /// The instance has none left on this port.
-    pub(super) last_of_instance: bool,
+    pub(crate) last_of_instance: bool,
     /// Nobody is left on the port.
-    pub(super) last_of_port: bool,
+    pub(crate) last_of_port: bool,
     /// Inode number of its network namespace; 0 unknown.
-    pub(super) netns_inum: u32,
+    pub(crate) netns_inum: u32,
 }
 
 // === impl Instances ===
 
 impl Instances {
     /// The name under which an instance is known: the start time of one record may be cut or unknown.
-    pub(super) fn resolve(&self, process: Process) -> Process {
+    pub(crate) fn resolve(&self, process: Process) -> Process {
         if self.known.contains_key(&process) {
             return process;
         }
@@ -105,12 +105,12 @@ impl Instances {
     }
 
     /// Which instance a process belongs to, by the last table.
-    pub(super) fn of_process(&self, tgid: u32) -> Option<Process> {
+    pub(crate) fn of_process(&self, tgid: u32) -> Option<Process> {
         self.by_process.get(&tgid).copied()
     }
 
     /// The instance that a socket's owner names, else the only one that ever listened as this service.
-    pub(super) fn owner(&self, named: Process, key: &ServiceKey) -> Option<Process> {
+    pub(crate) fn owner(&self, named: Process, key: &ServiceKey) -> Option<Process> {
         if named.tgid != 0 {
             return Some(self.resolve(named));
         }
@@ -124,7 +124,7 @@ impl Instances {
     }
 
     /// The services of an instance: those it listens as, and those it once did.
-    pub(super) fn ports(&self, instance: &Process) -> Vec<ServiceKey> {
+    pub(crate) fn ports(&self, instance: &Process) -> Vec<ServiceKey> {
         self.known
             .get(instance)
             .map(|i| i.ports.keys().copied().collect())
@@ -132,12 +132,12 @@ impl Instances {
     }
 
     /// The services of all instances.
-    pub(super) fn services(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+    pub(crate) fn services(&self) -> impl Iterator<Item = ServiceKey> + '_ {
         self.known.values().flat_map(|i| i.ports.keys().copied())
     }
 
     /// How many sockets of the instance listen as this service.
-    pub(super) fn listening(&self, instance: &Process, key: &ServiceKey) -> u32 {
+    pub(crate) fn listening(&self, instance: &Process, key: &ServiceKey) -> u32 {
         self.known
             .get(instance)
             .and_then(|i| i.ports.get(key))
@@ -146,24 +146,24 @@ impl Instances {
     }
 
     /// What was refused in the drains of a port that are over.
-    pub(super) fn refused_before(&self, key: &ServiceKey) -> u64 {
+    pub(crate) fn refused_before(&self, key: &ServiceKey) -> u64 {
         self.refused.get(key).copied().unwrap_or(0)
     }
 
     /// A drain of a port is over, with so many refused in it and in those before.
-    pub(super) fn note_refused(&mut self, key: &ServiceKey, so_far: u64) {
+    pub(crate) fn note_refused(&mut self, key: &ServiceKey, so_far: u64) {
         if self.refused.len() < LISTENERS_MAX || self.refused.contains_key(key) {
             self.refused.insert(*key, so_far);
         }
     }
 
     /// Inode number of the instance's network namespace; 0 unknown.
-    pub(super) fn netns_inum(&self, instance: &Process) -> u32 {
+    pub(crate) fn netns_inum(&self, instance: &Process) -> u32 {
         self.known.get(instance).map_or(0, |i| i.netns_inum)
     }
 
     /// Its processes, by the last table less those that ended since.
-    pub(super) fn processes(&self, instance: &Process) -> impl Iterator<Item = (u32, Kin)> + '_ {
+    pub(crate) fn processes(&self, instance: &Process) -> impl Iterator<Item = (u32, Kin)> + '_ {
         self.known
             .get(instance)
             .into_iter()
@@ -171,17 +171,17 @@ impl Instances {
     }
 
     /// Whether the process that called `listen()` is known to have ended.
-    pub(super) fn owner_gone(&self, instance: &Process) -> bool {
+    pub(crate) fn owner_gone(&self, instance: &Process) -> bool {
         self.known.get(instance).is_some_and(|i| i.owner_gone)
     }
 
     /// How often a bound kept something out.
-    pub(super) fn bitten(&self) -> u64 {
+    pub(crate) fn bitten(&self) -> u64 {
         self.bitten
     }
 
     /// A socket listens; none when it was known, or cannot be kept.
-    pub(super) fn listen(
+    pub(crate) fn listen(
         &mut self,
         cookie: u64,
         owner: Process,
@@ -192,7 +192,7 @@ impl Instances {
         if let Some(known) = self.listeners.get_mut(&cookie) {
             known.seen_ns = known.seen_ns.max(at_ns);
             known.missing_ns = None;
-            // A look found it before its record was read; only that names the namespace.
+            // A survey found it before its record was read; only that names the namespace.
             if netns_inum != 0
                 && let Some(instance) = self.known.get_mut(&known.owner)
             {
@@ -242,7 +242,7 @@ impl Instances {
     }
 
     /// A socket listens no more; none when it was not known.
-    pub(super) fn unlisten(&mut self, cookie: u64, at_ns: u64) -> Option<Went> {
+    pub(crate) fn unlisten(&mut self, cookie: u64, at_ns: u64) -> Option<Went> {
         if self.gone.len() >= GONE_MAX {
             // Cookies count upwards.
             self.gone.pop_first();
@@ -276,7 +276,7 @@ impl Instances {
     }
 
     /// Makes sure that an instance is known to serve a port.
-    pub(super) fn learn(&mut self, owner: Process, key: ServiceKey) {
+    pub(crate) fn learn(&mut self, owner: Process, key: ServiceKey) {
         self.meet(owner);
         let Some(instance) = self.known.get_mut(&owner) else {
             return;
@@ -289,7 +289,7 @@ impl Instances {
     }
 
     /// A process of the instance ended.
-    pub(super) fn exited(&mut self, instance: &Process, tgid: u32) {
+    pub(crate) fn exited(&mut self, instance: &Process, tgid: u32) {
         if let Some(known) = self.known.get_mut(instance) {
             known.processes.remove(&tgid);
             known.owner_gone |= tgid == instance.tgid;
@@ -298,7 +298,7 @@ impl Instances {
     }
 
     /// Takes the kernel's whole table, and forgets instances of which nothing is left but those in use.
-    pub(super) fn table(
+    pub(crate) fn table(
         &mut self,
         table: &[(u32, ProcessEntry)],
         in_use: impl Fn(&Process) -> bool,
@@ -338,9 +338,9 @@ impl Instances {
         }
     }
 
-    /// Forgets listeners of a namespace that looks do not find, long after they were heard of last: the record of their end was
-    /// lost. One look that misses them may just be faster than that record.
-    pub(super) fn looked(
+    /// Forgets listeners of a namespace that surveys do not find, long after they were heard of last: the record of their end was
+    /// lost. One survey that misses them may just be faster than that record.
+    pub(crate) fn surveyed(
         &mut self,
         netns: u64,
         began_ns: u64,

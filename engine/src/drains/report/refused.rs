@@ -5,12 +5,12 @@
 
 use finwatch_common::ServiceKey;
 
-use super::instances::Instances;
+use crate::drains::membership::instances::Instances;
 use crate::{known::Known, services, timing};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// Only those count that were refused in the phase which the kernel set at T0: then it does not matter how late the
     /// counter is read.
     phased: bool,
@@ -38,7 +38,7 @@ pub(super) struct Refused {
 
 impl Refused {
     /// From now on; `phased`: since T0, of which the kernel knows.
-    pub(super) fn since(
+    pub(crate) fn since(
         key: &ServiceKey,
         t0_ns: u64,
         phased: bool,
@@ -66,7 +66,7 @@ impl Refused {
     }
 
     /// Whether a reading is to be asked for now: one is needed, or the last one is old. Then it counts as asked for.
-    pub(super) fn asks(&mut self, now_ns: u64) -> bool {
+    pub(crate) fn asks(&mut self, now_ns: u64) -> bool {
         let waits = self
             .asked_ns
             .is_some_and(|asked_ns| now_ns < asked_ns.saturating_add(timing::ANSWER_NS));
@@ -79,7 +79,7 @@ impl Refused {
     }
 
     /// A reading was made: it tells what waits for a number, unless it was made before that happened.
-    pub(super) fn read(&mut self, refused: services::Refused) {
+    pub(crate) fn read(&mut self, refused: services::Refused) {
         let services::Refused { read_ns, .. } = refused;
         if read_ns < self.read_ns {
             return;
@@ -95,48 +95,48 @@ impl Refused {
     }
 
     /// The counter cannot be read: what it told last must do.
-    pub(super) fn cannot_be_read(&mut self, now_ns: u64) {
+    pub(crate) fn cannot_be_read(&mut self, now_ns: u64) {
         self.told(now_ns);
     }
 
     /// The last listening socket closed.
-    pub(super) fn listeners_closed(&mut self) {
+    pub(crate) fn listeners_closed(&mut self) {
         if !self.listens_again {
             self.at_close = self.now;
         }
     }
 
     /// A socket listens after the last one had closed.
-    pub(super) fn listens_again(&mut self, now_ns: u64) {
+    pub(crate) fn listens_again(&mut self, now_ns: u64) {
         self.listens_again = true;
         self.need(now_ns);
     }
 
     /// The last old process ended.
-    pub(super) fn processes_ended(&mut self, now_ns: u64) {
+    pub(crate) fn processes_ended(&mut self, now_ns: u64) {
         self.ended = true;
         self.need(now_ns);
     }
 
     /// A reading is needed that is made from now on.
-    pub(super) fn need(&mut self, now_ns: u64) {
+    pub(crate) fn need(&mut self, now_ns: u64) {
         self.needed_ns = self.needed_ns.max(Some(now_ns));
         self.asked_ns = None;
     }
 
     /// Whether a reading was made since then.
-    pub(super) fn was_read_since(&self, since_ns: u64) -> bool {
+    pub(crate) fn was_read_since(&self, since_ns: u64) -> bool {
         self.read_ns >= since_ns
     }
 
     /// Refused so far, at the last reading.
-    pub(super) fn so_far(&self) -> u64 {
+    pub(crate) fn so_far(&self) -> u64 {
         self.now
     }
 
     /// Refused after the last listener had closed and before another one came, or, if it is `closed` for good, before the last
     /// process ended.
-    pub(super) fn while_running(&self, closed: bool) -> u64 {
+    pub(crate) fn while_running(&self, closed: bool) -> u64 {
         let until = self.at_end.unwrap_or(self.now);
         let last = until.saturating_sub(self.at_close);
         self.in_gaps + if closed { last } else { 0 }

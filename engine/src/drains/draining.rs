@@ -1,5 +1,5 @@
-//! One episode: a stop, a reload or a death of one instance (or of siblings that are stopped together), over all of its
-//! ports. It takes signals, ends of processes, tables and looks; `progress.rs` says when it is over.
+//! One drain: a stop, a reload or a death of one instance (or of siblings that are stopped together), over all of its
+//! ports. It takes signals, ends of processes, tables and surveys; `progress.rs` says when it is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use finwatch_common::{
 };
 
 use super::{
-    instances::{Instances, PORTS_MAX, PROCESSES_MAX},
+    membership::instances::{Instances, PORTS_MAX, PROCESSES_MAX},
     port::Port,
 };
 use crate::{model::DrainKind, timing};
 
-/// Most further signals kept of one episode; SIGKILL finds a place even then.
+/// Most further signals kept of one drain; SIGKILL finds a place even then.
 pub(super) const SIGNALS_MAX: usize = 16;
-/// Most siblings in one episode.
+/// Most siblings in one drain.
 pub(super) const SIBLINGS_MAX: usize = 256;
 
-/// Which connections belong to an episode.
+/// Which connections belong to a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// All of the instance.
@@ -30,7 +30,7 @@ pub(super) enum Scope {
     Process(u32),
 }
 
-/// How an episode takes a connection that ended.
+/// How a drain takes a connection that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     /// It is none of its own.
@@ -41,7 +41,7 @@ pub(super) enum Takes {
     ByNew,
 }
 
-/// When an episode began for one instance.
+/// When a drain began for one instance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Since {
     /// On the clock of the records.
@@ -61,13 +61,13 @@ pub(super) enum Over {
     Nothing,
     /// They live, and neither listen nor hold a connection.
     Quiet,
-    /// Another episode of the instance took over.
+    /// Another drain of the instance took over.
     Superseded,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Episode {
+pub(super) struct Draining {
     pub(super) kind: DrainKind,
     pub(super) scope: Scope,
     /// Whether it concerns the whole instance is not certain yet; of a reload, whether it is one.
@@ -111,11 +111,11 @@ pub(super) struct Episode {
     pub(super) last_end_ns: u64,
     /// The processes are gone: since when, and in what sense.
     pub(super) gone: Option<(u64, Over)>,
-    /// Looks since the target ended that found the port still listened on.
-    pub(super) looks_listening: u32,
-    /// Looks that failed since the processes are gone.
-    pub(super) looks_failed: u32,
-    /// Since when looks find neither a listener nor a connection.
+    /// Surveys since the target ended that found the port still listened on.
+    pub(super) surveys_listening: u32,
+    /// Surveys that failed since the processes are gone.
+    pub(super) surveys_failed: u32,
+    /// Since when surveys find neither a listener nor a connection.
     pub(super) quiet_ns: Option<u64>,
     pub(super) lost_before: u64,
     /// Since when nothing is waited for but answers.
@@ -124,9 +124,9 @@ pub(super) struct Episode {
     told: Option<(u64, u64)>,
 }
 
-// === impl Episode ===
+// === impl Draining ===
 
-impl Episode {
+impl Draining {
     /// One that begins.
     pub(super) fn new(
         kind: DrainKind,
@@ -165,8 +165,8 @@ impl Episode {
             exit: None,
             last_end_ns: 0,
             gone: None,
-            looks_listening: 0,
-            looks_failed: 0,
+            surveys_listening: 0,
+            surveys_failed: 0,
             quiet_ns: None,
             lost_before: 0,
             over_ns: None,
@@ -258,7 +258,7 @@ impl Episode {
         true
     }
 
-    /// Another episode took over at this time.
+    /// Another drain took over at this time.
     pub(super) fn supersede(&mut self, at_ns: u64) {
         self.touch();
         self.gone.get_or_insert((at_ns, Over::Superseded));

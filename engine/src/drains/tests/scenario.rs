@@ -1,5 +1,5 @@
 //! A small language for tests: what servers and clients do, one line each, played through the drains by a model of
-//! the kernel (`scenario_kernel.rs`). It knows no verdicts.
+//! the kernel (`kernel.rs`). It knows no verdicts.
 //!
 //! A line is a time in milliseconds and a verb; `#` begins a comment:
 //!
@@ -25,7 +25,7 @@
 //! 50    backlog :80 5                 so many wait to be accepted
 //! 50    refuse :80 3                  SYNs are refused
 //! 50    lose 2                        the next two records are lost
-//! 50    looks fail                    or `looks work`, or `looks take 500` milliseconds
+//! 50    surveys fail                    or `surveys work`, or `surveys take 500` milliseconds
 //! 9000  end                           time goes on until here
 //! ```
 //!
@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 
 use finwatch_common::ServiceKey;
 
-use super::{Drains, Input, Options, scenario_kernel::Kernel};
+use super::{Drains, Input, Options, kernel::Kernel};
 use crate::want::Want;
 use crate::{
     input::Record,
@@ -75,15 +75,15 @@ pub(crate) enum Told {
     Record(Record),
     /// A table of processes.
     Processes(Vec<(u32, finwatch_common::ProcessEntry)>),
-    /// A look: namespace, time, sockets, mini-sockets.
-    Look(
+    /// A survey: namespace, time, sockets, mini-sockets.
+    Survey(
         u64,
         u64,
         Vec<finwatch_common::SurveyRow>,
         Vec<finwatch_common::SurveyRow>,
     ),
-    /// A look that failed.
-    LookFailed(u64),
+    /// A survey that failed.
+    SurveyFailed(u64),
     /// The rows of services were read: which, when, and SYNs refused.
     Counted(Vec<ServiceKey>, u64, u64),
     /// Records lost so far.
@@ -271,7 +271,7 @@ impl Player {
                     self.played.phases_ended.push((at_ms, instance.tgid));
                 }
                 Want::Survey { .. } => {
-                    let at_ns = self.now_ns + self.kernel.look_takes_ns;
+                    let at_ns = self.now_ns + self.kernel.survey_takes_ns;
                     self.answers.insert((at_ns, want), ());
                 }
                 // Nobody of the drains wants the others.
@@ -298,13 +298,13 @@ fn give(drains: &mut Drains, now_ns: u64, told: &Told, kernel: &mut Kernel) {
     let input = match told {
         Told::Record(record) => Input::Record(record),
         Told::Processes(table) => Input::Processes(table),
-        Told::Look(netns, began_ns, rows, minis) => Input::Look {
+        Told::Survey(netns, began_ns, rows, minis) => Input::Survey {
             netns: *netns,
             began_ns: *began_ns,
             rows,
             minis: Some(minis),
         },
-        Told::LookFailed(netns) => Input::LookFailed { netns: *netns },
+        Told::SurveyFailed(netns) => Input::SurveyFailed { netns: *netns },
         Told::Counted(services, ..) => Input::Counted {
             services: Some(services),
         },

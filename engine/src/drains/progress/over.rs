@@ -1,24 +1,24 @@
-//! How far an episode is: whether it concerns the whole instance, whether its processes are gone, and whether all
+//! How far a drain is: whether it concerns the whole instance, whether its processes are gone, and whether all
 //! that they left behind has settled.
 
 use std::collections::BTreeMap;
 
 use finwatch_common::{Intent, Kinship, Phase, Process, ServiceKey, SignalRecord, signal::KILL};
 
-use super::{
-    episode::{Episode, Over, Scope},
-    instances::Instances,
+use crate::drains::{
+    draining::{Draining, Over, Scope},
+    membership::instances::Instances,
 };
 use crate::{model::DrainKind, timing};
 
-/// Looks that must agree that others listen.
-const LOOKS_LISTENING: u32 = 2;
-/// Looks that may fail before a namespace counts as gone.
-const LOOKS_FAILED: u32 = 3;
+/// Surveys that must agree that others listen.
+const SURVEYS_LISTENING: u32 = 2;
+/// Surveys that may fail before a namespace counts as gone.
+const SURVEYS_FAILED: u32 = 3;
 
-/// What is to be done with an episode.
+/// What is to be done with a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It goes on.
     Stay,
     /// It was none.
@@ -27,11 +27,11 @@ pub(super) enum Step {
     End,
 }
 
-// === impl Episode ===
+// === impl Draining ===
 
-impl Episode {
+impl Draining {
     /// What is to be done at this time.
-    pub(super) fn progress(
+    pub(crate) fn progress(
         &mut self,
         now_ns: u64,
         settle_limit_ns: u64,
@@ -54,21 +54,21 @@ impl Episode {
     }
 
     /// Whether it will be told, and as what it is now: a worker's death may turn out to be a part of its instance's.
-    pub(super) fn is_certain(&self, now_ns: u64) -> bool {
+    pub(crate) fn is_certain(&self, now_ns: u64) -> bool {
         let of_one = matches!(self.scope, Scope::Process(_));
         let young = now_ns < self.t0_ns().saturating_add(timing::ONE_HAND_NS);
         !(self.doubtful || of_one && young)
     }
 
     /// Whether it began with a signal at which the kernel set the instance's phase.
-    pub(super) fn is_phased(&self) -> bool {
+    pub(crate) fn is_phased(&self) -> bool {
         let signal = self.signal.as_ref();
         signal.is_some_and(|signal| signal.intent().phase() != Phase::Steady)
     }
 
     /// Whether a stop is what this reload does to the instance itself: its controller was asked to reload, and stops the
     /// one that another instance follows.
-    pub(super) fn is_of_reload(&self, stop: &SignalRecord) -> bool {
+    pub(crate) fn is_of_reload(&self, stop: &SignalRecord) -> bool {
         self.kind == DrainKind::Reload
             && self.asked_controller()
             && stop.intent() == Intent::Stop
@@ -76,21 +76,21 @@ impl Episode {
             && stop.sender_tgid == self.target.tgid
     }
 
-    /// From when on a look can tell whether others listen in the target's stead.
-    pub(super) fn listeners_tell_from_ns(&self) -> Option<u64> {
+    /// From when on a survey can tell whether others listen in the target's stead.
+    pub(crate) fn listeners_tell_from_ns(&self) -> Option<u64> {
         self.target_exit
             .map(|exit| exit.header.at_ns.saturating_add(timing::CLOSING_NS))
     }
 
     /// Whether a SIGKILL had come by then.
-    pub(super) fn was_killed(&self, at_ns: u64) -> bool {
+    pub(crate) fn was_killed(&self, at_ns: u64) -> bool {
         let mut signals = self.signal.iter().chain(&self.further);
         signals.any(|s| s.signal == KILL && s.header.at_ns <= at_ns)
     }
 
     /// Whether something happened that a reload does: new processes came to stay, old ones ended in order, a controller stopped
     /// the one who serves, or somebody opened a listener.
-    pub(super) fn is_shown_to_reload(&self, instances: &Instances) -> bool {
+    pub(crate) fn is_shown_to_reload(&self, instances: &Instances) -> bool {
         // A helper that was forked for the moment is gone by then.
         let new_stay = self.table_ns >= self.t0_ns().saturating_add(timing::ONE_HAND_NS)
             && self.has_successors(instances);
@@ -127,12 +127,12 @@ impl Episode {
         let others = self.since.keys().any(|instance| {
             // A controller may be a mere supervisor, unless it holds the socket.
             instances.processes(instance).any(|(tgid, kin)| {
-                let holds = kin.kinship != Kinship::Controller || self.looks_listening > 0;
+                let holds = kin.kinship != Kinship::Controller || self.surveys_listening > 0;
                 tgid != self.target.tgid && holds
             })
         });
         let wait_ns = if self.doubtful { 0 } else { timing::OTHERS_NS };
-        let listening = self.looks_listening >= LOOKS_LISTENING;
+        let listening = self.surveys_listening >= SURVEYS_LISTENING;
         let siblings_end = self.since.len() > 1;
         if tabled
             && others
@@ -166,7 +166,7 @@ impl Episode {
         Some(Step::Stay)
     }
 
-    /// The episode is about one process only: the rest of the instance goes on.
+    /// The drain is about one process only: the rest of the instance goes on.
     fn narrow(&mut self) {
         self.touch();
         self.scope = Scope::Process(self.target.tgid);
@@ -218,7 +218,7 @@ impl Episode {
             && owners().any(|(_, ended)| ended.is_none())
             && !self.new.is_empty();
         let listening = self.ports.values().any(|port| {
-            port.is_listening() && port.looked_ns() > last_ns.saturating_add(timing::OTHERS_NS)
+            port.is_listening() && port.surveyed_ns() > last_ns.saturating_add(timing::OTHERS_NS)
         });
         (replaced && listening).then_some((last_ns, Over::LivedOn))
     }
@@ -242,7 +242,7 @@ impl Episode {
         } else {
             timing::LEFT_BEHIND_NS
         };
-        let listening = self.looks_listening >= LOOKS_LISTENING
+        let listening = self.surveys_listening >= SURVEYS_LISTENING
             && self.ports.values().all(|port| port.is_listening());
         (alone && listening && now_ns >= ended_ns.saturating_add(wait_ns))
             .then_some((ended_ns, Over::LivedOn))
@@ -282,7 +282,7 @@ impl Episode {
                 >= gone_ns.saturating_add(limit_ns.max(timing::HOLD_NS + timing::READER_NS));
         }
         if over == Over::Nothing
-            || self.looks_failed >= LOOKS_FAILED
+            || self.surveys_failed >= SURVEYS_FAILED
             || now_ns >= gone_ns.saturating_add(limit_ns)
         {
             return true;

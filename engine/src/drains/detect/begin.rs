@@ -7,9 +7,9 @@ use finwatch_common::{
     signal::{FAULTS, KILL, USR2},
 };
 
-use super::{
-    Drains, EPISODES_MAX,
-    episode::{Episode, Over, Scope, Since, kind_of_exit},
+use crate::drains::{
+    DRAININGS_MAX, Drains,
+    draining::{Draining, Over, Scope, Since, kind_of_exit},
     port::Port,
 };
 use crate::known::Known;
@@ -17,7 +17,7 @@ use crate::want::Want;
 use crate::{model::DrainKind, timing};
 
 /// Most reloads of one instance whose old workers live at once; the oldest is told as it stands.
-pub(super) const RELOADS_MAX: usize = 8;
+pub(crate) const RELOADS_MAX: usize = 8;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ enum Meaning {
 // === impl Drains ===
 
 impl Drains {
-    pub(super) fn on_signal(&mut self, record: &SignalRecord, known: &Known<'_>) {
+    pub(crate) fn on_signal(&mut self, record: &SignalRecord, known: &Known<'_>) {
         let signal = SignalRecord {
             instance: self.instances.resolve(record.instance),
             ..*record
@@ -44,20 +44,20 @@ impl Drains {
         }
         match meaning(&signal) {
             Meaning::Nothing => {
-                for episode in self.episodes.values_mut() {
-                    let of_it = episode.since.contains_key(&instance);
-                    episode.others_told |= of_it && signal.target.tgid != episode.target.tgid;
+                for draining in self.drainings.values_mut() {
+                    let of_it = draining.since.contains_key(&instance);
+                    draining.others_told |= of_it && signal.target.tgid != draining.target.tgid;
                 }
                 self.deaths.signal(signal);
             }
             Meaning::Further => {
                 self.deaths.signal(signal);
-                let running = self.episodes.values_mut().rev();
-                if let Some(episode) = running
+                let running = self.drainings.values_mut().rev();
+                if let Some(draining) = running
                     .filter(|e| e.since.contains_key(&instance) && e.is_running())
                     .find(|e| !matches!(e.scope, Scope::Process(_)))
                 {
-                    episode.also(&signal);
+                    draining.also(&signal);
                 }
             }
             Meaning::Begin(DrainKind::Reload) => self.begin_reload(&signal, known),
@@ -65,17 +65,17 @@ impl Drains {
         }
     }
 
-    pub(super) fn on_exit(&mut self, exit: &ExitRecord, now_ns: u64, known: &Known<'_>) {
+    pub(crate) fn on_exit(&mut self, exit: &ExitRecord, now_ns: u64, known: &Known<'_>) {
         let instance = self.instances.resolve(exit.instance);
         self.instances.exited(&instance, exit.process.tgid);
         let mut inside = false;
-        for episode in self.episodes.values_mut() {
-            if !episode.exited(exit, &instance) {
+        for draining in self.drainings.values_mut() {
+            if !draining.exited(exit, &instance) {
                 continue;
             }
             inside = true;
-            if episode.living().next().is_none() {
-                for port in episode.ports.values_mut() {
+            if draining.living().next().is_none() {
+                for port in draining.ports.values_mut() {
                     port.processes_ended(now_ns);
                 }
             }
@@ -95,52 +95,53 @@ impl Drains {
             }
             return;
         }
-        let mut episode = Episode::new(
+        let mut draining = Draining::new(
             kind_of_exit(exit.status),
             Scope::Instance,
             instance,
             since(exit.header.at_ns, known),
             exit.process,
         );
-        episode.doubtful = true;
-        episode.exited(exit, &instance);
+        draining.doubtful = true;
+        draining.exited(exit, &instance);
         self.supersede(&instance, exit.header.at_ns);
-        self.open(episode, known);
+        self.open(draining, known);
     }
 
     /// A connection ended by the hand of a process that had died: its death is a drain of its own.
-    pub(super) fn begin_death(&mut self, closer: u32, at_ns: u64, known: &Known<'_>) {
+    pub(crate) fn begin_death(&mut self, closer: u32, at_ns: u64, known: &Known<'_>) {
         let Some((exit, signal)) = self.deaths.take(closer, at_ns) else {
             return;
         };
         let t0_ns = signal.map_or(exit.header.at_ns, |s| s.header.at_ns);
-        let mut episode = Episode::new(
+        let mut draining = Draining::new(
             kind_of_exit(exit.status),
             Scope::Process(closer),
             exit.instance,
             since(t0_ns, known),
             exit.process,
         );
-        episode.signal = signal;
-        episode.exited(&exit, &exit.instance);
-        self.open(episode, known);
+        draining.signal = signal;
+        draining.exited(&exit, &exit.instance);
+        self.open(draining, known);
     }
 
     /// Whether a dead worker's connections may still come.
-    pub(super) fn expects_deaths(&self) -> bool {
+    pub(crate) fn expects_deaths(&self) -> bool {
         !self.deaths.is_empty()
     }
 
     fn begin_stop(&mut self, kind: DrainKind, signal: &SignalRecord, known: &Known<'_>) {
         let at_ns = signal.header.at_ns;
-        let goes_on =
-            |e: &Episode| e.is_stop() && is_not_over(e) || e.is_running() && e.is_of_reload(signal);
+        let goes_on = |e: &Draining| {
+            e.is_stop() && is_not_over(e) || e.is_running() && e.is_of_reload(signal)
+        };
         let lasting = self
-            .episodes
+            .drainings
             .values_mut()
             .find(|e| e.since.contains_key(&signal.instance) && goes_on(e));
-        if let Some(episode) = lasting {
-            return episode.also(signal);
+        if let Some(draining) = lasting {
+            return draining.also(signal);
         }
         if self.join_siblings(kind, signal, known) {
             return;
@@ -150,18 +151,18 @@ impl Drains {
             Some(_) => Scope::OldWorkers,
             None => Scope::Instance,
         };
-        let mut episode = Episode::new(
+        let mut draining = Draining::new(
             kind,
             scope,
             signal.instance,
             since(at_ns, known),
             signal.target,
         );
-        episode.excluded = successors.unwrap_or_default();
-        episode.doubtful = kind != DrainKind::Stop && scope == Scope::Instance;
-        episode.signal = Some(*signal);
+        draining.excluded = successors.unwrap_or_default();
+        draining.doubtful = kind != DrainKind::Stop && scope == Scope::Instance;
+        draining.signal = Some(*signal);
         self.supersede(&signal.instance, at_ns);
-        self.open(episode, known);
+        self.open(draining, known);
     }
 
     fn begin_reload(&mut self, signal: &SignalRecord, known: &Known<'_>) {
@@ -171,13 +172,13 @@ impl Drains {
             return;
         }
         let of_instance =
-            |e: &&mut Episode| e.since.contains_key(&signal.instance) && is_not_over(e);
-        let mut lasting = self.episodes.values_mut().filter(of_instance);
+            |e: &&mut Draining| e.since.contains_key(&signal.instance) && is_not_over(e);
+        let mut lasting = self.drainings.values_mut().filter(of_instance);
         if let Some(stop) = lasting.find(|e| e.is_stop()) {
             return stop.also(signal);
         }
-        let reloads = self.episodes.values_mut().filter(of_instance);
-        let mut reloads: Vec<&mut Episode> =
+        let reloads = self.drainings.values_mut().filter(of_instance);
+        let mut reloads: Vec<&mut Draining> =
             reloads.filter(|e| e.kind == DrainKind::Reload).collect();
         if let Some(last) = reloads.last_mut() {
             let soon = at_ns.saturating_sub(last.t0_ns()) < timing::ONE_HAND_NS;
@@ -201,40 +202,40 @@ impl Drains {
         if self.join_siblings(DrainKind::Reload, signal, known) {
             return;
         }
-        let mut episode = Episode::new(
+        let mut draining = Draining::new(
             DrainKind::Reload,
             Scope::OldWorkers,
             signal.instance,
             since(at_ns, known),
             signal.target,
         );
-        episode.doubtful = doubtful;
-        episode.signal = Some(*signal);
-        episode.excluded = excluded;
-        episode.floor_ns = floor_ns;
-        self.open(episode, known);
+        draining.doubtful = doubtful;
+        draining.signal = Some(*signal);
+        draining.excluded = excluded;
+        draining.floor_ns = floor_ns;
+        self.open(draining, known);
     }
 
     /// Takes a signal into the doubtful reload that it goes on with, and says so; one that it has no part in gives way to it, unless
     /// it is certain by now.
     fn goes_on_with_doubtful(&mut self, signal: &SignalRecord) -> bool {
         let of_instance =
-            |e: &Episode| e.is_doubtful_reload() && e.since.contains_key(&signal.instance);
-        let earlier = self.episodes.iter_mut().find(|(_, e)| of_instance(e));
-        let Some((&id, episode)) = earlier else {
+            |e: &Draining| e.is_doubtful_reload() && e.since.contains_key(&signal.instance);
+        let earlier = self.drainings.iter_mut().find(|(_, e)| of_instance(e));
+        let Some((&id, draining)) = earlier else {
             return false;
         };
-        if episode.is_shown_to_reload(&self.instances) {
-            episode.doubtful = false;
+        if draining.is_shown_to_reload(&self.instances) {
+            draining.doubtful = false;
             return false;
         }
-        let soon = signal.header.at_ns.saturating_sub(episode.t0_ns()) < timing::ONE_HAND_NS;
-        let same = episode.signal.is_some_and(|s| s.signal == signal.signal);
+        let soon = signal.header.at_ns.saturating_sub(draining.t0_ns()) < timing::ONE_HAND_NS;
+        let same = draining.signal.is_some_and(|s| s.signal == signal.signal);
         if signal.intent() == Intent::Unclear && (soon || same) {
-            episode.also(signal);
+            draining.also(signal);
             return true;
         }
-        self.close_episode(id);
+        self.forget_draining(id);
         false
     }
 
@@ -243,7 +244,7 @@ impl Drains {
         let at_ns = signal.header.at_ns;
         let ports = self.instances.ports(&signal.instance);
         let instances = &self.instances;
-        let sibling = |e: &Episode| {
+        let sibling = |e: &Draining| {
             let shares = ports.iter().any(|key| e.ports.contains_key(key));
             let soon = at_ns.saturating_sub(e.t0_ns()) <= timing::ONE_HAND_NS;
             let one_hand = e.signal.is_some_and(|first| {
@@ -261,23 +262,23 @@ impl Drains {
             e.kind == kind && shares && soon && one_hand && joinable
         };
         let found = self
-            .episodes
+            .drainings
             .iter()
             .find(|(_, e)| sibling(e))
             .map(|(id, _)| *id);
-        let Some(episode) = found.and_then(|id| self.episodes.get_mut(&id)) else {
+        let Some(draining) = found.and_then(|id| self.drainings.get_mut(&id)) else {
             return false;
         };
-        if !episode.join(signal.instance, since(at_ns, known)) {
+        if !draining.join(signal.instance, since(at_ns, known)) {
             return false;
         }
         for key in &ports {
-            if let Some(port) = episode.ports.get_mut(key) {
+            if let Some(port) = draining.ports.get_mut(key) {
                 port.listened |= instances.listening(&signal.instance, key) > 0;
-            } else if episode.may_have_port(key) {
-                let phased = episode.is_phased();
+            } else if draining.may_have_port(key) {
+                let phased = draining.is_phased();
                 let port = Port::new(key, &signal.instance, at_ns, phased, instances, known);
-                episode.ports.insert(*key, port);
+                draining.ports.insert(*key, port);
             }
         }
         self.wanted.remove(&Want::EndPhase {
@@ -288,7 +289,7 @@ impl Drains {
 
     /// Processes that an earlier SIGUSR2 started to take over, when those before them are told to stop.
     fn successors(&self, signal: &SignalRecord) -> Option<BTreeSet<u32>> {
-        let upgrade = self.episodes.values().rev().find(|e| {
+        let upgrade = self.drainings.values().rev().find(|e| {
             e.kind == DrainKind::Reload
                 && e.since.contains_key(&signal.instance)
                 && e.is_running()
@@ -301,69 +302,70 @@ impl Drains {
 
     /// A stop ends every reload of the instance; what might have been one was none.
     fn supersede(&mut self, instance: &Process, at_ns: u64) {
-        let no_reload = |e: &Episode| {
+        let no_reload = |e: &Draining| {
             let doubtful = e.is_doubtful_reload() && !e.is_shown_to_reload(&self.instances);
             doubtful && e.since.contains_key(instance)
         };
-        let ids = self.episodes.iter().filter(|(_, e)| no_reload(e));
+        let ids = self.drainings.iter().filter(|(_, e)| no_reload(e));
         for id in ids.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.close_episode(id);
+            self.forget_draining(id);
         }
-        for episode in self.episodes.values_mut() {
-            let reload = episode.kind == DrainKind::Reload && !is_of_one(episode);
-            if reload && episode.since.contains_key(instance) {
-                episode.doubtful = false;
-                episode.supersede(at_ns);
+        for draining in self.drainings.values_mut() {
+            let reload = draining.kind == DrainKind::Reload && !is_of_one(draining);
+            if reload && draining.since.contains_key(instance) {
+                draining.doubtful = false;
+                draining.supersede(at_ns);
             }
         }
     }
 
-    fn open(&mut self, mut episode: Episode, known: &Known<'_>) {
-        if self.episodes.len() >= EPISODES_MAX {
+    fn open(&mut self, mut draining: Draining, known: &Known<'_>) {
+        if self.drainings.len() >= DRAININGS_MAX {
             self.drains_bitten += 1;
             return;
         }
-        episode.lost_before = self.lost();
-        let instance = episode.instance;
-        let (t0_ns, phased) = (episode.t0_ns(), episode.is_phased());
+        draining.lost_before = self.lost();
+        let instance = draining.instance;
+        let (t0_ns, phased) = (draining.t0_ns(), draining.is_phased());
         for key in self.instances.ports(&instance) {
             let port = Port::new(&key, &instance, t0_ns, phased, &self.instances, known);
-            episode.ports.insert(key, port);
+            draining.ports.insert(key, port);
         }
-        if episode.is_stop() {
-            self.absorb_deaths(&mut episode);
+        if draining.is_stop() {
+            self.absorb_deaths(&mut draining);
         }
         self.wanted.remove(&Want::EndPhase { instance });
-        self.episodes.insert(self.next, episode);
+        self.drainings.insert(self.next, draining);
         self.next += 1;
     }
 
     /// Workers that died in the second before their instance was ended belong to its end.
-    fn absorb_deaths(&mut self, episode: &mut Episode) {
-        let t0_ns = episode.t0_ns();
-        let instance = episode.instance;
-        let belongs = |e: &Episode| {
+    fn absorb_deaths(&mut self, draining: &mut Draining) {
+        let t0_ns = draining.t0_ns();
+        let instance = draining.instance;
+        let belongs = |e: &Draining| {
             is_of_one(e)
                 && e.since.contains_key(&instance)
                 && t0_ns.saturating_sub(e.t0_ns()) < timing::ONE_HAND_NS
         };
-        let ids = self.episodes.iter().filter(|(_, e)| belongs(e));
+        let ids = self.drainings.iter().filter(|(_, e)| belongs(e));
         let ids: Vec<u64> = ids.map(|(id, _)| *id).collect();
         for id in ids {
-            let Some(death) = self.episodes.remove(&id) else {
+            let Some(death) = self.drainings.remove(&id) else {
                 continue;
             };
-            self.lefts.hand_over(id, self.next);
-            if let (Some(mine), Some(earlier)) =
-                (episode.since.get_mut(&instance), death.since.get(&instance))
-                && earlier.mono_ns < mine.mono_ns
+            self.lingering.hand_over(id, self.next);
+            if let (Some(mine), Some(earlier)) = (
+                draining.since.get_mut(&instance),
+                death.since.get(&instance),
+            ) && earlier.mono_ns < mine.mono_ns
             {
                 *mine = *earlier;
             }
-            episode.old.extend(death.old);
-            episode.lost_before = episode.lost_before.min(death.lost_before);
+            draining.old.extend(death.old);
+            draining.lost_before = draining.lost_before.min(death.lost_before);
             for (key, port) in death.ports {
-                if let Some(mine) = episode.ports.get_mut(&key) {
+                if let Some(mine) = draining.ports.get_mut(&key) {
                     mine.absorb(port);
                 }
             }
@@ -392,11 +394,11 @@ fn since(mono_ns: u64, known: &Known<'_>) -> Since {
     }
 }
 
-/// An episode that lasts, or whose processes ended and only settles: not one after which the instance went on.
-fn is_not_over(episode: &Episode) -> bool {
-    matches!(episode.gone, None | Some((_, Over::Ended)))
+/// A drain that lasts, or whose processes ended and only settles: not one after which the instance went on.
+fn is_not_over(draining: &Draining) -> bool {
+    matches!(draining.gone, None | Some((_, Over::Ended)))
 }
 
-fn is_of_one(episode: &Episode) -> bool {
-    matches!(episode.scope, Scope::Process(_))
+fn is_of_one(draining: &Draining) -> bool {
+    matches!(draining.scope, Scope::Process(_))
 }

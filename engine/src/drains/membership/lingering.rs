@@ -8,50 +8,50 @@ use crate::timing;
 use finwatch_common::{Origin, Outcome, ResetRecord, ServiceKey};
 
 /// Most connections remembered (about 12 MiB).
-pub(super) const LEFT_MAX: usize = 131_072;
+pub(crate) const LINGERING_MAX: usize = 131_072;
 /// Most RSTs that wait for the close they belong to.
-pub(super) const EARLY_MAX: usize = 1_024;
+pub(crate) const EARLY_MAX: usize = 1_024;
 
 /// A connection that left a mini-socket in FIN_WAIT2, or that a program holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Left {
+pub(crate) struct Lingerer {
     /// Which drain it counted in.
-    pub(super) episode: u64,
+    pub(crate) draining: u64,
     /// Which port of it.
-    pub(super) key: ServiceKey,
+    pub(crate) key: ServiceKey,
     /// When it was established; 0 unknown.
-    pub(super) opened_at_ns: u64,
+    pub(crate) opened_at_ns: u64,
     /// When it ended.
-    pub(super) ended_at_ns: u64,
+    pub(crate) ended_at_ns: u64,
     /// Process that ended it.
-    pub(super) closer_tgid: u32,
+    pub(crate) closer_tgid: u32,
     /// Who sent the first FIN.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// How it ended.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Lefts {
-    by_cookie: HashMap<u64, Left>,
+pub(crate) struct Lingering {
+    by_cookie: HashMap<u64, Lingerer>,
     order: VecDeque<(u64, u64)>,
     bitten: u64,
 }
 
 /// RSTs that came before the close of the same cookie.
 #[derive(Debug, Default)]
-pub(super) struct Early {
+pub(crate) struct Early {
     held: VecDeque<ResetRecord>,
 }
 
-// === impl Lefts ===
+// === impl Lingering ===
 
-impl Lefts {
+impl Lingering {
     /// Remembers a connection that ended at `at_ns`.
-    pub(super) fn insert(&mut self, cookie: u64, at_ns: u64, left: Left) {
+    pub(crate) fn insert(&mut self, cookie: u64, at_ns: u64, lingerer: Lingerer) {
         while let Some((oldest_ns, oldest)) = self.order.front().copied() {
-            let full = self.order.len() >= LEFT_MAX;
+            let full = self.order.len() >= LINGERING_MAX;
             let over = oldest_ns.saturating_add(timing::MINI_SOCKET_GONE_NS) < at_ns;
             if !full && !over {
                 break;
@@ -60,38 +60,39 @@ impl Lefts {
             self.by_cookie.remove(&oldest);
             self.order.pop_front();
         }
-        self.by_cookie.insert(cookie, left);
+        self.by_cookie.insert(cookie, lingerer);
         self.order.push_back((at_ns, cookie));
     }
 
     /// The connection of a cookie.
-    pub(super) fn get(&self, cookie: u64) -> Option<&Left> {
+    pub(crate) fn get(&self, cookie: u64) -> Option<&Lingerer> {
         self.by_cookie.get(&cookie)
     }
 
     /// Takes a connection out: a mini-socket sends one RST only, and a socket is let go of once.
-    pub(super) fn take(&mut self, cookie: u64) -> Option<Left> {
+    pub(crate) fn take(&mut self, cookie: u64) -> Option<Lingerer> {
         self.by_cookie.remove(&cookie)
     }
 
-    /// Gives everything of one episode to another.
-    pub(super) fn hand_over(&mut self, from: u64, to: u64) {
-        for left in self.by_cookie.values_mut() {
-            if left.episode == from {
-                left.episode = to;
+    /// Gives everything of one drain to another.
+    pub(crate) fn hand_over(&mut self, from: u64, to: u64) {
+        for lingerer in self.by_cookie.values_mut() {
+            if lingerer.draining == from {
+                lingerer.draining = to;
             }
         }
     }
 
     /// Forgets a drain's connections.
-    pub(super) fn forget(&mut self, episode: u64) {
-        self.by_cookie.retain(|_, left| left.episode != episode);
+    pub(crate) fn forget(&mut self, draining: u64) {
+        self.by_cookie
+            .retain(|_, lingerer| lingerer.draining != draining);
         self.order
             .retain(|(_, cookie)| self.by_cookie.contains_key(cookie));
     }
 
     /// How often the bound pushed out one that could still draw an RST.
-    pub(super) fn bitten(&self) -> u64 {
+    pub(crate) fn bitten(&self) -> u64 {
         self.bitten
     }
 }
@@ -100,7 +101,7 @@ impl Lefts {
 
 impl Early {
     /// Keeps an RST whose connection has not ended yet.
-    pub(super) fn keep(&mut self, reset: ResetRecord) {
+    pub(crate) fn keep(&mut self, reset: ResetRecord) {
         if self.held.len() >= EARLY_MAX {
             self.held.pop_front();
         }
@@ -108,7 +109,7 @@ impl Early {
     }
 
     /// The RST that this close was waited for with.
-    pub(super) fn take(&mut self, cookie: u64) -> Option<ResetRecord> {
+    pub(crate) fn take(&mut self, cookie: u64) -> Option<ResetRecord> {
         let at = self.held.iter().position(|r| r.cookie == cookie)?;
         self.held.remove(at)
     }

@@ -7,8 +7,8 @@ use finwatch_common::{
 };
 
 use super::{
-    scenario_kernel::{End, Kernel, Proc, State, comm, header, started_ns},
-    scenario_verbs::{FIN, aborted},
+    kernel::{End, Kernel, Proc, State, comm, header, started_ns},
+    verbs::{FIN, aborted},
 };
 use crate::input::Record;
 

@@ -2,7 +2,7 @@
 
 use super::{
     scenario::{lines, play},
-    scenario_tests::ends,
+    stop_tests::ends,
 };
 
 /// A program that no table knows, with two workers.

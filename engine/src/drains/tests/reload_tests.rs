@@ -3,7 +3,7 @@
 use super::{
     Drains, Options,
     scenario::{MS, Told, lines, play, replay},
-    scenario_tests::{NGINX, NODE, ends},
+    stop_tests::{NGINX, NODE, ends},
 };
 use crate::input::Record;
 

@@ -1,51 +1,51 @@
-//! An episode told as drains, one a port.
+//! A drain told as drains, one a port.
 
 use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str, signal::KILL};
 
-use super::{
+use crate::drains::{
     Options,
-    episode::{Episode, Over, Scope},
-    names,
+    draining::{Draining, Over, Scope},
     port::Port,
+    report::names,
 };
 use crate::known::Known;
 use crate::model::{
     Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
 };
 
-/// What an episode needs beside itself to be told.
-pub(super) struct Telling<'a> {
-    pub(super) now_ns: u64,
-    pub(super) options: &'a Options,
-    pub(super) records_lost: u64,
-    pub(super) ended: bool,
+/// What a drain needs beside itself to be told.
+pub(crate) struct Telling<'a> {
+    pub(crate) now_ns: u64,
+    pub(crate) options: &'a Options,
+    pub(crate) records_lost: u64,
+    pub(crate) ended: bool,
 }
 
 /// One drain for each port of which there is anything to tell, and whose name is known or not to be had.
-pub(super) fn tell(episode: &Episode, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
+pub(crate) fn tell(draining: &Draining, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
     let told = |(key, port): &(&ServiceKey, &Port)| {
         port.is_told() && (telling.ended || !known.names.is_pending(key))
     };
-    let told = episode.ports.iter().filter(told);
-    told.map(|(key, port)| drain(episode, key, port, telling, known))
+    let told = draining.ports.iter().filter(told);
+    told.map(|(key, port)| drain(draining, key, port, telling, known))
         .collect()
 }
 
 fn drain(
-    episode: &Episode,
+    draining: &Draining,
     key: &ServiceKey,
     port: &Port,
     telling: &Telling<'_>,
     known: &Known<'_>,
 ) -> Drain {
-    let t0_ns = episode.t0_ns();
-    let over = episode.gone.map(|(_, over)| over);
-    let nothing = episode.kind == DrainKind::Reload && over == Some(Over::Nothing);
-    let worker = match episode.scope {
+    let t0_ns = draining.t0_ns();
+    let over = draining.gone.map(|(_, over)| over);
+    let nothing = draining.kind == DrainKind::Reload && over == Some(Over::Nothing);
+    let worker = match draining.scope {
         Scope::Process(tgid) => Some(tgid),
         Scope::Instance | Scope::OldWorkers => None,
     };
-    let since = episode.since_mono();
+    let since = draining.since_mono();
     // What is open when the processes are gone and the port is listened on is held by others.
     let successors = over == Some(Over::Ended) && port.is_listening();
     let (younger, last_younger_ns) = match successors {
@@ -59,37 +59,37 @@ fn drain(
     } else {
         port.still_open_asked()
     };
-    let at_death = matches!(episode.kind, DrainKind::Kill | DrainKind::Crash);
+    let at_death = matches!(draining.kind, DrainKind::Kill | DrainKind::Crash);
     let all_over = at_death && telling.ended && over == Some(Over::Ended);
     let started_at = known.wall(t0_ns);
     let (processes, processes_ended) = if nothing {
         (0, 0)
     } else {
-        let ended = episode.old.values().filter(|at| at.is_some()).count();
-        (episode.old.len() as u64, ended as u64)
+        let ended = draining.old.values().filter(|at| at.is_some()).count();
+        (draining.old.len() as u64, ended as u64)
     };
     Drain {
         id: format!(
             "{:x}-{}-{}",
             started_at.as_millisecond(),
-            episode.name,
+            draining.name,
             key.port
         ),
         service: known.service(key),
-        instance: instance(&episode.instance, key, port, telling.now_ns, known),
+        instance: instance(&draining.instance, key, port, telling.now_ns, known),
         worker_pid: worker,
-        kind: episode.kind,
+        kind: draining.kind,
         started_at,
-        signal: episode.signal.as_ref().map(|s| signal(s, known)),
-        further_signals: episode.further.iter().map(|s| signal(s, known)).collect(),
-        exit: episode
+        signal: draining.signal.as_ref().map(|s| signal(s, known)),
+        further_signals: draining.further.iter().map(|s| signal(s, known)).collect(),
+        exit: draining
             .exit
             .filter(|_| over.is_some())
             .map(|exit| self::exit(&exit, known)),
         processes,
         processes_ended,
-        new_processes: episode.new.len() as u64,
-        first_new_process_at: episode.new_boot_ns.map(|boot_ns| {
+        new_processes: draining.new.len() as u64,
+        first_new_process_at: draining.new_boot_ns.map(|boot_ns| {
             let after_ns = boot_ns.saturating_sub(known.boot_ns(t0_ns));
             known.wall(t0_ns.saturating_add(after_ns))
         }),
@@ -123,7 +123,7 @@ fn drain(
         },
         listening: listening(port, known),
         examples: port.whole.examples.clone(),
-        signs: signs(episode, port, telling.now_ns, known),
+        signs: signs(draining, port, telling.now_ns, known),
         baseline: port.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
@@ -180,12 +180,12 @@ fn exit(record: &ExitRecord, known: &Known<'_>) -> Exit {
     }
 }
 
-fn signs(episode: &Episode, port: &Port, now_ns: u64, known: &Known<'_>) -> Signs {
+fn signs(draining: &Draining, port: &Port, now_ns: u64, known: &Known<'_>) -> Signs {
     let whole = &port.whole;
-    let mut signals = episode.signal.iter().chain(&episode.further);
+    let mut signals = draining.signal.iter().chain(&draining.further);
     let killed = signals.any(|s| s.signal == KILL);
-    let end_ns = match episode.living().next() {
-        None if episode.last_end_ns > 0 => episode.last_end_ns,
+    let end_ns = match draining.living().next() {
+        None if draining.last_end_ns > 0 => draining.last_end_ns,
         _ => now_ns,
     };
     Signs {

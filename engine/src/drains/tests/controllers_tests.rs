@@ -2,7 +2,7 @@
 
 use super::{
     scenario::{lines, play},
-    scenario_tests::{NODE, ends},
+    stop_tests::{NODE, ends},
 };
 
 /// Two workers that a supervisor started, which holds their socket.

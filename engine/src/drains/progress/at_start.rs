@@ -1,4 +1,4 @@
-//! What was open when a drain began: told by the first look, by what ended before it, and by nothing else.
+//! What was open when a drain began: told by the first survey, by what ended before it, and by nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,22 +8,22 @@ use finwatch_common::{
     survey_kind,
 };
 
-use super::{
-    port::{Looked, is_open},
-    tally::is_goaway,
+use crate::drains::{
+    port::{PortSurvey, is_open},
+    report::tally::is_goaway,
 };
 use crate::timing;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct AtStart {
-    /// When the first look at each instance began.
-    looked_ns: BTreeMap<Process, u64>,
+pub(crate) struct AtStart {
+    /// When the first survey of each instance began.
+    surveyed_ns: BTreeMap<Process, u64>,
     late: bool,
     open: HashMap<u64, Opened>,
-    /// Ended before the first look was taken in, until that tells which of them it had seen.
-    before_look: HashMap<u64, Ended>,
-    /// Ended, and the first look had not seen them; or beyond the bound.
+    /// Ended before the first survey was taken in, until that tells which of them it had seen.
+    before_survey: HashMap<u64, Ended>,
+    /// Ended, and the first survey had not seen them; or beyond the bound.
     uncounted: u64,
     /// Of these, how many owed an answer.
     uncounted_owed: u64,
@@ -34,9 +34,9 @@ pub(super) struct AtStart {
 struct Opened {
     owed: bool,
     seen: (u8, u32, u32),
-    /// A later look found it changed.
+    /// A later survey found it changed.
     busy: bool,
-    /// A later look found a new request.
+    /// A later survey found a new request.
     asked: bool,
 }
 
@@ -50,16 +50,16 @@ struct Ended {
 
 impl AtStart {
     /// Connections open at T0.
-    pub(super) fn count(&self) -> u64 {
-        (self.open.len() + self.before_look.len()) as u64 + self.uncounted
+    pub(crate) fn count(&self) -> u64 {
+        (self.open.len() + self.before_survey.len()) as u64 + self.uncounted
     }
 
-    /// How many of them owed an answer; none when no look was taken in time. Where nobody could look before all was over, because
+    /// How many of them owed an answer; none when no survey was taken in time. Where nobody could look before all was over, because
     /// the network namespace went with its last process, each connection's own end tells, if T0 was the death itself.
-    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
+    pub(crate) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
         let owed = self.open.values().filter(|c| c.owed).count() as u64;
-        let ended_owed = self.before_look.values().filter(|c| c.owed).count() as u64;
-        let told = if self.looked_at_all(since) {
+        let ended_owed = self.before_survey.values().filter(|c| c.owed).count() as u64;
+        let told = if self.all_surveyed(since) {
             !self.late
         } else {
             all_over
@@ -67,43 +67,43 @@ impl AtStart {
         told.then_some(owed + ended_owed + self.uncounted_owed)
     }
 
-    /// Whether a connection owed an answer at the first look.
-    pub(super) fn owed(&self, cookie: u64) -> bool {
+    /// Whether a connection owed an answer at the first survey.
+    pub(crate) fn owed(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| c.owed)
     }
 
-    /// Whether a connection owed nothing at T0, and no look saw it change since.
-    pub(super) fn is_idle(&self, cookie: u64) -> bool {
+    /// Whether a connection owed nothing at T0, and no survey saw it change since.
+    pub(crate) fn is_idle(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| !c.busy && !c.owed)
     }
 
-    /// Whether a look saw a request on a connection that was not there at T0.
-    pub(super) fn is_asked(&self, cookie: u64) -> bool {
+    /// Whether a survey saw a request on a connection that was not there at T0.
+    pub(crate) fn is_asked(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| c.asked)
     }
 
     /// Whether each instance was looked at since its drain began.
-    pub(super) fn looked_at_all(&self, since: &BTreeMap<Process, u64>) -> bool {
-        since.keys().all(|p| self.looked_ns.contains_key(p))
+    pub(crate) fn all_surveyed(&self, since: &BTreeMap<Process, u64>) -> bool {
+        since.keys().all(|p| self.surveyed_ns.contains_key(p))
     }
 
     /// Connections remembered.
-    pub(super) fn remembered(&self) -> usize {
-        self.open.len() + self.before_look.len()
+    pub(crate) fn remembered(&self) -> usize {
+        self.open.len() + self.before_survey.len()
     }
 
     /// A connection was none of the drain's.
-    pub(super) fn forget(&mut self, cookie: u64) {
+    pub(crate) fn forget(&mut self, cookie: u64) {
         self.open.remove(&cookie);
     }
 
     /// Connections that were told of elsewhere.
-    pub(super) fn add(&mut self, connections: u64) {
+    pub(crate) fn add(&mut self, connections: u64) {
         self.uncounted += connections;
     }
 
     /// A connection of before T0 ended.
-    pub(super) fn ended(
+    pub(crate) fn ended(
         &mut self,
         record: &CloseRecord,
         owner: Process,
@@ -115,33 +115,33 @@ impl AtStart {
         }
         let owed = owed_until_the_end(record, since_ns);
         if let Some(known) = self.open.get_mut(&record.cookie) {
-            // The look may have come between the server's goodbye and its end.
+            // The survey may have come between the server's goodbye and its end.
             known.owed |= owed;
             return;
         }
-        if !self.looked_ns.contains_key(&owner) && *room > 0 {
+        if !self.surveyed_ns.contains_key(&owner) && *room > 0 {
             *room -= 1;
             let ended = Ended { owner, owed };
-            self.before_look.insert(record.cookie, ended);
+            self.before_survey.insert(record.cookie, ended);
             return;
         }
-        // A look takes its time: a connection may end when it has begun and before it comes by.
+        // A survey takes its time: a connection may end when it has begun and before it comes by.
         self.uncounted += 1;
         self.uncounted_owed += u64::from(owed);
     }
 
-    /// Takes a look.
-    pub(super) fn looked(&mut self, look: &Looked<'_>, room: &mut usize) {
+    /// Takes a survey.
+    pub(crate) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
         let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
-            *since.1 <= look.began_ns && !known.contains_key(since.0)
+            *since.1 <= survey.began_ns && !known.contains_key(since.0)
         };
-        let first: BTreeMap<Process, u64> = look
+        let first: BTreeMap<Process, u64> = survey
             .since
             .iter()
-            .filter(|since| is_new(*since, &self.looked_ns))
+            .filter(|since| is_new(*since, &self.surveyed_ns))
             .map(|(instance, since_ns)| (*instance, *since_ns))
             .collect();
-        for (owner, row) in look.rows.iter().filter(|(_, row)| is_open(row)) {
+        for (owner, row) in survey.rows.iter().filter(|(_, row)| is_open(row)) {
             let seen = (row.kind, row.a, row.b);
             if let Some(known) = self.open.get_mut(&row.cookie) {
                 known.see(seen);
@@ -169,11 +169,11 @@ impl AtStart {
             self.open.insert(row.cookie, connection);
         }
         for (instance, since_ns) in &first {
-            self.late |= look.began_ns > since_ns.saturating_add(timing::SURVEY_LATE_NS);
-            self.looked_ns.insert(*instance, look.began_ns);
+            self.late |= survey.began_ns > since_ns.saturating_add(timing::SURVEY_LATE_NS);
+            self.surveyed_ns.insert(*instance, survey.began_ns);
         }
         let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);
-        self.before_look.retain(|cookie, ended| {
+        self.before_survey.retain(|cookie, ended| {
             if !first.contains_key(&ended.owner) {
                 return true;
             }
@@ -201,7 +201,7 @@ impl Opened {
     }
 }
 
-/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any look: nothing but that is no answer, but what
+/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any survey: nothing but that is no answer, but what
 /// was sent before T0 is. Without TLS it is too short to be told from one.
 fn owes(row: &SurveyRow) -> bool {
     let (asked, since_read) = (row.a, row.b);

@@ -65,12 +65,12 @@ fn a_look_that_is_ahead_of_the_records_does_not_lose_when_the_listener_closed() 
         .iter()
         .position(|(_, told)| matches!(told, Told::Record(Record::Listener(l)) if l.up == 0))
         .expect("the listener closes");
-    let looked = inputs
+    let surveyed = inputs
         .iter()
-        .position(|(_, told)| matches!(told, Told::Look(..)))
+        .position(|(_, told)| matches!(told, Told::Survey(..)))
         .expect("the drain is looked at");
-    assert!(closed < looked);
-    inputs[closed..=looked].rotate_left(1);
+    assert!(closed < surveyed);
+    inputs[closed..=surveyed].rotate_left(1);
     let mut drains = Drains::new(Options {
         settle_limit_ns: 60_000 * MS,
         stream_ports: Vec::new(),
