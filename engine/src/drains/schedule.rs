@@ -1,15 +1,27 @@
 //! What the drains want looked at, and how often: at once when one begins, often while one settles, seldom while one
 //! drags on. Never again before the last answer came.
 
-use crate::timing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{draining::Draining, lasting::Lasting, progress::seen::Seen, starts::Starts};
+use crate::{timing, want::Want};
 
 /// Most surveys that may be unanswered at once.
-pub(super) const SURVEYS_MAX: usize = 16;
+const SURVEYS_MAX: usize = 16;
+
+/// What is wanted, until it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// By namespace.
+    surveys: Requests,
+    /// Of the one table.
+    tables: Requests,
+    wanted: BTreeSet<Want>,
+}
 
 /// How urgently a drain wants a survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
+enum Urgency {
     /// There was none yet.
     First,
     /// It settles, or it is not clear what it is.
@@ -20,7 +32,7 @@ pub(super) enum Urgency {
 
 /// Questions of one kind, by whom they concern.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+struct Requests {
     asked: BTreeMap<u64, Asked>,
 }
 
@@ -30,11 +42,73 @@ struct Asked {
     open: bool,
 }
 
-// === impl Asks ===
+// === impl Schedule ===
+
+impl Schedule {
+    /// Says what is to be surveyed and read, and when.
+    pub(super) fn plan(&mut self, lasting: &mut Lasting, starts: &mut Starts, now_ns: u64) {
+        let mut surveys: BTreeMap<u64, Urgency> = BTreeMap::new();
+        let mut table = Urgency::Lasting(u64::MAX);
+        for (_, draining) in lasting.iter() {
+            table = table.min(urgency_of_table(draining, now_ns));
+            for (key, port) in &draining.ports {
+                let urgency = urgency_of_survey(draining, &port.seen, now_ns);
+                let known = surveys.entry(key.netns).or_insert(urgency);
+                *known = (*known).min(urgency);
+            }
+        }
+        for netns in self.surveys.ask(&surveys, now_ns) {
+            self.wanted.insert(Want::Survey { netns });
+        }
+        let tables = BTreeMap::from([(0, table)]);
+        if !self.tables.ask(&tables, now_ns).is_empty() {
+            self.wanted.insert(Want::Processes);
+        }
+        self.plan_counters(lasting, starts, now_ns);
+    }
+
+    /// Says whose rows are to be read.
+    pub(super) fn plan_counters(
+        &mut self,
+        lasting: &mut Lasting,
+        starts: &mut Starts,
+        now_ns: u64,
+    ) {
+        for draining in lasting.iter_mut() {
+            for (key, port) in &mut draining.ports {
+                if port.counted.refused_mut().asks(now_ns) {
+                    self.wanted.insert(Want::Counters { service: *key });
+                }
+            }
+        }
+        for service in starts.asks(now_ns) {
+            self.wanted.insert(Want::Counters { service });
+        }
+    }
+
+    /// A survey of a namespace was made, or failed.
+    pub(super) fn survey_answered(&mut self, netns: u64) {
+        self.surveys.answered(netns);
+    }
+
+    /// The table of processes was read.
+    pub(super) fn table_answered(&mut self) {
+        self.tables.answered(0);
+    }
+
+    /// What is wanted since the last call, the ends of phases first.
+    pub(super) fn take(&mut self, lasting: &mut Lasting) -> Vec<Want> {
+        let phases = lasting.take_phases_over().into_iter();
+        let ends = phases.map(|instance| Want::EndPhase { instance });
+        ends.chain(std::mem::take(&mut self.wanted)).collect()
+    }
+}
+
+// === impl Requests ===
 
 impl Requests {
     /// Which of those that are wanted are asked now, the most urgent first. Others are forgotten.
-    pub(super) fn ask(&mut self, wanted: &BTreeMap<u64, Urgency>, now_ns: u64) -> Vec<u64> {
+    fn ask(&mut self, wanted: &BTreeMap<u64, Urgency>, now_ns: u64) -> Vec<u64> {
         self.asked.retain(|whom, _| wanted.contains_key(whom));
         let mut due: Vec<(Urgency, u64)> = wanted
             .iter()
@@ -55,7 +129,7 @@ impl Requests {
     }
 
     /// An answer came.
-    pub(super) fn answered(&mut self, whom: u64) {
+    fn answered(&mut self, whom: u64) {
         if let Some(asked) = self.asked.get_mut(&whom) {
             asked.open = false;
         }
@@ -79,6 +153,32 @@ impl Requests {
 impl Asked {
     fn is_open(self, now_ns: u64) -> bool {
         self.open && self.at_ns.saturating_add(timing::ANSWER_NS) > now_ns
+    }
+}
+
+fn urgency_of_survey(draining: &Draining, seen: &Seen, now_ns: u64) -> Urgency {
+    if !seen.all_surveyed(&draining.members.since_mono()) {
+        return Urgency::First;
+    }
+    settling_or_lasting(draining, now_ns)
+}
+
+fn urgency_of_table(draining: &Draining, now_ns: u64) -> Urgency {
+    if !draining.members.all_tabled() && !draining.members.is_of_one() {
+        return Urgency::First;
+    }
+    settling_or_lasting(draining, now_ns)
+}
+
+fn settling_or_lasting(draining: &Draining, now_ns: u64) -> Urgency {
+    let ending = draining.members.last_end_ns() > draining.members.table_ns()
+        || draining.cause.target_exit().is_some();
+    // What may be a reload is not worth the hurry.
+    let doubtful = draining.cause.is_doubtful() && !draining.cause.is_doubtful_reload();
+    if !draining.members.is_running() || doubtful || ending {
+        Urgency::Settling
+    } else {
+        Urgency::Lasting(now_ns.saturating_sub(draining.members.t0_ns()))
     }
 }
 

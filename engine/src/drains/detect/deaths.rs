@@ -1,9 +1,8 @@
 //! Workers that died, until a connection shows that it mattered: a server's children may come and go for many reasons.
 
-use std::collections::VecDeque;
-
-use crate::timing;
 use finwatch_common::{ExitRecord, SignalRecord};
+
+use crate::{bounded::Queue, timing};
 
 /// Most dead workers, and most signals to workers, remembered.
 const DEATHS_MAX: usize = 256;
@@ -11,8 +10,8 @@ const DEATHS_MAX: usize = 256;
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Deaths {
-    exits: VecDeque<ExitRecord>,
-    signals: VecDeque<SignalRecord>,
+    exits: Queue<ExitRecord, DEATHS_MAX>,
+    signals: Queue<SignalRecord, DEATHS_MAX>,
 }
 
 // === impl Deaths ===
@@ -25,18 +24,12 @@ impl Deaths {
 
     /// A worker died.
     pub(crate) fn exit(&mut self, exit: ExitRecord) {
-        if self.exits.len() >= DEATHS_MAX {
-            self.exits.pop_front();
-        }
-        self.exits.push_back(exit);
+        self.exits.push(exit);
     }
 
     /// A worker got a signal.
     pub(crate) fn signal(&mut self, signal: SignalRecord) {
-        if self.signals.len() >= DEATHS_MAX {
-            self.signals.pop_front();
-        }
-        self.signals.push_back(signal);
+        self.signals.push(signal);
     }
 
     /// The death of a process a moment ago, and the signal that killed it.
@@ -47,8 +40,7 @@ impl Deaths {
     ) -> Option<(ExitRecord, Option<SignalRecord>)> {
         let over = |exit: &ExitRecord| exit.header.at_ns.saturating_add(timing::DEATH_NS) < now_ns;
         self.exits.retain(|exit| !over(exit));
-        let at = self.exits.iter().position(|e| e.process.tgid == tgid)?;
-        let exit = self.exits.remove(at)?;
+        let exit = self.exits.take(|e| e.process.tgid == tgid)?;
         let killed_by = exit.status & 0x7f;
         let signal = self.signals.iter().rev().find(|s| {
             s.target.tgid == tgid

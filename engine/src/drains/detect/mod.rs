@@ -1,4 +1,5 @@
 //! What begins a drain: a signal that means something, a death, and the doubts about both.
 
-mod begin;
-pub(crate) mod deaths;
+pub(crate) mod begin;
+pub(crate) mod cause;
+mod deaths;

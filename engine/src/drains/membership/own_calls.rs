@@ -1,17 +1,16 @@
 //! Connections that a server makes to its own listener and on which nothing is said: so Tomcat and others wake the thread
 //! that waits in `accept()` at a stop. They are nobody's requests. It sees both ends, as they are on one host.
 
-use std::collections::VecDeque;
-
-use crate::timing;
 use finwatch_common::{CloseRecord, Process};
+
+use crate::{bounded::Queue, timing};
 
 /// Most of them remembered.
 const CALLS_MAX: usize = 256;
 
 /// The client's ends of silent connections, the newest last.
 #[derive(Debug, Default)]
-pub(crate) struct OwnCalls(VecDeque<Call>);
+pub(crate) struct OwnCalls(Queue<Call, CALLS_MAX>);
 
 #[derive(Debug, Clone, Copy)]
 struct Call {
@@ -30,10 +29,7 @@ impl OwnCalls {
         if !is_silent(record) {
             return;
         }
-        if self.0.len() >= CALLS_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back(Call {
+        self.0.push(Call {
             netns: record.service.netns,
             addr: record.local_addr,
             port: record.local_port,

@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{
     CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags,
-    frames::{GOAWAYS_BYTES, SMALL_BYTES},
+    frames::{GOAWAY_ENDS, GOAWAYS_BYTES, SMALL_BYTES},
     survey_kind,
 };
 
-use crate::drains::{
-    port::{PortSurvey, is_open},
-    report::tally::is_goaway,
-};
+use super::port_survey::{PortSurvey, is_open};
 use crate::timing;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct AtStart {
+pub(super) struct AtStart {
     /// When the first survey of each instance began.
     surveyed_ns: BTreeMap<Process, u64>,
     late: bool,
@@ -50,13 +47,13 @@ struct Ended {
 
 impl AtStart {
     /// Connections open at T0.
-    pub(crate) fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         (self.open.len() + self.before_survey.len()) as u64 + self.uncounted
     }
 
     /// How many of them owed an answer; none when no survey was taken in time. Where nobody could look before all was over, because
     /// the network namespace went with its last process, each connection's own end tells, if T0 was the death itself.
-    pub(crate) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
+    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
         let owed = self.open.values().filter(|c| c.owed).count() as u64;
         let ended_owed = self.before_survey.values().filter(|c| c.owed).count() as u64;
         let told = if self.all_surveyed(since) {
@@ -68,42 +65,42 @@ impl AtStart {
     }
 
     /// Whether a connection owed an answer at the first survey.
-    pub(crate) fn owed(&self, cookie: u64) -> bool {
+    pub(super) fn owed(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| c.owed)
     }
 
     /// Whether a connection owed nothing at T0, and no survey saw it change since.
-    pub(crate) fn is_idle(&self, cookie: u64) -> bool {
+    pub(super) fn is_idle(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| !c.busy && !c.owed)
     }
 
     /// Whether a survey saw a request on a connection that was not there at T0.
-    pub(crate) fn is_asked(&self, cookie: u64) -> bool {
+    pub(super) fn is_asked(&self, cookie: u64) -> bool {
         self.open.get(&cookie).is_some_and(|c| c.asked)
     }
 
     /// Whether each instance was looked at since its drain began.
-    pub(crate) fn all_surveyed(&self, since: &BTreeMap<Process, u64>) -> bool {
+    pub(super) fn all_surveyed(&self, since: &BTreeMap<Process, u64>) -> bool {
         since.keys().all(|p| self.surveyed_ns.contains_key(p))
     }
 
     /// Connections remembered.
-    pub(crate) fn remembered(&self) -> usize {
+    pub(super) fn remembered(&self) -> usize {
         self.open.len() + self.before_survey.len()
     }
 
     /// A connection was none of the drain's.
-    pub(crate) fn forget(&mut self, cookie: u64) {
+    pub(super) fn forget(&mut self, cookie: u64) {
         self.open.remove(&cookie);
     }
 
     /// Connections that were told of elsewhere.
-    pub(crate) fn add(&mut self, connections: u64) {
+    pub(super) fn add(&mut self, connections: u64) {
         self.uncounted += connections;
     }
 
     /// A connection of before T0 ended.
-    pub(crate) fn ended(
+    pub(super) fn ended(
         &mut self,
         record: &CloseRecord,
         owner: Process,
@@ -131,7 +128,7 @@ impl AtStart {
     }
 
     /// Takes a survey.
-    pub(crate) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
+    pub(super) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
         let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
             *since.1 <= survey.began_ns && !known.contains_key(since.0)
         };
@@ -209,7 +206,7 @@ fn owes(row: &SurveyRow) -> bool {
         || row.quiet == 0
             && asked >= SMALL_BYTES
             && since_read > GOAWAYS_BYTES
-            && is_goaway(since_read)
+            && GOAWAY_ENDS.contains(&since_read)
 }
 
 /// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.

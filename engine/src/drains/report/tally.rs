@@ -9,11 +9,11 @@ use finwatch_common::{
     reset_flags,
 };
 
-use crate::drains::{ClosedConnection, membership::lingering::Lingerer, report::names::peer};
-use crate::known::Known;
+use super::names::peer;
 use crate::{
-    model::words::Word,
-    model::{Counts, EndedConnection, Resets},
+    drains::membership::{lingering::Lingerer, merge::ClosedConnection},
+    known::Known,
+    model::{Counts, EndedConnection, Resets, words::Word},
 };
 
 /// Most connections shown as examples.
@@ -26,6 +26,8 @@ pub(crate) struct Setting {
     pub(crate) since_ns: u64,
     /// A SIGKILL had come.
     pub(crate) killed: bool,
+    /// The connection owed an answer when the drain began.
+    pub(crate) owed_at_start: bool,
 }
 
 /// See the module.
@@ -35,31 +37,31 @@ pub(crate) struct Tally {
     counts: Counts,
     resets: BTreeMap<u8, [u64; 3]>,
     /// Ended connections that were established before the drain.
-    pub(crate) older: u64,
+    pub(super) older: u64,
     /// Of the older: they read their last after T0.
-    pub(crate) asked_after: u64,
+    pub(super) asked_after: u64,
     /// Established after T0.
-    pub(crate) opened_after: u64,
+    pub(super) opened_after: u64,
     /// When the last of these was established.
-    pub(crate) last_opened_ns: Option<u64>,
+    pub(super) last_opened_ns: Option<u64>,
     /// See [`crate::model::Drain::likely_cut`].
-    pub(crate) likely_cut: u64,
+    pub(super) likely_cut: u64,
     /// See [`crate::model::Drain::idle_at_exit`].
-    pub(crate) idle_at_exit: u64,
+    pub(super) idle_at_exit: u64,
     /// Ended by death behind a SIGKILL: it found them open.
-    pub(crate) by_kill: u64,
+    pub(super) by_kill: u64,
     /// When the first one ended.
-    pub(crate) first_close_ns: Option<u64>,
+    pub(super) first_close_ns: Option<u64>,
     /// When the last one ended.
-    pub(crate) last_close_ns: Option<u64>,
+    pub(super) last_close_ns: Option<u64>,
     /// When a request was last read on one that is older than T0.
-    pub(crate) last_asked_ns: Option<u64>,
+    pub(super) last_asked_ns: Option<u64>,
     /// Ended by death, and a request was lost.
-    pub(crate) by_exit_cut: u64,
+    pub(super) by_exit_cut: u64,
     /// See [`crate::model::Signs::truncated`].
-    pub(crate) truncated: u64,
+    pub(super) truncated: u64,
     /// Connections that lost a request.
-    pub(crate) examples: Vec<EndedConnection>,
+    pub(super) examples: Vec<EndedConnection>,
 }
 
 // === impl Tally ===
@@ -69,8 +71,11 @@ impl Tally {
     pub(crate) fn close(
         &mut self,
         closed: &ClosedConnection,
-        Setting { since_ns, killed }: Setting,
-        owed_at_start: bool,
+        Setting {
+            since_ns,
+            killed,
+            owed_at_start,
+        }: Setting,
         known: &Known<'_>,
     ) {
         let record = &closed.record;
@@ -350,6 +355,6 @@ fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool
 }
 
 /// Whether a GOAWAY has so many bytes, written as servers write it.
-pub(crate) fn is_goaway(bytes: u32) -> bool {
+fn is_goaway(bytes: u32) -> bool {
     GOAWAY_ENDS.contains(&bytes)
 }

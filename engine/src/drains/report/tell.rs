@@ -1,28 +1,31 @@
 //! A drain told as drains, one a port.
 
-use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str, signal::KILL};
+use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str};
 
-use crate::drains::{
-    Options,
-    draining::{Draining, Over, Scope},
-    port::Port,
-    report::names,
-};
-use crate::known::Known;
-use crate::model::{
-    Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
+use super::names;
+use crate::{
+    drains::{
+        draining::Draining,
+        membership::members::{Over, Scope},
+        port::Port,
+    },
+    known::Known,
+    model::{
+        Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
+    },
 };
 
 /// What a drain needs beside itself to be told.
-pub(crate) struct Telling<'a> {
-    pub(crate) now_ns: u64,
-    pub(crate) options: &'a Options,
-    pub(crate) records_lost: u64,
-    pub(crate) ended: bool,
+pub(super) struct Telling<'a> {
+    pub(super) now_ns: u64,
+    /// Ports where turns are not judged.
+    pub(super) stream_ports: &'a [u16],
+    pub(super) records_lost: u64,
+    pub(super) ended: bool,
 }
 
 /// One drain for each port of which there is anything to tell, and whose name is known or not to be had.
-pub(crate) fn tell(draining: &Draining, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
+pub(super) fn tell(draining: &Draining, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
     let told = |(key, port): &(&ServiceKey, &Port)| {
         port.is_told() && (telling.ended || !known.names.is_pending(key))
     };
@@ -38,96 +41,110 @@ fn drain(
     telling: &Telling<'_>,
     known: &Known<'_>,
 ) -> Drain {
-    let t0_ns = draining.t0_ns();
-    let over = draining.gone.map(|(_, over)| over);
-    let nothing = draining.kind == DrainKind::Reload && over == Some(Over::Nothing);
-    let worker = match draining.scope {
+    let t0_ns = draining.members.t0_ns();
+    let over = draining.members.over();
+    let nothing = draining.cause.kind() == DrainKind::Reload && over == Some(Over::Nothing);
+    let worker = match draining.members.scope() {
         Scope::Process(tgid) => Some(tgid),
         Scope::Instance | Scope::OldWorkers => None,
     };
-    let since = draining.since_mono();
+    let since = draining.members.since_mono();
     // What is open when the processes are gone and the port is listened on is held by others.
-    let successors = over == Some(Over::Ended) && port.is_listening();
+    let successors = over == Some(Over::Ended) && port.seen.is_listening();
     let (younger, last_younger_ns) = match successors {
         true => (0, None),
-        false => port.still_open_younger(t0_ns),
+        false => port.seen.still_open_younger(t0_ns),
     };
-    let last_opened_ns = port.whole.last_opened_ns.max(last_younger_ns);
-    let opened_after_start = port.whole.opened_after + younger;
+    let last_opened_ns = port.counted.whole.last_opened_ns.max(last_younger_ns);
+    let opened_after_start = port.counted.whole.opened_after + younger;
     let asked = if successors {
         0
     } else {
-        port.still_open_asked()
+        port.seen.still_open_asked()
     };
-    let at_death = matches!(draining.kind, DrainKind::Kill | DrainKind::Crash);
+    let at_death = matches!(draining.cause.kind(), DrainKind::Kill | DrainKind::Crash);
     let all_over = at_death && telling.ended && over == Some(Over::Ended);
     let started_at = known.wall(t0_ns);
     let (processes, processes_ended) = if nothing {
         (0, 0)
     } else {
-        let ended = draining.old.values().filter(|at| at.is_some()).count();
-        (draining.old.len() as u64, ended as u64)
+        draining.members.count_old()
     };
     Drain {
         id: format!(
             "{:x}-{}-{}",
             started_at.as_millisecond(),
-            draining.name,
+            draining.members.name(),
             key.port
         ),
         service: known.service(key),
-        instance: instance(&draining.instance, key, port, telling.now_ns, known),
+        instance: instance(&draining.members.first(), key, port, telling.now_ns, known),
         worker_pid: worker,
-        kind: draining.kind,
+        kind: draining.cause.kind(),
         started_at,
-        signal: draining.signal.as_ref().map(|s| signal(s, known)),
-        further_signals: draining.further.iter().map(|s| signal(s, known)).collect(),
+        signal: draining.cause.signal().map(|s| signal(s, known)),
+        further_signals: draining
+            .cause
+            .further()
+            .iter()
+            .map(|s| signal(s, known))
+            .collect(),
         exit: draining
-            .exit
+            .members
+            .last_exit()
             .filter(|_| over.is_some())
             .map(|exit| self::exit(&exit, known)),
         processes,
         processes_ended,
-        new_processes: draining.new.len() as u64,
-        first_new_process_at: draining.new_boot_ns.map(|boot_ns| {
+        new_processes: draining.members.new_ones().len() as u64,
+        first_new_process_at: draining.members.first_new_boot_ns().map(|boot_ns| {
             let after_ns = boot_ns.saturating_sub(known.boot_ns(t0_ns));
             known.wall(t0_ns.saturating_add(after_ns))
         }),
         lived_on: over == Some(Over::LivedOn),
-        last_close_at: port.whole.last_close_ns.map(|at_ns| known.wall(at_ns)),
+        last_close_at: port
+            .counted
+            .whole
+            .last_close_ns
+            .map(|at_ns| known.wall(at_ns)),
         ended_at: telling.ended.then(|| known.wall(telling.now_ns)),
         open_at_start: match worker {
-            Some(_) => port.whole.older,
-            None => port.open_at_start(),
+            Some(_) => port.counted.whole.older,
+            None => port.seen.open_at_start(),
         },
         awaiting_at_start: port
+            .seen
             .owed_at_start(&since, all_over)
             .filter(|_| worker.is_none()),
-        asked_after_start: port.whole.asked_after + asked,
+        asked_after_start: port.counted.whole.asked_after + asked,
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| known.wall(at_ns)),
-        served_by_new: port.by_new,
-        own_calls: port.own_calls,
-        likely_cut: port.whole.likely_cut,
-        idle_at_exit: port.whole.idle_at_exit,
-        still_open: if successors { 0 } else { port.still_open() },
+        served_by_new: port.counted.by_new,
+        own_calls: port.counted.own_calls,
+        likely_cut: port.counted.whole.likely_cut,
+        idle_at_exit: port.counted.whole.idle_at_exit,
+        still_open: if successors {
+            0
+        } else {
+            port.seen.still_open()
+        },
         still_open_idle: if successors {
             0
         } else {
-            port.still_open_idle()
+            port.seen.still_open_idle()
         },
         counts: Counts {
             opened: opened_after_start,
-            refused: port.refused(),
-            ..port.whole.counts(known)
+            refused: port.counted.refused().so_far(),
+            ..port.counted.whole.counts(known)
         },
         listening: listening(port, known),
-        examples: port.whole.examples.clone(),
+        examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),
-        baseline: port.baseline.clone(),
+        baseline: port.counted.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
-        turns_not_judged: telling.options.stream_ports.contains(&key.port),
+        turns_not_judged: telling.stream_ports.contains(&key.port),
         verdict: Verdict::default(),
         findings: Vec::new(),
     }
@@ -146,7 +163,7 @@ fn instance(
         pid: process.tgid,
         started_at: (process.start_ns != 0).then(|| known.wall(now_ns.saturating_sub(age_ns))),
         program: key.comm().to_owned(),
-        netns: port.netns_inum,
+        netns: port.counted.netns_inum,
         pod_uid: known.pod_uid(key),
     }
 }
@@ -181,11 +198,10 @@ fn exit(record: &ExitRecord, known: &Known<'_>) -> Exit {
 }
 
 fn signs(draining: &Draining, port: &Port, now_ns: u64, known: &Known<'_>) -> Signs {
-    let whole = &port.whole;
-    let mut signals = draining.signal.iter().chain(&draining.further);
-    let killed = signals.any(|s| s.signal == KILL);
-    let end_ns = match draining.living().next() {
-        None if draining.last_end_ns > 0 => draining.last_end_ns,
+    let whole = &port.counted.whole;
+    let killed = draining.cause.was_killed();
+    let end_ns = match draining.members.living().next() {
+        None if draining.members.last_end_ns() > 0 => draining.members.last_end_ns(),
         _ => now_ns,
     };
     Signs {
@@ -202,10 +218,10 @@ fn signs(draining: &Draining, port: &Port, now_ns: u64, known: &Known<'_>) -> Si
 
 fn listening(port: &Port, known: &Known<'_>) -> Listening {
     Listening {
-        closed_at: port.closed.map(|closed| known.wall(closed.at_ns)),
-        closed_by_exit: port.closed.is_some_and(|closed| closed.by_exit),
-        taken_over: port.closed.is_some_and(|closed| closed.taken_over),
-        backlog: port.backlog(),
-        backlog_at_start: port.backlog_at_start.unwrap_or(0),
+        closed_at: port.seen.closed().map(|closed| known.wall(closed.at_ns)),
+        closed_by_exit: port.seen.closed().is_some_and(|closed| closed.by_exit),
+        taken_over: port.seen.closed().is_some_and(|closed| closed.taken_over),
+        backlog: port.seen.backlog(),
+        backlog_at_start: port.seen.backlog_at_start(),
     }
 }

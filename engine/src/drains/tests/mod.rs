@@ -11,4 +11,4 @@ mod stop_tests;
 mod unclear_tests;
 mod verbs;
 
-use super::{DRAININGS_MAX, Drains, Input, Options};
+use super::{Drains, Input, Options, lasting::LASTING_MAX};

@@ -5,7 +5,7 @@ use finwatch_common::{Process, ProcessEntry};
 use proptest::prelude::*;
 
 use super::{
-    DRAININGS_MAX, Drains, Options,
+    Drains, LASTING_MAX, Options,
     scenario::{BEGIN_NS, MS, Played, Told, play, replay},
 };
 use crate::want::Want;
@@ -167,7 +167,7 @@ proptest! {
         let inputs = fated(&recorded(), &fates);
         let (ended, drains) = told(&inputs);
         prop_assert_eq!(&ended, &told(&inputs).0, "the same input, another story");
-        prop_assert!(drains.drainings.len() <= DRAININGS_MAX);
+        prop_assert!(drains.lasting.ids().len() <= LASTING_MAX);
         for drain in &ended {
             let counts = &drain.counts;
             prop_assert!(drain.examples.len() <= 5 && drain.further_signals.len() <= 16);
@@ -225,7 +225,7 @@ proptest! {
             .collect();
         let (ended, mut drains) = told(&inputs);
         prop_assert_eq!(ended, told(&inputs).0);
-        prop_assert!(drains.drainings.len() <= DRAININGS_MAX);
+        prop_assert!(drains.lasting.ids().len() <= LASTING_MAX);
         let surveys = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
         prop_assert!(surveys.count() <= 300);
     }
@@ -243,6 +243,6 @@ fn bounds_bite_and_are_counted() {
         .collect();
     inputs.extend(play(&script).inputs);
     let (_, drains) = told(&inputs);
-    assert_eq!(drains.drainings.len(), DRAININGS_MAX);
-    assert_eq!(drains.bitten().drains, 300 - DRAININGS_MAX as u64);
+    assert_eq!(drains.lasting.ids().len(), LASTING_MAX);
+    assert_eq!(drains.bitten().drains, 300 - LASTING_MAX as u64);
 }
