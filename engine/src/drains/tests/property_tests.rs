@@ -1,8 +1,13 @@
 //! Whatever comes, in whatever order, however often or not at all: the drains never panic, say the same for the same
 //! input, keep their bounds, and never hide that records were lost.
 
-use finwatch_common::{Process, ProcessEntry};
-use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+use finwatch_common::{
+    CloseRecord, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL,
+    KIND_UNREAD, ListenerRecord, Process, ProcessEntry, ResetRecord, SignalRecord, UnreadRecord,
+};
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::{
     Drains, LASTING_MAX, Options,
@@ -19,6 +24,7 @@ const BUSY: &str = "
     5 open c1..c9 :80 by 101
     6 open d1..d9 :80 by 102
     7 open n1..n9 :3000 by 300
+    8 open h1..h4 :80 by 101
     20 ask c1..c9
     21 answer c1..c9
     900 ask d1..d9
@@ -29,10 +35,15 @@ const BUSY: &str = "
     1010 signal QUIT 102 from 100
     1020 close c1..c5
     1020 close c6..c9 half
+    1021 send h1..h2 300
+    1022 shut h1..h4
+    1023 let-go h1
+    1024 let-go h3
     1025 exit 101 0
     1030 open e1..e5 :80 by 103
     1050 late c6
     1060 late c7..c8 24
+    1400 let-go h2
     1500 signal KILL 104 from 7
     1501 exit 104 KILL
     2000 answer d1..d9
@@ -124,19 +135,37 @@ fn process() -> impl Strategy<Value = Process> {
     })
 }
 
+/// Every kind of records, and their sizes. One that is new is missed by [`kind_of`].
+const KINDS: [(u32, usize); 6] = [
+    (KIND_CLOSE, size_of::<CloseRecord>()),
+    (KIND_RESET, size_of::<ResetRecord>()),
+    (KIND_LISTENER, size_of::<ListenerRecord>()),
+    (KIND_SIGNAL, size_of::<SignalRecord>()),
+    (KIND_EXIT, size_of::<ExitRecord>()),
+    (KIND_UNREAD, size_of::<UnreadRecord>()),
+];
+
+/// No record is larger.
+const RECORD_MAX: usize = 256;
+
+fn kind_of(record: &Record) -> u32 {
+    match record {
+        Record::Close(_) => KIND_CLOSE,
+        Record::Reset(_) => KIND_RESET,
+        Record::Listener(_) => KIND_LISTENER,
+        Record::Signal(_) => KIND_SIGNAL,
+        Record::Exit(_) => KIND_EXIT,
+        Record::Unread(_) => KIND_UNREAD,
+    }
+}
+
 /// Inputs of no meaning at all: bytes that decoding accepts.
 fn noise() -> impl Strategy<Value = Told> {
     let byte = prop_oneof![30 => Just(0_u8), 3 => Just(1_u8), 1 => Just(2_u8)];
-    let bytes = (1..6_u32, prop::collection::vec(byte, 252));
-    let record = bytes.prop_filter_map("not a record", |(kind, mut bytes)| {
-        let size = match kind {
-            1 => size_of::<finwatch_common::CloseRecord>(),
-            2 => size_of::<finwatch_common::ResetRecord>(),
-            3 => size_of::<finwatch_common::ListenerRecord>(),
-            4 => size_of::<finwatch_common::SignalRecord>(),
-            _ => size_of::<finwatch_common::ExitRecord>(),
-        };
-        bytes.resize(size, 0);
+    let bytes = prop::collection::vec(byte, RECORD_MAX);
+    let record = (prop::sample::select(&KINDS), bytes);
+    let record = record.prop_filter_map("not a record", |((kind, size), mut bytes)| {
+        bytes.truncate(size);
         bytes[..4].copy_from_slice(&kind.to_ne_bytes());
         Record::from_bytes(&bytes).ok().map(Told::Record)
     });
@@ -229,6 +258,18 @@ proptest! {
         let surveys = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
         prop_assert!(surveys.count() <= 300);
     }
+}
+
+#[test]
+fn noise_has_records_of_every_kind() {
+    let mut runner = TestRunner::deterministic();
+    let made: BTreeSet<u32> = (0..500)
+        .filter_map(|_| match noise().new_tree(&mut runner).ok()?.current() {
+            Told::Record(record) => Some(kind_of(&record)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(made, KINDS.map(|(kind, _)| kind).into());
 }
 
 #[test]
