@@ -13,7 +13,7 @@ use super::{
     },
     port::Port,
     progress::Progress,
-    report::reported::Reported,
+    report::{reported::Reported, tally::Setting},
 };
 use crate::{known::Known, timing};
 
@@ -64,6 +64,14 @@ impl Draining {
         self.ports
             .entry(key)
             .or_insert_with(|| Port::new(&key, owner, t0_ns, phased, instances, known))
+    }
+
+    /// In what state of it a connection ended at `ended_ns`, of an instance for which it began at `since_ns`.
+    pub(super) fn setting(&self, ended_ns: u64, since_ns: u64) -> Setting {
+        Setting {
+            since_ns,
+            killed: self.cause.was_killed_by(ended_ns),
+        }
     }
 
     /// Keeps a signal that came after T0.

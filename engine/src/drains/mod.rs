@@ -1,6 +1,11 @@
 //! The drains: records, surveys and tables of processes in, one drain of one service instance out, with its facts and
 //! without a verdict. Pure: no I/O, no clock, nothing that can fail; the same input gives the same drains.
 //!
+//! Four rooms: what begins one is in `detect`, whose processes and connections are its own in `membership`, when it is over
+//! in `progress`, how it is told in `report`. Each has state that is its own, of which `draining.rs` composes one drain, and
+//! rules that read a whole drain; `lasting.rs` holds those that last, and `schedule.rs` says what they want looked at. State
+//! imports no rules, and nothing here imports this file's [`Drains`].
+//!
 //! Feed [`Input::Lost`] before each tick: what was lost by then marks every drain that lasts.
 
 mod detect;
@@ -338,7 +343,8 @@ impl Drains {
             instance,
             &mut self.lasting,
             &self.instances,
-            (now_ns, known),
+            now_ns,
+            known,
         );
         self.begin(begun, known);
     }

@@ -38,22 +38,20 @@ impl Port {
         }
     }
 
-    /// Takes a connection that ended after its drain had begun at `since_ns`. `room` is how many more may be remembered.
+    /// Takes a connection that ended; `of_target`: by the hand of the process that was signalled, or died. `room` is how many more may be remembered.
     pub(super) fn close(
         &mut self,
         closed: &ClosedConnection,
         owner: Process,
-        (since_ns, killed): (u64, bool),
+        setting: Setting,
         of_target: bool,
         room: &mut usize,
         known: &Known<'_>,
     ) {
-        let setting = Setting {
-            since_ns,
-            killed,
-            owed_at_start: self.seen.close(&closed.record, owner, since_ns, room),
-        };
-        self.counted.close(closed, setting, of_target, known);
+        let owed = self
+            .seen
+            .close(&closed.record, owner, setting.since_ns, room);
+        self.counted.close(closed, setting, owed, of_target, known);
     }
 
     /// A new process ended the connection: it is none of the drain's.

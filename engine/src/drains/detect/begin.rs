@@ -94,7 +94,8 @@ impl Detector {
         instance: Process,
         lasting: &mut Lasting,
         instances: &Instances,
-        (now_ns, known): (u64, &Known<'_>),
+        now_ns: u64,
+        known: &Known<'_>,
     ) -> Option<Draining> {
         let mut inside = false;
         for draining in lasting.iter_mut() {

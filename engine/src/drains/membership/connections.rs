@@ -194,7 +194,7 @@ impl Connections {
         }
         draining.reported.outdated();
         let since_ns = draining.members.since_ns(&owner).unwrap_or(0);
-        let killed = draining.cause.was_killed_by(record.header.at_ns);
+        let setting = draining.setting(record.header.at_ns, since_ns);
         let of_target = record.closer_tgid == draining.cause.target();
         draining.progress.closed(&record, &owner, since_ns);
         let port = draining.port(key, &owner, instances, known);
@@ -204,7 +204,7 @@ impl Connections {
         if takes == Takes::ByNew {
             return port.close_by_new(&record, since_ns);
         }
-        port.close(&closed, owner, (since_ns, killed), of_target, room, known);
+        port.close(&closed, owner, setting, of_target, room, known);
         if lingers(&closed) {
             let lingerer = Lingerer {
                 drain: id,

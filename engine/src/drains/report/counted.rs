@@ -50,11 +50,12 @@ impl Counted {
         &mut self,
         closed: &ClosedConnection,
         setting: Setting,
+        owed_at_start: bool,
         of_target: bool,
         known: &Known<'_>,
     ) {
         for tally in self.tallies(of_target) {
-            tally.close(closed, setting, known);
+            tally.close(closed, setting, owed_at_start, known);
         }
     }
 

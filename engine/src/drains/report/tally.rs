@@ -26,8 +26,6 @@ pub(crate) struct Setting {
     pub(crate) since_ns: u64,
     /// A SIGKILL had come.
     pub(crate) killed: bool,
-    /// The connection owed an answer when the drain began.
-    pub(crate) owed_at_start: bool,
 }
 
 /// See the module.
@@ -71,11 +69,8 @@ impl Tally {
     pub(crate) fn close(
         &mut self,
         closed: &ClosedConnection,
-        Setting {
-            since_ns,
-            killed,
-            owed_at_start,
-        }: Setting,
+        Setting { since_ns, killed }: Setting,
+        owed_at_start: bool,
         known: &Known<'_>,
     ) {
         let record = &closed.record;

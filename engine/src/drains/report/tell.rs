@@ -1,4 +1,4 @@
-//! A drain told as drains, one a port.
+//! A drain of an instance, told as the model has it: one a port.
 
 use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str};
 
@@ -17,10 +17,13 @@ use crate::{
 
 /// What a drain needs beside itself to be told.
 pub(super) struct Telling<'a> {
+    /// Now, or when it was over, on the clock of the records.
     pub(super) now_ns: u64,
     /// Ports where turns are not judged.
     pub(super) stream_ports: &'a [u16],
+    /// Records lost while it lasted.
     pub(super) records_lost: u64,
+    /// It is over.
     pub(super) ended: bool,
 }
 

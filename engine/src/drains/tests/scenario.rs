@@ -25,7 +25,7 @@
 //! 50    backlog :80 5                 so many wait to be accepted
 //! 50    refuse :80 3                  SYNs are refused
 //! 50    lose 2                        the next two records are lost
-//! 50    surveys fail                    or `surveys work`, or `surveys take 500` milliseconds
+//! 50    surveys fail                  or `surveys work`, or `surveys take 500` milliseconds
 //! 9000  end                           time goes on until here
 //! ```
 //!
