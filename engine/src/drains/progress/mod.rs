@@ -1,7 +1,8 @@
 //! How far a drain is: what surveys show of it, whether its processes are gone, and whether all that they left behind
 //! has settled.
 
-pub(crate) mod at_start;
+mod at_start;
+mod doubt;
 pub(crate) mod over;
 mod port_survey;
 pub(crate) mod seen;
@@ -10,6 +11,9 @@ pub(crate) mod surveys;
 use finwatch_common::{CloseRecord, Process, close_flags};
 
 use crate::timing;
+
+/// Surveys that must agree that others listen.
+const SURVEYS_LISTENING: u32 = 2;
 
 /// What was observed of a drain as a whole that tells whether it is over.
 #[derive(Debug, Default)]
@@ -51,6 +55,11 @@ impl Progress {
     /// A survey of one of its namespaces failed while all that is left has to settle.
     pub(crate) fn survey_failed(&mut self) {
         self.surveys_failed += 1;
+    }
+
+    /// Whether enough surveys agree that others listen in the target's stead.
+    fn others_listen(&self) -> bool {
+        self.surveys_listening >= SURVEYS_LISTENING
     }
 
     /// Since when nothing is waited for but answers.

@@ -13,6 +13,7 @@ use crate::{
         port::Port,
     },
     known::Known,
+    timing,
 };
 
 /// Sockets of one namespace, and its mini-sockets: a survey made at leisure, without them, cannot tell whether anybody may
@@ -142,9 +143,11 @@ impl Draining {
             .ports
             .values()
             .any(|p| p.seen.is_listening() && p.seen.surveyed_ns() == began_ns);
+        // Who dies may take a moment to close its listeners: before that, they tell nothing of others.
         let tells = self
-            .listeners_tell_from_ns()
-            .is_some_and(|from_ns| began_ns >= from_ns);
+            .cause
+            .target_exit()
+            .is_some_and(|exit| began_ns >= exit.header.at_ns.saturating_add(timing::CLOSING_NS));
         if tells && listening {
             self.progress.surveys_listening = self.progress.surveys_listening.saturating_add(1);
         }
