@@ -71,7 +71,7 @@ pub struct Engine {
     time_waits: TimeWaits,
     windows: Windows,
     drains: Drains,
-    /// Drains that last, as they were told last, by the episode that they are of.
+    /// Drains that last, as they were told last, by the id that those of one instance share.
     running: BTreeMap<u64, Vec<Arc<Drain>>>,
     /// Ids of the running drains that were counted as begun.
     begun: HashSet<String>,
@@ -150,7 +150,7 @@ impl Engine {
             Input::Counters(counters) => return self.on_counters(counters, at),
             Input::Survey(survey) => self.on_survey(&survey, now_ns),
             Input::SurveyFailed { netns } => {
-                self.tell_drains(now_ns, drains::Input::LookFailed { netns });
+                self.tell_drains(now_ns, drains::Input::SurveyFailed { netns });
             }
             Input::MiniSockets { netns, rows } => self.time_waits.surveyed(netns, rows, now_ns),
             Input::Namespaces { alive, refused } => self.on_namespaces(alive, refused),
@@ -427,13 +427,13 @@ impl Engine {
                 self.relatives.look_for(row.owner, now_ns);
             }
         }
-        let look = drains::Input::Look {
+        let survey = drains::Input::Survey {
             netns,
             began_ns,
             rows,
             minis,
         };
-        self.tell_drains(now_ns, look);
+        self.tell_drains(now_ns, survey);
         if minis.is_some() {
             return;
         }
@@ -494,7 +494,7 @@ impl Engine {
         let options = self.judge_options(at);
         let (drains, known) = self.drains_and_known();
         let changed = drains.changed(at.kernel_ns, &known);
-        for (episode, drains) in changed {
+        for (id, drains) in changed {
             let mut told = Vec::with_capacity(drains.len());
             for mut drain in drains {
                 judge(&mut drain, &options);
@@ -507,12 +507,11 @@ impl Engine {
                 self.changes.push(Change::Drain(Arc::clone(&drain)));
                 told.push(drain);
             }
-            self.running.insert(episode, told);
+            self.running.insert(id, told);
             self.stale = true;
         }
         let lasting = self.running.len();
-        self.running
-            .retain(|episode, _| self.drains.is_running(*episode));
+        self.running.retain(|id, _| self.drains.is_running(*id));
         self.stale |= self.running.len() != lasting;
     }
 

@@ -1,58 +1,50 @@
-//! The drains: records, looks and tables of processes in, one episode of one service instance out, with its facts and
+//! The drains: records, surveys and tables of processes in, one drain of one service instance out, with its facts and
 //! without a verdict. Pure: no I/O, no clock, nothing that can fail; the same input gives the same drains.
+//!
+//! Four rooms: what begins one is in `detect`, whose processes and connections are its own in `membership`, when it is over
+//! in `progress`, how it is told in `report`. Each has state that is its own, of which `draining.rs` composes one drain, and
+//! rules that read a whole drain; `lasting.rs` holds those that last, and `schedule.rs` says what they want looked at. State
+//! imports no rules, and nothing here imports this file's [`Drains`].
 //!
 //! Feed [`Input::Lost`] before each tick: what was lost by then marks every drain that lasts.
 
-mod asks;
-mod assign;
-mod at_start;
-mod begin;
-mod deaths;
-mod end;
-mod episode;
-mod instances;
-mod late;
-mod left;
-mod look;
-mod merge;
-pub mod names;
-mod own_calls;
-mod plan;
+mod detect;
+mod draining;
+mod lasting;
+mod listeners;
+mod membership;
 mod port;
 mod progress;
-mod refused;
+mod report;
+mod schedule;
 mod starts;
-mod tally;
-mod tell;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
-use finwatch_common::{ListenerRecord, Process, ProcessEntry, ServiceKey, SurveyRow};
+use finwatch_common::{
+    CloseRecord, ExitRecord, Process, ProcessEntry, Role, ServiceKey, SurveyRow, close_flags,
+};
 
 use self::{
-    asks::Asks,
-    deaths::Deaths,
-    episode::Episode,
-    instances::Instances,
-    left::{Early, Lefts},
-    own_calls::OwnCalls,
-    port::ListenersClosed,
-    progress::Step,
+    detect::begin::Detector,
+    draining::Draining,
+    lasting::Lasting,
+    listeners::Listeners,
+    membership::{connections::Connections, instances::Instances},
+    progress::{over::Step, surveys::Survey},
+    report::reports::Reports,
+    schedule::Schedule,
     starts::Starts,
 };
 
 pub use self::{
-    late::late_in_steady_time,
-    merge::{ClosedConnection, HELD_MAX, Merger},
+    membership::{
+        late::late_in_steady_time,
+        merge::{ClosedConnection, HELD_MAX, Merger},
+    },
+    report::names,
 };
 use crate::{input::Record, known::Known, model as story, want::Want};
-
-/// Most drains that last at once, each over all ports of an instance.
-const EPISODES_MAX: usize = 256;
-/// Most connections remembered of all drains together: open at T0, or open now (about 20 MiB).
-const CONNECTIONS_MAX: usize = 262_144;
-/// Most drains kept until they are asked for; the oldest give way.
-const ENDED_MAX: usize = 1_024;
 
 /// How drains are told.
 #[derive(Debug, Clone, Default)]
@@ -70,8 +62,8 @@ pub(crate) enum Input<'a> {
     Record(&'a Record),
     /// The kernel's whole table of processes, as it is now.
     Processes(&'a [(u32, ProcessEntry)]),
-    /// A look at one namespace that began at `began_ns`.
-    Look {
+    /// A survey of one namespace that began at `began_ns`.
+    Survey {
         /// Cookie of the namespace.
         netns: u64,
         /// When it began, on the clock of the records.
@@ -81,8 +73,8 @@ pub(crate) enum Input<'a> {
         /// Mini-sockets; `None`: nobody looked at them.
         minis: Option<&'a [SurveyRow]>,
     },
-    /// A look failed.
-    LookFailed {
+    /// A survey failed.
+    SurveyFailed {
         /// Cookie of the namespace.
         netns: u64,
     },
@@ -116,27 +108,15 @@ pub struct Bitten {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Drains {
-    options: Options,
+    settle_limit_ns: u64,
     instances: Instances,
-    episodes: BTreeMap<u64, Episode>,
-    next: u64,
-    merger: Merger,
-    lefts: Lefts,
-    early: Early,
-    own_calls: OwnCalls,
-    recent: look::Recent,
-    deaths: Deaths,
+    connections: Connections,
+    detector: Detector,
+    lasting: Lasting,
     starts: Starts,
-    looks: Asks,
-    tables: Asks,
-    wanted: BTreeSet<Want>,
-    ended: VecDeque<story::Drain>,
-    /// How many more connections may be remembered.
-    room: usize,
+    schedule: Schedule,
+    reports: Reports,
     lost_total: u64,
-    /// Closes told before the RST that they wait for.
-    told_early: u64,
-    drains_bitten: u64,
 }
 
 // === impl Drains ===
@@ -144,59 +124,91 @@ pub(crate) struct Drains {
 impl Drains {
     /// One that knows nobody yet.
     pub(crate) fn new(options: Options) -> Self {
+        let Options {
+            settle_limit_ns,
+            stream_ports,
+        } = options;
         Self {
-            options,
+            settle_limit_ns,
             instances: Instances::default(),
-            episodes: BTreeMap::new(),
-            next: 0,
-            merger: Merger::new(),
-            lefts: Lefts::default(),
-            early: Early::default(),
-            own_calls: OwnCalls::default(),
-            recent: look::Recent::default(),
-            deaths: Deaths::default(),
+            connections: Connections::default(),
+            detector: Detector::default(),
+            lasting: Lasting::default(),
             starts: Starts::default(),
-            looks: Asks::default(),
-            tables: Asks::default(),
-            wanted: BTreeSet::new(),
-            ended: VecDeque::new(),
-            room: CONNECTIONS_MAX,
+            schedule: Schedule::default(),
+            reports: Reports::new(stream_ports),
             lost_total: 0,
-            told_early: 0,
-            drains_bitten: 0,
         }
     }
 
     /// Takes what happened.
     pub(crate) fn take(&mut self, now_ns: u64, input: Input<'_>, known: &Known<'_>) {
+        let Self {
+            instances,
+            connections,
+            lasting,
+            starts,
+            schedule,
+            ..
+        } = self;
         match input {
             Input::Record(Record::Close(close)) => return self.on_close(close, known),
-            Input::Record(Record::Reset(reset)) => return self.on_reset(reset, known),
-            Input::Record(Record::Unread(unread)) => return self.on_unread(unread, known),
-            Input::Record(Record::Listener(listener)) => {
-                self.on_listener(listener, now_ns, known);
-                return self.plan_counters(now_ns);
+            Input::Record(Record::Reset(reset)) => return connections.reset(reset, lasting, known),
+            Input::Record(Record::Unread(unread)) => {
+                return connections.unread(unread, lasting, known);
             }
-            Input::Record(Record::Signal(signal)) => self.on_signal(signal, known),
+            Input::Record(Record::Listener(listener)) => {
+                self.listeners().record(listener, now_ns, known);
+                let Self {
+                    lasting, starts, ..
+                } = self;
+                return self.schedule.plan_counters(lasting, starts, now_ns);
+            }
+            Input::Record(Record::Signal(signal)) => {
+                let begun = self.detector.signal(signal, lasting, instances, known);
+                self.begin(begun, known);
+            }
             Input::Record(Record::Exit(exit)) => self.on_exit(exit, now_ns, known),
-            Input::Processes(table) => self.on_table(table, now_ns),
-            Input::Look {
+            Input::Processes(table) => {
+                schedule.table_answered();
+                instances.table(table, |instance| lasting.concern(instance));
+                for draining in lasting.iter_mut() {
+                    draining.table(instances, now_ns);
+                }
+            }
+            Input::Survey {
                 netns,
                 began_ns,
                 rows,
                 minis,
             } => {
-                let look = look::Look {
+                if minis.is_some() {
+                    schedule.survey_answered(netns);
+                }
+                let survey = Survey {
                     netns,
                     began_ns,
                     rows,
-                    minis,
+                    minis: minis.unwrap_or_default(),
                 };
-                self.on_look(&look, now_ns, known);
+                self.on_survey(&survey, minis.is_some(), now_ns, known);
             }
-            Input::LookFailed { netns } => self.on_look_failed(netns),
-            Input::Counted { services } => self.on_counted(services, known),
-            Input::CountersFailed => self.on_counters_failed(now_ns, known),
+            Input::SurveyFailed { netns } => {
+                schedule.survey_answered(netns);
+                lasting.iter_mut().for_each(|d| d.survey_failed(netns));
+            }
+            Input::Counted { services } => {
+                lasting
+                    .iter_mut()
+                    .for_each(|draining| draining.counted(services, known));
+                starts.counted(known);
+            }
+            Input::CountersFailed => {
+                for port in lasting.iter_mut().flat_map(|d| d.ports.values_mut()) {
+                    port.counted.refused_mut().cannot_be_read(now_ns);
+                }
+                starts.cannot_be_counted(known);
+            }
             Input::Lost { total } => {
                 self.lost_total = self.lost_total.max(total);
                 return;
@@ -207,30 +219,37 @@ impl Drains {
 
     /// Lets time pass.
     pub(crate) fn tick(&mut self, now_ns: u64, known: &Known<'_>) {
-        self.tell_due(now_ns, known);
-        let ids: Vec<u64> = self.episodes.keys().copied().collect();
-        for id in ids {
-            let Some(episode) = self.episodes.get_mut(&id) else {
+        let Self {
+            instances,
+            connections,
+            lasting,
+            starts,
+            ..
+        } = self;
+        connections.tick(now_ns, lasting, instances, known);
+        starts.tick(now_ns, known);
+        let lost = self.lost();
+        for id in self.lasting.ids() {
+            let Some(draining) = self.lasting.get_mut(id) else {
                 continue;
             };
-            match episode.progress(now_ns, self.options.settle_limit_ns, &self.instances) {
-                Step::Stay => {}
-                Step::Drop => self.close_episode(id),
-                Step::End => {
-                    if episode.is_told_all(now_ns, known) {
-                        self.end(id, now_ns, known);
-                    }
+            match draining.progress(now_ns, self.settle_limit_ns, &self.instances) {
+                Step::End if draining.has_answers(now_ns, known) => {
+                    let instances = &mut self.instances;
+                    self.reports.end(draining, instances, lost, now_ns, known);
+                    self.lasting.forget(id);
                 }
+                Step::Drop => self.lasting.forget(id),
+                Step::Stay | Step::End => {}
             }
         }
-        self.starts.tick(now_ns, known);
         self.find_room();
         self.plan(now_ns);
     }
 
     /// What others must do, since the last call.
     pub(crate) fn wants(&mut self) -> Vec<Want> {
-        std::mem::take(&mut self.wanted).into_iter().collect()
+        self.schedule.take(&mut self.lasting)
     }
 
     /// Whether an instance is known to listen anywhere.
@@ -245,54 +264,38 @@ impl Drains {
 
     /// Whether anything lasts, told or not yet told.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.episodes.is_empty()
+        !self.lasting.is_empty()
     }
 
-    /// Drains that last and of which something changed, as they stand, by the episode that they are of. What is told here is
-    /// told among the ended ones too, by the same id. Each comes again after a while without a change: some findings only
-    /// need time.
+    /// Drains that last and of which something changed, as they stand, by the id that those of one instance share. What is told
+    /// here is told among the ended ones too. Each comes again after a while without a change: some findings only need time.
     pub(crate) fn changed(
         &mut self,
         now_ns: u64,
         known: &Known<'_>,
     ) -> Vec<(u64, Vec<story::Drain>)> {
         let lost = self.lost();
-        let due = |e: &Episode| e.is_certain(now_ns) && e.is_due(now_ns, lost);
-        let ids: Vec<u64> = self
-            .episodes
-            .iter()
-            .filter(|(_, episode)| due(episode))
-            .map(|(id, _)| *id)
-            .collect();
-        let mut told = Vec::with_capacity(ids.len());
-        for id in ids {
-            let Some(episode) = self.episodes.get(&id) else {
-                continue;
-            };
-            let drains = tell::tell(episode, &self.telling(episode, now_ns, false), known);
-            told.push((id, drains));
-            if let Some(episode) = self.episodes.get_mut(&id) {
-                episode.told(now_ns, lost);
-            }
-        }
-        told
+        self.reports.changed(&mut self.lasting, lost, now_ns, known)
     }
 
-    /// Whether an episode that was told lasts.
-    pub(crate) fn is_running(&self, episode: u64) -> bool {
-        self.episodes.contains_key(&episode)
+    /// Whether what was told under this id lasts.
+    pub(crate) fn is_running(&self, id: u64) -> bool {
+        self.lasting.has(id)
     }
 
     /// Services that anybody here may yet tell of.
     pub(crate) fn services(&self) -> BTreeSet<ServiceKey> {
         let served = self.instances.services();
-        let draining = self.episodes.values().flat_map(|e| e.ports.keys().copied());
+        let draining = self
+            .lasting
+            .iter()
+            .flat_map(|(_, d)| d.ports.keys().copied());
         served.chain(draining).collect()
     }
 
     /// Drains that ended since the last call.
     pub(crate) fn ended(&mut self) -> Vec<story::Drain> {
-        std::mem::take(&mut self.ended).into()
+        self.reports.take_ended()
     }
 
     /// Listeners that came since the last call.
@@ -308,133 +311,91 @@ impl Drains {
     /// How often a bound kept something out.
     pub(crate) fn bitten(&self) -> Bitten {
         Bitten {
-            drains: self.drains_bitten,
+            drains: self.lasting.bitten() + self.reports.bitten(),
             instances: self.instances.bitten(),
-            connections: self.lefts.bitten(),
+            connections: self.lasting.lingering().bitten(),
             starts: self.starts.bitten(),
         }
     }
 
-    fn on_listener(&mut self, record: &ListenerRecord, now_ns: u64, known: &Known<'_>) {
-        let key = record.service.in_phase(finwatch_common::Phase::Steady);
-        let at_ns = record.header.at_ns;
-        if record.up != 0 {
-            let owner = self.instances.resolve(Process {
-                start_ns: record.start_ns,
-                tgid: record.owner_tgid,
-                pad: 0,
-            });
-            let came = self
-                .instances
-                .listen(record.cookie, owner, key, record.netns_inum, at_ns);
-            if let Some(came) = came {
-                for episode in self.episodes.values_mut() {
-                    episode.listener_came |=
-                        episode.ports.contains_key(&key) && at_ns > episode.t0_ns();
-                }
-                self.starts.came(came, owner, &key, at_ns, now_ns, known);
-                self.listens_again(owner, &key, at_ns, now_ns);
-            }
+    fn on_close(&mut self, close: &CloseRecord, known: &Known<'_>) {
+        // In steady time nobody asks; a busy server's closes cost nothing here.
+        if self.lasting.is_empty() && !self.detector.expects_deaths() {
             return;
         }
-        let Some(went) = self.instances.unlisten(record.cookie, at_ns) else {
-            return;
-        };
-        self.starts.went(record.cookie, &went, at_ns, known);
-        if !went.last_of_instance {
-            return;
+        if close.service.role() != Some(Role::Server) {
+            return self.connections.own_call(close, &self.instances);
         }
-        for episode in self.episodes.values_mut() {
-            let others = episode
-                .since
-                .keys()
-                .any(|instance| self.instances.listening(instance, &key) > 0);
-            if others || !episode.is_told_of(&went.owner, at_ns) {
-                continue;
-            }
-            episode.touch();
-            if let Some(port) = episode.ports.get_mut(&key) {
-                let closed = ListenersClosed {
-                    at_ns,
-                    by_exit: record.by_exit != 0,
-                    taken_over: !went.last_of_port,
-                };
-                port.listeners_closed(closed);
-                port.backlog = record.backlog;
-            }
+        if close.flags & close_flags::BY_EXIT != 0 && close.closer_tgid != 0 {
+            let at_ns = close.header.at_ns;
+            let begun = self.detector.death(close.closer_tgid, at_ns, known);
+            self.begin(begun, known);
+        }
+        self.connections
+            .close(close, &mut self.lasting, &self.instances, known);
+    }
+
+    fn on_exit(&mut self, exit: &ExitRecord, now_ns: u64, known: &Known<'_>) {
+        let instance = self.instances.resolve(exit.instance);
+        self.instances.exited(&instance, exit.process.tgid);
+        let begun = self.detector.exit(
+            exit,
+            instance,
+            &mut self.lasting,
+            &self.instances,
+            now_ns,
+            known,
+        );
+        self.begin(begun, known);
+    }
+
+    /// Takes a survey; one that was not `wanted` for the drains' sake tells of listeners only.
+    fn on_survey(&mut self, survey: &Survey<'_>, wanted: bool, now_ns: u64, known: &Known<'_>) {
+        self.listeners().survey(survey, now_ns, known);
+        self.find_room();
+        if wanted {
+            let recent = self.connections.recent();
+            let instances = &self.instances;
+            survey.tell(&mut self.lasting, recent, instances, now_ns, known);
         }
     }
 
-    /// An instance listens: one that had closed its listener on that port in a drain opened it anew.
-    fn listens_again(&mut self, owner: Process, key: &ServiceKey, at_ns: u64, now_ns: u64) {
-        for episode in self.episodes.values_mut() {
-            if episode.is_told_of(&owner, at_ns)
-                && let Some(port) = episode.ports.get_mut(key)
-            {
-                port.listens_again(now_ns);
-                episode.touch();
-            }
+    fn begin(&mut self, begun: Option<Draining>, known: &Known<'_>) {
+        let lost = self.lost();
+        if let Some(draining) = begun {
+            self.lasting.open(draining, lost, &self.instances, known);
         }
     }
 
-    /// The rows were read again: what waits for a number gets it.
-    fn on_counted(&mut self, services: Option<&[ServiceKey]>, known: &Known<'_>) {
-        let is_meant = |key: &ServiceKey| services.is_none_or(|services| services.contains(key));
-        for episode in self.episodes.values_mut() {
-            let mut news = false;
-            for (key, port) in &mut episode.ports {
-                if let Some(refused) = known.refused(key).filter(|_| is_meant(key)) {
-                    let before = port.refused();
-                    port.refusals().read(refused);
-                    news |= port.refused() != before;
-                }
-            }
-            if news {
-                episode.touch();
-            }
+    fn listeners(&mut self) -> Listeners<'_> {
+        Listeners {
+            instances: &mut self.instances,
+            starts: &mut self.starts,
+            lasting: &mut self.lasting,
         }
-        self.starts.counted(known);
     }
 
-    /// They cannot be read: nobody waits any longer.
-    fn on_counters_failed(&mut self, now_ns: u64, known: &Known<'_>) {
-        for episode in self.episodes.values_mut() {
-            for port in episode.ports.values_mut() {
-                port.refusals().cannot_be_read(now_ns);
-            }
-        }
-        self.starts.cannot_be_counted(known);
+    fn plan(&mut self, now_ns: u64) {
+        self.schedule
+            .plan(&mut self.lasting, &mut self.starts, now_ns);
     }
 
-    fn on_table(&mut self, table: &[(u32, ProcessEntry)], now_ns: u64) {
-        self.tables.answered(0);
-        let episodes = &self.episodes;
-        self.instances.table(table, |instance| {
-            episodes.values().any(|e| e.since.contains_key(instance))
-        });
-        for episode in self.episodes.values_mut() {
-            episode.table(&self.instances, now_ns);
+    /// Records that never came, or came too late to be of use.
+    fn lost(&self) -> u64 {
+        self.lost_total
+            .saturating_add(self.connections.told_early())
+    }
+
+    fn find_room(&mut self) {
+        self.lasting.find_room();
+        if self.lasting.is_empty() {
+            self.connections.forget_recent();
         }
     }
 }
 
 #[cfg(test)]
-mod property_tests;
+mod tests;
+
 #[cfg(test)]
-pub(crate) mod scenario;
-#[cfg(test)]
-mod scenario_controllers_tests;
-#[cfg(test)]
-mod scenario_deaths_tests;
-#[cfg(test)]
-mod scenario_kernel;
-#[cfg(test)]
-mod scenario_processes;
-#[cfg(test)]
-mod scenario_reload_tests;
-#[cfg(test)]
-mod scenario_tests;
-#[cfg(test)]
-mod scenario_unclear_tests;
-#[cfg(test)]
-mod scenario_verbs;
+pub(crate) use self::tests::scenario;

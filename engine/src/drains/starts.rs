@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use finwatch_common::{Process, ServiceKey};
 
-use super::instances::{Came, Went};
+use super::membership::instances::{Came, LISTENERS_MAX, Went};
 use crate::{
+    bounded::{Bounded, Queue},
     known::Known,
     model::{Gap, Start, WorkloadKind},
     services::SeriesLabels,
@@ -17,29 +18,28 @@ use crate::{
 };
 
 /// Most listeners that wait for their names: those of a whole host, when finwatch starts.
-const UNNAMED_MAX: usize = super::instances::LISTENERS_MAX;
+const UNNAMED_MAX: usize = LISTENERS_MAX;
 /// Most starts kept until they are asked for; the oldest give way.
-pub(super) const STARTS_MAX: usize = 1_024;
+const STARTS_MAX: usize = 1_024;
 /// Most gaps kept until they are asked for; the oldest give way.
-pub(super) const GAPS_MAX: usize = 1_024;
+const GAPS_MAX: usize = 1_024;
 /// Most places remembered at which nobody listens.
-pub(super) const DOWN_MAX: usize = 4_096;
+const DOWN_MAX: usize = 4_096;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Starts {
     /// Those whose service has no name yet.
-    unnamed: Vec<Started>,
-    started: Vec<Start>,
+    unnamed: Queue<Started, UNNAMED_MAX>,
+    started: Queue<Start, STARTS_MAX>,
     /// Sockets that listen, by place.
     up: BTreeMap<Place, BTreeSet<u64>>,
     place_of: HashMap<u64, Place>,
-    down: BTreeMap<Place, Down>,
-    ended: Vec<Ended>,
-    gaps: Vec<(ServiceKey, Gap)>,
-    /// When a look first found a socket that listens at such a place, by cookie.
-    found: BTreeMap<u64, u64>,
-    bitten: u64,
+    down: Bounded<Place, Down, DOWN_MAX>,
+    ended: Queue<Ended, GAPS_MAX>,
+    gaps: Queue<(ServiceKey, Gap), GAPS_MAX>,
+    /// When a survey first found a socket that listens at such a place, by cookie.
+    found: Bounded<u64, u64, DOWN_MAX>,
 }
 
 /// Where one listener can follow another.
@@ -95,7 +95,6 @@ impl Starts {
         now_ns: u64,
         known: &Known<'_>,
     ) {
-        self.bitten += make_room(&mut self.unnamed, UNNAMED_MAX);
         self.unnamed.push(Started {
             cookie: came.cookie,
             key: *key,
@@ -109,7 +108,7 @@ impl Starts {
         self.name(known);
     }
 
-    /// Whether a socket that a look found ends a time in which nobody listened, and its own record may yet tell when.
+    /// Whether a socket that a survey found ends a time in which nobody listened, and its own record may yet tell when.
     pub(super) fn waits_for(
         &mut self,
         cookie: u64,
@@ -119,19 +118,18 @@ impl Starts {
     ) -> bool {
         // Which place it is, its name will tell.
         let unknown = known.names.is_pending(key) && !self.down.is_empty();
-        if !unknown && !self.down.contains_key(&Place::of(key, known)) {
+        if !unknown && !self.down.contains(&Place::of(key, known)) {
             return false;
         }
-        if self.found.len() >= DOWN_MAX {
-            self.found.clear();
-        }
-        let first_ns = *self.found.entry(cookie).or_insert(began_ns);
+        let first_ns = self.found.get(&cookie).copied().unwrap_or_else(|| {
+            self.found.insert(cookie, began_ns);
+            began_ns
+        });
         began_ns < first_ns.saturating_add(timing::TOLD_NS)
     }
 
     /// A socket was found to listen: nobody knows since when.
     pub(super) fn found(&mut self, cookie: u64, key: &ServiceKey, known: &Known<'_>) {
-        self.bitten += make_room(&mut self.unnamed, UNNAMED_MAX);
         self.unnamed.push(Started {
             cookie,
             key: *key,
@@ -150,13 +148,6 @@ impl Starts {
         let Some(place) = self.forget(cookie) else {
             return;
         };
-        if self.down.len() >= DOWN_MAX {
-            self.bitten += 1;
-            let oldest = self.down.iter().min_by_key(|(_, down)| down.since_ns);
-            if let Some(oldest) = oldest.map(|(place, _)| place.clone()) {
-                self.down.remove(&oldest);
-            }
-        }
         let refused = known.refused_by(&went.key, at_ns);
         let down = Down {
             since_ns: at_ns,
@@ -207,25 +198,28 @@ impl Starts {
 
     /// Starts since the last call.
     pub(super) fn take_started(&mut self) -> Vec<Start> {
-        std::mem::take(&mut self.started)
+        self.started.take_all(|_| true)
     }
 
     /// Gaps that ended since the last call, each with the service that had listened before it.
     pub(super) fn take_gaps(&mut self) -> Vec<(ServiceKey, Gap)> {
-        std::mem::take(&mut self.gaps)
+        self.gaps.take_all(|_| true)
     }
 
     /// How often a bound kept something out.
     pub(super) fn bitten(&self) -> u64 {
-        self.bitten
+        self.unnamed.bitten()
+            + self.started.bitten()
+            + self.down.bitten()
+            + self.ended.bitten()
+            + self.gaps.bitten()
     }
 
     /// Takes in what came and has a name.
     fn name(&mut self, known: &Known<'_>) {
-        let named: Vec<Started> = self
+        let named = self
             .unnamed
-            .extract_if(.., |started| !known.names.is_pending(&started.key))
-            .collect();
+            .take_all(|started| !known.names.is_pending(&started.key));
         for started in named {
             self.take_in(&started, known);
         }
@@ -233,7 +227,6 @@ impl Starts {
 
     fn take_in(&mut self, started: &Started, known: &Known<'_>) {
         if started.first_of_instance {
-            self.bitten += make_room(&mut self.started, STARTS_MAX);
             self.started.push(Start {
                 service: known.service(&started.key),
                 at: known.wall(started.at_ns),
@@ -255,7 +248,6 @@ impl Starts {
         self.found.clear();
         // Two processors may tell of a handover in the other order.
         if started.at_ns > down.since_ns && !started.found {
-            self.bitten += make_room(&mut self.ended, GAPS_MAX);
             self.ended.push(Ended {
                 down,
                 until_ns: started.at_ns,
@@ -279,9 +271,8 @@ impl Starts {
     }
 
     fn finish(&mut self, known: &Known<'_>, is_told: impl Fn(&Ended) -> bool) {
-        for Ended { down, until_ns, .. } in self.ended.extract_if(.., |ended| is_told(ended)) {
+        for Ended { down, until_ns, .. } in self.ended.take_all(|ended| is_told(ended)) {
             let refused = known.refused(&down.key);
-            self.bitten += make_room(&mut self.gaps, GAPS_MAX);
             let gap = Gap {
                 service: known.service(&down.key),
                 from: known.wall(down.since_ns),
@@ -317,10 +308,4 @@ impl Ended {
             .refused(&self.down.key)
             .is_some_and(|refused| refused.read_ns >= self.needed_ns)
     }
-}
-
-fn make_room<T>(list: &mut Vec<T>, max: usize) -> u64 {
-    let over = (list.len() + 1).saturating_sub(max);
-    list.drain(..over);
-    over as u64
 }

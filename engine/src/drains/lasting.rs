@@ -1,0 +1,194 @@
+//! The drains that last, and what is kept for their sake: connections whose ends they may still be told of, and which
+//! instances' phases end with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use finwatch_common::{Process, ServiceKey};
+
+use super::{
+    draining::Draining,
+    membership::{instances::Instances, lingering::Lingering},
+};
+use crate::{known::Known, timing};
+
+/// Most drains that last at once, each over all ports of an instance.
+pub(super) const LASTING_MAX: usize = 256;
+/// Most connections remembered of all drains together: open at T0, or open now (about 20 MiB).
+const CONNECTIONS_MAX: usize = 262_144;
+/// Most ends of phases kept until they are asked for.
+const PHASES_MAX: usize = 8_192;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    drains: BTreeMap<u64, Draining>,
+    next: u64,
+    lingering: Lingering,
+    /// How many more connections may be remembered.
+    room: usize,
+    /// Instances that no drain concerns any more.
+    phases_over: BTreeSet<Process>,
+    bitten: u64,
+}
+
+// === impl Lasting ===
+
+impl Default for Lasting {
+    fn default() -> Self {
+        Self {
+            drains: BTreeMap::new(),
+            next: 0,
+            lingering: Lingering::default(),
+            room: CONNECTIONS_MAX,
+            phases_over: BTreeSet::new(),
+            bitten: 0,
+        }
+    }
+}
+
+impl Lasting {
+    /// Whether none lasts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.drains.is_empty()
+    }
+
+    /// Whether this one lasts.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.drains.contains_key(&id)
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, id: u64) -> Option<&Draining> {
+        self.drains.get(&id)
+    }
+
+    /// One of them, to be told something.
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Draining> {
+        self.drains.get_mut(&id)
+    }
+
+    /// All, the oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, &Draining)> {
+        self.drains.iter().map(|(id, draining)| (*id, draining))
+    }
+
+    /// All, the oldest first, to be told something.
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Draining> {
+        self.drains.values_mut()
+    }
+
+    /// Their ids, the oldest first.
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.drains.keys().copied().collect()
+    }
+
+    /// Whether any concerns an instance.
+    pub(super) fn concern(&self, instance: &Process) -> bool {
+        self.drains.values().any(|d| d.members.has(instance))
+    }
+
+    /// The only drain of a service, if there is just one.
+    pub(super) fn only_of(&self, key: &ServiceKey) -> Option<u64> {
+        let mut drains = self.iter().filter(|(_, d)| d.ports.contains_key(key));
+        match (drains.next(), drains.next()) {
+            (Some((id, _)), None) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// A drain begins, when so many records had been lost.
+    pub(super) fn open(
+        &mut self,
+        mut draining: Draining,
+        lost: u64,
+        instances: &Instances,
+        known: &Known<'_>,
+    ) {
+        if self.drains.len() >= LASTING_MAX {
+            self.bitten += 1;
+            return;
+        }
+        draining.reported.begins(lost);
+        let instance = draining.members.first();
+        for key in instances.ports(&instance) {
+            draining.port(key, &instance, instances, known);
+        }
+        if draining.members.is_stop() {
+            self.absorb_deaths(&mut draining);
+        }
+        self.phase_goes_on(&instance);
+        self.drains.insert(self.next, draining);
+        self.next += 1;
+    }
+
+    /// Forgets a drain; the kernel's phase ends with the last one of an instance.
+    pub(super) fn forget(&mut self, id: u64) {
+        let Some(draining) = self.drains.remove(&id) else {
+            return;
+        };
+        self.lingering.forget(id);
+        for instance in draining.members.instances() {
+            let mut others = self.drains.values().filter(|d| !d.members.is_of_one());
+            let over = !others.any(|d| d.members.has(instance));
+            if over && self.phases_over.len() < PHASES_MAX {
+                self.phases_over.insert(*instance);
+            }
+        }
+    }
+
+    /// An instance is in a phase again, if nobody was told that this was over.
+    pub(super) fn phase_goes_on(&mut self, instance: &Process) {
+        self.phases_over.remove(instance);
+    }
+
+    /// Instances whose phases ended since the last call.
+    pub(super) fn take_phases_over(&mut self) -> BTreeSet<Process> {
+        std::mem::take(&mut self.phases_over)
+    }
+
+    /// Connections that ended and whose story may go on.
+    pub(super) fn lingering(&self) -> &Lingering {
+        &self.lingering
+    }
+
+    /// The same, to be changed.
+    pub(super) fn lingering_mut(&mut self) -> &mut Lingering {
+        &mut self.lingering
+    }
+
+    /// Finds out how many more connections may be remembered.
+    pub(super) fn find_room(&mut self) {
+        let ports = self.drains.values().flat_map(|d| d.ports.values());
+        let remembered: usize = ports.map(|port| port.seen.remembered()).sum();
+        self.room = CONNECTIONS_MAX.saturating_sub(remembered);
+    }
+
+    /// One of them, and how many more connections may be remembered.
+    pub(super) fn with_room(&mut self, id: u64) -> Option<(&mut Draining, &mut usize)> {
+        let draining = self.drains.get_mut(&id)?;
+        Some((draining, &mut self.room))
+    }
+
+    /// How often a drain was not told, as too many lasted.
+    pub(super) fn bitten(&self) -> u64 {
+        self.bitten
+    }
+
+    /// Workers that died in the second before their instance was ended belong to its end.
+    fn absorb_deaths(&mut self, draining: &mut Draining) {
+        let t0_ns = draining.members.t0_ns();
+        let instance = draining.members.first();
+        let belongs = |death: &Draining| {
+            death.members.is_of_one()
+                && death.members.has(&instance)
+                && t0_ns.saturating_sub(death.members.t0_ns()) < timing::ONE_HAND_NS
+        };
+        let ids = self.iter().filter(|(_, death)| belongs(death));
+        for id in ids.map(|(id, _)| id).collect::<Vec<_>>() {
+            if let Some(death) = self.drains.remove(&id) {
+                self.lingering.hand_over(id, self.next);
+                draining.absorb(death);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Whose drain a connection that ended belongs to, and an RST. It holds closes until their RSTs have come, and knows what ended
+//! a moment ago.
+
+use finwatch_common::{
+    CloseRecord, Lost, Outcome, Phase, Process, ResetRecord, Role, ServiceKey, TimeWait,
+    UnreadRecord, close_flags, reset_flags,
+};
+
+use super::{
+    instances::Instances,
+    lingering::{Early, Lingerer, Recent},
+    members::Takes,
+    merge::{ClosedConnection, Merger},
+    own_calls::OwnCalls,
+};
+use crate::{drains::lasting::Lasting, known::Known};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    merger: Merger,
+    early: Early,
+    own_calls: OwnCalls,
+    recent: Recent,
+    /// Closes told before the RST that they wait for.
+    told_early: u64,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    /// A client's end was closed: the server's own may be the other one.
+    pub(crate) fn own_call(&mut self, record: &CloseRecord, instances: &Instances) {
+        let caller = instances.resolve(Process {
+            start_ns: record.owner_start_ns,
+            tgid: record.owner_tgid,
+            pad: 0,
+        });
+        let instance = instances.of_process(caller.tgid).unwrap_or(caller);
+        self.own_calls.note(record, instance);
+    }
+
+    /// A server's connection ended: it is held until its RSTs have come.
+    pub(in crate::drains) fn close(
+        &mut self,
+        record: &CloseRecord,
+        lasting: &mut Lasting,
+        instances: &Instances,
+        known: &Known<'_>,
+    ) {
+        self.recent.insert(record.cookie);
+        let key = record.service.in_phase(Phase::Steady);
+        for draining in lasting.iter_mut() {
+            if let Some(port) = draining.ports.get_mut(&key) {
+                port.seen.ended(record.cookie);
+                draining.reported.outdated();
+            }
+        }
+        let mut early = Vec::new();
+        self.merger.close(*record, |closed| early.push(closed));
+        for closed in early {
+            self.told_early += u64::from(still_waits(&closed));
+            self.assign(closed, lasting, instances, known);
+        }
+    }
+
+    /// This host sent an RST.
+    pub(in crate::drains) fn reset(
+        &mut self,
+        reset: &ResetRecord,
+        lasting: &mut Lasting,
+        known: &Known<'_>,
+    ) {
+        if lasting.is_empty() || reset.service.role() != Some(Role::Server) {
+            return;
+        }
+        if reset.cookie == 0 || self.merger.reset(reset) {
+            return;
+        }
+        let key = reset.service.in_phase(Phase::Steady);
+        let late = reset_flags::MINI_SOCKET | reset_flags::CUT_LATE;
+        let lingerer = lasting.lingering_mut().take(reset.cookie);
+        let (id, key) = match &lingerer {
+            Some(lingerer) => (Some(lingerer.drain), lingerer.key),
+            // The kernel remembers in which phase the connection ended: one that was over before T0 is no part of a drain.
+            None if reset.flags & late != 0 && reset.service.phase != Phase::Steady as u8 => {
+                (lasting.only_of(&key), key)
+            }
+            None if reset.flags & late != 0 => (None, key),
+            None => {
+                self.early.keep(*reset);
+                (None, key)
+            }
+        };
+        let Some(draining) = id.and_then(|id| lasting.get_mut(id)) else {
+            return;
+        };
+        let target = draining.cause.target();
+        draining.reported.outdated();
+        if let Some(port) = draining.ports.get_mut(&key) {
+            let of_target = lingerer.is_some_and(|lingerer| lingerer.closer_tgid == target);
+            let counted = &mut port.counted;
+            counted.late(reset, lingerer.as_ref(), of_target, known);
+        }
+    }
+
+    /// A program let go of a connection, and had not read all of it.
+    pub(in crate::drains) fn unread(
+        &mut self,
+        unread: &UnreadRecord,
+        lasting: &mut Lasting,
+        known: &Known<'_>,
+    ) {
+        if lasting.is_empty()
+            || unread.service.role() != Some(Role::Server)
+            || self.merger.unread(unread)
+        {
+            return;
+        }
+        // A connection that is not remembered was told before the drains that last now.
+        let Some(lingerer) = lasting.lingering_mut().take(unread.cookie) else {
+            return;
+        };
+        let Some(draining) = lasting.get_mut(lingerer.drain) else {
+            return;
+        };
+        let of_target = lingerer.closer_tgid == draining.cause.target();
+        draining.reported.outdated();
+        if let Some(port) = draining.ports.get_mut(&lingerer.key) {
+            let counted = &mut port.counted;
+            counted.never_read(unread, &lingerer, of_target, known);
+        }
+    }
+
+    /// Tells the closes whose hold is over.
+    pub(in crate::drains) fn tick(
+        &mut self,
+        now_ns: u64,
+        lasting: &mut Lasting,
+        instances: &Instances,
+        known: &Known<'_>,
+    ) {
+        let mut due = Vec::new();
+        self.merger.due(now_ns, |closed| due.push(closed));
+        for closed in due {
+            self.assign(closed, lasting, instances, known);
+        }
+    }
+
+    /// Connections that ended a moment ago.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// No drain lasts: nobody will ask what ended a moment ago.
+    pub(crate) fn forget_recent(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Closes that were told before the RST that they wait for: that came too late to be of use.
+    pub(crate) fn told_early(&self) -> u64 {
+        self.told_early
+    }
+
+    /// Gives a connection that ended to its drain, if it is of one.
+    fn assign(
+        &mut self,
+        mut closed: ClosedConnection,
+        lasting: &mut Lasting,
+        instances: &Instances,
+        known: &Known<'_>,
+    ) {
+        if let Some(reset) = self.early.take(closed.record.cookie)
+            && closed.reset_reason.is_none()
+        {
+            closed.reset_reason = Some(reset.reason);
+            closed.lost = closed
+                .lost
+                .max(Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing));
+        }
+        let record = closed.record;
+        let key = record.service.in_phase(Phase::Steady);
+        let Some(owner) = owner_of(&record, &key, lasting, instances) else {
+            return;
+        };
+        let Some((id, takes)) = drain_of(&record, &owner, lasting) else {
+            return;
+        };
+        let Some((draining, room)) = lasting.with_room(id) else {
+            return;
+        };
+        if !draining.may_have_port(&key) {
+            return;
+        }
+        draining.reported.outdated();
+        let since_ns = draining.members.since_ns(&owner).unwrap_or(0);
+        let setting = draining.setting(record.header.at_ns, since_ns);
+        let of_target = record.closer_tgid == draining.cause.target();
+        draining.progress.closed(&record, &owner, since_ns);
+        let port = draining.port(key, &owner, instances, known);
+        if self.own_calls.has(&record, &owner) {
+            return port.close_own_call(&record);
+        }
+        if takes == Takes::ByNew {
+            return port.close_by_new(&record, since_ns);
+        }
+        port.close(&closed, owner, setting, of_target, room, known);
+        if lingers(&closed) {
+            let lingerer = Lingerer {
+                drain: id,
+                key,
+                opened_at_ns: record.opened_at_ns,
+                ended_at_ns: record.header.at_ns,
+                closer_tgid: record.closer_tgid,
+                origin: closed.origin,
+                outcome: closed.outcome,
+            };
+            lasting.lingering_mut().insert(record.cookie, lingerer);
+        }
+    }
+}
+
+/// Whose listener accepted it: as the record says, else the only one that could.
+fn owner_of(
+    record: &CloseRecord,
+    key: &ServiceKey,
+    lasting: &Lasting,
+    instances: &Instances,
+) -> Option<Process> {
+    let named = Process {
+        start_ns: record.owner_start_ns,
+        tgid: record.owner_tgid,
+        pad: 0,
+    };
+    instances.owner(named, key).or_else(|| {
+        let id = lasting.only_of(key)?;
+        lasting.get(id).map(|draining| draining.members.first())
+    })
+}
+
+/// The drain that takes it: a dead worker's before its instance's, an older one before a younger.
+fn drain_of(record: &CloseRecord, owner: &Process, lasting: &Lasting) -> Option<(u64, Takes)> {
+    let find = |wanted: Takes, one: bool| {
+        lasting
+            .iter()
+            .map(|(id, draining)| (id, &draining.members))
+            .filter(|(_, members)| members.is_of_one() == one)
+            .find(|(_, members)| members.takes(record, owner) == wanted)
+            .map(|(id, _)| (id, wanted))
+    };
+    find(Takes::Own, true)
+        .or_else(|| find(Takes::Own, false))
+        .or_else(|| find(Takes::ByNew, false))
+}
+
+/// Whether its story may go on: its mini-socket may answer a late request, or a program holds it and has not read all.
+fn lingers(closed: &ClosedConnection) -> bool {
+    let answers_late = closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none();
+    // Bytes that are known to be unread were told when it was let go of.
+    let held = closed.record.flags & close_flags::HELD != 0 && closed.record.unread == 0;
+    answers_late || held
+}
+
+/// Told too early: an RST that says how it ended may still come.
+fn still_waits(closed: &ClosedConnection) -> bool {
+    let open = close_flags::AMBIGUOUS | close_flags::NO_MINI_SOCKET;
+    closed.reset_reason.is_none()
+        && (closed.record.flags & open != 0 || closed.outcome == Outcome::ResetSent)
+}

@@ -1,0 +1,223 @@
+//! What was open when a drain began: told by the first survey, by what ended before it, and by nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+
+use finwatch_common::{
+    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags,
+    frames::{GOAWAY_ENDS, GOAWAYS_BYTES, SMALL_BYTES},
+    survey_kind,
+};
+
+use super::port_survey::{PortSurvey, is_open};
+use crate::timing;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct AtStart {
+    /// When the first survey of each instance began.
+    surveyed_ns: BTreeMap<Process, u64>,
+    late: bool,
+    open: HashMap<u64, Opened>,
+    /// Ended before the first survey was taken in, until that tells which of them it had seen.
+    before_survey: HashMap<u64, Ended>,
+    /// Ended, and the first survey had not seen them; or beyond the bound.
+    uncounted: u64,
+    /// Of these, how many owed an answer.
+    uncounted_owed: u64,
+}
+
+/// A connection that was open at T0.
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    owed: bool,
+    seen: (u8, u32, u32),
+    /// A later survey found it changed.
+    busy: bool,
+    /// A later survey found a new request.
+    asked: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    owner: Process,
+    owed: bool,
+}
+
+// === impl AtStart ===
+
+impl AtStart {
+    /// Connections open at T0.
+    pub(super) fn count(&self) -> u64 {
+        (self.open.len() + self.before_survey.len()) as u64 + self.uncounted
+    }
+
+    /// How many of them owed an answer; none when no survey was taken in time. Where nobody could look before all was over, because
+    /// the network namespace went with its last process, each connection's own end tells, if T0 was the death itself.
+    pub(super) fn count_owed(&self, since: &BTreeMap<Process, u64>, all_over: bool) -> Option<u64> {
+        let owed = self.open.values().filter(|c| c.owed).count() as u64;
+        let ended_owed = self.before_survey.values().filter(|c| c.owed).count() as u64;
+        let told = if self.all_surveyed(since) {
+            !self.late
+        } else {
+            all_over
+        };
+        told.then_some(owed + ended_owed + self.uncounted_owed)
+    }
+
+    /// Whether a connection owed an answer at the first survey.
+    pub(super) fn owed(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| c.owed)
+    }
+
+    /// Whether a connection owed nothing at T0, and no survey saw it change since.
+    pub(super) fn is_idle(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| !c.busy && !c.owed)
+    }
+
+    /// Whether a survey saw a request on a connection that was not there at T0.
+    pub(super) fn is_asked(&self, cookie: u64) -> bool {
+        self.open.get(&cookie).is_some_and(|c| c.asked)
+    }
+
+    /// Whether each instance was looked at since its drain began.
+    pub(super) fn all_surveyed(&self, since: &BTreeMap<Process, u64>) -> bool {
+        since.keys().all(|p| self.surveyed_ns.contains_key(p))
+    }
+
+    /// Connections remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.open.len() + self.before_survey.len()
+    }
+
+    /// A connection was none of the drain's.
+    pub(super) fn forget(&mut self, cookie: u64) {
+        self.open.remove(&cookie);
+    }
+
+    /// Connections that were told of elsewhere.
+    pub(super) fn add(&mut self, connections: u64) {
+        self.uncounted += connections;
+    }
+
+    /// A connection of before T0 ended.
+    pub(super) fn ended(
+        &mut self,
+        record: &CloseRecord,
+        owner: Process,
+        since_ns: u64,
+        room: &mut usize,
+    ) {
+        if was_closing(record) {
+            return;
+        }
+        let owed = owed_until_the_end(record, since_ns);
+        if let Some(known) = self.open.get_mut(&record.cookie) {
+            // The survey may have come between the server's goodbye and its end.
+            known.owed |= owed;
+            return;
+        }
+        if !self.surveyed_ns.contains_key(&owner) && *room > 0 {
+            *room -= 1;
+            let ended = Ended { owner, owed };
+            self.before_survey.insert(record.cookie, ended);
+            return;
+        }
+        // A survey takes its time: a connection may end when it has begun and before it comes by.
+        self.uncounted += 1;
+        self.uncounted_owed += u64::from(owed);
+    }
+
+    /// Takes a survey.
+    pub(super) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
+        let is_new = |since: (&Process, &u64), known: &BTreeMap<Process, u64>| {
+            *since.1 <= survey.began_ns && !known.contains_key(since.0)
+        };
+        let first: BTreeMap<Process, u64> = survey
+            .since
+            .iter()
+            .filter(|since| is_new(*since, &self.surveyed_ns))
+            .map(|(instance, since_ns)| (*instance, *since_ns))
+            .collect();
+        for (owner, row) in survey.rows.iter().filter(|(_, row)| is_open(row)) {
+            let seen = (row.kind, row.a, row.b);
+            if let Some(known) = self.open.get_mut(&row.cookie) {
+                known.see(seen);
+                continue;
+            }
+            let Some(since_ns) = first.get(owner) else {
+                continue;
+            };
+            if row.opened_at_ns > *since_ns {
+                continue;
+            }
+            let owed = owes(row);
+            if *room == 0 {
+                self.uncounted += 1;
+                self.uncounted_owed += u64::from(owed);
+                continue;
+            }
+            *room -= 1;
+            let connection = Opened {
+                owed,
+                seen,
+                busy: false,
+                asked: false,
+            };
+            self.open.insert(row.cookie, connection);
+        }
+        for (instance, since_ns) in &first {
+            self.late |= survey.began_ns > since_ns.saturating_add(timing::SURVEY_LATE_NS);
+            self.surveyed_ns.insert(*instance, survey.began_ns);
+        }
+        let (open, mut uncounted, mut uncounted_owed) = (&self.open, 0, 0);
+        self.before_survey.retain(|cookie, ended| {
+            if !first.contains_key(&ended.owner) {
+                return true;
+            }
+            *room += 1;
+            if !open.contains_key(cookie) {
+                uncounted += 1;
+                uncounted_owed += u64::from(ended.owed);
+            }
+            false
+        });
+        self.uncounted += uncounted;
+        self.uncounted_owed += uncounted_owed;
+    }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn see(&mut self, now: (u8, u32, u32)) {
+        let (kind, asked, _) = self.seen;
+        let begun = kind == survey_kind::OPEN && now.0 == survey_kind::AWAITING;
+        self.asked |= begun || asked != now.1;
+        self.busy |= self.seen != now;
+        self.seen = now;
+    }
+}
+
+/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any survey: nothing but that is no answer, but what
+/// was sent before T0 is. Without TLS it is too short to be told from one.
+fn owes(row: &SurveyRow) -> bool {
+    let (asked, since_read) = (row.a, row.b);
+    row.kind == survey_kind::AWAITING
+        || row.quiet == 0
+            && asked >= SMALL_BYTES
+            && since_read > GOAWAYS_BYTES
+            && GOAWAY_ENDS.contains(&since_read)
+}
+
+/// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.
+fn was_closing(record: &CloseRecord) -> bool {
+    record.flags & close_flags::LEFT_STEADY != 0 && record.service.phase() != Some(Phase::Steady)
+}
+
+/// Whether the request that was read before T0 never got its answer.
+fn owed_until_the_end(record: &CloseRecord, since_ns: u64) -> bool {
+    let unanswered = record.cut() == Some(Cut::Unanswered)
+        || matches!(record.evidence(), Some(Evidence::Silent | Evidence::Alert))
+        || record.flags & close_flags::ABANDONED != 0;
+    unanswered && record.last_read_ns <= since_ns
+}

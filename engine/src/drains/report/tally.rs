@@ -1,0 +1,355 @@
+//! What a set of ended connections adds up to. It knows neither whose they are nor why they count.
+
+use std::collections::BTreeMap;
+
+use finwatch_common::{
+    CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
+    close_flags,
+    frames::{ALERT_BYTES_MAX, GOAWAY_AND_ALERT_ENDS, GOAWAY_ENDS},
+    reset_flags,
+};
+
+use super::names::peer;
+use crate::{
+    drains::membership::{lingering::Lingerer, merge::ClosedConnection},
+    known::Known,
+    model::{Counts, EndedConnection, Resets, words::Word},
+};
+
+/// Most connections shown as examples.
+pub(crate) const EXAMPLES_MAX: usize = 5;
+
+/// In what state of its drain a connection ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// When the drain began for its instance.
+    pub(crate) since_ns: u64,
+    /// A SIGKILL had come.
+    pub(crate) killed: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Resets by reason are in `resets` until they are told.
+    counts: Counts,
+    resets: BTreeMap<u8, [u64; 3]>,
+    /// Ended connections that were established before the drain.
+    pub(super) older: u64,
+    /// Of the older: they read their last after T0.
+    pub(super) asked_after: u64,
+    /// Established after T0.
+    pub(super) opened_after: u64,
+    /// When the last of these was established.
+    pub(super) last_opened_ns: Option<u64>,
+    /// See [`crate::model::Drain::likely_cut`].
+    pub(super) likely_cut: u64,
+    /// See [`crate::model::Drain::idle_at_exit`].
+    pub(super) idle_at_exit: u64,
+    /// Ended by death behind a SIGKILL: it found them open.
+    pub(super) by_kill: u64,
+    /// When the first one ended.
+    pub(super) first_close_ns: Option<u64>,
+    /// When the last one ended.
+    pub(super) last_close_ns: Option<u64>,
+    /// When a request was last read on one that is older than T0.
+    pub(super) last_asked_ns: Option<u64>,
+    /// Ended by death, and a request was lost.
+    pub(super) by_exit_cut: u64,
+    /// See [`crate::model::Signs::truncated`].
+    pub(super) truncated: u64,
+    /// Connections that lost a request.
+    pub(super) examples: Vec<EndedConnection>,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Adds a connection that ended.
+    pub(crate) fn close(
+        &mut self,
+        closed: &ClosedConnection,
+        Setting { since_ns, killed }: Setting,
+        owed_at_start: bool,
+        known: &Known<'_>,
+    ) {
+        let record = &closed.record;
+        let by_exit = record.flags & close_flags::BY_EXIT != 0;
+        self.by_kill += u64::from(killed && by_exit);
+        self.add_to_counts(closed);
+        if let Some(reason) = closed.reset_reason {
+            self.add_reset(reason, closed.lost);
+        }
+        let ended_ns = record.header.at_ns;
+        self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
+        self.last_close_ns = self.last_close_ns.max(Some(ended_ns));
+        // A request that came afterwards met the FIN, whoever sent that.
+        let while_open = closed.cut.is_some_and(|cut| cut != Cut::Late);
+        self.by_exit_cut += u64::from(while_open && by_exit);
+        self.truncated += u64::from(
+            closed.outcome == Outcome::ResetSent
+                && record.unacked > ALERT_BYTES_MAX
+                && !is_farewell(record, since_ns, owed_at_start),
+        );
+        if record.opened_at_ns > since_ns {
+            self.opened(record.opened_at_ns);
+        } else {
+            self.older += 1;
+            if record.last_read_ns > since_ns {
+                self.asked_after += 1;
+                self.last_asked_ns = self.last_asked_ns.max(Some(record.last_read_ns));
+            }
+            self.idle_at_exit += u64::from(was_idle_at_exit(record, since_ns));
+            self.likely_cut +=
+                u64::from(owed_at_start && closed.cut.is_none() && is_likely_cut(record, since_ns));
+        }
+        if closed.cut.is_some() {
+            self.example(|| EndedConnection {
+                peer: peer(record.remote_addr, record.remote_port),
+                opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
+                ended_at: known.wall(ended_ns),
+                closed_by_pid: record.closer_tgid,
+                cut: closed.cut.map_or("", Word::word).to_owned(),
+                asked_bytes: record.asked,
+                unread_bytes: record.unread,
+                origin: closed.origin.word().to_owned(),
+                outcome: closed.outcome.word().to_owned(),
+            });
+        }
+    }
+
+    /// Adds an RST that came after its connection was told.
+    pub(crate) fn late(
+        &mut self,
+        reset: &ResetRecord,
+        lingerer: Option<&Lingerer>,
+        known: &Known<'_>,
+    ) {
+        self.add_reset(
+            reset.reason,
+            Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
+        );
+        if reset.flags & reset_flags::CUT_LATE == 0 {
+            return;
+        }
+        self.add_cut(Some(Cut::Late));
+        self.example(|| EndedConnection {
+            peer: peer(reset.remote_addr, reset.remote_port),
+            opened_at: lingerer
+                .filter(|l| l.opened_at_ns != 0)
+                .map(|l| known.wall(l.opened_at_ns)),
+            ended_at: known.wall(reset.header.at_ns),
+            closed_by_pid: lingerer.map_or(0, |l| l.closer_tgid),
+            cut: Cut::Late.word().to_owned(),
+            asked_bytes: reset.lost_bytes,
+            unread_bytes: 0,
+            origin: lingerer.map_or("", |l| l.origin.word()).to_owned(),
+            outcome: lingerer.map_or("", |l| l.outcome.word()).to_owned(),
+        });
+    }
+
+    /// Adds what a program never read of a connection that was told before.
+    pub(crate) fn never_read(
+        &mut self,
+        record: &UnreadRecord,
+        lingerer: &Lingerer,
+        known: &Known<'_>,
+    ) {
+        self.counts.unread += 1;
+        self.counts.unread_bytes += u64::from(record.unread);
+        let Some(cut) = record.cut() else {
+            return;
+        };
+        self.add_cut(Some(cut));
+        self.example(|| EndedConnection {
+            peer: peer(record.remote_addr, record.remote_port),
+            opened_at: (lingerer.opened_at_ns != 0).then(|| known.wall(lingerer.opened_at_ns)),
+            ended_at: known.wall(lingerer.ended_at_ns),
+            closed_by_pid: lingerer.closer_tgid,
+            cut: cut.word().to_owned(),
+            asked_bytes: 0,
+            unread_bytes: record.unread,
+            origin: lingerer.origin.word().to_owned(),
+            outcome: lingerer.outcome.word().to_owned(),
+        });
+    }
+
+    /// A connection was established after T0.
+    pub(crate) fn opened(&mut self, at_ns: u64) {
+        self.opened_after += 1;
+        self.last_opened_ns = self.last_opened_ns.max(Some(at_ns));
+    }
+
+    /// Connections ended.
+    pub(crate) fn closes(&self) -> u64 {
+        self.counts.closes()
+    }
+
+    /// Nothing ended, and no RST was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.closes() == 0 && self.resets.is_empty()
+    }
+
+    /// The counts, with the kernel's reasons by name.
+    pub(crate) fn counts(&self, known: &Known<'_>) -> Counts {
+        let resets_sent = self.resets.iter().map(|(reason, lost)| Resets {
+            reason: known.reason(*reason),
+            nothing: lost[Lost::Nothing as usize],
+            goodbye: lost[Lost::Goodbye as usize],
+            data: lost[Lost::Data as usize],
+        });
+        let mut counts = Counts {
+            opened: self.opened_after,
+            ..self.counts.clone()
+        };
+        // Two numbers may share a name: as sums they stay one row.
+        counts.add(&Counts {
+            resets_sent: resets_sent.collect(),
+            ..Counts::default()
+        });
+        counts
+    }
+
+    /// Adds what was counted elsewhere.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let Self {
+            counts,
+            resets,
+            older,
+            asked_after,
+            opened_after,
+            last_opened_ns,
+            likely_cut,
+            idle_at_exit,
+            by_kill,
+            first_close_ns,
+            last_close_ns,
+            last_asked_ns,
+            by_exit_cut,
+            truncated,
+            examples,
+        } = other;
+        self.counts.add(&counts);
+        for (reason, lost) in resets {
+            let mine = self.resets.entry(reason).or_default();
+            for (mine, lost) in mine.iter_mut().zip(lost) {
+                *mine += lost;
+            }
+        }
+        self.older += older;
+        self.asked_after += asked_after;
+        self.opened_after += opened_after;
+        self.last_opened_ns = self.last_opened_ns.max(last_opened_ns);
+        self.likely_cut += likely_cut;
+        self.idle_at_exit += idle_at_exit;
+        self.by_kill += by_kill;
+        self.first_close_ns = first(self.first_close_ns, first_close_ns);
+        self.last_close_ns = self.last_close_ns.max(last_close_ns);
+        self.last_asked_ns = self.last_asked_ns.max(last_asked_ns);
+        self.by_exit_cut += by_exit_cut;
+        self.truncated += truncated;
+        for example in examples {
+            self.example(|| example);
+        }
+    }
+
+    fn example(&mut self, make: impl FnOnce() -> EndedConnection) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(make());
+        }
+    }
+
+    fn add_reset(&mut self, reason: u8, lost: Lost) {
+        self.resets.entry(reason).or_default()[lost as usize] += 1;
+    }
+
+    fn add_to_counts(&mut self, closed: &ClosedConnection) {
+        let record = &closed.record;
+        let has = |flag| u64::from(record.flags & flag != 0);
+        let counts = &mut self.counts;
+        match closed.origin {
+            Origin::Local => counts.local_first += 1,
+            Origin::Remote => counts.remote_first += 1,
+            Origin::Both => counts.both_first += 1,
+            Origin::None => counts.no_fin += 1,
+        }
+        match closed.outcome {
+            Outcome::Fin => counts.fin += 1,
+            Outcome::ResetSent => counts.reset_sent += 1,
+            Outcome::ResetReceived => counts.reset_received += 1,
+            Outcome::Timeout => counts.timeout += 1,
+            Outcome::Unknown => counts.unknown_outcome += 1,
+        }
+        match closed.time_wait {
+            TimeWait::TimeWait => counts.time_wait += 1,
+            TimeWait::FinWait2 => counts.fin_wait2 += 1,
+            TimeWait::None => {}
+        }
+        match record.evidence() {
+            Some(Evidence::Silent) => counts.unanswered.silent += 1,
+            Some(Evidence::Alert) => counts.unanswered.alert += 1,
+            Some(Evidence::Small) => counts.unanswered.small += 1,
+            None => {}
+        }
+        counts.unread += u64::from(record.unread > 0);
+        counts.unread_bytes += u64::from(record.unread);
+        counts.unacked += u64::from(record.unacked > 0);
+        counts.unacked_bytes += u64::from(record.unacked);
+        counts.by_exit += has(close_flags::BY_EXIT);
+        counts.by_exit_while_sending += u64::from(is_cut_short(record));
+        counts.abandoned += has(close_flags::ABANDONED);
+        counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
+        self.add_cut(closed.cut);
+    }
+
+    fn add_cut(&mut self, cut: Option<Cut>) {
+        let cuts = &mut self.counts.cut;
+        match cut {
+            Some(Cut::Unanswered) => cuts.unanswered += 1,
+            Some(Cut::Unread) => cuts.unread += 1,
+            Some(Cut::Late) => cuts.late += 1,
+            None => {}
+        }
+    }
+}
+
+/// The earlier of two times that may be unknown.
+fn first(a_ns: Option<u64>, b_ns: Option<u64>) -> Option<u64> {
+    match (a_ns, b_ns) {
+        (Some(a_ns), Some(b_ns)) => Some(a_ns.min(b_ns)),
+        (known, None) | (None, known) => known,
+    }
+}
+
+/// Died while it was still sending.
+fn is_cut_short(record: &CloseRecord) -> bool {
+    const BOTH: u16 = close_flags::BY_EXIT | close_flags::SENDING;
+    record.flags & BOTH == BOTH
+}
+
+/// Held open by a silent client until the process died.
+fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
+    record.flags & close_flags::BY_EXIT != 0
+        && record.last_read_ns <= since_ns
+        && record.unread == 0
+        && record.evidence().is_none()
+}
+
+/// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
+fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
+    let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
+    (by_us || GOAWAY_AND_ALERT_ENDS.contains(&record.since_read))
+        && record.last_read_ns <= since_ns
+        && is_goaway(record.since_read)
+}
+
+/// What was not acknowledged can be a GOAWAY with its reason in words: nobody had asked.
+fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool {
+    let short = record.unacked <= GOAWAY_ENDS[GOAWAY_ENDS.len() - 1];
+    short && record.opened_at_ns <= since_ns && record.last_read_ns <= since_ns && !owed_at_start
+}
+
+/// Whether a GOAWAY has so many bytes, written as servers write it.
+fn is_goaway(bytes: u32) -> bool {
+    GOAWAY_ENDS.contains(&bytes)
+}

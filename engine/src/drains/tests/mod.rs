@@ -1,0 +1,14 @@
+//! The drains, told whole stories.
+
+mod controllers_tests;
+mod deaths_tests;
+mod kernel;
+mod processes;
+mod property_tests;
+mod reload_tests;
+pub(crate) mod scenario;
+mod stop_tests;
+mod unclear_tests;
+mod verbs;
+
+use super::{Drains, Input, Options, lasting::LASTING_MAX};
