@@ -1,6 +1,7 @@
 //! Which events tell of one change, and what an event takes over that came before it.
 
-use super::{scenarios::*, *};
+use super::scenarios::*;
+use crate::model::Source;
 use crate::model::{DeployStage, Skew};
 
 #[test]
