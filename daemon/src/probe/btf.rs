@@ -1,4 +1,4 @@
-//! A reader of the kernel's type information (BTF): where members lie, how many arguments a tracepoint
+//! A reader of the kernel's type information (BTF): where members lie, what arguments a tracepoint
 //! has, what an enumeration's values are called. It knows nothing of programs.
 //!
 //! It walks the raw bytes rather than build every type, as there are 150,000 and a dozen are wanted;
@@ -18,10 +18,12 @@ const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
+const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 const RESTRICT: u32 = 11;
+const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const VAR: u32 = 14;
 const DATASEC: u32 = 15;
@@ -35,7 +37,7 @@ pub(super) struct Btf {
     strings: usize,
     /// Where each type begins; type 0 is `void`.
     types: Vec<u32>,
-    /// Named structures, typedefs and enumerations.
+    /// Named structures, typedefs, enumerations and functions.
     by_name: HashMap<(u32, Box<str>), u32>,
 }
 
@@ -48,6 +50,15 @@ pub(super) struct Member {
     pub(super) size: u32,
     /// Whether it is a pointer.
     pub(super) is_pointer: bool,
+}
+
+/// What a function takes and gives, each type as C writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prototype {
+    /// What it returns.
+    pub returns: String,
+    /// What it is called with.
+    pub arguments: Vec<String>,
 }
 
 /// Why there is no BTF.
@@ -85,7 +96,7 @@ impl Btf {
             let id = u32::try_from(btf.types.len()).ok()?;
             btf.types.push(u32::try_from(at).ok()?);
             let (kind, vlen) = btf.shape(at)?;
-            if matches!(kind, STRUCT | UNION | TYPEDEF | ENUM | ENUM64) {
+            if matches!(kind, STRUCT | UNION | TYPEDEF | ENUM | ENUM64 | FUNC) {
                 let name = btf.string(word(&btf.bytes, at)?)?;
                 if !name.is_empty() && wanted(name) {
                     let name = name.into();
@@ -115,19 +126,70 @@ impl Btf {
         })
     }
 
-    /// Number of arguments of a tracepoint, or `None` when the kernel has no such tracepoint.
-    pub(super) fn tracepoint_args(&self, name: &str) -> Option<usize> {
+    /// What programs on a tracepoint get, or `None` when the kernel has no such tracepoint.
+    pub(super) fn tracepoint(&self, name: &str) -> Option<Prototype> {
         let id = *self
             .by_name
             .get(&(TYPEDEF, format!("btf_trace_{name}").into()))?;
         let pointer = self.resolve(id)?;
-        let proto = self.resolve(self.type_word(pointer, 8)?)?;
-        if self.kind(proto)? != FUNC_PROTO {
+        let mut prototype = self.prototype(self.type_word(pointer, 8)?)?;
+        if prototype.arguments.is_empty() {
             return None;
         }
-        let (_, vlen) = self.shape(*self.types.get(proto as usize)? as usize)?;
         // The first is the tracepoint's own data pointer.
-        vlen.checked_sub(1)
+        prototype.arguments.remove(0);
+        Some(prototype)
+    }
+
+    /// What programs of an iterator get, or `None` when the kernel has no such iterator.
+    pub(super) fn iterator(&self, name: &str) -> Option<Prototype> {
+        let id = *self
+            .by_name
+            .get(&(FUNC, format!("bpf_iter_{name}").into()))?;
+        self.prototype(self.type_word(id, 8)?)
+    }
+
+    fn prototype(&self, id: u32) -> Option<Prototype> {
+        let id = self.resolve(id)?;
+        let at = *self.types.get(id as usize)? as usize;
+        let (kind, vlen) = self.shape(at)?;
+        if kind != FUNC_PROTO {
+            return None;
+        }
+        let arguments = (0..vlen).map(|index| {
+            let entry = at + TYPE_BYTES + index * 8;
+            self.in_c(word(&self.bytes, entry + 4)?)
+        });
+        Some(Prototype {
+            arguments: arguments.collect::<Option<_>>()?,
+            returns: self.in_c(self.type_word(id, 8)?)?,
+        })
+    }
+
+    /// A type as C writes it: `const struct sock *`.
+    fn in_c(&self, mut id: u32) -> Option<String> {
+        let (mut before, mut after) = ("", String::new());
+        // As in `resolve`.
+        for _ in 0..32 {
+            if id == 0 {
+                return Some(format!("{before}void{after}"));
+            }
+            let name = self.string(self.type_word(id, 0)?)?;
+            let target = self.type_word(id, 8)?;
+            match self.kind(id)? {
+                PTR => after.insert_str(0, if after.is_empty() { " *" } else { "*" }),
+                // Of a value that is passed it says nothing, and compilers drop it or not.
+                CONST if !after.is_empty() => before = "const ",
+                CONST | VOLATILE | RESTRICT | TYPE_TAG => {}
+                INT | TYPEDEF => return Some(format!("{before}{name}{after}")),
+                STRUCT | FWD => return Some(format!("{before}struct {name}{after}")),
+                UNION => return Some(format!("{before}union {name}{after}")),
+                ENUM | ENUM64 => return Some(format!("{before}enum {name}{after}")),
+                _ => return None,
+            }
+            id = target;
+        }
+        None
     }
 
     /// Names of an enumeration's values, those that fit a byte.

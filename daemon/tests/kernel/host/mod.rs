@@ -3,4 +3,5 @@
 
 mod commands;
 mod namespaces;
+mod prototypes;
 pub(crate) mod workloads;
