@@ -1,5 +1,5 @@
 //! Records what the drains of one network namespace are told, with a probe of its own, while it tells them: as the
-//! daemon's reader and storyteller do, but of one namespace alone, and every input is kept.
+//! daemon's reader and engine do, but of one namespace alone, and every input is kept.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -20,7 +20,7 @@ use crate::{
     teller::{Story, Teller},
 };
 
-/// Between two rounds of work while something drains, and else: as the storyteller's.
+/// Between two rounds of work while something drains, and else: as the daemon's.
 const BUSY: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(1);
 /// When the family of a new listener is looked at: at once, and when a launcher has left.
@@ -126,7 +126,7 @@ impl Recorder {
         urgent
     }
 
-    /// One round, as the chronicle works.
+    /// One round, as the daemon works.
     fn work(&mut self) {
         self.find_families();
         let losses = self.probe.losses.read();
