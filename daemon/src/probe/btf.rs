@@ -177,7 +177,7 @@ impl Btf {
             let name = self.string(self.type_word(id, 0)?)?;
             let target = self.type_word(id, 8)?;
             match self.kind(id)? {
-                PTR => after.insert_str(0, if after.is_empty() { " *" } else { "*" }),
+                PTR => after.push_str(if after.is_empty() { " *" } else { "*" }),
                 // Of a value that is passed it says nothing, and compilers drop it or not.
                 CONST if !after.is_empty() => before = "const ",
                 CONST | VOLATILE | RESTRICT | TYPE_TAG => {}
@@ -320,16 +320,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_small_table_is_walked() {
-        // struct outer { int a; struct { int b; }; }; after the kernel's own encoding.
-        let strings = b"\0int\0outer\0a\0b\0";
-        let (int, outer, a, b) = (1u32, 5u32, 11u32, 13u32);
-        let mut types = Vec::new();
-        let mut push = |words: &[u32]| words.iter().for_each(|w| types.extend(w.to_ne_bytes()));
-        push(&[int, INT << 24, 4, 32]);
-        push(&[0, STRUCT << 24 | 1, 4, b, 1, 0]);
-        push(&[outer, STRUCT << 24 | 2, 8, a, 1, 0, 0, 2, 32]);
+    /// A table of these types, in the kernel's own encoding.
+    fn table(strings: &[u8], types: &[&[u32]]) -> Btf {
+        let types: Vec<u8> = types
+            .iter()
+            .flat_map(|words| words.iter().flat_map(|word| word.to_ne_bytes()))
+            .collect();
         let mut bytes = Vec::new();
         bytes.extend(MAGIC.to_ne_bytes());
         bytes.extend([1, 0]);
@@ -344,7 +340,21 @@ mod tests {
         }
         bytes.extend(types);
         bytes.extend(strings);
-        let btf = Btf::parse(bytes, |_| true).expect("well-formed");
+        Btf::parse(bytes, |_| true).expect("well-formed")
+    }
+
+    #[test]
+    fn a_small_table_is_walked() {
+        // struct outer { int a; struct { int b; }; };
+        let (int, outer, a, b) = (1u32, 5u32, 11u32, 13u32);
+        let btf = table(
+            b"\0int\0outer\0a\0b\0",
+            &[
+                &[int, INT << 24, 4, 32],
+                &[0, STRUCT << 24 | 1, 4, b, 1, 0],
+                &[outer, STRUCT << 24 | 2, 8, a, 1, 0, 0, 2, 32],
+            ],
+        );
         let place = |path| btf.member(path).map(|m| (m.offset, m.size));
         assert_eq!(place("outer.a"), Some((0, 4)));
         assert_eq!(
@@ -354,5 +364,32 @@ mod tests {
         );
         assert_eq!(place("outer.c"), None);
         assert_eq!(place("inner.a"), None);
+    }
+
+    #[test]
+    fn a_tracepoint_is_told_as_c_writes_it() {
+        // typedef void (*btf_trace_x)(void *, const struct s **, const int);
+        let (int, s, x) = (1u32, 5u32, 7u32);
+        let btf = table(
+            b"\0int\0s\0btf_trace_x\0",
+            &[
+                &[int, INT << 24, 4, 32],
+                &[s, FWD << 24, 0],
+                &[0, CONST << 24, 2],
+                &[0, PTR << 24, 3],
+                &[0, PTR << 24, 4],
+                &[0, CONST << 24, 1],
+                &[0, PTR << 24, 0],
+                &[0, FUNC_PROTO << 24 | 3, 0, 0, 7, 0, 5, 0, 6],
+                &[0, PTR << 24, 8],
+                &[x, TYPEDEF << 24, 9],
+            ],
+        );
+        let prototype = Prototype {
+            returns: "void".to_owned(),
+            arguments: vec!["const struct s **".to_owned(), "int".to_owned()],
+        };
+        assert_eq!(btf.tracepoint("x"), Some(prototype));
+        assert_eq!(btf.tracepoint("y"), None);
     }
 }

@@ -240,10 +240,10 @@ impl Live {
     /// Whether a drain that nobody has belongs to it while it runs.
     pub(super) fn takes_drain(&self, drain: &Drain, window: SignedDuration) -> bool {
         let since_last = drain.started_at.duration_since(self.last_sign);
-        let in_time = if !self.rollout.source.is_announced() {
-            since_last <= timing::ONE_ROLLOUT
-        } else {
+        let in_time = if self.rollout.source.is_announced() {
             since_last <= window
+        } else {
+            since_last <= timing::ONE_ROLLOUT
         };
         // A drain may be told later than what it belongs to, and may have begun a little before.
         let before = self.rollout.started_at.duration_since(drain.started_at);
