@@ -1,4 +1,4 @@
-//! Recorded readings in, exact `/metrics` lines out, through the real books, router and server over a real
+//! Recorded readings in, exact `/metrics` lines out, through the real ledger, router and server over a real
 //! loopback connection. No root, no kernel programs.
 
 mod replay {
@@ -86,6 +86,7 @@ fn psql(metric: &str, more: &str, value: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one list of expected lines")]
 async fn a_reload_is_told_line_by_line() {
     let server = Server::start(reload()).await;
     let answer = server.get("/metrics", "").await;

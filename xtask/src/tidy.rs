@@ -1,6 +1,10 @@
 //! `cargo xtask tidy`: the invariants of the architecture that a reader of the text can check.
 
+mod imports;
+mod modules;
+mod rooms;
 mod rules;
+mod words;
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +18,15 @@ use crate::shell::say;
 pub(crate) fn run(paths: &Paths) -> Result<()> {
     say("checking the architecture's invariants");
     let mut findings = Vec::new();
-    let mut seen = Vec::new();
+    let mut texts = modules::Texts::new();
     visit(&paths.root, &paths.root, &mut |path, text| {
         findings.extend(check(path, text));
-        seen.push(path.to_owned());
+        texts.insert(path.to_owned(), text.to_owned());
     })?;
+    findings.extend(imports::check(&texts));
+    findings.extend(words::check(&texts));
     for (path, _) in LONG_FILES {
-        if !seen.iter().any(|file| file == path) {
+        if !texts.contains_key(*path) {
             findings.push(Finding::whole(
                 path,
                 "listed as a long file, but there is no such file",

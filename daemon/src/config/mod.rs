@@ -105,6 +105,10 @@ impl Config {
     ///
     /// # Errors
     /// One for each value that cannot be.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one literal of every setting: data, in the order of the reference"
+    )]
     pub fn new(effective: &Effective) -> Result<Self, Vec<ConfigError>> {
         let mut read = Reader::new(effective);
         let token_file = read.one("deploys.token_file", "a file, or nothing", path);

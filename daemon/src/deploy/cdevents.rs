@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Headers, Refusal,
-    cloudevents::{self, Context},
+    context::{Context, identity},
     json::{Document, Field},
     native,
     parsed::{Draft, Parsed},
@@ -35,7 +35,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Parsed>, Refusal> {
         return Err(kind.refuse("is no type of a CDEvent", "types begin with dev.cdevents."));
     }
     let context = Context {
-        id: cloudevents::identity(
+        id: identity(
             context.at("source")?.wanted(native::ID_MAX)?,
             context.at("id")?.wanted(native::ID_MAX)?,
         ),

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Headers, Refusal, cdevents,
+    context::{Context, identity},
     headers::short,
     json::{Document, Field},
     native,
@@ -18,14 +19,6 @@ pub(super) const BATCH_MAX: usize = 64;
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
 const REQUIRED: [&str; 4] = ["ce-specversion", "ce-id", "ce-source", "ce-type"];
-
-/// The context attributes that matter here.
-pub(super) struct Context {
-    pub(super) id: String,
-    pub(super) kind: String,
-    pub(super) subject: Option<String>,
-    pub(super) time: Option<jiff::Timestamp>,
-}
 
 /// Whether a request carries CloudEvents, by its head.
 pub(super) fn is_one(headers: &Headers) -> bool {
@@ -174,11 +167,6 @@ impl Context {
             time: event.at("time")?.time()?,
         })
     }
-}
-
-/// Only source and id together are unique.
-pub(super) fn identity(source: &str, id: &str) -> String {
-    format!("{source}#{id}")
 }
 
 fn must_be_1_0(version: &str) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ mod argo;
 mod auth;
 mod cdevents;
 mod cloudevents;
+mod context;
 mod flux;
 mod github;
 mod headers;

@@ -1,4 +1,4 @@
-//! A reader of the kernel's type information (BTF): where members lie, how many arguments a tracepoint
+//! A reader of the kernel's type information (BTF): where members lie, what arguments a tracepoint
 //! has, what an enumeration's values are called. It knows nothing of programs.
 //!
 //! It walks the raw bytes rather than build every type, as there are 150,000 and a dozen are wanted;
@@ -18,10 +18,12 @@ const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
+const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 const RESTRICT: u32 = 11;
+const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const VAR: u32 = 14;
 const DATASEC: u32 = 15;
@@ -35,7 +37,7 @@ pub(super) struct Btf {
     strings: usize,
     /// Where each type begins; type 0 is `void`.
     types: Vec<u32>,
-    /// Named structures, typedefs and enumerations.
+    /// Named structures, typedefs, enumerations and functions.
     by_name: HashMap<(u32, Box<str>), u32>,
 }
 
@@ -48,6 +50,15 @@ pub(super) struct Member {
     pub(super) size: u32,
     /// Whether it is a pointer.
     pub(super) is_pointer: bool,
+}
+
+/// What a function takes and gives, each type as C writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prototype {
+    /// What it returns.
+    pub returns: String,
+    /// What it is called with.
+    pub arguments: Vec<String>,
 }
 
 /// Why there is no BTF.
@@ -85,7 +96,7 @@ impl Btf {
             let id = u32::try_from(btf.types.len()).ok()?;
             btf.types.push(u32::try_from(at).ok()?);
             let (kind, vlen) = btf.shape(at)?;
-            if matches!(kind, STRUCT | UNION | TYPEDEF | ENUM | ENUM64) {
+            if matches!(kind, STRUCT | UNION | TYPEDEF | ENUM | ENUM64 | FUNC) {
                 let name = btf.string(word(&btf.bytes, at)?)?;
                 if !name.is_empty() && wanted(name) {
                     let name = name.into();
@@ -115,19 +126,70 @@ impl Btf {
         })
     }
 
-    /// Number of arguments of a tracepoint, or `None` when the kernel has no such tracepoint.
-    pub(super) fn tracepoint_args(&self, name: &str) -> Option<usize> {
+    /// What programs on a tracepoint get, or `None` when the kernel has no such tracepoint.
+    pub(super) fn tracepoint(&self, name: &str) -> Option<Prototype> {
         let id = *self
             .by_name
             .get(&(TYPEDEF, format!("btf_trace_{name}").into()))?;
         let pointer = self.resolve(id)?;
-        let proto = self.resolve(self.type_word(pointer, 8)?)?;
-        if self.kind(proto)? != FUNC_PROTO {
+        let mut prototype = self.prototype(self.type_word(pointer, 8)?)?;
+        if prototype.arguments.is_empty() {
             return None;
         }
-        let (_, vlen) = self.shape(*self.types.get(proto as usize)? as usize)?;
         // The first is the tracepoint's own data pointer.
-        vlen.checked_sub(1)
+        prototype.arguments.remove(0);
+        Some(prototype)
+    }
+
+    /// What programs of an iterator get, or `None` when the kernel has no such iterator.
+    pub(super) fn iterator(&self, name: &str) -> Option<Prototype> {
+        let id = *self
+            .by_name
+            .get(&(FUNC, format!("bpf_iter_{name}").into()))?;
+        self.prototype(self.type_word(id, 8)?)
+    }
+
+    fn prototype(&self, id: u32) -> Option<Prototype> {
+        let id = self.resolve(id)?;
+        let at = *self.types.get(id as usize)? as usize;
+        let (kind, vlen) = self.shape(at)?;
+        if kind != FUNC_PROTO {
+            return None;
+        }
+        let arguments = (0..vlen).map(|index| {
+            let entry = at + TYPE_BYTES + index * 8;
+            self.in_c(word(&self.bytes, entry + 4)?)
+        });
+        Some(Prototype {
+            arguments: arguments.collect::<Option<_>>()?,
+            returns: self.in_c(self.type_word(id, 8)?)?,
+        })
+    }
+
+    /// A type as C writes it: `const struct sock *`.
+    fn in_c(&self, mut id: u32) -> Option<String> {
+        let (mut before, mut after) = ("", String::new());
+        // As in `resolve`.
+        for _ in 0..32 {
+            if id == 0 {
+                return Some(format!("{before}void{after}"));
+            }
+            let name = self.string(self.type_word(id, 0)?)?;
+            let target = self.type_word(id, 8)?;
+            match self.kind(id)? {
+                PTR => after.push_str(if after.is_empty() { " *" } else { "*" }),
+                // Of a value that is passed it says nothing, and compilers drop it or not.
+                CONST if !after.is_empty() => before = "const ",
+                CONST | VOLATILE | RESTRICT | TYPE_TAG => {}
+                INT | TYPEDEF => return Some(format!("{before}{name}{after}")),
+                STRUCT | FWD => return Some(format!("{before}struct {name}{after}")),
+                UNION => return Some(format!("{before}union {name}{after}")),
+                ENUM | ENUM64 => return Some(format!("{before}enum {name}{after}")),
+                _ => return None,
+            }
+            id = target;
+        }
+        None
     }
 
     /// Names of an enumeration's values, those that fit a byte.
@@ -258,16 +320,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_small_table_is_walked() {
-        // struct outer { int a; struct { int b; }; }; after the kernel's own encoding.
-        let strings = b"\0int\0outer\0a\0b\0";
-        let (int, outer, a, b) = (1u32, 5u32, 11u32, 13u32);
-        let mut types = Vec::new();
-        let mut push = |words: &[u32]| words.iter().for_each(|w| types.extend(w.to_ne_bytes()));
-        push(&[int, INT << 24, 4, 32]);
-        push(&[0, STRUCT << 24 | 1, 4, b, 1, 0]);
-        push(&[outer, STRUCT << 24 | 2, 8, a, 1, 0, 0, 2, 32]);
+    /// A table of these types, in the kernel's own encoding.
+    fn table(strings: &[u8], types: &[&[u32]]) -> Btf {
+        let types: Vec<u8> = types
+            .iter()
+            .flat_map(|words| words.iter().flat_map(|word| word.to_ne_bytes()))
+            .collect();
         let mut bytes = Vec::new();
         bytes.extend(MAGIC.to_ne_bytes());
         bytes.extend([1, 0]);
@@ -282,7 +340,21 @@ mod tests {
         }
         bytes.extend(types);
         bytes.extend(strings);
-        let btf = Btf::parse(bytes, |_| true).expect("well-formed");
+        Btf::parse(bytes, |_| true).expect("well-formed")
+    }
+
+    #[test]
+    fn a_small_table_is_walked() {
+        // struct outer { int a; struct { int b; }; };
+        let (int, outer, a, b) = (1u32, 5u32, 11u32, 13u32);
+        let btf = table(
+            b"\0int\0outer\0a\0b\0",
+            &[
+                &[int, INT << 24, 4, 32],
+                &[0, STRUCT << 24 | 1, 4, b, 1, 0],
+                &[outer, STRUCT << 24 | 2, 8, a, 1, 0, 0, 2, 32],
+            ],
+        );
         let place = |path| btf.member(path).map(|m| (m.offset, m.size));
         assert_eq!(place("outer.a"), Some((0, 4)));
         assert_eq!(
@@ -292,5 +364,32 @@ mod tests {
         );
         assert_eq!(place("outer.c"), None);
         assert_eq!(place("inner.a"), None);
+    }
+
+    #[test]
+    fn a_tracepoint_is_told_as_c_writes_it() {
+        // typedef void (*btf_trace_x)(void *, const struct s **, const int);
+        let (int, s, x) = (1u32, 5u32, 7u32);
+        let btf = table(
+            b"\0int\0s\0btf_trace_x\0",
+            &[
+                &[int, INT << 24, 4, 32],
+                &[s, FWD << 24, 0],
+                &[0, CONST << 24, 2],
+                &[0, PTR << 24, 3],
+                &[0, PTR << 24, 4],
+                &[0, CONST << 24, 1],
+                &[0, PTR << 24, 0],
+                &[0, FUNC_PROTO << 24 | 3, 0, 0, 7, 0, 5, 0, 6],
+                &[0, PTR << 24, 8],
+                &[x, TYPEDEF << 24, 9],
+            ],
+        );
+        let prototype = Prototype {
+            returns: "void".to_owned(),
+            arguments: vec!["const struct s **".to_owned(), "int".to_owned()],
+        };
+        assert_eq!(btf.tracepoint("x"), Some(prototype));
+        assert_eq!(btf.tracepoint("y"), None);
     }
 }

@@ -10,12 +10,12 @@ use aya::{
 use finwatch_common::MeaningKey;
 use finwatch_engine::servers::{self, Meaning};
 
-use super::{ProbeError, load, rows::Plain};
+use super::{ProbeError, object, rows::Plain};
 
 /// Fills the kernel's map from the table of servers.
 pub(super) fn fill(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     let name = "MEANINGS";
-    let mut map: LpmTrie<MapData, Plain<MeaningKey>, u32> = load::map(ebpf, name)?;
+    let mut map: LpmTrie<MapData, Plain<MeaningKey>, u32> = object::map(ebpf, name)?;
     for (pattern, meaning) in servers::meanings() {
         let (bits, key) = key(pattern, meaning);
         map.insert(&Key::new(bits, Plain(key)), meaning.intent as u32, 0)

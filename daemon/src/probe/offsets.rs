@@ -48,7 +48,9 @@ impl Kernel {
                 None => return Err(ProbeError::Field { path: field.path }),
             }
         }
-        let reset_args = btf.tracepoint_args("tcp_send_reset").unwrap_or(0);
+        let reset_args = btf
+            .tracepoint("tcp_send_reset")
+            .map_or(0, |prototype| prototype.arguments.len());
         let death_row_is_pointer = btf
             .member("net.ipv4.tcp_death_row")
             .is_some_and(|member| member.is_pointer);
@@ -66,7 +68,7 @@ impl Kernel {
                 .map(reason_names)
                 .unwrap_or_default(),
             tracepoints: TRACEPOINTS
-                .map(|name| (name, btf.tracepoint_args(name).is_some()))
+                .map(|name| (name, btf.tracepoint(name).is_some()))
                 .to_vec(),
         })
     }

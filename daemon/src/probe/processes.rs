@@ -7,7 +7,7 @@ use aya::{
 };
 use finwatch_common::{Kinship, PhaseEntry, Process, ProcessEntry};
 
-use super::{ProbeError, load, rows::Plain};
+use super::{ProbeError, object::map, rows::Plain};
 
 /// The table of processes that belong to instances.
 pub struct Processes {
@@ -31,7 +31,7 @@ const REMOVED: u32 = 1;
 impl Processes {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
-            processes: load::map(ebpf, "PROCESSES")?,
+            processes: map(ebpf, "PROCESSES")?,
         })
     }
 
@@ -67,8 +67,8 @@ impl Processes {
 impl Phases {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
-            phases: load::map(ebpf, "PHASES")?,
-            made: load::map(ebpf, "PHASES_MADE")?,
+            phases: map(ebpf, "PHASES")?,
+            made: map(ebpf, "PHASES_MADE")?,
             removed: 0,
         })
     }

@@ -8,7 +8,7 @@ use aya::{
 };
 use finwatch_common::OwnerSeed;
 
-use super::{rows::Plain, survey};
+use super::{object::SOCKETS, rows::Plain, survey};
 use crate::netns::{Namespaces, owners};
 
 /// What could not be looked at.
@@ -29,7 +29,7 @@ pub(super) fn run(ebpf: &mut Ebpf) -> Seeded {
     match Namespaces::scan() {
         Ok(namespaces) => {
             for namespace in &namespaces.found {
-                if let Err(error) = survey::run(ebpf, survey::SOCKETS, namespace.file.as_fd()) {
+                if let Err(error) = survey::run(ebpf, SOCKETS, namespace.file.as_fd()) {
                     let inum = namespace.inum;
                     seeded.refused.push(format!("net:[{inum}]: {error:#}"));
                 }

@@ -18,7 +18,7 @@ use finwatch_common::Loss;
 
 use super::{
     ProbeError,
-    load::{self, ITERATORS, TRACEPOINT_PROGRAMS},
+    object::{ITERATORS, TRACEPOINT_PROGRAMS, map},
     rows::Rows,
 };
 
@@ -85,7 +85,7 @@ pub struct Stats {
 impl LossCounters {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
-            programs: Arc::new(load::map(ebpf, "LOSSES")?),
+            programs: Arc::new(map(ebpf, "LOSSES")?),
             malformed: Arc::default(),
         })
     }

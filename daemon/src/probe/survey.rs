@@ -7,12 +7,7 @@ use aya::{Ebpf, programs::Iter};
 use finwatch_common::{SurveyRow, Wire as _};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::load;
-
-/// Name of the iterator over full sockets.
-pub(super) const SOCKETS: &str = "finwatch_survey";
-/// Name of the iterator over mini-sockets.
-pub(super) const MINI_SOCKETS: &str = "finwatch_survey_time_wait";
+use super::object::{MINI_SOCKETS, SOCKETS, program};
 
 /// Runs the iterators. It holds the programs: when it is dropped, everything is detached.
 pub struct Survey {
@@ -52,7 +47,7 @@ pub(super) fn run(
     name: &'static str,
     netns: BorrowedFd<'_>,
 ) -> anyhow::Result<Vec<SurveyRow>> {
-    let program: &mut Iter = load::program(ebpf, name)?;
+    let program: &mut Iter = program(ebpf, name)?;
     thread::scope(|scope| {
         thread::Builder::new()
             .name("survey".to_owned())

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Version of what is in the tables. A change that an older finwatch could not read takes the next number.
-pub(super) const FORMAT: u64 = 1;
+const FORMAT: u64 = 1;
 /// Name of the file in the state directory.
 pub(super) const FILE: &str = "history.redb";
 
@@ -169,7 +169,10 @@ impl Disk {
         };
         match stored {
             Some(FORMAT) => Ok(()),
-            Some(newer @ FORMAT..) => Err(Trouble::Newer(newer)),
+            Some(found @ FORMAT..) => Err(Trouble::Newer {
+                found,
+                known: FORMAT,
+            }),
             Some(unknown) => Err(Trouble::Corrupt(format!("there is no format {unknown}"))),
             None => {
                 let transaction = self.database.begin_write()?;

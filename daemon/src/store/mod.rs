@@ -6,9 +6,9 @@ mod aside;
 mod disk;
 mod figures;
 mod kept;
-mod shelf;
 mod show;
 mod trouble;
+mod waiting;
 
 use std::{
     path::Path,
@@ -21,8 +21,8 @@ pub use self::figures::HistoryFigures;
 use self::{
     disk::{Disk, FILE, Retention},
     kept::Kept,
-    shelf::Shelf,
     trouble::Trouble,
+    waiting::Waiting,
 };
 use crate::config;
 use finwatch_engine::model::{Drain, Rollout};
@@ -54,8 +54,8 @@ pub struct Interrupted {
 struct Inner {
     options: config::History,
     disk: Option<Arc<Disk>>,
-    drains: Shelf<Drain>,
-    rollouts: Shelf<Rollout>,
+    drains: Waiting<Drain>,
+    rollouts: Waiting<Rollout>,
     retry_at: Timestamp,
     failures: u64,
     /// A warning was given, and nothing has been written since.
@@ -71,8 +71,8 @@ impl History {
         let mut inner = Inner {
             options: options.clone(),
             disk: None,
-            drains: Shelf::new(),
-            rollouts: Shelf::new(),
+            drains: Waiting::new(),
+            rollouts: Waiting::new(),
             retry_at: now,
             failures: 0,
             warned: false,
@@ -184,7 +184,7 @@ impl History {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic in the middle leaves shelves that are whole: every change of theirs is one insertion.
+        // A panic in the middle leaves what waits whole: every change of it is one insertion.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,7 +260,7 @@ type Opened = Result<(Disk, (Vec<Drain>, usize), (Vec<Rollout>, usize)), Trouble
 fn open(options: &config::History, now: Timestamp) -> Option<Opened> {
     let directory = options.directory.as_deref()?;
     let opened = match Disk::open(directory) {
-        Err(trouble @ (Trouble::Corrupt(_) | Trouble::Newer(_))) => {
+        Err(trouble @ (Trouble::Corrupt(_) | Trouble::Newer { .. })) => {
             set_aside(&directory.join(FILE), &trouble, now).and_then(|()| Disk::open(directory))
         }
         opened => opened,
@@ -273,7 +273,7 @@ fn open(options: &config::History, now: Timestamp) -> Option<Opened> {
 
 fn set_aside(file: &Path, trouble: &Trouble, now: Timestamp) -> Result<(), Trouble> {
     let why = match trouble {
-        Trouble::Newer(_) => "newer",
+        Trouble::Newer { .. } => "newer",
         _ => "corrupt",
     };
     let aside = aside::set(file, why, now)?;
@@ -288,15 +288,15 @@ fn set_aside(file: &Path, trouble: &Trouble, now: Timestamp) -> Result<(), Troub
 }
 
 /// Closes what the process before left unfinished.
-fn close<T: Kept>(shelf: &mut Shelf<T>, found: Vec<T>, now: Timestamp) -> Vec<T> {
+fn close<T: Kept>(waiting: &mut Waiting<T>, found: Vec<T>, now: Timestamp) -> Vec<T> {
     let mut closed = Vec::new();
     for mut value in found {
         // After a disk came back these are this process's own.
-        if shelf.knows(value.id()) {
+        if waiting.knows(value.id()) {
             continue;
         }
         value.interrupt(now);
-        shelf.put(Arc::new(value.clone()));
+        waiting.put(Arc::new(value.clone()));
         closed.push(value);
     }
     if !closed.is_empty() {

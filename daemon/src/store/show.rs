@@ -10,8 +10,8 @@ use super::{
     History, Inner,
     disk::{Disk, Ended},
     kept::{Kept, Key},
-    shelf::Shelf,
     trouble::Trouble,
+    waiting::Waiting,
 };
 use finwatch_engine::model::{Drain, Rollout};
 
@@ -30,14 +30,14 @@ impl History {
 
     fn visit<T: Kept>(
         &self,
-        shelf: impl Fn(&Inner) -> &Shelf<T>,
+        waiting: impl Fn(&Inner) -> &Waiting<T>,
         visit: &mut dyn FnMut(T) -> ControlFlow<()>,
     ) {
         // The lock is held for the snapshot only: disks, and visitors who parse and filter, take their time. What waits first,
         // then what is written: what is on its way from here to there is then in both.
         let (unwritten, disk) = {
             let inner = self.lock();
-            (shelf(&inner).ended(), inner.disk.clone())
+            (waiting(&inner).ended(), inner.disk.clone())
         };
         let written = disk.and_then(|disk| self.ended::<T>(&disk));
         let broken = Cell::new(false);

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use super::disk::FORMAT;
-
 /// Why the history on disk cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -11,8 +9,8 @@ pub(super) enum Trouble {
     #[error("it is corrupt: {0}")]
     Corrupt(String),
     /// A newer finwatch wrote it: to be set aside.
-    #[error("it has format {0}, written by a newer finwatch; this one knows format {FORMAT}")]
-    Newer(u64),
+    #[error("it has format {found}, written by a newer finwatch; this one knows format {known}")]
+    Newer { found: u64, known: u64 },
     /// Another process has it open: to be left alone.
     #[error("another process has it open")]
     Busy,
@@ -33,7 +31,7 @@ impl Trouble {
     /// What a person can do.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::Corrupt(_) | Self::Newer(_) => "nothing has to be done",
+            Self::Corrupt(_) | Self::Newer { .. } => "nothing has to be done",
             Self::Busy => {
                 "stop the other finwatch, or give this one a directory of its own with --state-directory"
             }

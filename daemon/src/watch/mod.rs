@@ -4,9 +4,10 @@
 mod event;
 mod filter;
 mod instances;
-mod narrator;
+mod options;
 mod printer;
 mod session;
+mod stream;
 mod text;
 
 #[cfg(test)]
@@ -14,5 +15,6 @@ mod samples;
 
 pub(crate) use self::{
     filter::{Cuts, Filter, Name, Ports},
-    session::{Form, WatchOptions, run},
+    options::{Form, WatchOptions},
+    session::run,
 };

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::{
     event::Event,
     filter::Filter,
-    session::{Form, WatchOptions},
+    options::{Form, WatchOptions},
     text::TextWriter,
 };
 

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeSet,
     io::{self, Write},
     os::fd::AsFd as _,
-    path::PathBuf,
     time::Duration,
 };
 
@@ -18,9 +17,9 @@ use tokio::{
 
 use super::{
     event::Event,
-    filter::Filter,
-    narrator::{Narrator, Tally, World},
+    options::WatchOptions,
     printer::Printer,
+    stream::{Stream, Tally, World},
 };
 use crate::{
     attribution::{Attribution, AttributionOptions},
@@ -38,32 +37,6 @@ const BATCH: usize = 16_384;
 const RING_BYTES: u32 = 16 << 20;
 /// The stream does not read counters, so that the smallest table will do.
 const MAX_ROWS: u32 = 1024;
-
-/// How events are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Lines in columns.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// What is true for one run.
-#[derive(Debug, Clone)]
-pub(crate) struct WatchOptions {
-    /// What is shown.
-    pub(crate) filter: Filter,
-    /// How.
-    pub(crate) form: Form,
-    /// Ends after so many closes were shown.
-    pub(crate) count: Option<u64>,
-    /// Ends after so much time.
-    pub(crate) duration: Option<Duration>,
-    /// Root of the cgroup2 file system; `None`: where it is mounted.
-    pub(crate) cgroup_root: Option<PathBuf>,
-    /// Show the programs' own log lines.
-    pub(crate) probe_log: bool,
-}
 
 /// Streams until a signal, the count, the time or the end of whoever reads; then sums up on standard error.
 ///
@@ -86,7 +59,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     let mut session = Session {
         probe,
         attribution,
-        narrator: Narrator::default(),
+        stream: Stream::default(),
     };
     session.learn_services();
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
@@ -102,7 +75,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     if ended == Ended::ReaderGone {
         return Ok(());
     }
-    let summary = summary(&session.narrator.tally(), printer.shown(), began.elapsed());
+    let summary = summary(&session.stream.tally(), printer.shown(), began.elapsed());
     // Where standard error is closed there is nobody to sum up for.
     let _told = writeln!(io::stderr(), "{summary}");
     Ok(())
@@ -129,7 +102,7 @@ fn end_of_reader(error: io::Error) -> io::Result<Ended> {
 struct Session {
     probe: Probe,
     attribution: Attribution,
-    narrator: Narrator,
+    stream: Stream,
 }
 
 impl Session {
@@ -147,7 +120,7 @@ impl Session {
                 .sockets(namespace.file.as_fd())
                 .unwrap_or_default();
             for row in rows.iter().filter(|row| row.kind == survey_kind::LISTENER) {
-                self.narrator.learn(row.owner, &row.service);
+                self.stream.learn(row.owner, &row.service);
                 instances.insert(row.owner);
             }
         }
@@ -179,7 +152,7 @@ impl Session {
                     clocks: clock::moment().clocks,
                     reasons: &self.probe.reasons,
                 };
-                self.narrator
+                self.stream
                     .finish(&mut world, &mut |event| printer.event(&event));
             }
             printer.flush()?;
@@ -198,7 +171,7 @@ impl Session {
         let Self {
             probe,
             attribution,
-            narrator,
+            stream,
         } = self;
         attribution.refresh();
         // The time is read first: a close that is taken in after it waits for the next look.
@@ -212,15 +185,15 @@ impl Session {
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
-            narrator.take(record, &mut world, &mut tell);
+            stream.take(record, &mut world, &mut tell);
         }
-        narrator.due(now.kernel_ns, &mut world, &mut tell);
-        if narrator.wants_processes() {
-            for instance in narrator.processes(now.kernel_ns, &probe.processes.table()) {
+        stream.due(now.kernel_ns, &mut world, &mut tell);
+        if stream.wants_processes() {
+            for instance in stream.processes(now.kernel_ns, &probe.processes.table()) {
                 probe.phases.end(instance);
             }
         }
-        narrator.losses(probe.losses.read(), now.wall(), &mut tell);
+        stream.losses(probe.losses.read(), now.wall(), &mut tell);
         taken >= BATCH
     }
 }

@@ -13,7 +13,7 @@ use super::{
     teller::{Story, Teller, retell},
 };
 
-/// Between two rounds of work while something drains, as the storyteller's.
+/// Between two rounds of work while something drains, as the daemon's.
 const ROUND_NS: u64 = 100_000_000;
 /// A drain without news is over by then: a signal that changes nothing for ten minutes is ignored, and late requests
 /// are waited for after that.

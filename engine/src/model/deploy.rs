@@ -108,6 +108,11 @@ impl Source {
         Self::Signal,
     ];
 
+    /// Somebody said that the change would come or had come.
+    pub fn is_announced(self) -> bool {
+        self != Self::Signal
+    }
+
     /// As in labels and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Correlator, is_unannounced, live::Live};
+use super::{Correlator, live::Live};
 use crate::model::{DeployStage, Drain};
 
 /// Which drains an event may take.
@@ -55,7 +55,7 @@ impl Correlator {
 
     /// Whether nothing is left of a donor. Its id goes to the heir, if that has told nothing under its own.
     fn dissolve(&mut self, heir: &mut Live, donor: &Live, is_new: bool) -> bool {
-        if !is_unannounced(donor.rollout.source) || !donor.rollout.drains.is_empty() {
+        if donor.rollout.source.is_announced() || !donor.rollout.drains.is_empty() {
             return false;
         }
         self.ended.remove(&donor.rollout.id);
@@ -73,7 +73,7 @@ impl Correlator {
 impl Live {
     /// Takes from an unannounced rollout what is its own. Returns whether there was something.
     fn adopt(&mut self, donor: &mut Self, reach: &Reach, donor_runs: bool) -> bool {
-        if !is_unannounced(donor.rollout.source) {
+        if donor.rollout.source.is_announced() {
             return false;
         }
         let workload = self.rollout.workload.clone();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CorrelatorOptions, is_unannounced, look::Looks};
+use super::{CorrelatorOptions, look::Looks};
 use crate::{
     model::WorkloadKind,
     model::{
@@ -48,7 +48,7 @@ pub(super) fn best(live: &[Live], takes: impl Fn(&Live) -> bool) -> Option<usize
         .max_by_key(|at| {
             let rollout = &live[*at].rollout;
             (
-                !is_unannounced(rollout.source),
+                rollout.source.is_announced(),
                 rollout.workload.port.is_some(),
                 rollout.started_at,
                 Reverse(*at),
@@ -240,10 +240,10 @@ impl Live {
     /// Whether a drain that nobody has belongs to it while it runs.
     pub(super) fn takes_drain(&self, drain: &Drain, window: SignedDuration) -> bool {
         let since_last = drain.started_at.duration_since(self.last_sign);
-        let in_time = if is_unannounced(self.rollout.source) {
-            since_last <= timing::ONE_ROLLOUT
-        } else {
+        let in_time = if self.rollout.source.is_announced() {
             since_last <= window
+        } else {
+            since_last <= timing::ONE_ROLLOUT
         };
         // A drain may be told later than what it belongs to, and may have begun a little before.
         let before = self.rollout.started_at.duration_since(drain.started_at);
@@ -252,7 +252,7 @@ impl Live {
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
     pub(super) fn reopens_for(&self, drain: &Drain, window: SignedDuration) -> bool {
-        !is_unannounced(self.rollout.source) && !self.finished && self.takes_drain(drain, window)
+        self.rollout.source.is_announced() && !self.finished && self.takes_drain(drain, window)
     }
 
     /// Whether a listener that came belongs to it while it runs. With no announced beginning it may have come before: a
@@ -299,7 +299,7 @@ impl Live {
         if idle >= options.window() {
             return true;
         }
-        let settled = if is_unannounced(self.rollout.source) || self.finished {
+        let settled = if !self.rollout.source.is_announced() || self.finished {
             true
         } else {
             let served = |drain: &Drain| self.is_served_again(&drain.service);
@@ -354,7 +354,7 @@ impl Live {
     /// in many namespaces side by side: with no event that names them all, each namespace's is another rollout.
     fn means(&self, service: &Service, netns: u32) -> bool {
         let drains = &self.rollout.drains;
-        let elsewhere = is_unannounced(self.rollout.source)
+        let elsewhere = !self.rollout.source.is_announced()
             && service.workload_kind == WorkloadKind::Process.as_str()
             && netns != 0
             && drains

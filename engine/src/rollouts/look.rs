@@ -1,5 +1,5 @@
 //! What a rollout is told of its workload's services beside drains: small looks at their counters and gauges, from the
-//! bookkeeper's rounds. Without them those of its diagnoses keep silent that need them.
+//! engine's rounds. Without them those of its diagnoses keep silent that need them.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ pub(crate) use self::rounds::Rounds;
 use self::{ids::Ids, live::Live, pair::Heard};
 use crate::bounded::{Bounded, Queue};
 use crate::diagnoses::JudgeOptions;
-use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Source, Start};
+use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Start};
 
 /// Most rollouts that run at once; more drains go to none.
 const LIVE_MAX: usize = 128;
@@ -371,10 +371,6 @@ impl Correlator {
         self.left_out += u64::from(full);
         full
     }
-}
-
-fn is_unannounced(source: Source) -> bool {
-    source == Source::Signal
 }
 
 #[cfg(test)]

@@ -2,14 +2,10 @@
 
 use finwatch_common::Role;
 
-use super::{
-    is_unannounced,
-    look::{Looks, Watched},
-    tell::milder,
-};
+use super::look::{Looks, Watched};
 use crate::{
     diagnoses::{self as diagnoses, JudgeOptions, growth, judge::beside},
-    model::{Finding, Gap, GrowthTest, Rollout, Service},
+    model::{Finding, Gap, GrowthTest, Rollout, Service, Severity},
     render::units::{count, length, secs, were},
 };
 
@@ -157,7 +153,7 @@ fn listener_gap(rollout: &Rollout) -> Option<Finding> {
         .iter()
         .filter(|gap| had_owner(rollout, gap))
         // Nobody need listen again after a stop that nobody announced as a deploy.
-        .filter(|gap| gap.until.is_some() || !is_unannounced(rollout.source))
+        .filter(|gap| gap.until.is_some() || rollout.source.is_announced())
         .filter(|gap| gap.until.is_some() || gap.refused > 0)
         .collect();
     let refused: u64 = gaps.iter().map(|gap| gap.refused).sum();
@@ -250,4 +246,12 @@ fn names<'a>(services: impl Iterator<Item = &'a Service>) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// How grave a finding is when nobody was hit by it.
+fn milder(mut finding: Finding, hit: u64) -> Finding {
+    if hit == 0 {
+        finding.severity = Severity::Warn;
+    }
+    finding
 }

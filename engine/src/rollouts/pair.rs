@@ -35,7 +35,7 @@ impl Live {
     /// Whether the event tells of this rollout's change: by its id, or as the other half of a pair, or as another
     /// sender's word for it.
     pub(super) fn is_same_change(&self, event: &DeployEvent, window: SignedDuration) -> bool {
-        if super::is_unannounced(self.rollout.source) {
+        if !self.rollout.source.is_announced() {
             return false;
         }
         let by_id = |heard: &DeployEvent| heard.source == event.source && heard.id == event.id;
@@ -56,7 +56,7 @@ impl Live {
     /// Whether the event begins another change of the same workload: then this one has ended.
     pub(super) fn superseded_by(&mut self, event: &DeployEvent) {
         if event.stage == DeployStage::Started
-            && !super::is_unannounced(self.rollout.source)
+            && self.rollout.source.is_announced()
             && is_same_workload(&self.rollout.workload, &event.workload)
         {
             self.finish();

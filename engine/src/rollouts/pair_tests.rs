@@ -1,7 +1,7 @@
 //! Which events tell of one change, and what an event takes over that came before it.
 
-use super::{scenarios::*, *};
-use crate::model::{DeployStage, Skew};
+use super::scenarios::*;
+use crate::model::{DeployStage, Skew, Source};
 
 #[test]
 fn an_event_that_comes_late_takes_over_the_unannounced_rollout_and_its_id() {

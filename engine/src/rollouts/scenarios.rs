@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     diagnoses::judge::{judge, scenarios},
-    model::{DeployStage, Finding, Skew, WorkloadRef},
+    model::{DeployStage, Finding, Skew, Source, WorkloadRef},
 };
 
 pub(super) use scenarios::{at, service};

@@ -3,7 +3,7 @@
 use super::{CorrelatorOptions, grow, live::Live, own};
 use crate::{
     diagnoses::{self as diagnoses, judge::worst},
-    model::{Finding, Rollout, Severity, Verdict},
+    model::{Rollout, Verdict},
     render::units::{count, were},
 };
 
@@ -86,12 +86,4 @@ fn unseen(rollout: &Rollout) -> Vec<String> {
         reasons.push("None of its drains had a client.".to_owned());
     }
     reasons
-}
-
-/// How grave a finding is when nobody was hit by it.
-pub(super) fn milder(mut finding: Finding, hit: u64) -> Finding {
-    if hit == 0 {
-        finding.severity = Severity::Warn;
-    }
-    finding
 }

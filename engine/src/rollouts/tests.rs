@@ -1,7 +1,7 @@
 //! What belongs to which rollout, and when it is over.
 
 use super::{scenarios::*, *};
-use crate::model::{DrainKind, RolloutState, Verdict};
+use crate::model::{DrainKind, RolloutState, Source, Verdict};
 
 #[test]
 fn a_drain_that_nobody_announced_is_a_rollout_and_ends_after_quiet() {

@@ -10,37 +10,19 @@ use std::collections::{HashMap, HashSet};
 use finwatch_common::{Cell, CounterRow, Lost, Phase, ResetKey, Role, ServiceKey};
 
 use super::{
-    Filter, Gauges, ResetSeries, SeriesLabels, View,
+    Gauges, KEYS_MAX, Limits, ResetSeries, SeriesLabels, View,
     names::Names,
     retired::Totals,
+    series::{AllSeries, SeriesId},
     settle,
-    shelf::{SeriesId, Shelf},
     unsettled::Views,
 };
 use crate::{input::Reading, model::WorkloadKind};
 
-/// Most services known at once, by key; about 150 bytes each. What comes on top is counted in `other`.
-pub const KEYS_MAX: usize = 16_384;
-
-/// How much is shown and kept.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Most services of role `server` with series of their own.
-    pub servers: usize,
-    /// Most services of role `client` with series of their own.
-    pub clients: usize,
-    /// A service with no listener, nothing open and nothing counted for this long is retired.
-    pub retention_ns: u64,
-    /// Most retired series whose totals are kept for their return.
-    pub retired: usize,
-    /// Which services get series of their own at all.
-    pub filter: Filter,
-}
-
 /// Services, series and totals.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    shelf: Shelf,
+    series: AllSeries,
     keys: HashMap<ServiceKey, Key>,
     /// Services that came when `keys` was full, until the next rotation: what was shown of them in `other`
     /// must stay there. Bounded by the rows of one generation of the kernel's map.
@@ -81,7 +63,7 @@ impl Ledger {
     /// An empty one.
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            shelf: Shelf::new(limits),
+            series: AllSeries::new(limits),
             keys: HashMap::new(),
             overflow: HashSet::new(),
             left: Vec::new(),
@@ -115,10 +97,10 @@ impl Ledger {
             known.renamed = true;
             return;
         }
-        let id = assign(&mut self.shelf, &mut self.unknown, &key, names);
+        let id = assign(&mut self.series, &mut self.unknown, &key, names);
         known.series = Some(id);
         let unnamed = known.unnamed.take();
-        if let Some(series) = self.shelf.get_mut(id) {
+        if let Some(series) = self.series.get_mut(id) {
             series.keys += 1;
             if let Some(unnamed) = unnamed {
                 series.totals.add(&unnamed);
@@ -166,7 +148,7 @@ impl Ledger {
     /// Retires what is long gone. Only right after [`Ledger::absorb`]: then nothing of a service that is
     /// retired was shown from the kernel's maps.
     pub(crate) fn retire(&mut self, now_ns: u64) {
-        let retention_ns = self.shelf.retention_ns();
+        let retention_ns = self.series.retention_ns();
         let mut released = Vec::new();
         self.keys.retain(|_, key| {
             let idle = now_ns.saturating_sub(key.active_ns) >= retention_ns;
@@ -183,14 +165,14 @@ impl Ledger {
         // The map has no order; which series is forgotten first must not depend on it.
         released.sort_unstable();
         for id in released {
-            self.shelf.release(id);
+            self.series.release(id);
         }
     }
 
     /// Nobody listened for a while, after this service had.
     pub(crate) fn gap(&mut self, key: &ServiceKey, gap_ns: u64) {
         if let Some(id) = self.pinned(key)
-            && let Some(series) = self.shelf.get_mut(id)
+            && let Some(series) = self.series.get_mut(id)
             && !series.is_other()
         {
             series.totals.gap_ns += gap_ns;
@@ -213,7 +195,7 @@ impl Ledger {
     ) -> View {
         self.observe(live, now_ns, names);
         self.rename(live, now_ns, names);
-        let mut views = Views::of_totals(&self.shelf);
+        let mut views = Views::of_totals(&self.series);
         for key in self.keys.values_mut() {
             key.live = Held::default();
         }
@@ -250,12 +232,12 @@ impl Ledger {
             }
         }
         View {
-            series: views.settle(&mut self.shelf),
-            folded: self.shelf.folded(),
-            limited: self.shelf.limited_count(),
+            series: views.settle(&mut self.series),
+            folded: self.series.folded(),
+            limited: self.series.limited_count(),
             unknown: self.unknown,
             keys: self.keys.len(),
-            retired: self.shelf.retired(),
+            retired: self.series.retired(),
         }
     }
 
@@ -263,7 +245,7 @@ impl Ledger {
     fn pinned(&self, key: &ServiceKey) -> Option<SeriesId> {
         match self.keys.get(&steady(key)) {
             Some(known) => known.series,
-            None => self.shelf.id(&SeriesLabels::other(role(key))),
+            None => self.series.id(&SeriesLabels::other(role(key))),
         }
     }
 
@@ -274,22 +256,22 @@ impl Ledger {
         }
         let role = role(&key);
         if self.overflow.contains(&key) {
-            return Some(self.shelf.other(role));
+            return Some(self.series.other(role));
         }
         if self.keys.len() >= KEYS_MAX {
             self.overflow.insert(key);
-            return Some(self.shelf.limited(role));
+            return Some(self.series.limited(role));
         }
         names.meet(&key, now_ns);
         let series = if key == ServiceKey::other(role, Phase::Steady) {
-            Some(self.shelf.other(role))
+            Some(self.series.other(role))
         } else if names.is_pending(&key) {
             None
         } else {
-            Some(assign(&mut self.shelf, &mut self.unknown, &key, names))
+            Some(assign(&mut self.series, &mut self.unknown, &key, names))
         };
-        if let Some(shelved) = series.and_then(|id| self.shelf.get_mut(id)) {
-            shelved.keys += 1;
+        if let Some(counted_into) = series.and_then(|id| self.series.get_mut(id)) {
+            counted_into.keys += 1;
         }
         let fresh = Key {
             series,
@@ -307,7 +289,7 @@ impl Ledger {
     /// Where a service's totals are kept.
     fn totals(&mut self, key: &ServiceKey, pinned: Option<SeriesId>) -> Option<&mut Totals> {
         match pinned {
-            Some(id) => self.shelf.get_mut(id).map(|series| &mut series.totals),
+            Some(id) => self.series.get_mut(id).map(|series| &mut series.totals),
             None => {
                 let known = self.keys.get_mut(&steady(key))?;
                 Some(known.unnamed.get_or_insert_default())
@@ -325,7 +307,7 @@ impl Ledger {
             .collect();
         renamed.sort_unstable();
         for key in renamed {
-            let id = assign(&mut self.shelf, &mut self.unknown, &key, names);
+            let id = assign(&mut self.series, &mut self.unknown, &key, names);
             let Some(known) = self.keys.get_mut(&key) else {
                 continue;
             };
@@ -348,10 +330,10 @@ impl Ledger {
             }
             known.elsewhere = Some(Box::new(shown));
             known.series = Some(id);
-            if let Some(series) = self.shelf.get_mut(id) {
+            if let Some(series) = self.series.get_mut(id) {
                 series.keys += 1;
             }
-            if let Some(series) = self.shelf.get_mut(before) {
+            if let Some(series) = self.series.get_mut(before) {
                 series.totals.add(&more);
             }
             self.left.push((before, now_ns));
@@ -359,10 +341,10 @@ impl Ledger {
     }
 }
 
-fn assign(shelf: &mut Shelf, unknown: &mut u64, key: &ServiceKey, names: &Names) -> SeriesId {
+fn assign(all: &mut AllSeries, unknown: &mut u64, key: &ServiceKey, names: &Names) -> SeriesId {
     let labels = names.labels(key);
     *unknown += u64::from(labels.workload.kind == WorkloadKind::Other);
-    shelf.assign(labels)
+    all.assign(labels)
 }
 
 // === impl Key ===

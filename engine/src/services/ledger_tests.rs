@@ -6,7 +6,8 @@ use finwatch_common::{CELLS, Origin, Outcome};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Workload;
+use crate::{model::Workload, services::Filter};
+
 const HOUR_NS: u64 = 3_600_000_000_000;
 
 fn limits() -> Limits {

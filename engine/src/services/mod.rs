@@ -6,8 +6,8 @@ mod names;
 mod now;
 mod refusals;
 mod retired;
+mod series;
 mod settle;
-mod shelf;
 mod survey;
 mod time_wait;
 mod unsettled;
@@ -16,15 +16,17 @@ mod windows;
 
 pub use filter::{Filter, Pattern};
 pub(crate) use ledger::Ledger;
-pub use ledger::{KEYS_MAX, Limits};
 pub use names::Names;
 pub(crate) use now::name;
 pub use now::states;
 pub use refusals::Refusals;
 pub(crate) use refusals::Refused;
-pub use retired::Folded;
+pub use series::Limits;
 pub use settle::SettledRow;
 pub use survey::{Surveyed, Surveys};
 pub use time_wait::{MiniSockets, TimeWaits};
-pub use view::{Gauges, ResetSeries, SeriesLabels, SeriesView, View};
+pub use view::{Folded, Gauges, ResetSeries, SeriesLabels, SeriesView, View};
 pub use windows::{SERVICES_MAX, Windows};
+
+/// Most services known at once, by key; about 150 bytes each. What comes on top is counted in `other`.
+pub const KEYS_MAX: usize = 16_384;

@@ -9,7 +9,7 @@ use std::{
 use finwatch_common::{Cell, CounterRow, Cut, PHASES};
 
 use super::{
-    ResetSeries, SeriesLabels,
+    Folded, ResetSeries, SeriesLabels,
     settle::{EMPTY, HighWater, add, settle},
 };
 
@@ -26,19 +26,6 @@ pub(super) struct Totals {
 /// A row a phase.
 #[derive(Debug, Clone)]
 pub(super) struct Rows(pub(super) Box<[CounterRow; PHASES]>);
-
-/// Sums of all series that were forgotten.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Folded {
-    /// Connections established.
-    pub opened: u64,
-    /// Connections ended.
-    pub closes: u64,
-    /// Connections cut.
-    pub cut: u64,
-    /// Series folded.
-    pub series: u64,
-}
 
 /// The memory: least recently retired first out.
 #[derive(Debug, Default)]

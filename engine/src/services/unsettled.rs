@@ -9,8 +9,9 @@ use std::{
 use finwatch_common::{CounterRow, PHASES};
 
 use super::{
-    Gauges, ResetSeries, SeriesLabels, SeriesView, settle,
-    shelf::{SeriesId, Shelf},
+    Gauges, ResetSeries, SeriesLabels, SeriesView,
+    series::{AllSeries, SeriesId},
+    settle,
 };
 
 /// Of every series, in the order of the labels.
@@ -33,10 +34,10 @@ pub(super) struct Unsettled {
 // === impl Views ===
 
 impl Views {
-    pub(super) fn of_totals(shelf: &Shelf) -> Self {
-        let mut at = HashMap::with_capacity(shelf.len());
-        let mut views = Vec::with_capacity(shelf.len());
-        for (id, series) in shelf.iter() {
+    pub(super) fn of_totals(all: &AllSeries) -> Self {
+        let mut at = HashMap::with_capacity(all.len());
+        let mut views = Vec::with_capacity(all.len());
+        for (id, series) in all.iter() {
             at.insert(id, views.len());
             views.push(Unsettled {
                 id,
@@ -55,10 +56,10 @@ impl Views {
         self.views.get_mut(*self.at.get(&id?)?)
     }
 
-    pub(super) fn settle(self, shelf: &mut Shelf) -> Vec<SeriesView> {
+    pub(super) fn settle(self, all: &mut AllSeries) -> Vec<SeriesView> {
         let settle_one = |one: Unsettled| {
             let mut phases = one.rows.map(|row| settle::settle(&row));
-            let marks = shelf.get_mut(one.id).map(|series| &mut series.totals.marks);
+            let marks = all.get_mut(one.id).map(|series| &mut series.totals.marks);
             for (mark, row) in marks.into_iter().flatten().zip(&mut phases) {
                 mark.hold(row);
             }

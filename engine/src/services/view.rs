@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use finwatch_common::{Lost, PHASES, Phase, Role};
 
-use super::{Folded, MiniSockets, SettledRow, Surveyed};
+use super::{MiniSockets, SettledRow, Surveyed};
 use crate::model::Workload;
 
 /// The labels that tell one service's series from another's.
@@ -70,6 +70,19 @@ pub struct SeriesView {
     pub gap_ns: u64,
     /// How many such times there were.
     pub gaps: u64,
+}
+
+/// Sums of all series that were forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// Connections established.
+    pub opened: u64,
+    /// Connections ended.
+    pub closes: u64,
+    /// Connections cut.
+    pub cut: u64,
+    /// Series folded.
+    pub series: u64,
 }
 
 /// Everything that is shown.

@@ -10,10 +10,9 @@ use finwatch_probe::tcp::state;
 use super::{
     conn::{Conn, flag},
     counters::Row,
-    end,
     kernel::Tcp,
     losses,
-    state::{left, left_close_wait, opened},
+    open::{left, left_close_wait, opened},
 };
 
 /// The connection leaves `old`, so it was open: with TCP Fast Open before it was established, else
@@ -63,19 +62,4 @@ pub(super) fn on_closing(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old
         }
         _ => {}
     }
-}
-
-/// The socket is destroyed and was never seen to end: it ended in the last state it was seen to reach,
-/// or the one after.
-#[inline(always)]
-pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row) {
-    let old = match conn.last as u8 {
-        state::ESTABLISHED => state::ESTABLISHED,
-        state::FIN_WAIT1 => state::FIN_WAIT2,
-        state::CLOSE_WAIT => state::CLOSE_WAIT,
-        state::LAST_ACK => state::LAST_ACK,
-        _ => return,
-    };
-    losses::count(Loss::MadeGood);
-    end::on_end(sk, tcp, conn, row, old);
 }

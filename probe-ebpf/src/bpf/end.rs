@@ -1,7 +1,7 @@
 //! The transition to CLOSE: what it was, by the rules of `classify`, counted or left to be settled by
 //! what follows.
 
-use finwatch_common::{Cell, Outcome, Phase, TimeWait};
+use finwatch_common::{Cell, Loss, Outcome, Phase, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
     tcp::{SOCK_DEAD, errno, state, unacked},
@@ -13,8 +13,8 @@ use super::{
     counters::{self, Row},
     judge,
     kernel::{Tcp, offset},
-    mini_socket,
-    state::{left, left_close_wait},
+    losses, mini_socket,
+    open::{left, left_close_wait},
     tell::{self, Told},
 };
 
@@ -232,7 +232,7 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         return 0;
     };
     if skipped {
-        catch_up::on_end(sk, tcp, conn, row);
+        on_unseen_end(sk, tcp, conn, row);
     }
     if conn.pending == pending::RESET_FOLLOWS {
         // No RST came: a mini-socket could not be had, or the namespace is being torn down.
@@ -255,4 +255,19 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         }
     }
     0
+}
+
+/// The socket is destroyed and was never seen to end: it ended in the last state it was seen to reach,
+/// or the one after.
+#[inline(always)]
+fn on_unseen_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row) {
+    let old = match conn.last as u8 {
+        state::ESTABLISHED => state::ESTABLISHED,
+        state::FIN_WAIT1 => state::FIN_WAIT2,
+        state::CLOSE_WAIT => state::CLOSE_WAIT,
+        state::LAST_ACK => state::LAST_ACK,
+        _ => return,
+    };
+    losses::count(Loss::MadeGood);
+    on_end(sk, tcp, conn, row, old);
 }

@@ -4,10 +4,10 @@ use aya_ebpf::programs::BtfTracePointContext;
 use finwatch_common::{ExitRecord, KIND_EXIT, Loss, Process};
 
 use super::{
+    args::scalar_args,
     family,
     kernel::{Raw, offset},
     ring::{Slot, header},
-    scalar_args,
 };
 
 /// `sched_process_fork`.

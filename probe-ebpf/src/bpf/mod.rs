@@ -1,5 +1,6 @@
 //! Entry points, and what every one of them shares. Each quotes the kernel prototype it trusts.
 
+mod args;
 mod atomic;
 mod catch_up;
 mod conn;
@@ -13,6 +14,7 @@ mod judge;
 mod kernel;
 mod losses;
 mod mini_socket;
+mod open;
 mod phases;
 mod ports;
 mod read;
@@ -26,7 +28,7 @@ mod tell;
 mod token;
 mod turn;
 
-use aya_ebpf::{EbpfContext as _, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// Counts every transition of a TCP socket.
 // match-proto: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
@@ -123,14 +125,6 @@ fn finwatch_survey(ctx: *const survey::IterContext) -> i32 {
 #[unsafe(link_section = "iter/tcp")]
 fn finwatch_survey_time_wait(ctx: *const survey::IterContext) -> i32 {
     survey::on_mini_socket(ctx)
-}
-
-/// The arguments of a tracepoint as plain numbers: nothing the verifier knows a type of.
-#[inline(always)]
-fn scalar_args<const N: usize>(ctx: &BtfTracePointContext) -> Option<[u64; N]> {
-    // SAFETY: the context holds at least as many arguments as the prototype; the caller asks for no
-    // more than the running kernel's prototype has.
-    unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(ctx.as_ptr().cast::<[u64; N]>()) }.ok()
 }
 
 #[unsafe(link_section = "license")]

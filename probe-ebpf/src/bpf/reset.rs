@@ -15,13 +15,14 @@ use finwatch_probe::{
 };
 
 use super::{
+    args::scalar_args,
     conn::{Conn, NONE, flag, kind},
     counters,
     end::settle_by_reset,
     inferred,
     judge::cut,
     kernel::{Raw, has_reset_reason, offset},
-    mini_socket, phases, ports, scalar_args,
+    mini_socket, phases, ports,
     tell::{self, ToldReset},
 };
 

@@ -13,11 +13,11 @@ use finwatch_common::{
 };
 
 use super::{
+    args::scalar_args,
     family,
     kernel::{Raw, offset, sigaction_bytes},
     phases,
     ring::{Slot, header},
-    scalar_args,
     task::{Task, start_ns},
 };
 

@@ -5,16 +5,16 @@
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
-use finwatch_common::{Cell, Loss, Phase, Role};
+use finwatch_common::{Cell, Loss, Role};
 use finwatch_probe::tcp::{IPPROTO_TCP, state};
 
 use super::{
     catch_up,
     conn::{Conn, flag, kind},
-    counters::{self, Row},
-    end, family, judge,
+    counters, end, family, judge,
     kernel::{Tcp, Typed, offset},
     losses,
+    open::{left, left_close_wait, opened},
     task::Task,
     tell,
     token::Token,
@@ -206,30 +206,5 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
         }
         Work::End => end::on_end(sk, tcp, conn, row, old),
         Work::Listen | Work::Connect | Work::Establish => {}
-    }
-}
-
-#[inline(always)]
-pub(super) fn opened(conn: &mut Conn, row: Row) {
-    conn.set(flag::OPEN | flag::OPENED);
-    row.inc_at::<{ Cell::OPENED.index() }>();
-}
-
-#[inline(always)]
-pub(super) fn left(conn: &mut Conn, row: Row) {
-    if conn.has(flag::OPEN) {
-        conn.clear(flag::OPEN);
-        if conn.service.phase == Phase::Steady as u8 {
-            conn.set(flag::LEFT_STEADY);
-        }
-        row.inc_at::<{ Cell::LEFT.index() }>();
-    }
-}
-
-#[inline(always)]
-pub(super) fn left_close_wait(conn: &mut Conn, row: Row) {
-    if conn.has(flag::CLOSE_WAIT) {
-        conn.clear(flag::CLOSE_WAIT);
-        row.inc_at::<{ Cell::CLOSE_WAIT_OUT.index() }>();
     }
 }

@@ -81,7 +81,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn at(path: &str, line: usize, text: impl Into<String>) -> Self {
+    pub(super) fn at(path: &str, line: usize, text: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             line,
@@ -230,7 +230,7 @@ fn code_of(line: &str) -> String {
     code
 }
 
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line))

@@ -5,6 +5,7 @@ mod filter;
 mod openapi;
 mod parameters;
 mod problem;
+mod route;
 mod routes;
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -19,12 +20,13 @@ use axum::{
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::timeout};
 
-pub use self::openapi::document as openapi_document;
+pub use self::routes::document as openapi_document;
 
 use self::{
     parameters::Asked,
     problem::Problem,
-    routes::{Question, ROUTES, Route},
+    route::{Question, Route},
+    routes::ROUTES,
 };
 use crate::clock;
 use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};

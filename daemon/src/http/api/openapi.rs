@@ -3,10 +3,10 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{problem::Problem, routes::ROUTES};
+use super::{problem::Problem, route::Route};
 
-/// The document, OpenAPI 3.1.
-pub fn document() -> Value {
+/// The document of these routes, OpenAPI 3.1.
+pub(super) fn document(routes: &[Route]) -> Value {
     let mut schemas = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| {
@@ -16,7 +16,7 @@ pub fn document() -> Value {
         .into_generator();
     let problem = schemas.subschema_for::<Problem>();
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes {
         let has_id = route.path.ends_with("{id}");
         let mut parameters: Vec<Value> = route
             .parameters

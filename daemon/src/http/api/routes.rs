@@ -1,45 +1,19 @@
 //! The read API's one table: what is served and what is documented are both made from it, so that they cannot
 //! differ.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
 use super::{
-    Story, filter, openapi,
-    parameters::Asked,
+    filter, openapi,
     parameters::{
-        CUT, ID, KIND, LIMIT, NAMESPACE, ORIGIN, OUTCOME, PHASE, PORT, Parameter, ROLE, SINCE,
-        SOURCE, STATE, VERDICT, WORKLOAD,
+        CUT, ID, KIND, LIMIT, NAMESPACE, ORIGIN, OUTCOME, PHASE, PORT, ROLE, SINCE, SOURCE, STATE,
+        VERDICT, WORKLOAD,
     },
     problem::Problem,
+    route::{Question, Route},
 };
 use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
-
-/// One route.
-#[derive(Debug)]
-pub(super) struct Route {
-    /// As axum and OpenAPI write it.
-    pub(super) path: &'static str,
-    /// Name of the operation, for generated clients.
-    pub(super) operation: &'static str,
-    /// What it answers, in a sentence.
-    pub(super) summary: &'static str,
-    /// Its query parameters.
-    pub(super) parameters: &'static [&'static Parameter],
-    /// The form of its answer.
-    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
-    /// Its answer, as JSON.
-    pub(super) answer: fn(&dyn Story, &Question) -> Result<Vec<u8>, Problem>,
-}
-
-/// What is asked of a route.
-#[derive(Debug)]
-pub(super) struct Question {
-    /// The query.
-    pub(super) asked: Asked,
-    /// The last part of a path that ends in `{id}`.
-    pub(super) id: Option<String>,
-}
 
 /// Every route, in the order of the document.
 pub(super) const ROUTES: &[Route] = &[
@@ -132,9 +106,14 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "This document",
         parameters: &[],
         schema: |_| schemars::json_schema!({"type": "object"}),
-        answer: |_, _| json(&openapi::document()),
+        answer: |_, _| json(&document()),
     },
 ];
+
+/// The document that describes them all.
+pub fn document() -> serde_json::Value {
+    openapi::document(ROUTES)
+}
 
 #[derive(Serialize, JsonSchema)]
 struct Services {

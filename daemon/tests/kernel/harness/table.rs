@@ -1,4 +1,4 @@
-//! The kernel's own books of the calling thread's network namespace: SNMP counters and the socket table.
+//! The kernel's own figures of the calling thread's network namespace: SNMP counters and the socket table.
 //! A new namespace starts with zeros, so a reading is a difference already.
 
 use std::{

@@ -3,5 +3,6 @@
 
 mod commands;
 mod namespaces;
+mod prototypes;
 mod waits;
 pub(crate) mod workloads;

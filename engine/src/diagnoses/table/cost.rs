@@ -1,6 +1,6 @@
 //! Diagnoses of what costs something and loses nothing, and of what only looks bad.
 
-use super::{Diagnosis, OfServers, at};
+use super::{Diagnosis, OfServers, advice::at};
 use crate::{model::Severity, servers::Topic};
 
 /// See the table.

@@ -1,6 +1,6 @@
 //! Diagnoses of connections on which clients lost something.
 
-use super::{Advice, Diagnosis, OfServers, at};
+use super::{Advice, Diagnosis, OfServers, advice::at};
 use crate::{
     model::Severity,
     servers::{LATE_LISTENER, Topic},

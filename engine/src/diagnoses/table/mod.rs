@@ -2,6 +2,7 @@
 //! cannot see. `finwatch explain`, `docs/diagnoses.md` and the judge read it here. It judges nothing itself, and what is to be
 //! done with one server stands in the table of servers.
 
+mod advice;
 mod cost;
 mod lost;
 mod state;
@@ -9,7 +10,7 @@ mod wider;
 
 use std::{borrow::Cow, fmt};
 
-pub use self::{cost::*, lost::*, state::*, wider::*};
+pub use self::{advice::Advice, cost::*, lost::*, state::*, wider::*};
 use crate::{
     model::{Finding, Severity},
     servers::{SERVERS, Topic},
@@ -47,15 +48,6 @@ pub enum OfServers {
     On(Topic),
     /// Which of their signals to send in place of which.
     Signals,
-}
-
-/// What to do in one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// Servers, platform or protocol.
-    pub place: Cow<'static, str>,
-    /// What to do there.
-    pub text: Cow<'static, str>,
 }
 
 /// Every diagnosis, in the order of the reference: by what is lost, then by what it costs.
@@ -136,14 +128,6 @@ impl Diagnosis {
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
-    }
-}
-
-/// Shorthand of the table.
-const fn at(place: &'static str, text: &'static str) -> Advice {
-    Advice {
-        place: Cow::Borrowed(place),
-        text: Cow::Borrowed(text),
     }
 }
 

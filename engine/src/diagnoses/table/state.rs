@@ -1,6 +1,6 @@
 //! Diagnoses of how the processes took their end.
 
-use super::{Diagnosis, OfServers, at};
+use super::{Diagnosis, OfServers, advice::at};
 use crate::{
     model::Severity,
     servers::{LATE_LISTENER, Topic},

@@ -1,6 +1,6 @@
 //! Diagnoses that one drain alone does not show: of rollouts, and of what a service asks of others.
 
-use super::{Diagnosis, OfServers, at};
+use super::{Diagnosis, OfServers, advice::at};
 use crate::{model::Severity, servers::Topic};
 
 /// See the table.

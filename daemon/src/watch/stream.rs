@@ -23,7 +23,7 @@ use finwatch_engine::{
 
 /// Turns records into events. What it needs to know of the world comes with each call.
 #[derive(Debug, Default)]
-pub(super) struct Narrator {
+pub(super) struct Stream {
     merger: Merger,
     /// What is no close waits as long as closes do, so that the story keeps its order. At most
     /// [`HELD_MAX`], as many as closes; when more come, the oldest are told early.
@@ -33,7 +33,7 @@ pub(super) struct Narrator {
     tally: Tally,
 }
 
-/// What the narrator asks the world.
+/// What the stream asks the world.
 pub(super) trait World {
     /// Whose the key is.
     fn workload(&mut self, key: &ServiceKey) -> Workload;
@@ -56,7 +56,7 @@ pub(super) struct Tally {
     pub(super) lost: u64,
 }
 
-impl Narrator {
+impl Stream {
     /// Takes a record in.
     pub(super) fn take(
         &mut self,
@@ -300,5 +300,5 @@ fn by_kind(losses: &Losses) -> [(GapKind, u64); 8] {
 }
 
 #[cfg(test)]
-#[path = "narrator_tests.rs"]
+#[path = "stream_tests.rs"]
 mod tests;

@@ -9,9 +9,24 @@ use std::{
 use finwatch_common::Role;
 
 use super::{
-    Folded, Limits, SeriesLabels,
+    Filter, Folded, SeriesLabels,
     retired::{Retired, Totals},
 };
+
+/// How much is shown and kept.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most services of role `server` with series of their own.
+    pub servers: usize,
+    /// Most services of role `client` with series of their own.
+    pub clients: usize,
+    /// A service with no listener, nothing open and nothing counted for this long is retired.
+    pub retention_ns: u64,
+    /// Most retired series whose totals are kept for their return.
+    pub retired: usize,
+    /// Which services get series of their own at all.
+    pub filter: Filter,
+}
 
 /// Names a series; never used twice.
 pub(super) type SeriesId = u32;
@@ -27,7 +42,7 @@ pub(super) struct Series {
 
 /// All series.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct AllSeries {
     limits: Limits,
     ids: BTreeMap<Arc<SeriesLabels>, SeriesId>,
     series: HashMap<SeriesId, Series>,
@@ -45,9 +60,9 @@ impl Series {
     }
 }
 
-// === impl Shelf ===
+// === impl AllSeries ===
 
-impl Shelf {
+impl AllSeries {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             retired: Retired::new(limits.retired),

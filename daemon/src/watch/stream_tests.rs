@@ -27,33 +27,33 @@ impl World for Still {
     }
 }
 
-fn take(narrator: &mut Narrator, record: Record) -> Vec<Event> {
+fn take(stream: &mut Stream, record: Record) -> Vec<Event> {
     let mut told = Vec::new();
-    narrator.take(record, &mut Still, &mut |event| told.push(event));
+    stream.take(record, &mut Still, &mut |event| told.push(event));
     told
 }
 
-fn finish(narrator: &mut Narrator) -> Vec<Event> {
+fn finish(stream: &mut Stream) -> Vec<Event> {
     let mut told = Vec::new();
-    narrator.finish(&mut Still, &mut |event| told.push(event));
+    stream.finish(&mut Still, &mut |event| told.push(event));
     told
 }
 
 #[test]
 fn an_rst_completes_the_close_before_it() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     let mut record = close_record();
     record.flags |= close_flags::AMBIGUOUS;
-    assert!(take(&mut narrator, Record::Close(record)).is_empty());
+    assert!(take(&mut stream, Record::Close(record)).is_empty());
     let mut rst = reset_record(true);
     rst.flags |= reset_flags::SETTLES;
-    assert!(take(&mut narrator, Record::Reset(rst)).is_empty());
+    assert!(take(&mut stream, Record::Reset(rst)).is_empty());
 
     let mut told = Vec::new();
     let due_at = record.header.at_ns + HOLD_NS;
-    narrator.due(due_at - 1, &mut Still, &mut |event| told.push(event));
+    stream.due(due_at - 1, &mut Still, &mut |event| told.push(event));
     assert!(told.is_empty());
-    narrator.due(due_at, &mut Still, &mut |event| told.push(event));
+    stream.due(due_at, &mut Still, &mut |event| told.push(event));
     let [Event::Close(close)] = &told[..] else {
         panic!("{told:?}");
     };
@@ -62,7 +62,7 @@ fn an_rst_completes_the_close_before_it() {
     assert_eq!(close.reset_reason.as_deref(), Some("reason_9"));
     assert_eq!(close.service.workload, "nginx");
     assert_eq!(
-        narrator.tally(),
+        stream.tally(),
         Tally {
             closes: 1,
             clean: 0,
@@ -74,46 +74,46 @@ fn an_rst_completes_the_close_before_it() {
 
 #[test]
 fn an_rst_long_after_the_close_is_told_alone() {
-    let mut narrator = Narrator::default();
-    take(&mut narrator, Record::Close(close_record()));
-    assert_eq!(finish(&mut narrator).len(), 1);
-    assert!(take(&mut narrator, Record::Reset(reset_record(true))).is_empty());
-    let told = finish(&mut narrator);
+    let mut stream = Stream::default();
+    take(&mut stream, Record::Close(close_record()));
+    assert_eq!(finish(&mut stream).len(), 1);
+    assert!(take(&mut stream, Record::Reset(reset_record(true))).is_empty());
+    let told = finish(&mut stream);
     assert!(matches!(&told[..], [Event::Reset(reset)] if reset.cut == Some("late")));
-    let tally = narrator.tally();
+    let tally = stream.tally();
     assert_eq!((tally.closes, tally.clean, tally.cut), (1, 1, 1));
 }
 
 #[test]
 fn what_was_never_read_joins_its_close_or_is_told_alone() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     let mut record = close_record();
     record.cookie = unread_record().cookie;
-    take(&mut narrator, Record::Close(record));
-    take(&mut narrator, Record::Unread(unread_record()));
-    let told = finish(&mut narrator);
+    take(&mut stream, Record::Close(record));
+    take(&mut stream, Record::Unread(unread_record()));
+    let told = finish(&mut stream);
     assert!(matches!(&told[..], [Event::Close(close)] if close.cut.as_deref() == Some("unread")));
-    take(&mut narrator, Record::Unread(unread_record()));
-    let told = finish(&mut narrator);
+    take(&mut stream, Record::Unread(unread_record()));
+    let told = finish(&mut stream);
     assert!(matches!(&told[..], [Event::Unread(_)]));
-    assert_eq!(narrator.tally().cut, 2);
+    assert_eq!(stream.tally().cut, 2);
 }
 
 #[test]
 fn the_story_keeps_its_order() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     for at_ns in [10, 30, 50] {
         let mut record = close_record();
         record.cookie = at_ns;
         record.header.at_ns = at_ns;
-        take(&mut narrator, Record::Close(record));
+        take(&mut stream, Record::Close(record));
         let mut record = listener_record();
         record.header.at_ns = at_ns + 10;
-        take(&mut narrator, Record::Listener(record));
+        take(&mut stream, Record::Listener(record));
     }
     let mut told = Vec::new();
-    narrator.due(HOLD_NS + 40, &mut Still, &mut |event| told.push(event));
-    told.extend(finish(&mut narrator));
+    stream.due(HOLD_NS + 40, &mut Still, &mut |event| told.push(event));
+    told.extend(finish(&mut stream));
     let order: Vec<_> = told
         .iter()
         .map(|event| match event {
@@ -138,18 +138,18 @@ fn the_story_keeps_its_order() {
 
 #[test]
 fn an_rst_has_its_port_even_when_nobody_owned_it() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     let mut record = reset_record(false);
     record.service.port = 0;
     record.local_port = 18_099;
-    take(&mut narrator, Record::Reset(record));
-    let told = finish(&mut narrator);
+    take(&mut stream, Record::Reset(record));
+    let told = finish(&mut stream);
     assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.service.port == 18_099));
 }
 
 #[test]
 fn a_loss_is_told_once() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     let losses = Losses {
         ring_full: [3, 0, 1, 4, 0, 0],
         malformed: 2,
@@ -157,8 +157,8 @@ fn a_loss_is_told_once() {
     };
     let mut told = Vec::new();
     let time = Clocks::default().wall(7);
-    narrator.losses(losses, time, &mut |event| told.push(event));
-    narrator.losses(losses, time, &mut |event| told.push(event));
+    stream.losses(losses, time, &mut |event| told.push(event));
+    stream.losses(losses, time, &mut |event| told.push(event));
     let gaps: Vec<_> = told
         .iter()
         .map(|event| match event {
@@ -173,30 +173,30 @@ fn a_loss_is_told_once() {
         (GapKind::Malformed, 2),
     ];
     assert_eq!(gaps, want);
-    assert_eq!(narrator.tally().lost, 10);
+    assert_eq!(stream.tally().lost, 10);
 }
 
 #[test]
 fn signals_and_exits_name_the_services_of_their_instance() {
-    let mut narrator = Narrator::default();
+    let mut stream = Stream::default();
     let record = signal_record();
     // A listener of before the stream, one of it, and a connection that the instance accepted.
     let mut service = close_record().service;
     service.port = 80;
-    narrator.learn(record.instance, &service);
+    stream.learn(record.instance, &service);
     let mut up = listener_record();
     (up.owner_tgid, up.start_ns) = (record.instance.tgid, record.instance.start_ns);
-    take(&mut narrator, Record::Listener(up));
+    take(&mut stream, Record::Listener(up));
     let mut ended = close_record();
     (ended.owner_tgid, ended.owner_start_ns) = (record.instance.tgid, record.instance.start_ns);
-    take(&mut narrator, Record::Close(ended));
-    finish(&mut narrator);
+    take(&mut stream, Record::Close(ended));
+    finish(&mut stream);
 
-    assert!(!narrator.wants_processes());
-    assert!(take(&mut narrator, Record::Signal(record)).is_empty());
-    assert!(take(&mut narrator, Record::Exit(exit_record())).is_empty());
-    assert!(narrator.wants_processes());
-    let told = finish(&mut narrator);
+    assert!(!stream.wants_processes());
+    assert!(take(&mut stream, Record::Signal(record)).is_empty());
+    assert!(take(&mut stream, Record::Exit(exit_record())).is_empty());
+    assert!(stream.wants_processes());
+    let told = finish(&mut stream);
     let [Event::Signal(signal), Event::Exit(exit)] = &told[..] else {
         panic!("{told:?}");
     };
@@ -204,7 +204,7 @@ fn signals_and_exits_name_the_services_of_their_instance() {
         let ports: Vec<u16> = services.iter().map(|service| service.port).collect();
         assert_eq!(ports, [80, 443]);
     }
-    assert!(narrator.processes(record.header.at_ns, &[]).is_empty());
+    assert!(stream.processes(record.header.at_ns, &[]).is_empty());
     let later_ns = record.header.at_ns + 60_000_000_000;
-    assert_eq!(narrator.processes(later_ns, &[]), [record.instance]);
+    assert_eq!(stream.processes(later_ns, &[]), [record.instance]);
 }

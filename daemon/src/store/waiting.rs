@@ -23,7 +23,7 @@ const TIMES: i32 = 60;
 
 /// Values of one kind.
 #[derive(Debug)]
-pub(super) struct Shelf<T> {
+pub(super) struct Waiting<T> {
     waiting: BTreeMap<Key, Arc<T>>,
     /// Those that are not over, by id.
     running: HashMap<String, Running<T>>,
@@ -38,9 +38,9 @@ struct Running<T> {
     written: Option<(Arc<T>, Timestamp)>,
 }
 
-// === impl Shelf ===
+// === impl Waiting ===
 
-impl<T: Kept> Shelf<T> {
+impl<T: Kept> Waiting<T> {
     pub(super) fn new() -> Self {
         Self {
             waiting: BTreeMap::new(),
