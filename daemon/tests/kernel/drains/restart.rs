@@ -101,7 +101,7 @@ fn the_counters_of_a_stop_say_what_its_story_says() {
         let told = stage.killed(IDLE + BUSY, BUSY, tally);
         let drain = &told.drain;
         let port = PLAIN.to_string();
-        let metrics = stage.daemon.get("/metrics").unwrap();
+        let metrics = stage.daemon.metrics();
         let sum = |name: &str| -> u64 {
             let labels = [
                 format!("workload=\"{}\"", drain.service.workload),

@@ -71,7 +71,7 @@ impl Daemon {
             let process = self.process.as_mut().unwrap();
             let ended = process.try_wait().unwrap();
             assert!(ended.is_none(), "the daemon ended: {}", self.log());
-            self.get("/ready").is_some()
+            self.get("/ready").is_ok()
         });
     }
 
@@ -105,12 +105,23 @@ impl Daemon {
         fs::read_to_string(self.home.path().join("log")).unwrap()
     }
 
-    /// What a path of its HTTP server says; none when the answer is no success.
-    pub(crate) fn get(&self, path: &str) -> Option<String> {
+    /// What a path of its HTTP server says.
+    ///
+    /// # Errors
+    /// When it does not answer, or with no success, or not to the end.
+    pub(crate) fn get(&self, path: &str) -> Result<String, ureq::Error> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
-        at_home(|| {
-            let mut answer = ureq::get(&url).call().ok()?;
-            answer.body_mut().read_to_string().ok()
+        at_home(|| ureq::get(&url).call()?.body_mut().read_to_string())
+    }
+
+    /// What a scrape shows.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics").unwrap_or_else(|error| {
+            panic!(
+                "a scrape failed: {error}; the daemon logged: {}",
+                self.log()
+            )
         })
     }
 

@@ -54,17 +54,12 @@ fn drain(
     let since = draining.members.since_mono();
     // What is open when the processes are gone and the port is listened on is held by others.
     let successors = over == Some(Over::Ended) && port.seen.is_listening();
-    let (younger, last_younger_ns) = match successors {
-        true => (0, None),
-        false => port.seen.still_open_younger(t0_ns),
+    let still = match successors {
+        true => StillOpen::default(),
+        false => StillOpen::of(port, t0_ns),
     };
-    let last_opened_ns = port.counted.whole.last_opened_ns.max(last_younger_ns);
-    let opened_after_start = port.counted.whole.opened_after + younger;
-    let asked = if successors {
-        0
-    } else {
-        port.seen.still_open_asked()
-    };
+    let last_opened_ns = port.counted.whole.last_opened_ns.max(still.last_younger_ns);
+    let opened_after_start = port.counted.whole.opened_after + still.younger;
     let at_death = matches!(draining.cause.kind(), DrainKind::Kill | DrainKind::Crash);
     let all_over = at_death && telling.ended && over == Some(Over::Ended);
     let started_at = known.wall(t0_ns);
@@ -119,23 +114,15 @@ fn drain(
             .seen
             .owed_at_start(&since, all_over)
             .filter(|_| worker.is_none()),
-        asked_after_start: port.counted.whole.asked_after + asked,
+        asked_after_start: port.counted.whole.asked_after + still.asked,
         opened_after_start,
         last_opened_at: last_opened_ns.map(|at_ns| known.wall(at_ns)),
         served_by_new: port.counted.by_new,
         own_calls: port.counted.own_calls,
         likely_cut: port.counted.whole.likely_cut,
         idle_at_exit: port.counted.whole.idle_at_exit,
-        still_open: if successors {
-            0
-        } else {
-            port.seen.still_open()
-        },
-        still_open_idle: if successors {
-            0
-        } else {
-            port.seen.still_open_idle()
-        },
+        still_open: still.all,
+        still_open_idle: still.idle,
         counts: Counts {
             opened: opened_after_start,
             refused: port.counted.refused().so_far(),
@@ -150,6 +137,31 @@ fn drain(
         turns_not_judged: telling.stream_ports.contains(&key.port),
         verdict: Verdict::default(),
         findings: Vec::new(),
+    }
+}
+
+/// What the drain's processes still hold open, by the last survey.
+#[derive(Default)]
+struct StillOpen {
+    all: u64,
+    idle: u64,
+    /// Asked something after the start.
+    asked: u64,
+    /// Opened after the start, and when the last of them was.
+    younger: u64,
+    last_younger_ns: Option<u64>,
+}
+
+impl StillOpen {
+    fn of(port: &Port, t0_ns: u64) -> Self {
+        let (younger, last_younger_ns) = port.seen.still_open_younger(t0_ns);
+        Self {
+            all: port.seen.still_open(),
+            idle: port.seen.still_open_idle(),
+            asked: port.seen.still_open_asked(),
+            younger,
+            last_younger_ns,
+        }
     }
 }
 
