@@ -46,7 +46,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
 /// Builds the kernel programs and puts the object where `daemon/build.rs` finds it.
 pub(crate) fn probe(paths: &Paths) -> Result<()> {
     let toolchain = toolchain::usable(paths)?;
-    let linker = linker::usable(paths, &toolchain)?;
+    let linker = linker::usable(paths, toolchain.llvm_major)?;
     say(format!(
         "building the kernel programs with rustc {} (LLVM {})",
         toolchain.version, toolchain.llvm_major

@@ -43,7 +43,7 @@ fn lint_probe(paths: &Paths) -> Result<()> {
     host.args(["clippy", "--package", "probe-ebpf", "--lib", "--tests"]);
     shell::run(host.args(DENY_WARNINGS))?;
     let toolchain = toolchain::usable(paths)?;
-    let linker = linker::usable(paths, &toolchain)?;
+    let linker = linker::usable(paths, toolchain.llvm_major)?;
     let clippy = ensure_clippy(&toolchain)?;
     say(format!(
         "linting the kernel programs for their target with {}",

@@ -7,6 +7,7 @@
 
 mod bench;
 mod build;
+mod kernel_tests;
 mod lint;
 mod paths;
 mod run;

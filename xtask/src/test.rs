@@ -1,12 +1,11 @@
 //! `cargo xtask test`: the three tiers of tests, and the kernel tier once more inside virtual machines.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::build;
+use crate::kernel_tests::{self, ONE_AT_A_TIME};
 use crate::paths::Paths;
 use crate::setup::{self, Scope};
 use crate::shell::{self, cargo, is_root, say};
@@ -84,24 +83,6 @@ fn all(paths: &Paths, harness: &[String]) -> Result<()> {
     bail!("failed tiers: {}", failed.join(", "));
 }
 
-/// Cargo building the kernel tier's test program; each test has the kernel's counters to itself.
-pub(crate) fn kernel_cargo(paths: &Paths) -> Command {
-    let mut command = cargo(paths);
-    command.args([
-        "test",
-        "--package",
-        "finwatch",
-        "--features",
-        "kernel-tests",
-        "--test",
-        "kernel",
-    ]);
-    command
-}
-
-/// Several tests at once would compete for the programs' attachments and for the two ends of a measurement.
-pub(crate) const ONE_AT_A_TIME: &str = "--test-threads=1";
-
 impl Tier {
     fn scope(self) -> Scope {
         match self {
@@ -166,7 +147,7 @@ fn list(value: &Value) -> &[Value] {
 
 fn kernel(paths: &Paths, harness: &[String]) -> Result<()> {
     say("kernel tier, on this machine's kernel");
-    let mut command = kernel_cargo(paths);
+    let mut command = kernel_tests::cargo(paths);
     command.args(["--", ONE_AT_A_TIME]).args(harness);
     shell::run(&mut command)
 }

@@ -6,9 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Permission;
 use super::services::HeldServices;
 use crate::shell::{self, is_root, say, which};
+
+/// Whether setup may change this machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Permission {
+    pub(crate) install: bool,
+}
 
 pub(crate) struct Apt {
     refusal: Option<&'static str>,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Permission;
+use super::apt::Permission;
 use crate::paths::Paths;
 use crate::shell::{self, say};
 

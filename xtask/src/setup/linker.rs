@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Apt, Permission, Toolchain};
+use super::apt::{Apt, Permission};
 use crate::paths::Paths;
 use crate::shell::{self, cargo, say, which};
 
@@ -15,22 +15,17 @@ const VERSION: &str = "0.13.0";
 const LLVM_MAJORS: std::ops::RangeInclusive<u32> = 21..=23;
 
 /// The linker that setup left ready; installs nothing.
-pub(crate) fn usable(paths: &Paths, toolchain: &Toolchain) -> Result<PathBuf> {
-    find(paths, toolchain.llvm_major).with_context(|| {
-        format!(
-            "find a bpf-linker of LLVM {}; run `cargo xtask setup`",
-            toolchain.llvm_major
-        )
-    })
+pub(crate) fn usable(paths: &Paths, llvm_major: u32) -> Result<PathBuf> {
+    find(paths, llvm_major)
+        .with_context(|| format!("find a bpf-linker of LLVM {llvm_major}; run `cargo xtask setup`"))
 }
 
 pub(super) fn ensure(
     paths: &Paths,
     permission: Permission,
     apt: &mut Apt,
-    toolchain: &Toolchain,
+    llvm_major: u32,
 ) -> Result<PathBuf> {
-    let llvm_major = toolchain.llvm_major;
     if let Some(found) = find(paths, llvm_major) {
         return Ok(found);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: finds what the build and the tests need, installs only what it did not find, and
 //! says what it does and why. Where it may not install, it names each missing thing and the command.
 
-mod apt;
+pub(crate) mod apt;
 mod lab;
 pub(crate) mod linker;
 mod packages;
@@ -15,7 +15,7 @@ use crate::paths::Paths;
 use crate::shell::say;
 use crate::vm::kernels;
 
-pub(crate) use self::apt::Apt;
+pub(crate) use self::apt::{Apt, Permission};
 pub(crate) use self::toolchain::Toolchain;
 
 #[derive(clap::Args)]
@@ -71,15 +71,9 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
     bail!("setup is not complete:\n\n{}\n", missing.join("\n\n"));
 }
 
-/// Whether setup may change this machine.
-#[derive(Clone, Copy)]
-pub(crate) struct Permission {
-    pub(crate) install: bool,
-}
-
 fn ensure_probe_build(paths: &Paths, permission: Permission, apt: &mut Apt) -> Result<()> {
     let toolchain = toolchain::ensure(paths, permission, apt)?;
-    let linker = linker::ensure(paths, permission, apt, &toolchain)?;
+    let linker = linker::ensure(paths, permission, apt, toolchain.llvm_major)?;
     say(format!(
         "the kernel programs build with {toolchain} and {}",
         linker.display()

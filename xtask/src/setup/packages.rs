@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Apt, Scope};
+use super::Scope;
+use super::apt::Apt;
 use crate::shell::{self, say, which};
 
 struct Want {

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Apt, Permission, linker};
+use super::apt::{Apt, Permission};
+use super::linker;
 use crate::paths::Paths;
 use crate::shell::{self, say, which};
 

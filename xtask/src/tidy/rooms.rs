@@ -30,6 +30,10 @@ pub(super) const CRATES: &[Crate] = &[
         root: "daemon/src/lib.rs",
         rooms: DAEMON,
     },
+    Crate {
+        root: "xtask/src/main.rs",
+        rooms: &[],
+    },
 ];
 
 /// From what is told to who tells it.

@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::kernels::{self, Kernel};
 use super::programs::TestPrograms;
+use crate::kernel_tests::ONE_AT_A_TIME;
 use crate::paths::Paths;
 use crate::shell::{self, read, which};
-use crate::test::ONE_AT_A_TIME;
 
 /// Packs the image for one kernel and returns its path.
 pub(crate) fn pack(

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::paths::Paths;
-use crate::setup::{Apt, Permission};
+use crate::setup::apt::{Apt, Permission};
 use crate::shell::say;
 
 /// A long-term series of which Debian 12 ships a cloud kernel.

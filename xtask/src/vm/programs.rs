@@ -6,9 +6,9 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::kernel_tests;
 use crate::paths::Paths;
 use crate::shell::{render, say};
-use crate::test::kernel_cargo;
 
 /// What cargo built for the virtual machines.
 pub(super) struct TestPrograms {
@@ -20,7 +20,7 @@ pub(super) struct TestPrograms {
 /// Builds the kernel tier statically: a virtual machine has no C library of the right version.
 pub(super) fn build_tests(paths: &Paths) -> Result<TestPrograms> {
     say("building the kernel tier for the virtual machines");
-    let mut command = kernel_cargo(paths);
+    let mut command = kernel_tests::cargo(paths);
     command
         .args([
             "--no-run",
