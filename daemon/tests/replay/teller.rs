@@ -40,7 +40,11 @@ pub(crate) fn retell(recording: &Recording) -> Story {
     for input in &recording.inputs {
         let _answered_in_the_recording = teller.take(input);
     }
-    assert!(!teller.is_busy(), "it ends in the middle of a drain");
+    assert!(
+        !teller.is_busy(),
+        "it ends in the middle of a drain: {}",
+        teller.as_it_stands()
+    );
     teller.end()
 }
 
@@ -113,6 +117,13 @@ impl Teller {
     /// Whether anything drains.
     pub(crate) fn is_busy(&self) -> bool {
         self.engine.is_busy()
+    }
+
+    /// What drains, as it is told now.
+    pub(crate) fn as_it_stands(&mut self) -> String {
+        let drains = &self.engine.snapshot().drains;
+        let drains: Vec<&Drain> = drains.iter().map(|drain| &**drain).collect();
+        serde_json::to_string_pretty(&drains).unwrap()
     }
 
     /// Lets the time pass after which a rollout is over, and returns all.

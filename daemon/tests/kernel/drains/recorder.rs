@@ -3,7 +3,8 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
+    env,
+    fs::{self, File},
     os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -81,7 +82,7 @@ impl Recorder {
             }
             if finish.load(Relaxed) {
                 let since = *finished.get_or_insert_with(Instant::now);
-                assert!(since.elapsed() < PATIENCE, "a drain does not end");
+                assert!(since.elapsed() < PATIENCE, "{}", self.endless());
                 // What ended at the last moment is in the ring by now, and worked on.
                 if !self.teller.is_busy() && since.elapsed() > 2 * IDLE {
                     break self.take_last_look();
@@ -93,6 +94,21 @@ impl Recorder {
         let head = self.teller.head.clone();
         let inputs = self.inputs;
         (Recording { head, inputs }, self.teller.end())
+    }
+
+    /// What is known of a drain that does not end; the recording so far is kept for whoever asks why.
+    fn endless(&mut self) -> String {
+        let kept = env::temp_dir().join(format!("finwatch-endless-{}.txt", std::process::id()));
+        let recording = Recording {
+            head: self.teller.head.clone(),
+            inputs: self.inputs.clone(),
+        };
+        let written = fs::write(&kept, recording.to_string());
+        format!(
+            "a drain does not end; the recording: {} ({written:?}); as it is told: {}",
+            kept.display(),
+            self.teller.as_it_stands()
+        )
     }
 
     /// Takes the ring's records; returns whether one is worth a look at once.
