@@ -161,8 +161,17 @@ fn socket_inode(link: &[u8]) -> Option<u64> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
+/// Whether the process that was born then has not ended, and is not about to.
+pub fn lives(pid: u32, start_ns: u64) -> bool {
+    stat_of(pid).is_some_and(|(stat, _)| stat.start_ns == start_ns)
+}
+
+fn stat_of(pid: u32) -> Option<(ProcessStat, [u8; 16])> {
+    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
 fn seed(pid: u32) -> Option<OwnerSeed> {
-    let (stat, comm) = parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    let (stat, comm) = stat_of(pid)?;
     Some(OwnerSeed {
         start_ns: stat.start_ns,
         comm,

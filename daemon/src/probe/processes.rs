@@ -8,6 +8,7 @@ use aya::{
 use finwatch_common::{Kinship, PhaseEntry, Process, ProcessEntry};
 
 use super::{ProbeError, object::map, rows::Plain};
+use crate::netns::owners;
 
 /// The table of processes that belong to instances.
 pub struct Processes {
@@ -45,19 +46,30 @@ impl Processes {
     }
 
     /// Adds what no event told; what the programs know better stays. A controller of an instance whose owner has ended
-    /// gets another.
+    /// gets another. One that has ended is left out.
     pub fn adopt(&mut self, tgid: u32, entry: ProcessEntry) {
+        // It may have ended since somebody looked: then its end was told before it was in here, and nobody would take it out.
+        if self.add(tgid, entry) && !owners::lives(tgid, entry.start_ns) {
+            // The programs may have done so already.
+            let _ = self.processes.remove(&tgid);
+        }
+    }
+
+    fn add(&mut self, tgid: u32, entry: ProcessEntry) -> bool {
         let processes = &mut self.processes;
         // It fails when the programs know the process, or when the table is full: then its signals go unseen,
         // as those of any process that the table had no room for.
         if processes.insert(tgid, Plain(entry), ONLY_NEW).is_ok() {
-            return;
+            return true;
         }
-        if let Ok(Plain(known)) = processes.get(&tgid, 0)
-            && known.kinship == Kinship::Controller as u8
-            && !lives(processes, &known.instance)
-        {
-            let _ = processes.insert(tgid, Plain(entry), 0);
+        match processes.get(&tgid, 0) {
+            Ok(Plain(known))
+                if known.kinship == Kinship::Controller as u8
+                    && !lives(processes, &known.instance) =>
+            {
+                processes.insert(tgid, Plain(entry), 0).is_ok()
+            }
+            _ => false,
         }
     }
 }

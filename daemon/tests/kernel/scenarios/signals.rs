@@ -1,7 +1,7 @@
 //! Signals to the processes of a service: who sent which to whom, what the target does with it, and the phase that it
 //! asks for, in the record and in the counters.
 
-use finwatch::clock;
+use finwatch::{clock, netns::owners};
 use finwatch_common::{
     Disposition, Intent, KIND_SIGNAL, Kinship, Phase, Process, ProcessEntry, RecordHeader,
     SignalRecord,
@@ -283,6 +283,42 @@ fn a_workers_signal_names_it_and_the_instance() {
     });
 }
 
+/// What user space would add of a process that it saw.
+fn controller_entry(pid: u32, instance: Process) -> ProcessEntry {
+    let stats = owners::processes().unwrap();
+    let stat = stats.iter().find(|stat| stat.pid == pid).unwrap();
+    ProcessEntry {
+        instance,
+        start_ns: stat.start_ns,
+        born_ns: stat.start_ns,
+        kinship: Kinship::Controller as u8,
+        pad: [0; 7],
+    }
+}
+
+/// Between a look and the entry that it leads to, a process may end: nobody would ever take such an entry out, and a drain
+/// would wait for that process.
+#[test]
+fn a_process_that_ended_since_it_was_seen_belongs_to_nobody() {
+    let probe = shared();
+    Netns::run(|_| {
+        let servant = Servant::start(Manners::default());
+        let mut seen = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let pid = seen.id();
+        wait_until("it is another program, and so a stranger", || {
+            entry_of(pid).is_none()
+        });
+        let entry = controller_entry(pid, servant.instance);
+        seen.kill().unwrap();
+        seen.wait().unwrap();
+        probe.with(|probe| probe.processes.adopt(pid, entry));
+        assert_eq!(entry_of(pid), None);
+    });
+}
+
 /// A process that is no relative is made the instance's controller, as a container's process 1 is.
 #[test]
 fn a_controllers_stop_is_the_services() {
@@ -297,13 +333,7 @@ fn a_controllers_stop_is_the_services() {
         wait_until("it is another program, and so a stranger", || {
             entry_of(pid).is_none()
         });
-        let entry = ProcessEntry {
-            instance: servant.instance,
-            start_ns: 0,
-            born_ns: 0,
-            kinship: Kinship::Controller as u8,
-            pad: [0; 7],
-        };
+        let entry = controller_entry(pid, servant.instance);
         probe.with(|probe| probe.processes.adopt(pid, entry));
         assert_eq!(entry_of(pid), Some(entry));
         // What is known already stays as it is.
