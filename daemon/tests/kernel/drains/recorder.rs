@@ -137,7 +137,7 @@ impl Recorder {
                 Record::Close(close) => self.name(close.reason),
                 Record::Reset(reset) => self.name(reset.reason),
             }
-            self.take(What::Record(record));
+            self.tell(What::Record(record));
         }
         urgent
     }
@@ -147,14 +147,19 @@ impl Recorder {
         if self.read.is_none_or(|at| at.elapsed() >= timing::ROWS_READ) {
             self.read = Some(Instant::now());
             let live = self.live();
-            self.take(What::Live(live));
+            self.tell(What::Live(live));
         }
         let lost = self.probe.losses.read().records();
         if lost != self.lost {
             self.lost = lost;
-            self.take(What::Lost { total: lost });
+            self.tell(What::Lost { total: lost });
         }
-        let wants = self.take(What::Tick);
+        self.tell(What::Tick);
+    }
+
+    /// Whatever is told, what is wanted then is answered: it is not wanted a second time before.
+    fn tell(&mut self, what: What) {
+        let wants = self.take(what);
         self.answer(wants);
     }
 
@@ -183,8 +188,7 @@ impl Recorder {
                 // Nobody tells how many mini-sockets there are, and the teller knows names.
                 Want::MiniSockets { .. } | Want::Name { .. } => continue,
             };
-            let more = self.take(what);
-            self.answer(more);
+            self.tell(what);
         }
     }
 
