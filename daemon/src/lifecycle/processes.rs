@@ -1,6 +1,6 @@
 //! Reads the kernel's table of processes, and adds to it who belongs to an instance although no program saw it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use finwatch_common::{Process, ProcessEntry};
 use tokio::sync::mpsc;
@@ -26,16 +26,16 @@ pub(crate) fn serve(
     let mut sockets = families::Sockets::default();
     let mut waiting = Vec::new();
     while requests.blocking_recv_many(&mut waiting, usize::MAX) > 0 {
-        // A scan reads the whole host: once for each instance, however often it was asked for meanwhile.
-        let relatives: HashSet<Process> = waiting
-            .iter()
-            .filter_map(|request| match request {
-                Request::Relatives(instance) => Some(*instance),
-                Request::Table => None,
-            })
-            .collect();
+        // Once for each instance, however often it was asked for meanwhile; in that order, as one process may be found for two.
+        let mut relatives = Vec::new();
+        for request in &waiting {
+            if let Request::Relatives(instance) = request
+                && !relatives.contains(instance)
+            {
+                relatives.push(*instance);
+            }
+        }
         if !relatives.is_empty() {
-            let relatives: Vec<Process> = relatives.into_iter().collect();
             find_relatives(&mut processes, &relatives, &mut sockets);
         }
         if waiting.contains(&Request::Table)

@@ -48,6 +48,26 @@ pub(crate) fn retell(recording: &Recording) -> Story {
     teller.end()
 }
 
+/// What the engine is told to do where a test wants nothing else.
+pub(crate) fn options(reasons: Reasons) -> Options {
+    Options {
+        limits: Limits {
+            servers: 1_000,
+            clients: 200,
+            retention_ns: 3_600_000_000_000,
+            retired: 100,
+            filter: Filter::default(),
+        },
+        settle_limit: Duration::from_secs(61),
+        stream_ports: Vec::new(),
+        baseline_window: Duration::from_secs(600),
+        rollouts: CorrelatorOptions::default(),
+        judge: JudgeOptions::default(),
+        reasons,
+        own_tgid: 0,
+    }
+}
+
 // === impl Teller ===
 
 impl Teller {
@@ -58,25 +78,9 @@ impl Teller {
     }
 
     pub(crate) fn with(head: Head, reasons: Reasons) -> Self {
-        let options = Options {
-            limits: Limits {
-                servers: 1_000,
-                clients: 200,
-                retention_ns: 3_600_000_000_000,
-                retired: 100,
-                filter: Filter::default(),
-            },
-            settle_limit: Duration::from_secs(61),
-            stream_ports: Vec::new(),
-            baseline_window: Duration::from_secs(600),
-            rollouts: CorrelatorOptions::default(),
-            judge: JudgeOptions::default(),
-            reasons,
-            own_tgid: 0,
-        };
         Self {
             head,
-            engine: Engine::new(options, &Remembered::default()),
+            engine: Engine::new(options(reasons), &Remembered::default()),
             ended: Vec::new(),
             rollouts: BTreeMap::new(),
             last_ns: 0,

@@ -22,15 +22,13 @@ use finwatch::{
     store::History,
 };
 use finwatch_common::{Cell, Role, SurveyRow};
-use finwatch_engine::{
-    Engine, Options, Remembered,
-    diagnoses::JudgeOptions,
-    rollouts::CorrelatorOptions,
-    services::{Filter, Limits, SettledRow},
-};
+use finwatch_engine::{Engine, Remembered, services::SettledRow};
 use jiff::Timestamp;
 
-use crate::harness::{Netns, OPTIONS};
+use crate::{
+    harness::{Netns, OPTIONS},
+    teller,
+};
 
 /// Connections that come and go while sockets are surveyed.
 const CONNECTIONS: u64 = 2_000;
@@ -137,22 +135,6 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
         reasons,
         unseeded: _,
     } = Probe::load(&OPTIONS).expect("the programs load");
-    let options = Options {
-        limits: Limits {
-            servers: 1_000,
-            clients: 200,
-            retention_ns: 3_600_000_000_000,
-            retired: 100,
-            filter: Filter::default(),
-        },
-        settle_limit: Duration::from_secs(61),
-        stream_ports: Vec::new(),
-        baseline_window: Duration::from_secs(600),
-        rollouts: CorrelatorOptions::default(),
-        judge: JudgeOptions::default(),
-        reasons,
-        own_tgid: 0,
-    };
     let in_memory = config::History {
         directory: None,
         limit: 100,
@@ -184,7 +166,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
         rows: never,
         survey: never,
     };
-    let engine = Engine::new(options, &Remembered::default());
+    let engine = Engine::new(teller::options(reasons), &Remembered::default());
     Around::start(tasks, engine, intervals, sources)
 }
 
