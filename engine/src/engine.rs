@@ -20,7 +20,7 @@ use crate::{
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{self, Gauges, Ledger, Limits, Names, Refusals, Surveys, TimeWaits, View, Windows},
-    snapshot::{Change, EngineFigures, Namespaces, Snapshot},
+    snapshot::{Bounds, Change, EngineFigures, Namespaces, Snapshot},
     want::Want,
 };
 
@@ -220,7 +220,12 @@ impl Engine {
     pub fn figures(&self) -> EngineFigures {
         EngineFigures {
             names_pending: self.names.pending() as u64,
-            bitten: self.drains.bitten(),
+            bounds: Bounds {
+                drains: self.drains.bitten(),
+                rollouts: self.rollouts.left_out(),
+                baselines: self.windows.left_out(),
+                names: self.names.left_out(),
+            },
             ..self.figures
         }
     }

@@ -25,6 +25,6 @@ pub use self::{
     closes::tell_close,
     engine::{Engine, Options, Remembered},
     known::Reasons,
-    snapshot::{Change, EngineFigures, Namespaces, Snapshot},
+    snapshot::{Bounds, Change, EngineFigures, Namespaces, Snapshot},
     want::Want,
 };

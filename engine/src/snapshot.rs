@@ -44,8 +44,21 @@ pub struct EngineFigures {
     pub names_pending: u64,
     /// Drains judged.
     pub judged: u64,
-    /// How often a bound of the drains kept something out.
-    pub bitten: Bitten,
+    /// How often each bound kept something out.
+    pub bounds: Bounds,
+}
+
+/// How often each bound of the engine kept something out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Those of the drains.
+    pub drains: Bitten,
+    /// Deploy events, drains, starts and gaps that no rollout took, and ended rollouts that were not kept.
+    pub rollouts: u64,
+    /// Services whose ordinary time was not kept.
+    pub baselines: u64,
+    /// Services whose names were not asked for.
+    pub names: u64,
 }
 
 /// What the last round of surveys found.
@@ -55,4 +68,35 @@ pub struct Namespaces {
     pub surveyed: u64,
     /// Those that could not be entered.
     pub refused: u64,
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// Each, by the name of its table.
+    pub const fn by_table(&self) -> [(&'static str, u64); 8] {
+        let Self {
+            drains:
+                Bitten {
+                    drains,
+                    instances,
+                    connections,
+                    starts,
+                    held_closes,
+                },
+            rollouts,
+            baselines,
+            names,
+        } = *self;
+        [
+            ("drains", drains),
+            ("instances", instances),
+            ("lingering", connections),
+            ("starts", starts),
+            ("held_closes", held_closes),
+            ("rollouts", rollouts),
+            ("baselines", baselines),
+            ("names", names),
+        ]
+    }
 }

@@ -93,7 +93,7 @@ families! {
     MPTCP_SUBFLOWS = Counter "finwatch_mptcp_subflows": "Subflows of MPTCP connections, which are left out of every other number.";
     MAP_ENTRIES = Gauge "finwatch_map_entries": "Entries in use, of kernel maps and of the daemon's own tables.";
     MAP_CAPACITY = Gauge "finwatch_map_capacity": "Most entries of the map.";
-    MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, or its longest unused entry was forgotten.";
+    MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, its longest unused entry was forgotten, or what came was not taken in.";
     SERIES_LIMITED = Counter "finwatch_series_limited": "Services that share the series other as a limit was reached (series.server_limit, series.client_limit).";
     ATTRIBUTION_UNKNOWN = Counter "finwatch_attribution_unknown": "Services whose owner was gone before its name was known, shown by the name of their process.";
     DEPLOY_EVENTS = Counter "finwatch_deploy_events": "Deploy events that were sent here, by source and by what became of them (result: accepted, duplicate, ignored, unauthorized, malformed, too_large, overloaded).";

@@ -164,7 +164,11 @@ fn maps(out: &mut DescriptorEncoder<'_>, scrape: &Scrape) -> fmt::Result {
         &Labels(&[("map", "processes")]),
         scrape.probe.losses.processes_full,
     )?;
-    counter(&mut full, &Labels(&[("map", "story")]), scrape.story.folded)
+    counter(&mut full, &Labels(&[("map", "story")]), scrape.story.folded)?;
+    for (table, times) in scrape.engine.bounds.by_table() {
+        counter(&mut full, &Labels(&[("map", table)]), times)?;
+    }
+    Ok(())
 }
 
 fn deploy_events(

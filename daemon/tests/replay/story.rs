@@ -91,6 +91,8 @@ async fn a_rollout_is_told_line_by_line() {
             "finwatch_deploy_events_total{source=\"github\",result=\"duplicate\"} 0".to_owned(),
             "finwatch_map_entries{map=\"story\"} 1".to_owned(),
             "finwatch_map_full_total{map=\"story\"} 0".to_owned(),
+            "finwatch_map_full_total{map=\"drains\"} 0".to_owned(),
+            "finwatch_map_full_total{map=\"rollouts\"} 0".to_owned(),
         ],
     );
     assert!(

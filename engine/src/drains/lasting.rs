@@ -130,8 +130,13 @@ impl Lasting {
         for instance in draining.members.instances() {
             let mut others = self.drains.values().filter(|d| !d.members.is_of_one());
             let over = !others.any(|d| d.members.has(instance));
-            if over && self.phases_over.len() < PHASES_MAX {
+            if !over {
+                continue;
+            }
+            if self.phases_over.len() < PHASES_MAX {
                 self.phases_over.insert(*instance);
+            } else {
+                self.bitten += 1;
             }
         }
     }

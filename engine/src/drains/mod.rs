@@ -103,6 +103,8 @@ pub struct Bitten {
     pub connections: u64,
     /// Starts, gaps and ports without a listener that were forgotten.
     pub starts: u64,
+    /// Closes that were told before the RST that may belong to them.
+    pub held_closes: u64,
 }
 
 /// See the module.
@@ -315,6 +317,7 @@ impl Drains {
             instances: self.instances.bitten(),
             connections: self.lasting.lingering().bitten(),
             starts: self.starts.bitten(),
+            held_closes: self.connections.told_early(),
         }
     }
 

@@ -349,6 +349,7 @@ impl Correlator {
     /// Ends a rollout, and keeps it for late news.
     fn retire(&mut self, mut live: Live) {
         live.end();
+        self.left_out += std::mem::take(&mut live.left_out);
         let told = tell::ended(&live, &self.options);
         self.push_ended(told);
         if let Some(oldest) = self.recent.push(live) {

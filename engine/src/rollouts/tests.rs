@@ -310,6 +310,11 @@ fn bounds_hold_and_are_counted() {
     let (drains, starts) = (1_000 - 256, 1_000 - LOOSE_MAX as u64);
     assert_eq!(story.correlator.left_out(), 3 + drains + starts);
     assert!(story.correlator.loose_starts.len() <= LOOSE_MAX);
+    // What a rollout could not take in stays counted when it has ended.
+    let before = story.correlator.left_out();
+    story.until(2, 4_000);
+    assert!(story.running().is_empty());
+    assert!(story.correlator.left_out() >= before);
 }
 
 #[test]

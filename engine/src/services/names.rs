@@ -97,6 +97,11 @@ impl Names {
                 .any(|name| matches!(name, Name::Pending { since_ns } if *since_ns >= asked_ns))
     }
 
+    /// How often a service came of which there was no room to learn the name.
+    pub(crate) const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// Services whose names were not asked for yet.
     pub(crate) fn take_unasked(&mut self) -> Vec<ServiceKey> {
         std::mem::take(&mut self.unasked)
