@@ -10,13 +10,14 @@ use std::{
 use finwatch_common::{Kinship, Process, ServiceKey, SurveyRow, survey_kind};
 
 use crate::{
+    accounting::Accounting,
     clocks::{Clocks, Moment},
     closes::Closes,
     diagnoses::{JudgeOptions, judge},
     drains::{self, ClosedConnection, Drains, late_in_steady_time},
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, Drain, Rollout, ServiceState, StoryFigures},
+    model::{Close, DeployEvent, Drain, Rollout, ServiceState, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{self, Gauges, Ledger, Limits, Names, Refusals, Surveys, TimeWaits, View, Windows},
@@ -75,6 +76,7 @@ pub struct Engine {
     running: BTreeMap<u64, Vec<Arc<Drain>>>,
     /// Ids of the running drains that were counted as begun.
     begun: HashSet<String>,
+    accounting: Accounting,
     rollouts: Correlator,
     /// Rollouts that run, as they were told last, by id.
     rolling: BTreeMap<String, Arc<Rollout>>,
@@ -91,6 +93,15 @@ pub struct Engine {
     urgent: bool,
     snapshot: Arc<Snapshot>,
     stale: bool,
+}
+
+/// See [`Engine::parts`].
+struct Parts<'a> {
+    accounting: &'a mut Accounting,
+    drains: &'a mut Drains,
+    rollouts: &'a mut Correlator,
+    wants: &'a mut Vec<Want>,
+    known: Known<'a>,
 }
 
 // === impl Engine ===
@@ -123,6 +134,7 @@ impl Engine {
             }),
             running: BTreeMap::new(),
             begun: HashSet::new(),
+            accounting: Accounting::new(options.stream_ports.clone()),
             rollouts: Correlator::new(options.rollouts.clone()),
             rolling: BTreeMap::new(),
             rounds: Rounds::default(),
@@ -164,10 +176,7 @@ impl Engine {
                     }
                 }
             }
-            Input::Deploy(event) => {
-                self.rollouts.event(event.clone());
-                self.urgent = true;
-            }
+            Input::Deploy(event) => self.on_deploy(event, now_ns),
             Input::Tick => self.tick(at),
         }
         None
@@ -262,12 +271,23 @@ impl Engine {
     }
 
     fn tell_drains(&mut self, now_ns: u64, input: drains::Input<'_>) {
-        let (drains, known) = self.drains_and_known();
+        let Parts { drains, known, .. } = self.parts();
         drains.take(now_ns, input, &known);
     }
 
-    /// The drains, and what they may know beside.
-    fn drains_and_known(&mut self) -> (&mut Drains, Known<'_>) {
+    fn tell_accounts(&mut self) {
+        let Parts {
+            accounting,
+            drains,
+            rollouts,
+            known,
+            ..
+        } = self.parts();
+        accounting.tell(drains, rollouts, &known);
+    }
+
+    /// What tells and is told, and what it may know beside.
+    fn parts(&mut self) -> Parts<'_> {
         let known = Known {
             clocks: self.clocks,
             names: &self.names,
@@ -275,7 +295,13 @@ impl Engine {
             windows: &self.windows,
             refusals: &self.refusals,
         };
-        (&mut self.drains, known)
+        Parts {
+            accounting: &mut self.accounting,
+            drains: &mut self.drains,
+            rollouts: &mut self.rollouts,
+            wants: &mut self.wants,
+            known,
+        }
     }
 
     fn on_records(&mut self, records: &[Record], now_ns: u64) {
@@ -374,6 +400,13 @@ impl Engine {
     /// Refused SYNs are known by this reading.
     fn tell_counted(&mut self, now_ns: u64, services: Option<&[ServiceKey]>) {
         self.tell_drains(now_ns, drains::Input::Counted { services });
+        let Parts {
+            drains,
+            rollouts,
+            known,
+            ..
+        } = self.parts();
+        Accounting::counted(drains, rollouts, &known);
     }
 
     /// Every service as a reading shows it.
@@ -460,6 +493,22 @@ impl Engine {
         };
     }
 
+    /// A change was announced: from now on everything that its services count is its own.
+    fn on_deploy(&mut self, event: &DeployEvent, now_ns: u64) {
+        self.drains.open_accounts(now_ns);
+        self.tell_accounts();
+        self.rollouts.event(event.clone());
+        self.urgent = true;
+        let Parts {
+            drains,
+            rollouts,
+            wants,
+            known,
+            ..
+        } = self.parts();
+        Accounting::announced(drains, rollouts, &known, wants);
+    }
+
     /// Time passes: what is due is looked for, what changed is judged and told, and what is over ends.
     fn tick(&mut self, at: Moment) {
         let now_ns = at.kernel_ns;
@@ -470,8 +519,9 @@ impl Engine {
         for service in self.names.give_up(now_ns) {
             self.ledger.named(&service, &self.names);
         }
-        let (drains, known) = self.drains_and_known();
+        let Parts { drains, known, .. } = self.parts();
         drains.tick(now_ns, &known);
+        self.tell_accounts();
         for start in self.drains.started() {
             self.rollouts.start(start);
         }
@@ -486,6 +536,8 @@ impl Engine {
         self.tell_running(at);
         self.tell_ended(at);
         self.tell_rollouts(at);
+        self.accounting
+            .tick(now_ns, &mut self.drains, &mut self.rollouts);
     }
 
     fn judge_options(&self, at: Moment) -> JudgeOptions {
@@ -497,7 +549,7 @@ impl Engine {
 
     fn tell_running(&mut self, at: Moment) {
         let options = self.judge_options(at);
-        let (drains, known) = self.drains_and_known();
+        let Parts { drains, known, .. } = self.parts();
         let changed = drains.changed(at.kernel_ns, &known);
         for (id, drains) in changed {
             let mut told = Vec::with_capacity(drains.len());

@@ -1,13 +1,14 @@
 //! The engine as a whole: what it wants, what it publishes, and what it does not do again.
 
 use finwatch_common::{
-    CELLS, Cell, Disposition, Intent, KIND_LISTENER, KIND_SIGNAL, ListenerRecord, Phase,
-    ProcessEntry, RecordHeader, Role, SignalRecord,
+    CELLS, Cell, CloseRecord, Cut, Disposition, Evidence, Intent, KIND_CLOSE, KIND_LISTENER,
+    KIND_SIGNAL, ListenerRecord, Origin, Outcome, Phase, ProcessEntry, RecordHeader, Role,
+    SignalRecord, TimeWait,
 };
 
 use super::*;
 use crate::{
-    model::{Workload, WorkloadKind},
+    model::{DeployStage, Skew, Source, Verdict, Workload, WorkloadKind, WorkloadRef},
     services::Filter,
     timing,
 };
@@ -254,4 +255,141 @@ fn the_same_inputs_give_the_same_snapshot() {
         format!("{:?} {:?}", engine.snapshot(), engine.changes())
     };
     assert_eq!(told(), told());
+}
+
+/// A connection that this side ended at `at_ms`, its request read and, if `cut`, not answered.
+fn ended(at_ms: u64, cookie: u64, cut: bool) -> Record {
+    let bytes = vec![0; size_of::<CloseRecord>()];
+    let Ok(mut close) = <CloseRecord as finwatch_common::Wire>::from_bytes(&bytes) else {
+        unreachable!("zeros are a close's bytes");
+    };
+    close.header = RecordHeader {
+        kind: KIND_CLOSE,
+        size: size_of::<CloseRecord>() as u32,
+        at_ns: at_ms * MS,
+    };
+    close.cookie = cookie;
+    close.service = key();
+    close.opened_at_ns = (at_ms - 5) * MS;
+    close.owner_tgid = owner().tgid;
+    close.owner_start_ns = owner().start_ns;
+    close.origin = Origin::Local as u8;
+    close.outcome = Outcome::Fin as u8;
+    close.time_wait = TimeWait::TimeWait as u8;
+    close.cut = if cut { Cut::Unanswered as u8 } else { 0xff };
+    close.evidence = if cut { Evidence::Silent as u8 } else { 0xff };
+    Record::Close(close)
+}
+
+fn deploy(stage: DeployStage, at_ms: u64) -> DeployEvent {
+    let now = at(at_ms).wall();
+    DeployEvent {
+        id: "d1".to_owned(),
+        source: Source::Cli,
+        stage,
+        workload: WorkloadRef {
+            name: "web.service".to_owned(),
+            ..WorkloadRef::default()
+        },
+        revision: None,
+        links: Vec::new(),
+        event_time: now,
+        receive_time: now,
+        skew: Skew::None,
+    }
+}
+
+fn refused(at_ms: u64, count: u64) -> Reading {
+    let mut reading = reading(at_ms, 0);
+    reading.rows[0].1[Cell::REFUSED.index()] = count;
+    reading
+}
+
+/// The rollouts that ended, as they were told last.
+fn told_rollouts(engine: &mut Engine) -> Vec<Arc<Rollout>> {
+    let changes = engine.changes().into_iter();
+    let ended = changes.filter_map(|change| match change {
+        Change::Rollout(rollout) if rollout.is_over() => Some(rollout),
+        _ => None,
+    });
+    ended.collect()
+}
+
+#[test]
+fn a_deploy_without_a_signal_accounts_for_all_that_its_service_counted() {
+    let mut engine = engine();
+    engine.take(at(900), Input::Records(&[listens(900)]));
+    engine.take(at(900), Input::Names(&[(key(), unit().into())]));
+    engine.take(at(950), Input::Counters(Counters::Live(&refused(950, 2))));
+    // In its ordinary time one request is lost, which is none of the deploy's; nor are SYNs that were refused until then.
+    engine.take(at(960), Input::Records(&[ended(960, 1, true)]));
+    engine.take(at(1_500), Input::Tick);
+    let started = deploy(DeployStage::Started, 2_000);
+    engine.take(at(2_000), Input::Deploy(&started));
+    let wants = engine.wants();
+    assert!(wants.contains(&Want::Counters { service: key() }));
+    engine.take(
+        at(2_001),
+        Input::Counters(Counters::Live(&refused(2_001, 3))),
+    );
+    for nth in 0..5 {
+        engine.take(at(3_000), Input::Records(&[ended(3_000, 10 + nth, true)]));
+    }
+    engine.take(at(3_001), Input::Records(&[ended(3_001, 20, false)]));
+    engine.take(
+        at(3_500),
+        Input::Counters(Counters::Live(&refused(3_500, 7))),
+    );
+    engine.take(at(4_000), Input::Tick);
+    let finished = deploy(DeployStage::Finished, 4_500);
+    engine.take(at(4_500), Input::Deploy(&finished));
+    for second in 5..=11 {
+        engine.take(at(second * 1_000), Input::Tick);
+    }
+    let told = told_rollouts(&mut engine);
+    let [rollout] = told.as_slice() else {
+        panic!("one rollout: {told:?}");
+    };
+    assert!(rollout.drains.is_empty());
+    let counts = &rollout.counts;
+    assert_eq!((counts.closes(), counts.cut.unanswered), (6, 5));
+    assert_eq!((counts.time_wait, counts.local_first), (6, 6));
+    assert_eq!(counts.refused, 4, "one was refused before it was announced");
+    assert_eq!(rollout.outside, rollout.counts);
+    assert_eq!(rollout.outside_examples.len(), 5);
+    assert_eq!(rollout.verdict, Verdict::Fail);
+    // After its end nothing is added to it.
+    engine.take(at(12_000), Input::Records(&[ended(12_000, 30, true)]));
+    engine.take(at(13_000), Input::Tick);
+    assert!(told_rollouts(&mut engine).is_empty());
+}
+
+#[test]
+fn a_rollout_of_a_stop_has_its_drain_and_what_others_lost() {
+    let mut engine = draining();
+    // One that was accepted before is cut by the drain; the new instance, which nobody stops, loses two.
+    engine.take(at(1_100), Input::Records(&[ended(1_100, 1, true)]));
+    let new_one = |cookie| {
+        let Record::Close(mut close) = ended(1_200, cookie, true) else {
+            unreachable!("it is a close");
+        };
+        (close.owner_tgid, close.owner_start_ns) = (200, 1_050 * MS);
+        close.service.cgroup = 43;
+        Record::Close(close)
+    };
+    let mut new_key = key();
+    new_key.cgroup = 43;
+    engine.take(at(1_200), Input::Records(&[new_one(2), new_one(3)]));
+    engine.take(at(1_200), Input::Names(&[(new_key, unit().into())]));
+    engine.take(at(1_400), Input::Tick);
+    answer(&mut engine, 1_401);
+    engine.take(at(1_500), Input::Tick);
+    let snapshot = engine.snapshot();
+    let rollout = &snapshot.rollouts[0];
+    assert_eq!(rollout.drains.len(), 1);
+    assert_eq!(rollout.drains[0].counts.cut.total(), 1);
+    assert_eq!(rollout.outside.cut.total(), 2);
+    let mut parts = rollout.outside.clone();
+    parts.add(&rollout.drains[0].counts);
+    assert_eq!(parts, rollout.counts);
 }

@@ -2,6 +2,7 @@
 //! can fail; the same inputs give the same answers, byte for byte. The compiler holds the wall: its `Cargo.toml` names
 //! no runtime, no kernel interface, no disk and no HTTP.
 
+mod accounting;
 pub mod bounded;
 mod clocks;
 mod closes;

@@ -81,6 +81,8 @@ pub const DOUBT_NS: u64 = 5 * SECOND;
 /// After a stop, others that go on listening for so long were not meant, and an owner that has new workers for so long lives
 /// on: a manager may start another worker while it is about to end.
 pub const OTHERS_NS: u64 = 3 * SECOND;
+/// A drain may be told so long after it began: until then what its service counts is kept for its rollout.
+pub const ACCOUNT_NS: u64 = 15 * SECOND;
 /// Who accepts a connection so long after its controller's end, and answers, was not told to stop by it.
 pub const SERVES_NS: u64 = SECOND;
 /// Whose controller ended so long ago was not told to stop by it, or cannot be told apart. Some workers look for their parent

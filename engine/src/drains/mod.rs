@@ -8,6 +8,7 @@
 //!
 //! Feed [`Input::Lost`] before each tick: what was lost by then marks every drain that lasts.
 
+mod accounts;
 mod detect;
 mod draining;
 mod lasting;
@@ -37,6 +38,8 @@ use self::{
     starts::Starts,
 };
 
+use self::accounts::Late;
+pub(crate) use self::accounts::Sum;
 pub use self::{
     membership::{
         late::late_in_steady_time,
@@ -44,7 +47,7 @@ pub use self::{
     },
     report::names,
 };
-use crate::{input::Record, known::Known, model as story, want::Want};
+use crate::{input::Record, known::Known, model as story, timing, want::Want};
 
 /// How drains are told.
 #[derive(Debug, Clone, Default)]
@@ -285,6 +288,46 @@ impl Drains {
         self.lasting.has(id)
     }
 
+    /// From now on it is accounted for all that servers count.
+    pub(crate) fn open_accounts(&mut self, since_ns: u64) {
+        self.connections.accounts_mut().open(since_ns);
+    }
+
+    /// Nobody asks for accounts any more, but of services that a drain may begin with and that are `wanted`.
+    pub(crate) fn trim_accounts(&mut self, now_ns: u64, wanted: impl Fn(&ServiceKey) -> bool) {
+        let since_ns = now_ns.saturating_sub(timing::ACCOUNT_NS);
+        self.connections.accounts_mut().retain(since_ns, wanted);
+    }
+
+    /// Nothing is accounted for any more.
+    pub(crate) fn close_accounts(&mut self) {
+        self.connections.accounts_mut().close();
+    }
+
+    /// Services that are `ready` and whose accounts changed since the last call.
+    pub(crate) fn accounts(
+        &mut self,
+        ready: impl Fn(&ServiceKey) -> bool,
+        known: &Known<'_>,
+    ) -> Vec<Sum> {
+        self.connections.accounts_mut().changed(ready, known)
+    }
+
+    /// What came since the last call to connections that had been told and that no drain took.
+    pub(crate) fn late_outside(&mut self) -> Vec<Late> {
+        self.connections.accounts_mut().take_late()
+    }
+
+    /// Whether anything is kept of what a service counted.
+    pub(crate) fn accounts_for(&self, key: &ServiceKey) -> bool {
+        self.connections.accounts().has(key)
+    }
+
+    /// Inode number of a network namespace, by its cookie; 0 where nobody is known to listen.
+    pub(crate) fn netns_inum(&self, netns: u64) -> u32 {
+        self.instances.netns_inum_of(netns)
+    }
+
     /// Services that anybody here may yet tell of.
     pub(crate) fn services(&self) -> BTreeSet<ServiceKey> {
         let served = self.instances.services();
@@ -315,7 +358,7 @@ impl Drains {
         Bitten {
             drains: self.lasting.bitten() + self.reports.bitten(),
             instances: self.instances.bitten(),
-            connections: self.lasting.lingering().bitten(),
+            connections: self.lasting.lingering().bitten() + self.connections.accounts().bitten(),
             starts: self.starts.bitten(),
             held_closes: self.connections.told_early(),
         }
@@ -323,7 +366,7 @@ impl Drains {
 
     fn on_close(&mut self, close: &CloseRecord, known: &Known<'_>) {
         // In steady time nobody asks; a busy server's closes cost nothing here.
-        if self.lasting.is_empty() && !self.detector.expects_deaths() {
+        if !self.connections.are_wanted(&self.lasting) && !self.detector.expects_deaths() {
             return;
         }
         if close.service.role() != Some(Role::Server) {
@@ -366,6 +409,7 @@ impl Drains {
     fn begin(&mut self, begun: Option<Draining>, known: &Known<'_>) {
         let lost = self.lost();
         if let Some(draining) = begun {
+            self.open_accounts(draining.members.t0_ns());
             self.lasting.open(draining, lost, &self.instances, known);
         }
     }

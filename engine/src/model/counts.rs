@@ -194,4 +194,64 @@ impl Counts {
         self.refused += refused;
         self.accept_queue_dropped += accept_queue_dropped;
     }
+
+    /// What is in here and not in `other`, number by number; none is below zero.
+    #[must_use]
+    pub fn less(&self, other: &Self) -> Self {
+        let left = |mine: u64, theirs: u64| mine.saturating_sub(theirs);
+        let resets = self.resets_sent.iter().map(|mine| {
+            let theirs = other.resets_sent.iter().find(|r| r.reason == mine.reason);
+            let of = |part: fn(&Resets) -> u64| left(part(mine), theirs.map_or(0, part));
+            Resets {
+                reason: mine.reason.clone(),
+                nothing: of(|r| r.nothing),
+                goodbye: of(|r| r.goodbye),
+                data: of(|r| r.data),
+            }
+        });
+        Self {
+            cut: Cuts {
+                unanswered: left(self.cut.unanswered, other.cut.unanswered),
+                unread: left(self.cut.unread, other.cut.unread),
+                late: left(self.cut.late, other.cut.late),
+            },
+            unanswered: Unanswered {
+                silent: left(self.unanswered.silent, other.unanswered.silent),
+                alert: left(self.unanswered.alert, other.unanswered.alert),
+                small: left(self.unanswered.small, other.unanswered.small),
+            },
+            resets_sent: resets
+                .filter(|r| r.nothing + r.goodbye + r.data > 0)
+                .collect(),
+            opened: left(self.opened, other.opened),
+            local_first: left(self.local_first, other.local_first),
+            remote_first: left(self.remote_first, other.remote_first),
+            both_first: left(self.both_first, other.both_first),
+            no_fin: left(self.no_fin, other.no_fin),
+            fin: left(self.fin, other.fin),
+            reset_sent: left(self.reset_sent, other.reset_sent),
+            reset_received: left(self.reset_received, other.reset_received),
+            timeout: left(self.timeout, other.timeout),
+            unknown_outcome: left(self.unknown_outcome, other.unknown_outcome),
+            time_wait: left(self.time_wait, other.time_wait),
+            fin_wait2: left(self.fin_wait2, other.fin_wait2),
+            unread: left(self.unread, other.unread),
+            unread_bytes: left(self.unread_bytes, other.unread_bytes),
+            unacked: left(self.unacked, other.unacked),
+            unacked_bytes: left(self.unacked_bytes, other.unacked_bytes),
+            by_exit: left(self.by_exit, other.by_exit),
+            by_exit_while_sending: left(self.by_exit_while_sending, other.by_exit_while_sending),
+            abandoned: left(self.abandoned, other.abandoned),
+            refused: left(self.refused, other.refused),
+            accept_queue_dropped: left(self.accept_queue_dropped, other.accept_queue_dropped),
+        }
+    }
+
+    /// The larger of each number.
+    #[must_use]
+    pub fn at_least(&self, other: &Self) -> Self {
+        let mut most = self.clone();
+        most.add(&other.less(self));
+        most
+    }
 }

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, DeployEvent, Drain, Finding, Service, Source, Verdict, WorkloadRef};
+use super::{
+    Counts, DeployEvent, Drain, EndedConnection, Finding, Service, Source, Verdict, WorkloadRef,
+};
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -104,8 +106,15 @@ pub struct Rollout {
     pub starts: Vec<Start>,
     /// Times nobody listened.
     pub gaps: Vec<Gap>,
-    /// Sums over the drains.
+    /// What its services counted from its begin to its end and the last late request, in every phase. SYNs that were refused,
+    /// and RSTs that answered a segment for which there was no socket, are in `refused` alone.
     pub counts: Counts,
+    /// Of these, what none of its drains counted.
+    #[serde(default)]
+    pub outside: Counts,
+    /// Connections of these whose request was cut, at most 5.
+    #[serde(default)]
+    pub outside_examples: Vec<EndedConnection>,
     /// Growth against the baseline.
     pub growth: Growth,
     /// finwatch was not there for all of it (a restart): it cannot be judged.

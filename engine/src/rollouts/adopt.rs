@@ -59,6 +59,7 @@ impl Correlator {
             return false;
         }
         self.ended.remove(&donor.rollout.id);
+        heir.shares.adopt(donor.shares.clone());
         if is_new && heir.rollout.events.len() == 1 && !heir.inherited {
             heir.inherit(donor);
         } else {

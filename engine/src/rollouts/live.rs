@@ -2,9 +2,14 @@
 
 use std::cmp::Reverse;
 
+use finwatch_common::ServiceKey;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CorrelatorOptions, look::Looks};
+use super::{
+    CorrelatorOptions,
+    account::{Account, RefusedReading, Shares},
+    look::Looks,
+};
 use crate::{
     model::WorkloadKind,
     model::{
@@ -27,6 +32,7 @@ pub(super) struct Live {
     /// What is told of it, without sums and judgement.
     pub(super) rollout: Rollout,
     pub(super) looks: Looks,
+    pub(super) shares: Shares,
     /// It was told as it stands.
     pub(super) is_told: bool,
     /// Drains that found no place.
@@ -107,12 +113,15 @@ impl Live {
                 starts: Vec::new(),
                 gaps: Vec::new(),
                 counts: Counts::default(),
+                outside: Counts::default(),
+                outside_examples: Vec::new(),
                 growth: Growth::default(),
                 verdict: Verdict::Inconclusive,
                 interrupted: false,
                 findings: Vec::new(),
             },
             looks: Looks::default(),
+            shares: Shares::default(),
             is_told: false,
             left_out: 0,
             inherited: false,
@@ -237,6 +246,38 @@ impl Live {
         any_port.means(service)
     }
 
+    /// Takes what one of its services has come to.
+    pub(super) fn counted(&mut self, key: &ServiceKey, account: &Account) {
+        if !self.means(&account.service, account.netns) {
+            return;
+        }
+        self.is_told = false;
+        // What came before it is none of its own.
+        let since = self.rollout.started_at;
+        self.shares
+            .take(key, account, || match account.first_at < since {
+                true => account.counts.clone(),
+                false => Counts::default(),
+            });
+    }
+
+    /// Takes a reading of the SYNs that one of its services refused.
+    pub(super) fn refused(&mut self, key: &ServiceKey, reading: &RefusedReading) {
+        if !self.means(&reading.service, reading.netns) {
+            return;
+        }
+        let since = self.rollout.started_at;
+        let base = match reading.grew_at > since {
+            true => reading.before,
+            false => reading.count,
+        };
+        // An announcement does nothing by itself: what the first reading after it tells was before.
+        let is_old = self.rollout.source.is_announced() && reading.at < since;
+        if self.shares.refused(key, reading.count, base, is_old) {
+            self.is_told = false;
+        }
+    }
+
     /// Whether a drain that nobody has belongs to it while it runs.
     pub(super) fn takes_drain(&self, drain: &Drain, window: SignedDuration) -> bool {
         let since_last = drain.started_at.duration_since(self.last_sign);
@@ -306,6 +347,11 @@ impl Live {
             !drains.is_empty() && drains.iter().all(served)
         };
         drained && settled && idle >= options.quiet()
+    }
+
+    /// Whether it had begun by then, and was not over.
+    pub(super) fn lasted_at(&self, at: Timestamp) -> bool {
+        self.rollout.started_at <= at && self.rollout.ended_at.is_none_or(|end| at <= end)
     }
 
     /// Whether something of it still goes on although it was told as ended.

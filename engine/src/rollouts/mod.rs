@@ -4,26 +4,32 @@
 //! what a bound left out is counted. A rollout that was told as ended comes again under its id when something that
 //! belongs to it is heard of later.
 
+mod account;
 mod adopt;
 mod grow;
 mod ids;
 mod live;
 mod look;
+mod outside;
 mod own;
 mod pair;
 mod rounds;
 mod tell;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use finwatch_common::ServiceKey;
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::look::{LateClose, Look};
 pub(crate) use self::rounds::Rounds;
+pub use self::{
+    account::{Account, RefusedReading},
+    look::{LateClose, Look},
+};
 use self::{ids::Ids, live::Live, pair::Heard};
 use crate::bounded::{Bounded, Queue};
 use crate::diagnoses::JudgeOptions;
-use crate::model::{DeployEvent, Drain, Gap, Rollout, Service, Start};
+use crate::model::{Counts, DeployEvent, Drain, Gap, Rollout, Service, Start};
 
 /// Most rollouts that run at once; more drains go to none.
 const LIVE_MAX: usize = 128;
@@ -61,6 +67,8 @@ pub struct Correlator {
     replaced: Vec<String>,
     loose_starts: Queue<Start, LOOSE_MAX>,
     loose_gaps: Queue<Gap, LOOSE_MAX>,
+    /// What services have come to, while it is accounted for.
+    accounts: BTreeMap<ServiceKey, Account>,
     heard: Heard,
     ids: Ids,
     left_out: u64,
@@ -102,6 +110,7 @@ impl Correlator {
             replaced: Vec::new(),
             loose_starts: Queue::default(),
             loose_gaps: Queue::default(),
+            accounts: BTreeMap::new(),
             heard: Heard::default(),
             ids: Ids::default(),
             left_out: 0,
@@ -126,6 +135,7 @@ impl Correlator {
         let recent = |live: &Live| live.is_same_change(&event, window);
         if let Some(mut live) = self.recent.take(recent) {
             live.announce(event);
+            live.shares.go_on(&self.accounts);
             self.live.push(live);
             let at = self.live.len() - 1;
             if !self.adopt_into(at) {
@@ -142,7 +152,9 @@ impl Correlator {
             return;
         }
         let id = self.ids.fresh(&event.workload.name, event.effective_time());
-        self.live.push(Live::announced(id, event));
+        let mut live = Live::announced(id, event);
+        self.open_shares(&mut live);
+        self.live.push(live);
         self.adopt_into(self.live.len() - 1);
     }
 
@@ -235,6 +247,55 @@ impl Correlator {
         }
     }
 
+    /// Whether any rollout runs.
+    pub fn is_busy(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    /// Takes what a service has come to since it is accounted for.
+    pub fn account(&mut self, key: ServiceKey, account: Account) {
+        for live in &mut self.live {
+            live.counted(&key, &account);
+        }
+        self.accounts.insert(key, account);
+    }
+
+    /// Takes a reading of the SYNs that a service refused.
+    pub fn refused(&mut self, key: &ServiceKey, reading: &RefusedReading) {
+        for live in &mut self.live {
+            live.refused(key, reading);
+        }
+    }
+
+    /// Takes what came late to a connection that no drain took, and that had ended then: a rollout that is over may be told
+    /// with it again.
+    pub fn late(&mut self, key: &ServiceKey, ended_at: Timestamp, counts: &Counts) {
+        let over = |live: &Live| live.shares.has(key) && live.lasted_at(ended_at);
+        let Some(live) = self.recent.iter_mut().rev().find(|live| over(live)) else {
+            return;
+        };
+        live.shares.late(counts);
+        let told = tell::ended(live, &self.options);
+        self.push_ended(told);
+        for live in self
+            .live
+            .iter_mut()
+            .filter(|live| !live.lasted_at(ended_at))
+        {
+            live.shares.leave_out(key, counts);
+        }
+    }
+
+    /// Whether a rollout that runs counts this service.
+    pub fn counts(&self, key: &ServiceKey) -> bool {
+        self.live.iter().any(|live| live.shares.has(key))
+    }
+
+    /// Forgets what services have come to that are not accounted for any more.
+    pub fn trim_accounts(&mut self, kept: impl Fn(&ServiceKey) -> bool) {
+        self.accounts.retain(|key, _| kept(key));
+    }
+
     /// Says how late it is, and ends what is over.
     pub fn tick(&mut self, now: Timestamp) {
         let options = &self.options;
@@ -314,6 +375,7 @@ impl Correlator {
         let reopens = |live: &Live| live.reopens_for(&drain, window);
         if let Some(mut live) = self.recent.take_newest(reopens) {
             live.reopen();
+            live.shares.go_on(&self.accounts);
             live.update(drain);
             self.live.push(live);
             return;
@@ -323,6 +385,7 @@ impl Correlator {
         }
         let id = self.ids.fresh(&drain.service.workload, drain.started_at);
         let mut live = Live::unannounced(id, drain);
+        self.open_shares(&mut live);
         self.take_loose(&mut live);
         self.live.push(live);
     }
@@ -354,6 +417,13 @@ impl Correlator {
         self.push_ended(told);
         if let Some(oldest) = self.recent.push(live) {
             self.forget(oldest);
+        }
+    }
+
+    /// Gives a new rollout its share of what services have come to.
+    fn open_shares(&self, live: &mut Live) {
+        for (key, account) in &self.accounts {
+            live.counted(key, account);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A rollout as it is told: sums, growth, findings of its own, and the verdict over all of it.
 
-use super::{CorrelatorOptions, grow, live::Live, own};
+use super::{CorrelatorOptions, grow, live::Live, outside, own};
 use crate::{
     diagnoses::{self as diagnoses, judge::worst},
     model::{Rollout, Verdict},
@@ -11,9 +11,20 @@ use crate::{
 pub(super) fn running(live: &Live, options: &CorrelatorOptions) -> Rollout {
     let mut rollout = live.rollout.clone();
     rollout.starts.retain(|start| !live.is_old(start));
-    rollout.counts = grow::sum(&rollout.drains);
-    rollout.growth = grow::growth(&rollout.drains);
+    let of_drains = grow::sum(&rollout.drains);
+    // A drain begins a little before it is known that there is anything to account for.
+    rollout.counts = live.shares.counts().at_least(&of_drains);
+    rollout.outside = rollout.counts.less(&of_drains);
+    rollout.outside_examples = live.shares.examples(rollout.started_at);
+    rollout.growth = if rollout.drains.is_empty() {
+        outside::growth(live)
+    } else {
+        grow::growth(&rollout.drains)
+    };
     rollout.findings = own::findings(&rollout, &live.looks, &options.judge);
+    rollout
+        .findings
+        .extend(outside::findings(&rollout, live, &options.judge));
     rollout.verdict = Verdict::Inconclusive;
     rollout
 }
@@ -50,7 +61,8 @@ fn verdict(rollout: &Rollout, may_hide: bool) -> Verdict {
 /// Why a pass would say too much; nothing when it would not.
 fn unseen(rollout: &Rollout) -> Vec<String> {
     let drains = &rollout.drains;
-    if drains.is_empty() && rollout.starts.is_empty() && rollout.gaps.is_empty() {
+    let nothing_ended = rollout.counts.closes() == 0 && rollout.counts.refused == 0;
+    if drains.is_empty() && rollout.starts.is_empty() && rollout.gaps.is_empty() && nothing_ended {
         return vec!["Nothing happened to the workload on this node.".to_owned()];
     }
     let mut reasons = Vec::new();

@@ -102,6 +102,11 @@ impl Names {
         self.left_out
     }
 
+    /// Services that are known, named or not.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.known.keys()
+    }
+
     /// Services whose names were not asked for yet.
     pub(crate) fn take_unasked(&mut self) -> Vec<ServiceKey> {
         std::mem::take(&mut self.unasked)

@@ -122,6 +122,19 @@ impl Refusals {
         Some(refused)
     }
 
+    /// Services that refused anything.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.counted.keys()
+    }
+
+    /// What a service had refused before it last grew, and when a reading told that, on the kernel's clock.
+    pub(crate) fn last_growth(&self, key: &ServiceKey) -> (u64, u64) {
+        let counted = self.counted.get(&key.in_phase(Phase::Steady));
+        counted.map_or((0, 0), |counted| {
+            (counted.before.iter().sum(), counted.grew_ns)
+        })
+    }
+
     /// Forgets services that nobody knows any more.
     pub(crate) fn retain(&mut self, known: impl Fn(&ServiceKey) -> bool) {
         self.counted.retain(|key, _| known(key));

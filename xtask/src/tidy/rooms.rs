@@ -54,8 +54,9 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("diagnoses", &["model", "servers", "render"]),
     ("rollouts", &["model", "bounded", "timing", "render", "services", "diagnoses"]),
     ("relatives", &["timing"]),
+    ("accounting", &["timing", "known", "drains", "rollouts", "want"]),
     ("snapshot", &["model", "drains"]),
-    ("engine", &["model", "bounded", "timing", "clocks", "input", "want", "services", "known", "drains", "closes", "diagnoses", "rollouts", "relatives", "snapshot"]),
+    ("engine", &["model", "bounded", "timing", "clocks", "input", "want", "services", "known", "drains", "closes", "diagnoses", "rollouts", "relatives", "accounting", "snapshot"]),
     ("lib", &[]),
 ];
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::JudgeOptions;
 use crate::{
     diagnoses::{Diagnosis, OfServers},
-    model::{Drain, DrainKind, Finding, SignalSeen},
+    model::{Drain, DrainKind, EndedConnection, Finding, SignalSeen},
     render::units::{length, secs},
     servers::{self, Server, Topic},
 };
@@ -178,32 +178,26 @@ impl<'a> Facts<'a> {
 
     /// Examples of a cause; every cause when it is empty.
     pub(super) fn examples(&self, cause: &str) -> Vec<String> {
-        self.drain
-            .examples
-            .iter()
-            .filter(|example| cause.is_empty() || example.cut == cause)
-            .take(EXAMPLES_MAX)
-            .map(|example| {
-                let what = match example.cut.as_str() {
-                    "unanswered" => {
-                        format!("a request of {} bytes unanswered", example.asked_bytes)
-                    }
-                    "unread" => format!("{} bytes unread", example.unread_bytes),
-                    "late" => "data after our FIN".to_owned(),
-                    _ => "cut".to_owned(),
-                };
-                let by = match example.closed_by_pid {
-                    0 => String::new(),
-                    pid => format!(", closed by process {pid}"),
-                };
-                format!(
-                    "For example {}: {what}, ended {}{by}.",
-                    example.peer,
-                    self.told(example.ended_at)
-                )
-            })
-            .collect()
+        let of_cause = |example: &&EndedConnection| cause.is_empty() || example.cut == cause;
+        let examples = self.drain.examples.iter().filter(of_cause);
+        let tell = |example: &EndedConnection| example_told(example, &self.told(example.ended_at));
+        examples.take(EXAMPLES_MAX).map(tell).collect()
     }
+}
+
+/// A connection that lost a request, in a sentence; it ended `when`.
+pub(crate) fn example_told(example: &EndedConnection, when: &str) -> String {
+    let what = match example.cut.as_str() {
+        "unanswered" => format!("a request of {} bytes unanswered", example.asked_bytes),
+        "unread" => format!("{} bytes unread", example.unread_bytes),
+        "late" => "data after our FIN".to_owned(),
+        _ => "cut".to_owned(),
+    };
+    let by = match example.closed_by_pid {
+        0 => String::new(),
+        pid => format!(", closed by process {pid}"),
+    };
+    format!("For example {}: {what}, ended {when}{by}.", example.peer)
 }
 
 /// Until when there was something to see: the last thing that is known of a drain, or the time while it lasts.

@@ -9,7 +9,10 @@ mod lost;
 use jiff::Timestamp;
 
 use self::facts::Facts;
-pub(crate) use self::{cost::beside, facts::seen_until};
+pub(crate) use self::{
+    cost::beside,
+    facts::{example_told, seen_until},
+};
 use crate::{
     diagnoses,
     model::{Drain, Finding, Severity, Verdict},

@@ -2,8 +2,8 @@
 //! a moment ago.
 
 use finwatch_common::{
-    CloseRecord, Lost, Outcome, Phase, Process, ResetRecord, Role, ServiceKey, TimeWait,
-    UnreadRecord, close_flags, reset_flags,
+    CloseRecord, Lost, Outcome, Phase, Process, ResetRecord, Role, ServiceKey, UnreadRecord,
+    close_flags, reset_flags,
 };
 
 use super::{
@@ -13,7 +13,10 @@ use super::{
     merge::{ClosedConnection, Merger},
     own_calls::OwnCalls,
 };
-use crate::{drains::lasting::Lasting, known::Known};
+use crate::{
+    drains::{accounts::Accounts, lasting::Lasting},
+    known::Known,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -22,6 +25,7 @@ pub(crate) struct Connections {
     early: Early,
     own_calls: OwnCalls,
     recent: Recent,
+    accounts: Accounts,
     /// Closes told before the RST that they wait for.
     told_early: u64,
 }
@@ -71,10 +75,13 @@ impl Connections {
         lasting: &mut Lasting,
         known: &Known<'_>,
     ) {
-        if lasting.is_empty() || reset.service.role() != Some(Role::Server) {
+        if !self.are_wanted(lasting) || reset.service.role() != Some(Role::Server) {
             return;
         }
-        if reset.cookie == 0 || self.merger.reset(reset) {
+        if reset.cookie == 0 {
+            return self.accounts.late(reset, false, None, known);
+        }
+        if self.merger.reset(reset) {
             return;
         }
         let key = reset.service.in_phase(Phase::Steady);
@@ -87,11 +94,10 @@ impl Connections {
                 (lasting.only_of(&key), key)
             }
             None if reset.flags & late != 0 => (None, key),
-            None => {
-                self.early.keep(*reset);
-                (None, key)
-            }
+            None => return self.early.keep(*reset),
         };
+        self.accounts
+            .late(reset, id.is_some(), lingerer.as_ref(), known);
         let Some(draining) = id.and_then(|id| lasting.get_mut(id)) else {
             return;
         };
@@ -111,14 +117,16 @@ impl Connections {
         lasting: &mut Lasting,
         known: &Known<'_>,
     ) {
-        if lasting.is_empty()
+        if !self.are_wanted(lasting)
             || unread.service.role() != Some(Role::Server)
             || self.merger.unread(unread)
         {
             return;
         }
-        // A connection that is not remembered was told before the drains that last now.
-        let Some(lingerer) = lasting.lingering_mut().take(unread.cookie) else {
+        let lingerer = lasting.lingering_mut().take(unread.cookie);
+        self.accounts.never_read(unread, lingerer.as_ref(), known);
+        // A connection that is not remembered was told before the drains that last now, or is none of theirs.
+        let Some(lingerer) = lingerer else {
             return;
         };
         let Some(draining) = lasting.get_mut(lingerer.drain) else {
@@ -147,6 +155,16 @@ impl Connections {
         }
     }
 
+    /// What services counted, whether a drain took it or not.
+    pub(in crate::drains) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The same, to be opened, told and closed.
+    pub(in crate::drains) fn accounts_mut(&mut self) -> &mut Accounts {
+        &mut self.accounts
+    }
+
     /// Connections that ended a moment ago.
     pub(crate) fn recent(&self) -> &Recent {
         &self.recent
@@ -162,7 +180,12 @@ impl Connections {
         self.told_early
     }
 
-    /// Gives a connection that ended to its drain, if it is of one.
+    /// Whether somebody is to be told of connections that ended.
+    pub(in crate::drains) fn are_wanted(&self, lasting: &Lasting) -> bool {
+        !lasting.is_empty() || self.accounts.are_open()
+    }
+
+    /// Gives a connection that ended to its drain, if it is of one, and to the accounts.
     fn assign(
         &mut self,
         mut closed: ClosedConnection,
@@ -178,19 +201,25 @@ impl Connections {
                 .lost
                 .max(Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing));
         }
+        let taken = self.give(&closed, lasting, instances, known).is_some();
+        self.accounts.ended(&closed, taken, known);
+    }
+
+    /// Gives a connection that ended to its drain; none where no drain counts it.
+    fn give(
+        &self,
+        closed: &ClosedConnection,
+        lasting: &mut Lasting,
+        instances: &Instances,
+        known: &Known<'_>,
+    ) -> Option<()> {
         let record = closed.record;
         let key = record.service.in_phase(Phase::Steady);
-        let Some(owner) = owner_of(&record, &key, lasting, instances) else {
-            return;
-        };
-        let Some((id, takes)) = drain_of(&record, &owner, lasting) else {
-            return;
-        };
-        let Some((draining, room)) = lasting.with_room(id) else {
-            return;
-        };
+        let owner = owner_of(&record, &key, lasting, instances)?;
+        let (id, takes) = drain_of(&record, &owner, lasting)?;
+        let (draining, room) = lasting.with_room(id)?;
         if !draining.may_have_port(&key) {
-            return;
+            return None;
         }
         draining.reported.outdated();
         let since_ns = draining.members.since_ns(&owner).unwrap_or(0);
@@ -199,24 +228,19 @@ impl Connections {
         draining.progress.closed(&record, &owner, since_ns);
         let port = draining.port(key, &owner, instances, known);
         if self.own_calls.has(&record, &owner) {
-            return port.close_own_call(&record);
+            port.close_own_call(&record);
+            return None;
         }
         if takes == Takes::ByNew {
-            return port.close_by_new(&record, since_ns);
+            port.close_by_new(&record, since_ns);
+            return None;
         }
-        port.close(&closed, owner, setting, of_target, room, known);
-        if lingers(&closed) {
-            let lingerer = Lingerer {
-                drain: id,
-                key,
-                opened_at_ns: record.opened_at_ns,
-                ended_at_ns: record.header.at_ns,
-                closer_tgid: record.closer_tgid,
-                origin: closed.origin,
-                outcome: closed.outcome,
-            };
+        port.close(closed, owner, setting, of_target, room, known);
+        if closed.lingers() {
+            let lingerer = Lingerer::of(closed, id);
             lasting.lingering_mut().insert(record.cookie, lingerer);
         }
+        Some(())
     }
 }
 
@@ -251,14 +275,6 @@ fn drain_of(record: &CloseRecord, owner: &Process, lasting: &Lasting) -> Option<
     find(Takes::Own, true)
         .or_else(|| find(Takes::Own, false))
         .or_else(|| find(Takes::ByNew, false))
-}
-
-/// Whether its story may go on: its mini-socket may answer a late request, or a program holds it and has not read all.
-fn lingers(closed: &ClosedConnection) -> bool {
-    let answers_late = closed.time_wait == TimeWait::FinWait2 && closed.reset_reason.is_none();
-    // Bytes that are known to be unread were told when it was let go of.
-    let held = closed.record.flags & close_flags::HELD != 0 && closed.record.unread == 0;
-    answers_late || held
 }
 
 /// Told too early: an RST that says how it ended may still come.

@@ -162,6 +162,13 @@ impl Instances {
         self.known.get(instance).map_or(0, |i| i.netns_inum)
     }
 
+    /// Inode number of a network namespace, by its cookie; 0 unknown.
+    pub(crate) fn netns_inum_of(&self, netns: u64) -> u32 {
+        let inside = |i: &&Instance| i.ports.keys().any(|key| key.netns == netns);
+        let mut inums = self.known.values().filter(inside).map(|i| i.netns_inum);
+        inums.find(|inum| *inum != 0).unwrap_or(0)
+    }
+
     /// Its processes, by the last table less those that ended since.
     pub(crate) fn processes(&self, instance: &Process) -> impl Iterator<Item = (u32, Kin)> + '_ {
         self.known

@@ -2,8 +2,9 @@
 //! program holds them and what it never read.
 //! And the other way round: RSTs that were sent before the close they belong to, and connections that ended a moment ago.
 
-use finwatch_common::{Origin, Outcome, ResetRecord, ServiceKey};
+use finwatch_common::{Origin, Outcome, Phase, ResetRecord, ServiceKey};
 
+use super::merge::ClosedConnection;
 use crate::{
     bounded::{Bounded, Queue},
     timing,
@@ -51,6 +52,24 @@ pub(crate) struct Early {
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     cookies: Bounded<u64, (), RECENT_MAX>,
+}
+
+// === impl Lingerer ===
+
+impl Lingerer {
+    /// A connection that was told as ended.
+    pub(crate) fn of(closed: &ClosedConnection, drain: u64) -> Self {
+        let record = &closed.record;
+        Self {
+            drain,
+            key: record.service.in_phase(Phase::Steady),
+            opened_at_ns: record.opened_at_ns,
+            ended_at_ns: record.header.at_ns,
+            closer_tgid: record.closer_tgid,
+            origin: closed.origin,
+            outcome: closed.outcome,
+        }
+    }
 }
 
 // === impl Lingering ===

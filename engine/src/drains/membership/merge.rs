@@ -168,6 +168,14 @@ impl ClosedConnection {
         }
     }
 
+    /// Whether its story may go on: its mini-socket may answer a late request, or a program holds it and has not read all.
+    pub(crate) fn lingers(&self) -> bool {
+        let answers_late = self.time_wait == TimeWait::FinWait2 && self.reset_reason.is_none();
+        // Bytes that are known to be unread were told when it was let go of.
+        let held = self.record.flags & close_flags::HELD != 0 && self.record.unread == 0;
+        answers_late || held
+    }
+
     /// Adds what the program never read, told when it let go of the socket.
     pub fn add_unread(&mut self, unread: &UnreadRecord) {
         self.record.unread = unread.unread;

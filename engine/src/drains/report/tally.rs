@@ -59,7 +59,7 @@ pub(crate) struct Tally {
     /// See [`crate::model::Signs::truncated`].
     pub(super) truncated: u64,
     /// Connections that lost a request.
-    pub(super) examples: Vec<EndedConnection>,
+    pub(crate) examples: Vec<EndedConnection>,
 }
 
 // === impl Tally ===

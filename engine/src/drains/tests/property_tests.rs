@@ -6,15 +6,20 @@ use std::collections::BTreeSet;
 use finwatch_common::{
     CloseRecord, ExitRecord, KIND_CLOSE, KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL,
     KIND_UNREAD, ListenerRecord, Process, ProcessEntry, ResetRecord, SignalRecord, UnreadRecord,
+    reset_flags,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::{
     Drains, LASTING_MAX, Options,
+    kernel::Kernel,
     scenario::{BEGIN_NS, MS, Played, Told, play, replay},
 };
 use crate::want::Want;
-use crate::{input::Record, model::Drain};
+use crate::{
+    input::Record,
+    model::{Counts, Drain},
+};
 
 /// Two servers, reloaded, replaced, stopped, killed.
 const BUSY: &str = "
@@ -257,6 +262,68 @@ proptest! {
         prop_assert!(drains.lasting.ids().len() <= LASTING_MAX);
         let surveys = drains.wants().into_iter().filter(|w| matches!(w, Want::Survey { .. }));
         prop_assert!(surveys.count() <= 300);
+    }
+}
+
+/// Connections that ended, and requests that were lost, by the records themselves.
+fn ended_and_cut(inputs: &[(u64, Told)]) -> (u64, u64) {
+    let mut cuts = BTreeSet::new();
+    let mut ends = 0;
+    for (_, told) in inputs {
+        match told {
+            Told::Record(Record::Close(close)) => {
+                ends += 1;
+                cuts.extend(close.cut().map(|_| close.cookie));
+            }
+            Told::Record(Record::Reset(reset)) if reset.flags & reset_flags::CUT_LATE != 0 => {
+                cuts.insert(reset.cookie);
+            }
+            Told::Record(Record::Unread(unread)) => {
+                cuts.extend(unread.cut().map(|_| unread.cookie));
+            }
+            _ => {}
+        }
+    }
+    (ends, cuts.len() as u64)
+}
+
+#[test]
+fn every_end_is_accounted_for_whether_a_drain_takes_it_or_not() {
+    // Somebody who is not told anything ends connections too, before, while and after the others drain.
+    let script = BUSY.replace(
+        "    9000 settle c9\n",
+        "    8000 listen 500 api :9000
+    8001 open i1..i9 :9000 by 500
+    8002 ask i1..i9
+    8003 answer i1..i3
+    8004 close i1..i3
+    8005 close i4..i6
+    8006 close i7 half
+    8007 late i7
+    9000 settle c9\n",
+    );
+    let inputs = play(&script).inputs;
+    let (ended, mut drains) = told(&inputs);
+    let known = Kernel::new(BEGIN_NS);
+    let sums = drains.accounts(|_| true, &known.known());
+    let mut all = Counts::default();
+    sums.iter().for_each(|sum| all.add(&sum.counts));
+    let (ends, cut) = ended_and_cut(&inputs);
+    assert_eq!((all.closes(), all.cut.total()), (ends, cut));
+    let api = sums.iter().find(|sum| sum.key.port == 9_000).expect("api");
+    assert_eq!((api.counts.closes(), api.counts.cut.total()), (7, 4));
+    assert_eq!(api.examples.len(), 4, "no drain took them");
+    for port in [80, 3_000] {
+        let mut theirs = Counts::default();
+        let of_port = ended.iter().filter(|drain| drain.service.port == port);
+        of_port.for_each(|drain| theirs.add(&drain.counts));
+        let sum = sums.iter().find(|sum| sum.key.port == port).expect("a sum");
+        assert_eq!(
+            theirs.less(&sum.counts).closes(),
+            0,
+            "a drain is a part of the sum"
+        );
+        assert_eq!(theirs.less(&sum.counts).cut.total(), 0);
     }
 }
 
