@@ -75,7 +75,10 @@ impl Cell {
     /// A simultaneous close left no mini-socket (TCPTimeWaitOverflow).
     pub const NO_MINI_SOCKET_BOTH: Self = Self(26);
 
-    const CLOSES: u16 = 27;
+    /// Answered before all of the question was read, and reset with the rest of it unread.
+    pub const EARLY: Self = Self(27);
+
+    const CLOSES: u16 = 28;
     const RESETS_RECEIVED: u16 = Self::CLOSES + (Origin::COUNT * Outcome::COUNT) as u16;
     const CUT: u16 = Self::RESETS_RECEIVED + RESET_STATES as u16;
     const UNANSWERED: u16 = Self::CUT + Cut::COUNT as u16;

@@ -176,6 +176,8 @@ offsets! {
     si_code: "kernel_siginfo.si_code", 4;
     /// When data was last sent, jiffies.
     lsndtime: "tcp_sock.lsndtime", 4;
+    /// When data last came, jiffies.
+    lrcvtime: "inet_connection_sock.icsk_ack.lrcvtime", 4;
     /// When a segment of the peer last acknowledged something, jiffies.
     rcv_tstamp: "tcp_sock.rcv_tstamp", 4;
     /// Private area of a segment.
@@ -192,6 +194,8 @@ offsets! {
     cb_seq: "tcp_skb_cb.seq", 4;
     /// Sequence number after a segment.
     cb_end_seq: "tcp_skb_cb.end_seq", 4;
+    /// What a segment acknowledges.
+    cb_ack_seq: "tcp_skb_cb.ack_seq", 4;
     /// TCP header flags of a segment.
     cb_flags: "tcp_skb_cb.tcp_flags", 0;
     /// The inode's place beside a socket.

@@ -165,6 +165,8 @@ pub mod close_flags {
     pub const LEFT_STEADY: u16 = 1 << 8;
     /// A program holds it still: what it never reads is told by an [`crate::UnreadRecord`] that follows, not here.
     pub const HELD: u16 = 1 << 9;
+    /// Answered before all of its question was read, and reset with the rest of it unread.
+    pub const EARLY: u16 = 1 << 10;
 }
 
 /// The end of one connection, with its evidence.
@@ -298,6 +300,8 @@ pub mod reset_flags {
     pub const CUT_LATE: u16 = 1 << 1;
     /// A mini-socket (FIN_WAIT2) sent it.
     pub const MINI_SOCKET: u16 = 1 << 3;
+    /// It answered the rest of a question that had its answer already: none was lost by it.
+    pub const EARLY: u16 = 1 << 4;
 }
 
 /// An RST that this host sent.

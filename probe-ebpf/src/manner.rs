@@ -10,13 +10,19 @@ use crate::frames::{
 pub struct Manner(u8);
 
 impl Manner {
-    /// It cannot be TLS. Nothing of this is set where nothing is known.
+    /// It cannot be TLS, but for [`Manner::SMALL_BEFORE_TLS`]. Nothing of this is set where nothing is known.
     const PLAIN: u8 = 1 << 6;
     /// The last question was a PING or two, or their acknowledgements.
     const PINGS: u8 = 1 << 5;
     /// The two send each other PINGs in TLS: which records.
     const RECORD: u8 = 0b11 << Self::RECORD_SHIFT;
     const RECORD_SHIFT: u8 = 3;
+    /// In place of records, which what cannot be TLS has none of: small questions are questions, and which ones.
+    const SMALL_ALL: u8 = Self::PLAIN | 1 << Self::RECORD_SHIFT;
+    const SMALL_BUT_FRAMES: u8 = Self::PLAIN | 2 << Self::RECORD_SHIFT;
+    /// As the second, where it may yet be TLS: PostgreSQL begins with as many bytes, and SMTP asks for TLS in words.
+    const SMALL_BEFORE_TLS: u8 = Self::PLAIN | Self::RECORD;
+    const SMALL: u8 = Self::PLAIN | Self::RECORD;
 
     /// What a conversation tells: whether it cannot be TLS, whether its last question was PINGs, and what TLS adds to each record
     /// where the two send each other PINGs in them, else 0.
@@ -25,6 +31,29 @@ impl Manner {
         let plain = if is_plain { Self::PLAIN } else { 0 };
         let pings = if pings { Self::PINGS } else { 0 };
         Self(plain | pings | (kind_of(pinged_record) as u8) << Self::RECORD_SHIFT)
+    }
+
+    /// The same of a peer whose small questions get answers, which in TLS there are none of.
+    #[inline(always)]
+    pub(crate) const fn with_small(self, small: Small) -> Self {
+        let bits = match small {
+            Small::All => Self::SMALL_ALL,
+            Small::ButFrames if self.is_plain() => Self::SMALL_BUT_FRAMES,
+            Small::ButFrames => Self::SMALL_BEFORE_TLS,
+        };
+        Self(self.0 & !Self::SMALL | bits)
+    }
+
+    /// Whether so few bytes are a question.
+    #[inline(always)]
+    pub const fn is_small_question(self, bytes: u32) -> bool {
+        bytes > 0
+            && bytes < SMALL_BYTES
+            && match self.0 & Self::SMALL {
+                Self::SMALL_ALL => true,
+                Self::SMALL_BUT_FRAMES | Self::SMALL_BEFORE_TLS => !is_small_frame(bytes),
+                _ => false,
+            }
     }
 
     /// From [`Manner::bits`]; other bits are left out.
@@ -44,8 +73,8 @@ impl Manner {
     #[inline(always)]
     pub const fn is_goodbye(self, bytes: u32) -> bool {
         let record = self.record();
-        bytes < SMALL_BYTES
-            || (self.0 & Self::PLAIN == 0 && is_alert(bytes))
+        (bytes < SMALL_BYTES && !self.is_small_question(bytes))
+            || (!self.is_plain() && is_alert(bytes))
             || (self.0 & Self::PINGS != 0 && bytes == PROBE_BYTES)
             || (record != 0 && matches!(bytes.wrapping_sub(record), PING_BYTES | PROBE_BYTES))
     }
@@ -63,7 +92,7 @@ impl Manner {
         let in_tls = bytes == goaway_and_alert_in(TLS13)
             || bytes == goaway_and_alert_in(TLS12_GCM)
             || bytes == goaway_and_alert_in(TLS12_CHACHA);
-        self.is_goodbye(bytes) || (self.0 & Self::PLAIN == 0 && in_tls) || bytes == GOAWAYS_BYTES
+        self.is_goodbye(bytes) || (!self.is_plain() && in_tls) || bytes == GOAWAYS_BYTES
     }
 
     /// The same of what came after our FIN and drew an RST: with its last segment, of so much payload, or with others before it
@@ -74,9 +103,33 @@ impl Manner {
     }
 
     #[inline(always)]
+    const fn is_plain(self) -> bool {
+        self.0 & Self::PLAIN != 0 && self.0 & Self::SMALL != Self::SMALL_BEFORE_TLS
+    }
+
+    #[inline(always)]
     const fn record(self) -> u32 {
+        if self.0 & Self::PLAIN != 0 {
+            return 0;
+        }
         record_of((self.0 & Self::RECORD) >> Self::RECORD_SHIFT)
     }
+}
+
+/// Which of a peer's small questions get answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Small {
+    /// All: it speaks in short lines, and in no frames.
+    All,
+    /// Those that cannot be a control frame.
+    ButFrames,
+}
+
+/// Whether so few bytes may be a frame that nobody answers: a WebSocket's close (RFC 6455 section 5.5.1: 6, or 8 with a code),
+/// FastCGI's end of a stream (8), HTTP/2's SETTINGS (9), WINDOW_UPDATE and RST_STREAM (13), PING and GOAWAY (17).
+#[inline(always)]
+pub(crate) const fn is_small_frame(bytes: u32) -> bool {
+    matches!(bytes, 6 | 8 | 9 | 13 | 17)
 }
 
 /// Whether so many bytes in two records are a gRPC client's last: a PING, a WINDOW_UPDATE, an acknowledgement, and the alert.

@@ -5,10 +5,10 @@ mod owed;
 
 use crate::{
     frames::{
-        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in,
-        around_pings, is_alert, is_control_in, silence,
+        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, SMALL_BYTES, TLS12_CHACHA, TLS12_GCM,
+        alert_in, around_pings, is_alert, is_control_in, silence,
     },
-    manner::{Manner, is_farewell, kind_of, record_of},
+    manner::{Manner, Small, is_farewell, is_small_frame, kind_of, record_of},
     tcp::seq_after,
 };
 
@@ -23,8 +23,12 @@ const PREFACE_BYTES_MAX: u32 = 94;
 const ROOM_BYTES_MIN: u32 = 4096;
 /// What one segment with WINDOW_UPDATEs holds at most: one for the stream and one for the connection, each a record of TLS 1.2.
 const ROOM_SEGMENT_BYTES_MAX: u32 = 55;
-/// Of [`Turns::hello`]: the bytes; the kind of TLS's records; that the two send each other PINGs in them.
-const HELLO_BYTES: u16 = (1 << RECORD_SHIFT) - 1;
+/// HTTP/2's beginning is no shorter: the preface (24) and empty SETTINGS; nor is a WebSocket's handshake, by far.
+const FRAMES_BYTES_MIN: u32 = 33;
+/// Of [`Turns::hello`]: the bytes; that a small question was answered; the kind of TLS's records; that the two send each other
+/// PINGs in them.
+const HELLO_BYTES: u16 = SMALL_ANSWERED - 1;
+const SMALL_ANSWERED: u16 = 1 << 12;
 const RECORD_SHIFT: u16 = 13;
 const RECORD_KIND: u16 = 0b11 << RECORD_SHIFT;
 const PINGED: u16 = 1 << 15;
@@ -44,7 +48,7 @@ pub struct Turns {
     pub began: u32,
     /// Turns so far.
     pub count: u16,
-    /// The longest of the first questions; above, what was learned of TLS.
+    /// The longest of the first questions; above, what was learned of its peer's manner.
     hello: u16,
     /// Of the turn before: `write_seq` at its last read.
     pub prev_written: u32,
@@ -122,6 +126,9 @@ impl Turns {
     const fn turn_over(&mut self, write_seq: u32) {
         let asked = seq_after(self.read, self.began);
         let wrote = seq_after(write_seq, self.written);
+        if asked > 0 && asked < SMALL_BYTES && wrote > 0 && !is_small_frame(asked) {
+            self.hello |= SMALL_ANSWERED;
+        }
         let pings = around_pings(asked, self.may_be_tls());
         let silence_behind_pings = if self.is_open_behind_pings(asked) {
             silence(wrote, pings)
@@ -201,7 +208,10 @@ impl Turns {
     /// again is never taken for this.
     #[inline(always)]
     const fn is_making_room(&self, answered: u32, bytes: u32, segments: u32) -> bool {
-        if self.count == 0 || answered < ROOM_BYTES_MIN || bytes == seq_after(self.read, self.began)
+        if self.count == 0
+            || answered < ROOM_BYTES_MIN
+            || bytes == seq_after(self.read, self.began)
+            || self.hello_bytes() < FRAMES_BYTES_MIN
         {
             return false;
         }
@@ -230,6 +240,26 @@ impl Turns {
         let pings =
             self.count >= 2 && matches!(asked, PING_BYTES | PINGS_BYTES | PROBE_AND_ACK_BYTES);
         Manner::new(!self.may_be_tls(), pings, self.pinged_record())
+    }
+
+    /// The same while a server ends what is open: a small question that it leaves without an answer is lost, where small ones
+    /// were answered before. In ordinary time it may be a goodbye in words, as memcached's `quit` is.
+    #[inline(always)]
+    pub const fn manner_at_stop(&self) -> Manner {
+        let manner = self.manner();
+        if self.hello & SMALL_ANSWERED == 0 {
+            manner
+        } else if self.hello_bytes() < FRAMES_BYTES_MIN {
+            manner.with_small(Small::All)
+        } else {
+            manner.with_small(Small::ButFrames)
+        }
+    }
+
+    /// Whether a segment that acknowledges so much was sent by a peer that had seen some of the last answer.
+    #[inline(always)]
+    pub const fn was_answer_seen(&self, acknowledged: u32) -> bool {
+        seq_after(acknowledged, self.written) > 0
     }
 
     /// Whether so many bytes, read at once, are the peer's goodbye in TLS.

@@ -348,3 +348,76 @@ fn sequence_numbers_wrap() {
     );
     assert_eq!(turns.owed(turns.last(30, 0)), None);
 }
+
+#[test]
+fn a_small_question_is_one_where_small_ones_were_answered() {
+    // A text protocol: begin, update x, commit.
+    let text = Talk::new().reads(7).writes(4).reads(10).writes(4).reads(8);
+    assert_eq!(text.owed(), Some(Evidence::Small));
+    let manner = text.turns.manner_at_stop();
+    assert!(manner.is_small_question(8) && !manner.is_goodbye(8) && !manner.is_leave(8));
+    assert!(!manner.is_small_question(18) && !manner.is_small_question(0));
+    assert!(text.turns.manner().is_goodbye(8), "in ordinary time");
+    assert_eq!(Manner::from_bits(manner.bits() | 0x87), manner);
+    // PostgreSQL: a beginning of 84 bytes or more, BEGIN, COMMIT.
+    for startup in [84, 102] {
+        let talk = Talk::new()
+            .reads(startup)
+            .writes(300)
+            .reads(11)
+            .writes(17)
+            .reads(12);
+        let manner = talk.turns.manner_at_stop();
+        assert!(!manner.is_goodbye(12), "{startup}");
+        assert!(manner.is_goodbye(8), "it might be a frame");
+        assert_eq!(manner.is_goodbye(24), startup >= 90, "it may yet be TLS");
+        assert_eq!(Manner::from_bits(manner.bits()), manner);
+    }
+}
+
+#[test]
+fn what_nobody_answers_makes_no_small_question() {
+    // FastCGI's end of a stream, behind its answer; a WebSocket with answered messages of nine bytes that takes leave.
+    let fast_cgi = Talk::new().reads(700).writes(2_000).reads(8);
+    let web_socket = Talk::new()
+        .reads(49)
+        .writes(76)
+        .reads(10)
+        .writes(6)
+        .reads(8);
+    // HTTP/2 in clear text: the preface, acknowledgements, room, a PING.
+    let http2 = Talk::new()
+        .reads(64)
+        .writes(40)
+        .reads(9)
+        .writes(120)
+        .reads(17)
+        .writes(17);
+    for (talk, bytes) in [(fast_cgi, 8), (web_socket, 8), (http2, 13), (http2, 17)] {
+        assert!(talk.turns.manner_at_stop().is_goodbye(bytes), "{bytes}");
+    }
+    // SMTP asks for TLS in words.
+    let smtp = Talk::new()
+        .reads(16)
+        .writes(90)
+        .reads(10)
+        .writes(30)
+        .reads(320)
+        .writes(1_500);
+    for alert in [23, 24, 31] {
+        assert!(smtp.turns.manner_at_stop().is_goodbye(alert), "{alert}");
+    }
+}
+
+#[test]
+fn a_short_request_behind_a_long_answer_makes_no_room() {
+    let get = Talk::new()
+        .reads(26)
+        .writes(5_000)
+        .reads(26)
+        .writes(5_000)
+        .reads(13);
+    assert_eq!(get.owed(), Some(Evidence::Small), "not left out");
+    let get = Talk::new().reads(27).writes(5_000).reads(26);
+    assert_eq!(get.owed(), Some(Evidence::Silent));
+}

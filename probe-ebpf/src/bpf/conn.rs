@@ -8,8 +8,9 @@ use aya_ebpf::{
     bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type},
     helpers::{bpf_get_socket_cookie, bpf_sk_storage_get},
 };
-use finwatch_common::{Cell, Loss, OwnerSeed, PortOwner, Role, ServiceKey};
+use finwatch_common::{Cell, Loss, OwnerSeed, Phase, PortOwner, Role, ServiceKey};
 use finwatch_probe::{
+    manner::Manner,
     tcp::{seq_after, state},
     turns::Turns,
 };
@@ -161,6 +162,23 @@ impl Conn {
         let flags = &raw mut self.flags;
         // SAFETY: a reference is always readable and writable.
         unsafe { flags.write_volatile(flags.read_volatile() & !flag) };
+    }
+
+    #[inline(always)]
+    pub(super) fn toggle(&mut self, flag: u32) {
+        let flags = &raw mut self.flags;
+        // SAFETY: a reference is always readable and writable.
+        unsafe { flags.write_volatile(flags.read_volatile() ^ flag) };
+    }
+
+    /// What the conversation says of the peer's last bytes, as its server stands.
+    #[inline(always)]
+    pub(super) fn manner(&self) -> Manner {
+        if self.service.phase == Phase::Steady as u8 && !self.has(flag::BY_EXIT) {
+            self.turns.manner()
+        } else {
+            self.turns.manner_at_stop()
+        }
     }
 
     /// Passes a number through memory. The verifier follows what it knows of a number along every path,

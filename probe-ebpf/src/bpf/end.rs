@@ -131,11 +131,8 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
         FIN_WAIT2 => {
             row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
             if conn.cut != NONE || conn.service.phase != Phase::Steady as u8 {
-                let past = mini_socket::Past::new(
-                    conn.cut != NONE,
-                    conn.service.phase,
-                    conn.turns.manner(),
-                );
+                let past =
+                    mini_socket::Past::new(conn.cut != NONE, conn.service.phase, conn.manner());
                 mini_socket::remember(conn.cookie, past);
             }
         }

@@ -36,3 +36,7 @@ pub(super) const SENDING: u32 = 1 << 15;
 pub(super) const LEFT_STEADY: u32 = 1 << 16;
 /// Nothing had gone to and fro for a while, and nothing was owed, when our FIN went out.
 pub(super) const AT_REST: u32 = 1 << 17;
+/// More had come than the program took when it last read.
+pub(super) const MORE_TO_READ: u32 = 1 << 18;
+/// Answered before all of its question was read, and reset with the rest.
+pub(super) const EARLY: u32 = 1 << 19;

@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_jiffies64;
 use finwatch_common::{Cell, Cut, Evidence};
-use finwatch_probe::tcp::{SOCK_DONE, state, unread};
+use finwatch_probe::tcp::{SOCK_DONE, seq_after, state, unread};
 
 use super::{
     conn::{Conn, NONE, flag},
@@ -37,13 +37,50 @@ pub(super) fn closed_by_us(
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
-        && let Some(evidence) = evidence
+        && let Some(mut evidence) = evidence
     {
+        if evidence as u8 == Evidence::Small as u8 && conn.manner().is_small_question(turn.asked) {
+            evidence = Evidence::Silent;
+        }
         unanswered(conn, row, evidence);
         if evidence as u8 != Evidence::Small as u8 {
             cut(conn, row, Cut::Unanswered);
         }
     }
+}
+
+/// This side had an answer out for the question that was judged.
+#[inline(always)]
+pub(super) fn answered_early(conn: &Conn) -> bool {
+    conn.since_read > 0 && conn.evidence == NONE
+}
+
+/// It was given before all of the question was read, and the rest draws an RST: the client may have its answer, or lose it.
+#[inline(always)]
+pub(super) fn early(conn: &mut Conn, row: Row) {
+    if !conn.has(flag::EARLY) {
+        conn.set(flag::EARLY);
+        row.inc(Cell::EARLY);
+    }
+}
+
+/// Bytes of the peer are lost unread at a closing transition: the rest of a question that had its answer, or a question.
+#[inline(always)]
+fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
+    let rest = answered_early(conn) && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp));
+    if rest {
+        early(conn, row);
+    }
+    if !rest || seq_after(tcp.write_seq(), tcp.get(offset!(snd_una))) > 0 {
+        cut(conn, row, cause);
+    }
+}
+
+/// Whether the last data came before the last of ours went out; the kernel's clock is coarse, and the same tick tells nothing.
+#[inline(always)]
+fn came_before_answer(tcp: Tcp) -> bool {
+    let came: u32 = tcp.get(offset!(lrcvtime));
+    seq_after(tcp.get(offset!(lsndtime)), came) > 0
 }
 
 /// The process died: was an answer on its way? No other fact of TCP tells that one was cut in its middle.
@@ -139,13 +176,17 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
     let lost = conn.is_server() && !is_goodbye(tcp, conn, unread);
     if !conn.has(flag::JUDGED) {
         if lost {
-            cut(conn, row, Cut::Unread);
+            let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
+            if evidence.is_none() {
+                conn.since_read = turn.since_read;
+            }
+            lose_unread(tcp, conn, row, Cut::Unread);
         }
         let by_process = tcp.owned() || conn.has(flag::NEVER_ACCEPTED);
         closed_by_us(conn, row, by_process, tcp.write_seq(), unread);
         note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
-        cut(conn, row, cause_of_unread(tcp, conn));
+        lose_unread(tcp, conn, row, cause_of_unread(tcp, conn));
     }
 }
 
@@ -161,7 +202,7 @@ pub(super) fn came_too_late(tcp: Tcp, conn: &mut Conn, row: Row) {
         conn.fin_rcv_nxt,
         tcp.flags() & SOCK_DONE != 0,
     );
-    if bytes > 0 && !conn.turns.manner().is_leave(bytes) {
+    if bytes > 0 && !conn.manner().is_leave(bytes) {
         cut(conn, row, Cut::Late);
     }
 }
@@ -177,7 +218,7 @@ pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> u8
     {
         return NONE;
     }
-    cut(conn, row, cause_of_unread(tcp, conn));
+    lose_unread(tcp, conn, row, cause_of_unread(tcp, conn));
     conn.cut
 }
 
@@ -187,7 +228,7 @@ fn is_goodbye(tcp: Tcp, conn: &Conn, unread: u32) -> bool {
     let segments = tcp
         .get::<u32>(offset!(data_segs_in))
         .wrapping_sub(conn.segments);
-    turn::is_goodbye(&conn.turns, unread, segments)
+    turn::is_goodbye(conn.manner(), unread, segments)
 }
 
 #[inline(always)]

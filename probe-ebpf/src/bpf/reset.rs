@@ -20,7 +20,7 @@ use super::{
     counters,
     end::settle_by_reset,
     inferred,
-    judge::cut,
+    judge::{answered_early, cut, early},
     kernel::{Raw, has_reset_reason, offset},
     mini_socket, phases, ports,
     tell::{self, ToldReset},
@@ -149,6 +149,12 @@ fn never_taken(skb: Raw, rcv_nxt: u32) -> u32 {
 #[inline(always)]
 fn tcp_flags(skb: Raw) -> u8 {
     Raw(skb.0.wrapping_add(offset!(skb_cb) as u64)).get(offset!(cb_flags))
+}
+
+/// What a segment acknowledges.
+#[inline(always)]
+fn ack_of(skb: Raw) -> u32 {
+    Raw(skb.0.wrapping_add(offset!(skb_cb) as u64)).get(offset!(cb_ack_seq))
 }
 
 #[inline(always)]
@@ -303,9 +309,9 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         unread_of(sk)
     };
     let lost = if late {
-        lost_at_close(bytes, payload(skb), conn.turns.manner())
+        lost_at_close(bytes, payload(skb), conn.manner())
     } else {
-        lost(bytes, conn.turns.manner())
+        lost(bytes, conn.manner())
     };
     let reason = if has_reset_reason() {
         reason
@@ -325,8 +331,13 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
             flags |= reset_flags::SETTLES;
         }
         if late && conn.is_server() && conn.cut == NONE && matches!(lost, Lost::Data) {
-            cut(conn, row, Cut::Late);
-            flags |= reset_flags::CUT_LATE;
+            if answered_early(conn) && !conn.turns.was_answer_seen(ack_of(skb)) {
+                early(conn, row);
+                flags |= reset_flags::EARLY;
+            } else {
+                cut(conn, row, Cut::Late);
+                flags |= reset_flags::CUT_LATE;
+            }
         }
     } else if !answers_segment {
         conn.set(flag::RESET_BEFORE);

@@ -94,7 +94,8 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
             let unread = tcp.unread();
             let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
             let waits = if conn.is_server() {
-                evidence.is_some() && turn.asked >= SMALL_BYTES
+                evidence.is_some()
+                    && (turn.asked >= SMALL_BYTES || conn.manner().is_small_question(turn.asked))
             } else {
                 conn.turns.awaited(turn, unread).is_some()
             };

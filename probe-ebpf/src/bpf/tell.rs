@@ -136,6 +136,9 @@ fn told_flags(conn: &Conn) -> u16 {
     if conn.has(flag::NEVER_ACCEPTED) {
         flags |= close_flags::NEVER_ACCEPTED;
     }
+    if conn.has(flag::EARLY) {
+        flags |= close_flags::EARLY;
+    }
     if conn.has(flag::ABANDONED) {
         flags |= close_flags::ABANDONED;
     }

@@ -2,7 +2,10 @@
 //! inlined is gone through with every path that leads there.
 
 use finwatch_common::Evidence;
-use finwatch_probe::turns::{Turn, Turns};
+use finwatch_probe::{
+    manner::Manner,
+    turns::{Turn, Turns},
+};
 
 /// Bits of [`finwatch_turn`]'s answer: `since_read`, then `asked` (saturating), then the evidence.
 const ASKED_SHIFT: u32 = 32;
@@ -23,11 +26,10 @@ pub(super) fn judged(turns: &Turns, write_seq: u32, unread: u32) -> (Turn, Optio
     (turn, Evidence::from_u8((told >> EVIDENCE_SHIFT) as u8))
 }
 
-/// Whether so many bytes in so many segments are the peer's goodbye.
+/// Whether so many bytes in so many segments are the goodbye of a peer with such a manner.
 #[inline(always)]
-pub(super) fn is_goodbye(turns: &Turns, bytes: u32, segments: u32) -> bool {
-    // SAFETY: the pointer is a reference.
-    unsafe { finwatch_is_goodbye(turns, bytes, segments) != 0 }
+pub(super) fn is_goodbye(manner: Manner, bytes: u32, segments: u32) -> bool {
+    finwatch_is_goodbye(manner.bits().into(), bytes, segments) != 0
 }
 
 /// # Safety
@@ -53,15 +55,10 @@ unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: 
     u64::from(turn.since_read) | u64::from(asked) << ASKED_SHIFT | evidence << EVIDENCE_SHIFT
 }
 
-/// # Safety
-///
-/// `turns` is null, or points to turns.
 #[unsafe(no_mangle)]
 #[inline(never)]
-unsafe extern "C" fn finwatch_is_goodbye(turns: *const Turns, bytes: u32, segments: u32) -> u32 {
-    // SAFETY: by the caller.
-    match unsafe { turns.as_ref() } {
-        Some(turns) => turns.manner().is_goodbye_in(bytes, segments).into(),
-        None => 0,
-    }
+extern "C" fn finwatch_is_goodbye(manner: u32, bytes: u32, segments: u32) -> u32 {
+    Manner::from_bits(manner as u8)
+        .is_goodbye_in(bytes, segments)
+        .into()
 }
