@@ -111,6 +111,7 @@ pub fn tell_close(
         unacked_bytes: record.unacked,
         by_exit: has(close_flags::BY_EXIT),
         abandoned: has(close_flags::ABANDONED),
+        answered_early: has(close_flags::EARLY),
         never_accepted: has(close_flags::NEVER_ACCEPTED),
         preexisting,
         turns: (!preexisting).then_some(record.turns),

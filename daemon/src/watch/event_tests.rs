@@ -28,7 +28,7 @@ fn a_clean_close() {
             r#""time_wait":"time_wait","time_wait_side":"here","time_wait_overflowed":false,"cut":null,"#,
             r#""evidence":null,"reset_reason":null,"lost":"nothing","lost_bytes":0,"#,
             r#""bytes_received":107,"bytes_sent":3565158,"unread_bytes":0,"unacked_bytes":0,"#,
-            r#""by_exit":false,"abandoned":false,"never_accepted":false,"preexisting":false,"#,
+            r#""by_exit":false,"abandoned":false,"answered_early":false,"never_accepted":false,"preexisting":false,"#,
             r#""turns":2,"rtt_seconds":0.00125,"retransmits":0,"owner_pid":300,"closed_by_pid":301,"#,
             r#""cookie":99,"time_wait_substate":"time_wait","exited":false,"closer_pid":301}"#
         )

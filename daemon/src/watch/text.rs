@@ -283,6 +283,7 @@ fn notes_of(close: &Close) -> Vec<String> {
     }
     for (is_so, note) in [
         (close.abandoned, "the peer gave up waiting"),
+        (close.answered_early, "answered before all was read"),
         (close.by_exit, "the process died"),
         (close.never_accepted, "never accepted"),
         (close.preexisting, "older than the watch"),

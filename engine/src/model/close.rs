@@ -66,6 +66,9 @@ pub struct Close {
     pub by_exit: bool,
     /// Whether the peer left while its request had no answer.
     pub abandoned: bool,
+    /// Whether it was answered before all of its request was read, and reset with the rest.
+    #[serde(default)]
+    pub answered_early: bool,
     /// Whether no program ever accepted it.
     #[serde(default)]
     pub never_accepted: bool,

@@ -88,6 +88,8 @@ pub struct Counts {
     pub by_exit_while_sending: u64,
     /// The peer left while its request had no answer.
     pub abandoned: u64,
+    /// Answered before all of the request was read, and reset with the rest of it unread.
+    pub early_answers: u64,
     /// SYNs answered with RST as nothing listened.
     pub refused: u64,
     /// Established, never accepted, dropped with the listener.
@@ -149,6 +151,7 @@ impl Counts {
             by_exit,
             by_exit_while_sending,
             abandoned,
+            early_answers,
             refused,
             accept_queue_dropped,
         } = other;
@@ -191,6 +194,7 @@ impl Counts {
         self.by_exit += by_exit;
         self.by_exit_while_sending += by_exit_while_sending;
         self.abandoned += abandoned;
+        self.early_answers += early_answers;
         self.refused += refused;
         self.accept_queue_dropped += accept_queue_dropped;
     }
@@ -242,6 +246,7 @@ impl Counts {
             by_exit: left(self.by_exit, other.by_exit),
             by_exit_while_sending: left(self.by_exit_while_sending, other.by_exit_while_sending),
             abandoned: left(self.abandoned, other.abandoned),
+            early_answers: left(self.early_answers, other.early_answers),
             refused: left(self.refused, other.refused),
             accept_queue_dropped: left(self.accept_queue_dropped, other.accept_queue_dropped),
         }

@@ -163,6 +163,9 @@ impl ClosedConnection {
             .lost
             .max(Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing));
         self.lost_bytes = self.lost_bytes.saturating_add(reset.lost_bytes);
+        if reset.flags & reset_flags::EARLY != 0 {
+            self.record.flags |= close_flags::EARLY;
+        }
         if reset.flags & reset_flags::CUT_LATE != 0 {
             self.cut = self.cut.or(Some(Cut::Late));
         }

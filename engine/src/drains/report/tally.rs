@@ -129,6 +129,7 @@ impl Tally {
             reset.reason,
             Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
         );
+        self.counts.early_answers += u64::from(reset.flags & reset_flags::EARLY != 0);
         if reset.flags & reset_flags::CUT_LATE == 0 {
             return;
         }
@@ -298,6 +299,7 @@ impl Tally {
         counts.by_exit += has(close_flags::BY_EXIT);
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
+        counts.early_answers += has(close_flags::EARLY);
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
         self.add_cut(closed.cut);
     }

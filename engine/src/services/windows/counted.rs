@@ -10,7 +10,7 @@ use crate::{
 /// Counts of one service; see [`counted`] for their order.
 pub(super) type Counted = [u32; COUNTED];
 /// Number of counts.
-pub(super) const COUNTED: usize = 29;
+pub(super) const COUNTED: usize = 30;
 
 /// What a service has counted in phase `steady`, modulo 2^32: [`counts`] turns sums of it back.
 pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
@@ -37,6 +37,7 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
         Cell::UNACKED_BYTES,
         Cell::EXIT,
         Cell::ABANDONED,
+        Cell::EARLY,
         Cell::REFUSED,
         Cell::ACCEPT_QUEUE_DROPPED,
         Cell::OPENED,
@@ -85,6 +86,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         unacked_bytes,
         by_exit,
         abandoned,
+        early_answers,
         refused,
         accept_queue_dropped,
         opened,
@@ -108,6 +110,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         unacked_bytes,
         by_exit,
         abandoned,
+        early_answers,
         refused,
         accept_queue_dropped,
         ..Counts::default()
