@@ -159,6 +159,11 @@ impl Side {
         self.plus(Cell::ABANDONED, 1)
     }
 
+    /// Answered before all of its request was read, and reset with the rest.
+    pub(crate) fn early(self) -> Self {
+        self.plus(Cell::EARLY, 1)
+    }
+
     /// Ended by the process's death.
     pub(crate) fn by_exit(self) -> Self {
         self.plus(Cell::EXIT, 1)

@@ -1,6 +1,6 @@
 //! Data that arrives after our FIN: the RST that answers it, and what it threw away.
 
-use std::{net::Shutdown, time::Duration};
+use std::{io::Write, net::Shutdown, time::Duration};
 
 use super::{ALERT, ANSWER, REQUEST, SMALL, turns::shake_hands};
 use crate::{
@@ -41,6 +41,25 @@ fn in_fin_wait1_after_close() {
             Expect::server(late(aborted(lost), lost))
         });
     }
+}
+
+/// The rest of an upload that was answered from its beginning, sent before the answer was seen.
+#[test]
+fn the_rest_of_a_request_that_had_its_answer() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, mut server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(REQUEST);
+        read(&server, REQUEST.len());
+        let before_the_answer = peer.ack;
+        server.write_all(ANSWER).unwrap();
+        peer.expect_data(ANSWER.len());
+        drop(server);
+        peer.expect(FIN);
+        peer.send_at(peer.seq, before_the_answer, ACK | PSH, REQUEST);
+        peer.expect(RST);
+        Expect::server(aborted(Lost::Data).early().unacked(ANSWER.len() as u64))
+    });
 }
 
 #[test]
@@ -251,7 +270,7 @@ fn a_kernel_client_sends_its_request_into_a_closed_server() {
         let (client, server) = sock::pair(&sock::listen());
         sock::close_to_mini(server);
         read_eof(&client);
-        std::io::Write::write_all(&mut (&client), REQUEST).unwrap();
+        (&client).write_all(REQUEST).unwrap();
         wait_until("the reset arrives", || {
             sock::tcp_state(&client) == state::CLOSE
         });

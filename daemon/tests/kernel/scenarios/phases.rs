@@ -269,6 +269,64 @@ fn what_a_kill_cuts_is_cut_while_draining() {
     });
 }
 
+/// Lines of a text protocol, under the size of a control frame, where such lines had been answered: one that was read and one
+/// that comes late are lost.
+#[test]
+fn small_questions_are_lost_where_small_ones_were_answered() {
+    const LINE: &[u8] = b"commit\r\n";
+    let probe = shared();
+    Netns::run(|ns| {
+        let mut servant = Servant::start(Manners::default());
+        let talk = || {
+            let (client, index) = servant.connect();
+            for line in [&b"begin\r\n"[..], b"update x\r\n"] {
+                std::io::Write::write_all(&mut &client, line).unwrap();
+                assert_eq!(servant.tell(Order::Read, index), line.len() as i32);
+                servant.tell(Order::Answer, index);
+                read(&client, 200);
+            }
+            (client, index)
+        };
+        let ((owed, index), (late, _)) = (talk(), talk());
+        std::io::Write::write_all(&mut &owed, LINE).unwrap();
+        assert_eq!(servant.tell(Order::Read, index), LINE.len() as i32);
+        servant.signal(libc::SIGKILL);
+        assert_eq!(servant.wait_status(), 9);
+        read_eof_of_closed(&owed);
+        read_eof_of_closed(&late);
+        std::io::Write::write_all(&mut &late, LINE).unwrap();
+        sock::read_reset(&late);
+        drop(owed);
+        let end = ended(Origin::Local, Outcome::Fin).fin_wait2().by_exit();
+        settle_phases(
+            probe.counters(),
+            ns,
+            &[
+                (
+                    Phase::Steady,
+                    both(
+                        opened(2),
+                        Side::passively_closed().unanswered(Evidence::Small)
+                            + Side::broken_in_close_wait(Outcome::ResetReceived)
+                                .reset_received(state::CLOSE_WAIT),
+                    ),
+                ),
+                (
+                    Phase::Draining,
+                    Expect::server(
+                        end.clone()
+                            .unanswered(Evidence::Silent)
+                            .cut(Cut::Unanswered)
+                            + end
+                                .cut(Cut::Late)
+                                .reset_sent(Reason::TimeWaitSocket, Lost::Data),
+                    ),
+                ),
+            ],
+        );
+    });
+}
+
 /// The peer's FIN comes when the process is gone and the server's socket is still a full one: its end, and its
 /// TIME_WAIT, belong to the drain.
 #[test]

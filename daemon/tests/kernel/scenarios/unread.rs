@@ -1,12 +1,14 @@
 //! Closes that throw away bytes the program never read.
 
-use std::net::Shutdown;
+use std::{io::Write, net::Shutdown};
 
 use super::{ALERT, ANSWER, REQUEST, SMALL, turns::shake_hands};
 use crate::{
     harness::{
         Cut, Evidence, Expect, Lost, Origin, Outcome, Reason, Side, Snmp, scenario,
-        sock::{deliver, listen, pair, queued, read, read_eof, read_reset, wait_state},
+        sock::{
+            bytes_acked, deliver, listen, pair, queued, read, read_eof, read_reset, wait_state,
+        },
         state, wait_until,
     },
     raw::{FIN, Family, RST, RawPeer},
@@ -52,6 +54,60 @@ fn a_request_read_in_part() {
             Side::broken(Outcome::ResetReceived)
                 .reset_received(state::ESTABLISHED)
                 .unanswered(Evidence::Silent),
+        )
+    });
+}
+
+/// As a server answers an upload that it will not take: from its beginning.
+#[test]
+fn the_rest_of_a_request_that_had_its_answer() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let listener = raw.listener(Family::V4);
+        for acknowledged in [true, false] {
+            let (mut peer, mut server) = raw.accepted(&listener);
+            peer.data(REQUEST);
+            read(&server, 10);
+            server.write_all(ANSWER).unwrap();
+            peer.expect_data(ANSWER.len());
+            if acknowledged {
+                peer.acknowledge();
+                wait_until("it is acknowledged", || {
+                    bytes_acked(&server) >= ANSWER.len() as u64
+                });
+            }
+            drop(server);
+            peer.expect(RST);
+        }
+        let early = Side::broken(Outcome::ResetSent)
+            .unread(BYTES - 10)
+            .early()
+            .reset_sent(Reason::AbortOnClose, Lost::Data);
+        // The RST may have overtaken the answer.
+        let lost = early.clone().unacked(ANSWER.len() as u64).cut(Cut::Unread);
+        Expect::server(early + lost)
+    });
+}
+
+/// All of what was answered had been read; another request lies behind it.
+#[test]
+fn the_request_behind_an_answer() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, mut server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(REQUEST);
+        read(&server, REQUEST.len());
+        server.write_all(ANSWER).unwrap();
+        peer.expect_data(ANSWER.len());
+        peer.data(REQUEST);
+        wait_until("it arrives", || queued(&server) == REQUEST.len());
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::broken(Outcome::ResetSent)
+                .unread(BYTES)
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
         )
     });
 }
