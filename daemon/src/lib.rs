@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod logging;
 pub mod metrics;
 mod mounts;
+mod nearest;
 pub mod netns;
 pub mod preflight;
 pub mod probe;
@@ -112,7 +113,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "deploy events",
         http::serve(
             deploy_listeners,
-            http::deploys::router(intake),
+            http::deploys::router(intake, Some(Arc::new(around.story()))),
             async move {
                 stop.said().await;
             },

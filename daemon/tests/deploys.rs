@@ -8,5 +8,6 @@ mod deploys {
     mod guide;
     mod hostile;
     mod http;
+    mod known;
     mod render;
 }

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
+use finwatch_engine::render::units::plain;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use ureq::{Agent, http};
@@ -270,6 +271,13 @@ fn tell(event: &Event, stage: &str, url: &str, answer: &Answer) -> anyhow::Resul
                 "{result}: {} {stage}, id {id}",
                 event.workload
             )?;
+            let unknown = told["unknown"]["warning"].as_str();
+            if let Some(unknown) = unknown.map(plain) {
+                writeln!(
+                    io::stderr(),
+                    "warning: {unknown}. The event was taken all the same"
+                )?;
+            }
             if let Some(skew) = text("skew") {
                 writeln!(
                     io::stderr(),

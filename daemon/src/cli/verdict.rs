@@ -12,12 +12,16 @@ use serde_json::json;
 
 use super::{
     asking::{
-        Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, moment, now, print,
+        Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, mention, moment, now,
+        print,
     },
     paint::TERMINAL,
 };
-use crate::client::{AskError, Gate, Passed, Wanted, WatchesTime};
-use finwatch_engine::{model::Verdict, render};
+use crate::client::{AskError, Gate, Passed, Since, Wanted, WatchesTime};
+use finwatch_engine::{
+    model::Verdict,
+    render::{self, units::plain},
+};
 
 const EXIT_PASS: u8 = 0;
 const EXIT_FAIL: u8 = 1;
@@ -34,9 +38,12 @@ const BEFORE_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// What was typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --rollout, the newest rollout is judged that fits; one that is not over goes before those that are. Others that
-fit and overlap it in time, or come within two seconds of it, are judged and waited for with it, as the same workload in
-two namespaces makes two rollouts. The worst verdict counts: fail, then inconclusive, warn, pass.
+Without --rollout, the newest rollout is judged that fits; one that is not over goes before those that are. With --since,
+the time at which a deploy began, it is the first since then that was announced, or where none was, the newest since then;
+never one that began before. Others that fit and overlap it in time, or come within two seconds of it, are judged and
+waited for with it, as the same workload in two namespaces makes two rollouts; but with an announced deploy neither another
+one of the same workload nor what nobody announced of others. The worst verdict counts: fail, then inconclusive, warn, pass. With --since, and without --workload, what fits
+too and was not judged is listed below. Where nothing fits, the answer says what there is instead.
 
 Exit codes:
    0  pass; or warn, without --fail-on-warn
@@ -47,7 +54,7 @@ Exit codes:
   64  the command line cannot be understood
 
 With -o json: `verdict`, `exit_code`, `reason`, `rollout` (the one whose verdict it is; null when nothing was found) and
-`others` (the rollouts that were judged with it, mostly none).
+`others` (the rollouts that were judged with it, mostly none) and `not_judged` (those that fit too).
 
 In a pipeline, so that no earlier rollout can be taken for this one:
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -122,9 +129,16 @@ fn ask(args: &Args) -> Result<Passed, AskError> {
     let times = local_times();
     let wanted = match rollout {
         Some(id) => Wanted::Rollout(id.clone()),
-        None => Wanted::Newest {
+        None => Wanted::Fitting {
+            workload: which.workload.clone(),
             query: which.query(),
-            since: since.or_else(|| wait.and_then(|_| now().checked_sub(BEFORE_WAIT).ok())),
+            since: match (since, wait) {
+                (Some(since), _) => Since::Deploy(*since),
+                (None, Some(_)) => now()
+                    .checked_sub(BEFORE_WAIT)
+                    .map_or(Since::Ever, Since::Lately),
+                (None, None) => Since::Ever,
+            },
             called: called(which),
         },
     };
@@ -185,6 +199,7 @@ fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
                 "reason": passed.reason,
                 "rollout": rollout,
                 "others": rollouts.collect::<Vec<_>>(),
+                "not_judged": passed.others,
             });
             format!("{said}\n")
         }
@@ -200,7 +215,8 @@ fn report(passed: &Passed, fail_on_warn: bool) -> String {
         rollout: &judged.rollout,
     });
     let judged: Vec<_> = judged.collect();
-    let sections = render::verdict(passed.verdict, &passed.reason, &judged, !fail_on_warn);
+    let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, !fail_on_warn);
+    sections.extend(render::not_judged(&passed.others));
     TERMINAL.indented(&sections)
 }
 
@@ -231,6 +247,12 @@ impl WatchesTime for Stopwatch {
         }
         let left = self.patience.saturating_sub(self.passed());
         std::thread::sleep(PAUSE.min(left).max(Duration::from_millis(1)));
+    }
+
+    fn mention(&mut self, what: &str) {
+        self.clear();
+        // As with progress: the verdict does not hang on it.
+        let _written = mention(&plain(what));
     }
 }
 

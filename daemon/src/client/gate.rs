@@ -1,5 +1,5 @@
-//! The gate of a pipeline: finds the rollout that is meant and those that overlap it, waits until all are over, and
-//! takes the worst verdict. It does not print, and does not read clocks.
+//! The gate of a pipeline: finds the rollout that is meant and those that overlap it, waits until all are over, takes
+//! the worst verdict, and says what else there is. It does not print, and does not read clocks.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{
     find::find_rollout,
 };
 use finwatch_engine::{
-    model::{Rollout, Verdict},
+    model::{Rollout, Verdict, WorkloadRef},
     render::units::{self, Times},
 };
 
@@ -20,7 +20,7 @@ use finwatch_engine::{
 /// other. Shorter than the daemon waits before it calls a rollout over, or an earlier gate's rollout would be judged again.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// So long before the chosen rollout one may have begun that overlaps it.
-const BEFORE: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const BEFORE: SignedDuration = SignedDuration::from_hours(24);
 /// Most rollouts that are asked for at once, the daemon's own bound.
 const LIMIT: usize = 1_000;
 
@@ -29,15 +29,29 @@ const LIMIT: usize = 1_000;
 pub(crate) enum Wanted {
     /// This one; the beginning of its id is enough when there is one only.
     Rollout(String),
-    /// The newest that fits, and every other that fits and overlaps it.
-    Newest {
-        /// Filters of the list.
+    /// One that fits, and every other that fits and overlaps it.
+    Fitting {
+        /// The name of its workload, as it was typed.
+        workload: Option<String>,
+        /// Filters of the list, the workload among them.
         query: Query,
-        /// Only those that began then or later.
-        since: Option<Timestamp>,
+        /// Which of those that fit.
+        since: Since,
         /// What is looked for, in words.
         called: String,
     },
+}
+
+/// Which of those that fit is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Since {
+    /// The newest.
+    Ever,
+    /// The newest of those that began then or later.
+    Lately(Timestamp),
+    /// The deploy that began then: of those that began then or later the first that was announced, or where none was, the
+    /// newest.
+    Deploy(Timestamp),
 }
 
 /// Waits, and says what for. Beside the gate, so that tests have a clock of their own.
@@ -46,6 +60,8 @@ pub(crate) trait WatchesTime {
     fn passed(&self) -> Duration;
     /// Waits for the next question, and may tell what is waited for.
     fn wait(&mut self, waiting_for: &str);
+    /// Tells what must not wait for the end.
+    fn mention(&mut self, what: &str);
 }
 
 /// What came of it.
@@ -57,6 +73,8 @@ pub(crate) struct Passed {
     pub(crate) reason: String,
     /// What was judged, the worst first.
     pub(crate) judged: Vec<Judged>,
+    /// What fits too and was not judged, the newest first: told where the choice is not plain from the question.
+    pub(crate) others: Vec<Rollout>,
 }
 
 /// One rollout and what it comes to.
@@ -86,7 +104,7 @@ pub(crate) struct Gate<'a> {
 }
 
 /// A rollout as the daemon wrote it and as it was understood.
-type Found = (Value, Box<Rollout>);
+pub(super) type Found = (Value, Box<Rollout>);
 
 #[derive(Deserialize)]
 struct Page {
@@ -105,18 +123,21 @@ impl Gate<'_> {
         let mut seen = Vec::new();
         let mut first = true;
         loop {
+            let is_first = std::mem::take(&mut first);
             let found = match self.find(known.as_deref()) {
-                Err(error @ AskError::Unreachable { .. }) if !first => Err(error),
+                Err(error @ AskError::Unreachable { .. }) if !is_first => Err(error),
                 found => Ok(found?),
             };
-            first = false;
             let out_of_time = time.passed() >= self.patience;
             match found {
                 Ok(found) => {
                     known = found.first().map(|(_, rollout)| rollout.id.clone());
                     let over = !found.is_empty() && running(&found).next().is_none();
                     if over || out_of_time {
-                        return Ok(self.judge(found));
+                        return self.judge(found);
+                    }
+                    if is_first && found.is_empty() {
+                        self.doubt_the_name(time)?;
                     }
                     seen = found;
                 }
@@ -129,29 +150,32 @@ impl Gate<'_> {
 
     /// The chosen rollout and those that overlap it. Once found, it is followed by its id, until it is there no more.
     fn find(&self, known: Option<&str>) -> Result<Vec<Found>, AskError> {
-        let chosen = match known.map(|id| self.by_id(id)) {
-            None | Some(Err(AskError::NoSuch { .. })) => self.choose()?,
-            Some(found) => Some(found?),
+        let Wanted::Fitting { query, since, .. } = &self.wanted else {
+            return self.followed(known).map(Vec::from_iter);
         };
-        let Some(chosen) = chosen else {
+        if let Since::Deploy(since) = since {
+            // Asked for anew each time: what is followed may turn out to have begun before.
+            let found = self.list(query, Some(*since), LIMIT)?;
+            return Ok(with_overlapping(found, |found| of_deploy(found, known)));
+        }
+        let Some((value, chosen)) = self.followed(known)? else {
             return Ok(Vec::new());
         };
-        let Wanted::Newest { query, since, .. } = &self.wanted else {
-            return Ok(vec![chosen]);
-        };
-        let began = &chosen.1.started_at;
-        let since = since.or_else(|| began.checked_sub(BEFORE).ok());
+        let began = &chosen.started_at;
+        let since = since.bound().or_else(|| began.checked_sub(BEFORE).ok());
         let mut found = self.list(query, since, LIMIT)?;
-        found.retain(|(_, other)| other.id != chosen.1.id && overlap(other, &chosen.1));
-        found.insert(0, chosen);
-        Ok(found)
+        found.retain(|(_, other)| other.id != chosen.id);
+        found.insert(0, (value, chosen));
+        Ok(with_overlapping(found, |_| Some(0)))
     }
 
-    fn choose(&self) -> Result<Option<Found>, AskError> {
-        match &self.wanted {
-            Wanted::Rollout(id) => self.by_beginning(id),
-            Wanted::Newest { query, since, .. } => self
-                .list(query, *since, 1)
+    /// The one that is known, or else the one to begin with.
+    fn followed(&self, known: Option<&str>) -> Result<Option<Found>, AskError> {
+        match (known.map(|id| self.by_id(id)), &self.wanted) {
+            (Some(found), _) if !matches!(found, Err(AskError::NoSuch { .. })) => found.map(Some),
+            (_, Wanted::Rollout(id)) => self.by_beginning(id),
+            (_, Wanted::Fitting { query, since, .. }) => self
+                .list(query, since.bound(), 1)
                 .map(|found| found.into_iter().next()),
         }
     }
@@ -170,7 +194,7 @@ impl Gate<'_> {
         }
     }
 
-    fn list(
+    pub(super) fn list(
         &self,
         query: &Query,
         since: Option<Timestamp>,
@@ -189,15 +213,25 @@ impl Gate<'_> {
         Ok((value, Box::new(rollout)))
     }
 
-    fn judge(&self, found: Vec<Found>) -> Passed {
+    fn judge(&self, found: Vec<Found>) -> Result<Passed, AskError> {
+        let others = self.others(&found)?;
         let mut judged: Vec<Judged> = found
             .into_iter()
             .map(|found| self.judge_one(found))
             .collect();
         judged.sort_by_key(|one| Reverse(one.verdict));
         let reason = match judged.as_slice() {
-            [] if self.patience.is_zero() => format!("there is no {}", self.called()),
-            [] => format!("waited {} for {}", self.waited(), self.called()),
+            [] => {
+                let nothing = if self.patience.is_zero() {
+                    format!("there is no {}", self.called())
+                } else {
+                    format!("waited {} for {}", self.waited(), self.called())
+                };
+                match self.instead()? {
+                    Some(instead) => format!("{nothing}; {instead}"),
+                    None => nothing,
+                }
+            }
             [one] => one.reason.clone(),
             [worst, ..] => format!(
                 "{} rollouts overlap, and the worst counts, {}: {}",
@@ -206,13 +240,14 @@ impl Gate<'_> {
                 worst.reason
             ),
         };
-        Passed {
+        Ok(Passed {
             verdict: judged
                 .first()
                 .map_or(Verdict::Inconclusive, |worst| worst.verdict),
             reason,
             judged,
-        }
+            others,
+        })
     }
 
     fn judge_one(&self, (value, rollout): Found) -> Judged {
@@ -258,14 +293,68 @@ impl Gate<'_> {
     fn called(&self) -> String {
         match &self.wanted {
             Wanted::Rollout(id) => format!("rollout {id}"),
-            Wanted::Newest {
-                since: Some(since),
-                called,
-                ..
-            } => format!("{called} that began after {}", self.times.full(*since)),
-            Wanted::Newest { called, .. } => called.clone(),
+            Wanted::Fitting { since, called, .. } => match since.bound() {
+                Some(since) => format!("{called} that began after {}", self.times.full(since)),
+                None => called.clone(),
+            },
         }
     }
+}
+
+// === impl Since ===
+
+impl Since {
+    /// What began before is not meant.
+    pub(super) const fn bound(self) -> Option<Timestamp> {
+        match self {
+            Self::Ever => None,
+            Self::Lately(at) | Self::Deploy(at) => Some(at),
+        }
+    }
+}
+
+/// The place of the deploy's rollout among those that began since.
+fn of_deploy(found: &[Found], known: Option<&str>) -> Option<usize> {
+    let announced = (0..found.len()).filter(|at| found[*at].1.source.is_announced());
+    let first = announced.min_by_key(|at| (found[*at].1.started_at, &found[*at].1.id));
+    let followed = || {
+        found
+            .iter()
+            .position(|(_, one)| Some(one.id.as_str()) == known)
+    };
+    first
+        .or_else(followed)
+        .or_else(|| (!found.is_empty()).then_some(0))
+}
+
+/// The chosen one and, behind it, those that overlap it.
+fn with_overlapping(
+    mut found: Vec<Found>,
+    choose: impl Fn(&[Found]) -> Option<usize>,
+) -> Vec<Found> {
+    let Some(at) = choose(&found) else {
+        return Vec::new();
+    };
+    let chosen = found.remove(at);
+    found.retain(|(_, other)| overlap(other, &chosen.1) && !is_apart(other, &chosen.1));
+    found.insert(0, chosen);
+    found
+}
+
+/// Whether one that overlaps the chosen rollout has nothing to do with its deploy: it is another deploy of the same workload,
+/// or happened to another workload with nobody announcing it.
+fn is_apart(other: &Rollout, chosen: &Rollout) -> bool {
+    let of_any_port = |rollout: &Rollout| WorkloadRef {
+        port: None,
+        ..rollout.workload.clone()
+    };
+    if !chosen.source.is_announced() {
+        return false;
+    }
+    if other.source.is_announced() {
+        return other.workload.is_same(&chosen.workload);
+    }
+    !of_any_port(other).is_same(&of_any_port(chosen))
 }
 
 fn running(found: &[Found]) -> impl Iterator<Item = &Rollout> {

@@ -2,11 +2,12 @@
 //! daemon came to its answers, nor how they are shown.
 
 mod api;
+mod beside;
 mod find;
 mod gate;
 
 pub(crate) use self::{
     api::{AskError, Client, Query},
     find::{find_drain, find_rollout},
-    gate::{Gate, Passed, Wanted, WatchesTime},
+    gate::{Gate, Passed, Since, Wanted, WatchesTime},
 };

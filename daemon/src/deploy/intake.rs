@@ -22,7 +22,7 @@ use super::{
     parsed::{Draft, Ignored, Parsed},
     secrets::SecretFile,
 };
-use crate::config::Deploys;
+use crate::{config::Deploys, nearest::Unknown};
 use finwatch_engine::model::{DeployEvent, DeployStage, Skew, Source};
 
 /// Takes events in.
@@ -52,6 +52,12 @@ pub struct Receipt {
     /// That the sender's clock and ours disagree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skew: Option<Skew>,
+    /// That nobody is called as the event says; it was taken all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+    /// The workload that begins to change, by the name that was given.
+    #[serde(skip)]
+    pub begins: Option<String>,
     /// In whose name it was counted.
     #[serde(skip)]
     pub source: Source,
@@ -198,6 +204,8 @@ impl Intake {
                 result: Outcome::Duplicate,
                 reason: None,
                 skew: None,
+                unknown: None,
+                begins: None,
                 source: draft.source,
                 ping: false,
             };
@@ -205,6 +213,7 @@ impl Intake {
                 let event = draft.received(id, now, self.tolerance);
                 receipt.result = Outcome::Accepted;
                 receipt.skew = Some(event.skew).filter(|skew| *skew != Skew::None);
+                receipt.begins = event.begins().then(|| event.workload.name.clone());
                 fresh.push(event);
             }
             receipts.push(receipt);
@@ -262,6 +271,8 @@ impl From<Ignored> for Receipt {
             result: Outcome::Ignored,
             reason: Some(reason),
             skew: None,
+            unknown: None,
+            begins: None,
             source,
             ping,
         }

@@ -15,12 +15,14 @@ use hyper::body::Body as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use super::{api::Story, names::Names};
 use crate::{
     clock,
     deploy::{
         BODY_BYTES_MAX, Headers, Intake, Outcome, Receipt, Refusal, RefusalKind, Route, Taken,
     },
 };
+use finwatch_engine::render::units;
 
 /// Longest time that a body may take to come.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,22 +32,33 @@ const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 /// When a sender that was refused for want of room should come again.
 const RETRY_AFTER_SECS: &str = "1";
 
-/// Every route.
-pub fn router(intake: Arc<Intake>) -> Router {
+#[derive(Clone)]
+struct Shared {
+    intake: Arc<Intake>,
+    names: Option<Names>,
+}
+
+/// Every route. With a story, a sender is told when nobody is called as it says.
+pub fn router(intake: Arc<Intake>, story: Option<Arc<dyn Story>>) -> Router {
+    let shared = Shared {
+        intake,
+        names: story.map(Names::new),
+    };
     let mut router = Router::new();
     for route in Route::ALL {
-        let receive = move |State(intake): State<Arc<Intake>>, request: Request| async move {
-            receive(route, &intake, request).await
+        let receive = move |State(shared): State<Shared>, request: Request| async move {
+            receive(route, &shared, request).await
         };
         router = router.route(route.path(), post(receive));
     }
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(intake)
+        .with_state(shared)
 }
 
-async fn receive(route: Route, intake: &Intake, request: Request) -> Response {
+async fn receive(route: Route, shared: &Shared, request: Request) -> Response {
+    let Shared { intake, names } = shared;
     let (head, body) = request.into_parts();
     let headers = headers(&head.headers);
     if let Err(refusal) = intake.admit(route, &headers) {
@@ -70,8 +83,27 @@ async fn receive(route: Route, intake: &Intake, request: Request) -> Response {
         }
     };
     match intake.take(route, &headers, &body, now()) {
-        Ok(taken) => answer(taken),
+        Ok(mut taken) => {
+            if let (Taken::One(receipt), Some(names)) = (&mut taken, names) {
+                mind_the_name(receipt, names).await;
+            }
+            answer(taken)
+        }
         Err(refusal) => refuse(&refusal),
+    }
+}
+
+/// Says to the sender, and in the log for senders that read no answers, when nobody is called so.
+async fn mind_the_name(receipt: &mut Receipt, names: &Names) {
+    let Some(begins) = receipt.begins.clone() else {
+        return;
+    };
+    receipt.unknown = names.unknown(begins).await;
+    if let Some(unknown) = &receipt.unknown {
+        let source = receipt.source.as_str();
+        // The name is the sender's.
+        let unknown = units::plain(&unknown.to_string());
+        tracing::warn!(source, "a deploy was announced: {unknown}");
     }
 }
 

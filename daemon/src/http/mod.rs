@@ -3,6 +3,7 @@
 
 mod api;
 pub mod deploys;
+mod names;
 mod negotiate;
 mod scrape;
 mod serve;

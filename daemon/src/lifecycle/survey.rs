@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock,
-    netns::{Namespace, Namespaces},
+    netns::{Namespace, Namespaces, Refusal},
     probe,
 };
 
@@ -192,13 +192,7 @@ impl<S: SurveySource> Surveyor<S> {
                 return Duration::ZERO;
             }
         };
-        for refusal in &namespaces.refused {
-            self.complain(format!(
-                "cannot enter the network namespace of {}: {}; its gauges of backlog, open questions and \
-                 mini-sockets are missing",
-                refusal.found_at, refusal.reason
-            ));
-        }
+        self.complain_of_refused(&namespaces);
         let mut alive = Vec::with_capacity(namespaces.found.len());
         for namespace in &namespaces.found {
             self.let_drains_go_first();
@@ -227,10 +221,31 @@ impl<S: SurveySource> Surveyor<S> {
         Ok(())
     }
 
-    /// Says it once: a namespace that cannot be entered now cannot be entered 15 s later.
+    /// One sentence for all: there may be hundreds, and more or fewer at the next round.
+    fn complain_of_refused(&mut self, namespaces: &Namespaces) {
+        let Some(Refusal { found_at, reason }) = namespaces.refused.first() else {
+            return;
+        };
+        let (found, refused) = (namespaces.found.len(), namespaces.refused_count);
+        let all = found + refused;
+        self.complain_once(
+            format!("refused: {reason}"),
+            &format!(
+                "{refused} of {all} network namespaces cannot be entered, such as that of {found_at}: {reason}; their \
+                 gauges of backlog, open questions and mini-sockets are missing \
+                 (finwatch_network_namespaces{{state=\"refused\"}} counts them)"
+            ),
+        );
+    }
+
     fn complain(&mut self, what: String) {
+        self.complain_once(what.clone(), &what);
+    }
+
+    /// Says it once: what cannot be done now cannot be done 15 s later.
+    fn complain_once(&mut self, about: String, what: &str) {
         const MEMORY: usize = 256;
-        if self.complained.len() < MEMORY && self.complained.insert(what.clone()) {
+        if self.complained.len() < MEMORY && self.complained.insert(about) {
             tracing::warn!("{what}");
         }
     }
@@ -250,4 +265,48 @@ fn find(netns: u64) -> anyhow::Result<Namespace> {
 /// Its peer may still send a request.
 fn is_half_closed(mini: &SurveyRow) -> bool {
     mini.kind == survey_kind::FIN_WAIT2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl SurveySource for Nothing {
+        fn sockets(&mut self, _: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+            Ok(Vec::new())
+        }
+
+        fn mini_sockets(&mut self, _: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn refused(count: usize, reason: &str) -> Namespaces {
+        let refusal = |pid| Refusal {
+            found_at: format!("process {pid} (app)"),
+            reason: reason.to_owned(),
+        };
+        Namespaces {
+            refused: (0..count).map(refusal).collect(),
+            refused_count: count,
+            ..Namespaces::default()
+        }
+    }
+
+    #[test]
+    fn however_many_namespaces_may_not_be_entered_it_is_said_once() {
+        let (engine, _messages) = mpsc::channel(1);
+        let (_requests, requests) = mpsc::unbounded_channel();
+        let mut surveyor = Surveyor::new(Nothing, requests, Asker::new(&engine));
+        surveyor.complain_of_refused(&refused(0, ""));
+        assert!(surveyor.complained.is_empty());
+        for count in [40, 41, 39] {
+            surveyor.complain_of_refused(&refused(count, "Permission denied (os error 13)"));
+        }
+        assert_eq!(surveyor.complained.len(), 1);
+        surveyor.complain_of_refused(&refused(3, "Operation not permitted (os error 1)"));
+        assert_eq!(surveyor.complained.len(), 2, "that is news");
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::server::{Server, Setup};
 
-fn deploy(args: &[&str], token: Option<&str>) -> Output {
+pub(crate) fn deploy(args: &[&str], token: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_finwatch"));
     command
         .arg("deploy")
@@ -26,11 +26,11 @@ fn deploy(args: &[&str], token: Option<&str>) -> Output {
     command.output().expect("the binary runs")
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -10,13 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use finwatch::{config::Deploys, deploy::Intake, deploy::QUEUE, deploy::Tallies, http};
+use finwatch::{
+    config::Deploys,
+    deploy::Intake,
+    deploy::QUEUE,
+    deploy::Tallies,
+    http::{self, Story},
+};
 use finwatch_engine::model::DeployEvent;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
+
+use super::known::Names;
 
 pub(crate) const SECRET: &str = "It's a Secret to Everybody";
 
@@ -42,6 +50,17 @@ pub(crate) struct Setup {
     pub(crate) token: Option<&'static str>,
     pub(crate) secrets: bool,
     pub(crate) room: Option<usize>,
+    /// The workloads that are known; none: nobody tells.
+    pub(crate) services: &'static [&'static str],
+}
+
+// === impl Setup ===
+
+impl Setup {
+    fn story(self) -> Option<Arc<dyn Story>> {
+        let known = Some(self.services).filter(|known| !known.is_empty());
+        known.map(|known| Arc::new(Names(known)) as Arc<dyn Story>)
+    }
 }
 
 // === impl Server ===
@@ -82,9 +101,13 @@ impl Server {
                 let stopped = async {
                     let _either_way = stopped.await;
                 };
-                http::serve(listeners, http::deploys::router(intake), stopped)
-                    .await
-                    .expect("no error");
+                http::serve(
+                    listeners,
+                    http::deploys::router(intake, setup.story()),
+                    stopped,
+                )
+                .await
+                .expect("no error");
             });
         });
         Self {

@@ -139,9 +139,36 @@ impl DeployEvent {
             Skew::None | Skew::Late => self.event_time,
         }
     }
+
+    /// Whether the change begins with it.
+    pub fn begins(&self) -> bool {
+        self.stage == DeployStage::Started
+    }
+
+    /// Whether the change ended with it, well or badly.
+    pub fn ends(&self) -> bool {
+        !self.begins()
+    }
 }
 
+// === impl WorkloadRef ===
+
 impl WorkloadRef {
+    /// Whether two senders mean the same workload: what one of them leaves open is as the other says, but for the port.
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn agree(one: Option<&String>, other: Option<&String>) -> bool {
+            match (one, other) {
+                (Some(one), Some(other)) => one == other,
+                _ => true,
+            }
+        }
+        let bare = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
+        bare(&self.name) == bare(&other.name)
+            && self.port == other.port
+            && agree(self.namespace.as_ref(), other.namespace.as_ref())
+            && agree(self.kind.as_ref(), other.kind.as_ref())
+    }
+
     /// Whether a service is meant.
     pub fn means(&self, service: &super::Service) -> bool {
         let Self {

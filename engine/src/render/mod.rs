@@ -6,6 +6,7 @@ mod columns;
 mod drain;
 mod finding;
 mod lists;
+mod not_judged;
 mod rollout;
 pub mod text;
 mod tree;
@@ -16,6 +17,7 @@ pub use self::{
     columns::wrap,
     drain::drain,
     lists::{drains, rollouts, services},
+    not_judged::not_judged,
     rollout::rollout,
     tree::{Cell, Column, Field, Kind, Line, Section, Span, Table, Tone},
     verdict::{Judged, verdict},

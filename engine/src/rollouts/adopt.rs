@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Correlator, live::Live};
-use crate::model::{DeployStage, Drain};
+use crate::model::{DeployEvent, Drain};
 
 /// Which drains an event may take.
 struct Reach {
@@ -113,9 +113,8 @@ impl Reach {
     /// The reach of a rollout's newest event; none when a further word on its end takes nothing any more.
     fn of(live: &Live, window: SignedDuration) -> Option<Self> {
         let event = live.rollout.events.last()?;
-        let ends = |stage| stage != DeployStage::Started;
         let earlier = &live.rollout.events[..live.rollout.events.len() - 1];
-        if earlier.iter().any(|earlier| ends(earlier.stage)) {
+        if earlier.iter().any(DeployEvent::ends) {
             return None;
         }
         let begun = earlier.first();
@@ -123,7 +122,7 @@ impl Reach {
             effective: begun.unwrap_or(event).effective_time(),
             received: event.receive_time,
             window,
-            only_end: begun.is_none() && ends(event.stage),
+            only_end: begun.is_none() && event.ends(),
         })
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Live {
     is_known: bool,
     /// Its end was announced.
     finished: bool,
+    /// When another change of its workload began.
+    superseded_at: Option<Timestamp>,
     last_sign: Timestamp,
 }
 
@@ -127,6 +129,7 @@ impl Live {
             inherited: false,
             is_known: false,
             finished: false,
+            superseded_at: None,
             last_sign: started_at,
         }
     }
@@ -141,20 +144,26 @@ impl Live {
                 rollout.links.push(link.clone());
             }
         }
-        self.finished |= event.stage != DeployStage::Started;
+        self.finished |= event.ends();
         self.last_sign = self.last_sign.max(event.receive_time);
         if rollout.events.len() < EVENTS_MAX {
             rollout.events.push(event);
         }
     }
 
-    /// Its end is known.
-    pub(super) const fn finish(&mut self) {
-        self.finished = true;
+    /// Another change began then, which ends it.
+    pub(super) fn supersede(&mut self, at: Timestamp) {
+        self.superseded_at.get_or_insert(at);
     }
 
+    /// When another change ended it.
+    pub(super) const fn superseded_at(&self) -> Option<Timestamp> {
+        self.superseded_at
+    }
+
+    /// Whether its end is known.
     pub(super) const fn is_finished(&self) -> bool {
-        self.finished
+        self.finished || self.superseded_at.is_some()
     }
 
     /// When last something belonged to it.
@@ -293,7 +302,7 @@ impl Live {
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
     pub(super) fn reopens_for(&self, drain: &Drain, window: SignedDuration) -> bool {
-        self.rollout.source.is_announced() && !self.finished && self.takes_drain(drain, window)
+        self.rollout.source.is_announced() && !self.is_finished() && self.takes_drain(drain, window)
     }
 
     /// Whether a listener that came belongs to it while it runs. With no announced beginning it may have come before: a
@@ -340,7 +349,7 @@ impl Live {
         if idle >= options.window() {
             return true;
         }
-        let settled = if !self.rollout.source.is_announced() || self.finished {
+        let settled = if !self.rollout.source.is_announced() || self.is_finished() {
             true
         } else {
             let served = |drain: &Drain| self.is_served_again(&drain.service);

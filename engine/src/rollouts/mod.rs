@@ -122,31 +122,12 @@ impl Correlator {
         if !self.heard.is_new(&event) {
             return;
         }
-        let window = self.options.window();
-        if let Some(at) = self
-            .live
-            .iter()
-            .position(|live| live.is_same_change(&event, window))
-        {
-            self.live[at].announce(event);
-            self.adopt_into(at);
-            return;
-        }
-        let recent = |live: &Live| live.is_same_change(&event, window);
-        if let Some(mut live) = self.recent.take(recent) {
-            live.announce(event);
-            live.shares.go_on(&self.accounts);
-            self.live.push(live);
-            let at = self.live.len() - 1;
-            if !self.adopt_into(at) {
-                // Nothing more happened: it stays ended, and is told again with the event in it.
-                let live = self.live.remove(at);
-                self.retire(live);
-            }
+        if let Some(id) = self.change_of(&event) {
+            self.hear_more(&id, event);
             return;
         }
         for live in &mut self.live {
-            live.superseded_by(&event);
+            live.give_way_to(&event);
         }
         if self.is_full() {
             return;
@@ -363,6 +344,25 @@ impl Correlator {
             + self.loose_starts.bitten()
             + self.loose_gaps.bitten()
             + self.ended.bitten()
+    }
+
+    /// Takes a further event of a rollout that runs or ended.
+    fn hear_more(&mut self, id: &str, event: DeployEvent) {
+        let is_it = |live: &Live| live.rollout.id == id;
+        if let Some(at) = self.live.iter().position(is_it) {
+            self.live[at].announce(event);
+            self.adopt_into(at);
+        } else if let Some(mut live) = self.recent.take(is_it) {
+            live.announce(event);
+            live.shares.go_on(&self.accounts);
+            self.live.push(live);
+            let at = self.live.len() - 1;
+            if !self.adopt_into(at) {
+                // Nothing more happened: it stays ended, and is told again with the event in it.
+                let live = self.live.remove(at);
+                self.retire(live);
+            }
+        }
     }
 
     /// Finds the rollout of a new drain, or opens one.
