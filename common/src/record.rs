@@ -165,6 +165,8 @@ pub mod close_flags {
     pub const LEFT_STEADY: u16 = 1 << 8;
     /// A program holds it still: what it never reads is told by an [`crate::UnreadRecord`] that follows, not here.
     pub const HELD: u16 = 1 << 9;
+    /// Data was sent since its instance began to drain or reload, or up to two ticks of the kernel's clock before.
+    pub const SENT_IN_PHASE: u16 = 1 << 10;
 }
 
 /// The end of one connection, with its evidence.
