@@ -10,6 +10,7 @@
 
 mod detect;
 mod draining;
+mod goodbye;
 mod lasting;
 mod listeners;
 mod membership;

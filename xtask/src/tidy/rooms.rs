@@ -65,6 +65,7 @@ const DAEMON: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("logging", &[]),
     ("mounts", &[]),
+    ("ports", &[]),
     ("netns", &["mounts"]),
     ("families", &["netns"]),
     ("attribution", &["clock", "mounts"]),

@@ -33,6 +33,8 @@ pub(crate) struct Lingerer {
     pub(crate) origin: Origin,
     /// How it ended.
     pub(crate) outcome: Outcome,
+    /// A request was lost on it by then.
+    pub(crate) cut: bool,
 }
 
 /// See the module.
