@@ -67,6 +67,13 @@ pub const GOAWAY_AND_ALERT_ENDS: [u32; 4] = [
     GOAWAYS_BYTES + TLS13 + alert_in(TLS13),
 ];
 
+/// A WebSocket's close frame of a server (RFC 6455 section 5.5.1), without a code and with one. A reason in words may follow, and in TLS
+/// it is as long as an answer and a bare close frame may be: neither is known by its size.
+pub const CLOSE_FRAME_BYTES: [u32; 2] = [2, 4];
+
+/// A client echoes a close frame with four bytes more: it masks what it sends.
+pub const CLOSE_ECHO_BYTES: [u32; 2] = [CLOSE_FRAME_BYTES[0] + 4, CLOSE_FRAME_BYTES[1] + 4];
+
 /// A GOAWAY and the alert, each in such a record: how an HTTP/2 peer leaves that speaks TLS.
 #[inline(always)]
 pub const fn goaway_and_alert_in(record: u32) -> u32 {
@@ -87,5 +94,6 @@ mod tests {
         );
         assert_eq!(GOAWAY_AND_ALERT_ENDS, [61, 63, 77, 80]);
         assert!(GOAWAY_ENDS.is_sorted());
+        assert_eq!(CLOSE_ECHO_BYTES, [6, 8]);
     }
 }

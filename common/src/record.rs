@@ -167,6 +167,8 @@ pub mod close_flags {
     pub const HELD: u16 = 1 << 9;
     /// Answered before all of its question was read, and reset with the rest of it unread.
     pub const EARLY: u16 = 1 << 10;
+    /// Data was sent since its instance began to drain or reload, or up to two ticks of the kernel's clock before.
+    pub const SENT_IN_PHASE: u16 = 1 << 11;
 }
 
 /// The end of one connection, with its evidence.

@@ -14,6 +14,7 @@ pub mod metrics;
 mod mounts;
 mod nearest;
 pub mod netns;
+mod ports;
 pub mod preflight;
 pub mod probe;
 pub mod store;
@@ -154,7 +155,14 @@ fn engine_options(config: &Config, reasons: Reasons) -> Options {
             quiet: config.rollouts.quiet,
             ..CorrelatorOptions::default()
         },
-        judge: JudgeOptions::default(),
+        judge: JudgeOptions {
+            burst_warn: config
+                .drains
+                .time_wait_warn
+                .or_else(ports::that_matter)
+                .unwrap_or(JudgeOptions::default().burst_warn),
+            ..JudgeOptions::default()
+        },
         reasons,
         own_tgid: std::process::id(),
     }

@@ -181,6 +181,15 @@ pub const KEYS: &[Key] = &[
         help: "Ports of streams, tunnels and one-way protocols, where nobody waits for an answer: turns are not judged there",
     },
     Key {
+        name: "drains.time_wait_warn",
+        flag: "time-wait-warn",
+        env: "FINWATCH_TIME_WAIT_WARN",
+        default: "auto",
+        shape: Shape::Text,
+        help: "A burst of so many TIME_WAITs above the ordinary is a warning; fewer are told and warn nobody. auto: a tenth of the host's \
+               source ports or of tcp_max_tw_buckets, whichever is fewer",
+    },
+    Key {
         name: "rollouts.window",
         flag: "rollout-window",
         env: "FINWATCH_ROLLOUT_WINDOW",

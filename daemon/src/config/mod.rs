@@ -63,6 +63,8 @@ pub struct Drains {
     pub settle_limit: Duration,
     /// Ports where turns are not judged.
     pub stream_ports: Vec<u16>,
+    /// So many TIME_WAITs above the ordinary are a warning; none: as the host's limits say.
+    pub time_wait_warn: Option<u64>,
 }
 
 /// How rollouts are told.
@@ -175,6 +177,14 @@ impl Config {
                 ),
                 settle_limit: read.duration("drains.settle_limit", Duration::ZERO, 10 * MINUTE),
                 stream_ports: read.list("drains.stream_ports", PORT, port),
+                time_wait_warn: read.one(
+                    "drains.time_wait_warn",
+                    "auto, or a number",
+                    |item| match item {
+                        "auto" => Some(None),
+                        sockets => sockets.parse().ok().map(Some),
+                    },
+                ),
             },
             rollouts: Rollouts {
                 window: read.duration("rollouts.window", SECOND, 24 * 60 * MINUTE),

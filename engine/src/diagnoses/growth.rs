@@ -45,6 +45,15 @@ pub fn test(count: u64, secs: f64, baseline_count: u64, baseline_secs: f64) -> G
     }
 }
 
+/// How many more there were than at the ordinary rate; all of them where that is not known.
+pub(crate) fn excess(grown: &GrowthTest) -> u64 {
+    if grown.baseline_secs < BASELINE_MIN_SECS {
+        return grown.count;
+    }
+    let ordinary = grown.baseline_count as f64 / grown.baseline_secs * grown.secs;
+    (grown.count as f64 - ordinary).max(0.0) as u64
+}
+
 /// P(X >= k) for X of a binomial distribution of n trials with probability p, 0 < p < 1.
 ///
 /// Every term of the shorter tail is summed, outwards from the largest: all are positive, so nothing cancels, and they

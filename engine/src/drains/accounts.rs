@@ -103,6 +103,7 @@ impl Accounts {
         let setting = Setting {
             since_ns: self.since_ns.unwrap_or(u64::MAX),
             killed: false,
+            moved: false,
         };
         self.add(&record.service, ended_ns, taken, |tally| {
             tally.close(closed, setting, false, known);

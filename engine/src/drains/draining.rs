@@ -66,11 +66,12 @@ impl Draining {
             .or_insert_with(|| Port::new(&key, owner, t0_ns, phased, instances, known))
     }
 
-    /// In what state of it a connection ended at `ended_ns`, of an instance for which it began at `since_ns`.
-    pub(super) fn setting(&self, ended_ns: u64, since_ns: u64) -> Setting {
+    /// In what state of it a connection ended at `ended_ns`, of an instance for which it began at `since_ns`; `moved`: in others' hands.
+    pub(super) fn setting(&self, ended_ns: u64, since_ns: u64, moved: bool) -> Setting {
         Setting {
             since_ns,
             killed: self.cause.was_killed_by(ended_ns),
+            moved,
         }
     }
 

@@ -11,6 +11,7 @@
 mod accounts;
 mod detect;
 mod draining;
+mod goodbye;
 mod lasting;
 mod listeners;
 mod membership;

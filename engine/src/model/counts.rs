@@ -36,6 +36,9 @@ pub struct Resets {
     pub nothing: u64,
     /// They threw only a TLS alert or a control frame away: harmless.
     pub goodbye: u64,
+    /// Of `goodbye`, those on connections that were cut: the harm was done before.
+    #[serde(default)]
+    pub goodbye_of_cut: u64,
     /// They threw data away.
     pub data: u64,
 }
@@ -179,6 +182,7 @@ impl Counts {
                 Some(mine) => {
                     mine.nothing += resets.nothing;
                     mine.goodbye += resets.goodbye;
+                    mine.goodbye_of_cut += resets.goodbye_of_cut;
                     mine.data += resets.data;
                 }
                 None => self.resets_sent.push(resets.clone()),
@@ -211,6 +215,7 @@ impl Counts {
                 nothing: of(|r| r.nothing),
                 goodbye: of(|r| r.goodbye),
                 data: of(|r| r.data),
+                goodbye_of_cut: of(|r| r.goodbye_of_cut),
             }
         });
         Self {

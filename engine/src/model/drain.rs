@@ -158,7 +158,8 @@ pub struct Drain {
     pub open_at_start: u64,
     /// Of these, how many owed an answer at T0; none when the look failed or came too late.
     pub awaiting_at_start: Option<u64>,
-    /// Connections that ended or stayed since then although they carried requests after T0: read their last after T0.
+    /// Connections that ended or stayed since then although they carried requests after T0: read their last after T0. Not those
+    /// that others had taken over (`tcp_migrate_req`).
     pub asked_after_start: u64,
     /// Connections established after T0 (by the old processes).
     pub opened_after_start: u64,
@@ -171,11 +172,12 @@ pub struct Drain {
     /// at a stop. In no other number.
     #[serde(default)]
     pub own_calls: u64,
-    /// Connections that owed an answer at T0, read nothing more and were ended by this side with exactly a GOAWAY written: as
-    /// HTTP/2 is cut behind a GOAWAY. Not counted as cut.
+    /// Connections that owed an answer at T0, read nothing more and were ended by this side with exactly a GOAWAY written (HTTP/2), or
+    /// ended with exactly a close frame written (WebSocket). Not counted as cut.
     #[serde(default)]
     pub likely_cut: u64,
-    /// Connections ended by the process's death that had read nothing since T0 and owed nothing: held by idle clients.
+    /// Connections ended by the process's death that had read nothing since T0, owed nothing and were not being sent an answer:
+    /// held by idle clients.
     #[serde(default)]
     pub idle_at_exit: u64,
     /// Connections still open when the drain ended, or now.

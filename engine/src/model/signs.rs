@@ -17,6 +17,11 @@ pub struct Signs {
     pub refused_while_running: u64,
     /// Of the closes by death, those on which a request was lost.
     pub by_exit_cut: u64,
+    /// Of the closes by death, those on which this side's RST threw away what it had sent: see `truncated`.
+    pub by_exit_truncated: u64,
+    /// Of the closes by death, those whose answer had been under way for a second and more: data was sent within the second before,
+    /// and the last question was read earlier.
+    pub by_exit_answering: u64,
     /// Connections that ended by this side's RST with more sent and never acknowledged than a TLS alert (31 bytes), or than a
     /// GOAWAY where nobody had asked.
     pub truncated: u64,

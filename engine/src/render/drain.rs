@@ -141,7 +141,7 @@ fn add_likely(section: &mut Section, drain: &Drain) {
     if likely > 0 {
         let connections = count(likely, "connection");
         let text = format!(
-            "{connections} more, ended with hardly a byte written since they owed an answer (HTTP/2 behind a GOAWAY)"
+            "{connections} more, ended with hardly a byte written since they owed an answer (behind HTTP/2's GOAWAY or a WebSocket's close frame)"
         );
         section.field("likely cut", text);
     }

@@ -4,7 +4,10 @@ use finwatch_common::Role;
 
 use super::look::{Looks, Watched};
 use crate::{
-    diagnoses::{self as diagnoses, JudgeOptions, growth, judge::beside},
+    diagnoses::{
+        self as diagnoses, JudgeOptions, growth,
+        judge::{beside, burst},
+    },
     model::{Finding, Gap, GrowthTest, Rollout, Service, Severity},
     render::units::{count, length, secs, were},
 };
@@ -75,11 +78,8 @@ fn time_wait_burst(rollout: &Rollout, options: &JudgeOptions) -> Option<Finding>
     let told =
         rollout.drains.len() > 1 && grown.count >= options.burst_min && is_growth(grown, options);
     told.then(|| {
-        diagnoses::TIME_WAIT_BURST.found(vec![format!(
-            "Over {}: {}",
-            count(rollout.drains.len() as u64, "drain"),
-            beside(grown, "TIME_WAIT created", "TIME_WAITs created")
-        )])
+        let over = format!("Over {}: ", count(rollout.drains.len() as u64, "drain"));
+        burst(grown, &over, options)
     })
 }
 

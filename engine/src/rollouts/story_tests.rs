@@ -215,12 +215,77 @@ fn idle_clients_hold_a_server_until_it_is_killed() {
          31000 signal KILL 100 from 7
          31001 exit 100 KILL
          39000 end",
-        Verdict::Fail,
+        Verdict::Warn,
         &[
             "drain-timed-out",
             "held-by-idle-connections",
             "server-hangs-up-first",
         ],
+    );
+}
+
+#[test]
+fn a_download_that_sigkill_cuts_in_its_middle_is_lost() {
+    const DOWNLOAD: &str = "
+        0 listen 100 node :3000
+        10 open c1 :3000 by 100
+        20 ask c1
+        30 answer c1 60000
+    ";
+    is_told(
+        DOWNLOAD,
+        "1000 signal TERM 100 from 7
+         1002 unlisten 100 :3000
+         2000 answer c1 60000
+         5900 answer c1 60000
+         6000 signal KILL 100 from 7
+         6001 exit 100 KILL
+         9000 end",
+        Verdict::Fail,
+        &["died-serving", "drain-timed-out", "server-hangs-up-first"],
+    );
+}
+
+/// With `tcp_migrate_req` what waits in the queue of a listener that closes is moved to another one of the port.
+#[test]
+fn what_others_were_asked_on_a_moved_connection_is_no_request_that_keeps_coming() {
+    const SHARDS: &str = "
+        0 listen 100 shard :80
+        10 open c1..c2 :80
+        20 listen 200 shard :80
+    ";
+    is_told(
+        SHARDS,
+        "1000 signal TERM 100 from 7
+         1001 accept c1..c2 200
+         1002 unlisten 100 :80
+         1010 ask c1..c2
+         1020 answer c1..c2
+         8000 ask c1..c2
+         8010 answer c1..c2
+         8100 close c1..c2
+         9000 exit 100 0
+         12000 end",
+        Verdict::Pass,
+        &["server-hangs-up-first", "clean-drain"],
+    );
+}
+
+#[test]
+fn messages_that_got_only_a_close_frame_are_no_pass() {
+    is_told(
+        "0 listen 100 chat :80
+         10 open c1..c5 :80 by 100
+         20 ask c1..c5 49
+         21 answer c1..c5 56
+         300 ask c1..c5 46",
+        "1000 signal TERM 100 from 7
+         1000 answer c1..c5 4
+         1000 close c1..c5
+         1001 exit 100 0
+         9000 end",
+        Verdict::Warn,
+        &["requests-cut", "server-hangs-up-first"],
     );
 }
 

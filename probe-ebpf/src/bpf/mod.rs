@@ -20,6 +20,7 @@ mod ports;
 mod read;
 mod reset;
 mod ring;
+mod sent;
 mod signal;
 mod state;
 mod survey;

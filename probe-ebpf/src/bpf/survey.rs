@@ -4,7 +4,7 @@
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, seq_file},
     btf_maps::{Array, HashMap},
-    helpers::{bpf_jiffies64, bpf_ktime_get_ns, bpf_seq_write},
+    helpers::bpf_seq_write,
     macros::btf_map,
 };
 use finwatch_common::{
@@ -17,8 +17,8 @@ use finwatch_probe::{
 
 use super::{
     conn::{Conn, kind},
-    kernel::{Raw, Tcp, offset, tick_ns},
-    mini_socket, phases, turn,
+    kernel::{Raw, Tcp, offset},
+    mini_socket, phases, sent, turn,
 };
 
 /// Who holds which socket, by inode: written by user space before it seeds, emptied after.
@@ -99,7 +99,7 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
             } else {
                 conn.turns.awaited(turn, unread).is_some()
             };
-            quiet = is_quiet(tcp, conn);
+            quiet = sent::nothing_in_phase(tcp, conn);
             if waits && tcp_state == state::ESTABLISHED {
                 (survey_kind::AWAITING, turn.asked, turn.since_read)
             } else if in_phase(conn) {
@@ -129,20 +129,6 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
         quiet: quiet.into(),
         pad: [0; 6],
     })
-}
-
-/// Nothing was sent since its instance began to drain or reload: what followed the last question is no GOAWAY.
-#[inline(always)]
-fn is_quiet(tcp: Tcp, conn: &Conn) -> bool {
-    let since_ns = phases::since_ns(conn.start_ns, conn.owner_tgid);
-    if since_ns == 0 {
-        return false;
-    }
-    // SAFETY: the helpers have no preconditions. The kernel keeps the lower half (`tcp_jiffies32`).
-    let (now_ns, now) = unsafe { (bpf_ktime_get_ns(), bpf_jiffies64() as u32) };
-    let age = now.wrapping_sub(tcp.get::<u32>(offset!(lsndtime)));
-    // A tick may have begun long before, and the clocks are not read at once.
-    u64::from(age.saturating_sub(2)) * tick_ns() > now_ns.saturating_sub(since_ns)
 }
 
 /// Its instance drains or reloads.

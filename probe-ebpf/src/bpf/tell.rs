@@ -10,6 +10,7 @@ use super::{
     conn::{Conn, flag, pending},
     kernel::{Raw, Tcp, offset, v4_mapped},
     ring::{Slot, header},
+    sent,
     task::Task,
 };
 
@@ -100,7 +101,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).unacked).write(unacked);
         (&raw mut (*to).srtt_us).write(tcp.get::<u32>(offset!(srtt)) >> 3);
         (&raw mut (*to).retransmits).write(tcp.get(offset!(total_retrans)));
-        (&raw mut (*to).flags).write(told_flags(conn));
+        (&raw mut (*to).flags).write(told_flags(tcp, conn));
         (&raw mut (*to).sk_err).write(err as u16);
         (&raw mut (*to).old_state).write(old);
         (&raw mut (*to).origin).write(origin(old) as u8);
@@ -116,7 +117,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
 }
 
 #[inline(always)]
-fn told_flags(conn: &Conn) -> u16 {
+fn told_flags(tcp: Tcp, conn: &Conn) -> u16 {
     let mut flags = 0;
     if conn.has(flag::PREEXISTING) {
         flags |= close_flags::PREEXISTING;
@@ -132,6 +133,9 @@ fn told_flags(conn: &Conn) -> u16 {
     }
     if conn.has(flag::LEFT_STEADY) {
         flags |= close_flags::LEFT_STEADY;
+    }
+    if sent::in_phase(tcp, conn) {
+        flags |= close_flags::SENT_IN_PHASE;
     }
     if conn.has(flag::NEVER_ACCEPTED) {
         flags |= close_flags::NEVER_ACCEPTED;

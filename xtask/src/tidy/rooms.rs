@@ -67,6 +67,7 @@ const DAEMON: &[(&str, &[&str])] = &[
     ("logging", &[]),
     ("mounts", &[]),
     ("nearest", &[]),
+    ("ports", &[]),
     ("netns", &["mounts"]),
     ("families", &["netns"]),
     ("attribution", &["clock", "mounts"]),

@@ -2,10 +2,10 @@
 
 use finwatch_common::signal;
 
-use super::facts::Facts;
+use super::{JudgeOptions, facts::Facts};
 use crate::{
     diagnoses::{self as diagnoses, growth},
-    model::{Finding, GrowthTest},
+    model::{Finding, GrowthTest, Resets, Severity},
     render::units::{count, length, percent, probability, were},
 };
 
@@ -23,7 +23,11 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
         false => 0,
     };
     let lost = unanswered + counts.cut.unread + counts.cut.late + data;
-    if lost > 0 || !(facts.is_stop() || facts.is_reload()) {
+    // Whoever listens at its end is the one who refuses them.
+    let refused = facts.refused() > 0 && !drain.listening.taken_over;
+    let gave_up = clients_gave_up(facts).is_some();
+    let orderly = (facts.is_stop() || facts.is_reload()) && facts.kill().is_none();
+    if lost > 0 || refused || gave_up || !orderly {
         return None;
     }
     let owed = match (facts.judges_turns(), drain.awaiting_at_start) {
@@ -53,16 +57,18 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn tls_goodbye_resets(facts: &Facts<'_>) -> Option<Finding> {
     let resets = &facts.drain.counts.resets_sent;
-    let goodbyes: u64 = resets.iter().map(|resets| resets.goodbye).sum();
+    // On a connection that was cut the harm was done before.
+    let harmless = |resets: &Resets| resets.goodbye.saturating_sub(resets.goodbye_of_cut);
+    let goodbyes: u64 = resets.iter().map(harmless).sum();
     if goodbyes == 0 {
         return None;
     }
     let reasons: Vec<_> = resets
         .iter()
-        .filter(|resets| resets.goodbye > 0)
-        .map(|resets| format!("{} for {}", resets.goodbye, resets.reason))
+        .filter(|resets| harmless(resets) > 0)
+        .map(|resets| format!("{} for {}", harmless(resets), resets.reason))
         .collect();
-    let others = facts.drain.counts.resets_without_goodbyes();
+    let others = facts.drain.counts.resets() - goodbyes;
     Some(diagnoses::TLS_GOODBYE_RESETS.found(vec![
         format!(
             "{} sent that threw away only a TLS alert or a control frame: {}.",
@@ -137,11 +143,21 @@ pub(super) fn time_wait_burst(facts: &Facts<'_>) -> Option<Finding> {
     if !told || !(facts.is_stop() || facts.is_reload()) {
         return None;
     }
-    Some(diagnoses::TIME_WAIT_BURST.found(vec![beside(
-        &grown,
-        "TIME_WAIT created",
-        "TIME_WAITs created",
-    )]))
+    Some(burst(&grown, "", facts.options))
+}
+
+/// A burst of TIME_WAITs; `over` says over what they were counted.
+pub(crate) fn burst(grown: &GrowthTest, over: &str, options: &JudgeOptions) -> Finding {
+    let counts = beside(grown, "TIME_WAIT created", "TIME_WAITs created");
+    let mut finding = diagnoses::TIME_WAIT_BURST.found(vec![format!("{over}{counts}")]);
+    let warn = options.burst_warn;
+    if growth::excess(grown) < warn {
+        finding.severity = Severity::Info;
+        let few = format!("Too few to run anybody out of ports: it warns from {warn} more on.");
+        finding.evidence.push(few);
+        finding.remedy.clear();
+    }
+    finding
 }
 
 pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
@@ -224,20 +240,17 @@ pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
 pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
     let exit = drain.exit.as_ref()?;
-    let asked_to_stop = facts.is_stop() && facts.is_asked() && facts.kill().is_none();
-    let soon = facts.after(exit.at) < facts.options.balancer_secs;
-    let refused = drain.counts.refused.max(drain.signs.refused_while_running);
+    let refused = facts.refused();
     let late = match facts.judges_turns() {
         true => drain.counts.cut.late,
         false => 0,
     };
+    let asked_to_stop = facts.is_asked() && facts.kill().is_none();
+    let soon = facts.after(exit.at) < facts.options.balancer_secs && drain.open_at_start > 0;
     let came = drain.opened_after_start + late + refused;
-    if !asked_to_stop
-        || !soon
-        || drain.open_at_start == 0
-        || drain.listening.taken_over
-        || came == 0
-    {
+    // However long it waited: who is refused after its end had not been led elsewhere.
+    let early = facts.refused_after_end() > 0 || asked_to_stop && soon && came > 0;
+    if !facts.is_stop() || !early || drain.listening.taken_over {
         return None;
     }
     Some(diagnoses::EXITED_TOO_EARLY.found(vec![

@@ -49,14 +49,17 @@ pub(super) fn not_accepting(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn drain_timed_out(facts: &Facts<'_>) -> Option<Finding> {
     let killed = facts.kill()?;
-    let open = facts
-        .drain
-        .signs
-        .open_at_kill
-        .unwrap_or(facts.drain.counts.by_exit);
+    let drain = facts.drain;
+    let open = drain.signs.open_at_kill.unwrap_or(drain.counts.by_exit);
     if open == 0 {
         return None;
     }
+    let idle = drain.signs.open_at_kill_idle.unwrap_or(drain.idle_at_exit);
+    let idle = match idle.min(open) {
+        0 => String::new(),
+        idle if idle == open => ", without a request since T0".to_owned(),
+        idle => format!(", {idle} of them without a request since T0"),
+    };
     let by = killed
         .signal
         .map(|signal| format!(", sent by {}", sender(signal)))
@@ -66,7 +69,7 @@ pub(super) fn drain_timed_out(facts: &Facts<'_>) -> Option<Finding> {
         vec![
             facts.began(),
             format!(
-                "SIGKILL came {}{by}, with {} open.",
+                "SIGKILL came {}{by}, with {} open{idle}.",
                 facts.told(killed.at),
                 count(open, "connection")
             ),
@@ -182,9 +185,18 @@ pub(super) fn killed_without_stop(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let open = drain.open_at_start.max(drain.counts.by_exit);
-    if open == 0 {
+    let refused = facts.refused();
+    if open + refused == 0 {
         return None;
     }
+    let refused = match refused {
+        0 => String::new(),
+        _ => format!(
+            ", and {} {} refused afterwards",
+            count(refused, "SYN"),
+            were(refused)
+        ),
+    };
     let exit = drain.exit.as_ref();
     let how = match (
         exit.and_then(|exit| exit.signal.as_deref()),
@@ -206,6 +218,10 @@ pub(super) fn killed_without_stop(facts: &Facts<'_>) -> Option<Finding> {
             "{} {how}{by}, with no stop signal before it.",
             facts.program()
         ),
-        format!("{} {} open.", count(open, "connection"), were(open)),
+        format!(
+            "{} {} open{refused}.",
+            count(open, "connection"),
+            were(open)
+        ),
     ]))
 }

@@ -1,7 +1,7 @@
 //! Each diagnosis of how the processes took their end: it is told on its signature, and not beside it.
 
 use super::{scenarios::*, *};
-use crate::model::{Cuts, Drain, DrainKind, Exit};
+use crate::model::{Cuts, Drain, DrainKind, Exit, Severity};
 
 #[test]
 fn not_accepting() {
@@ -31,7 +31,7 @@ fn drain_timed_out_and_what_held_it() {
     let evidence = told(held.clone(), "drain-timed-out").expect("told");
     assert!(
         evidence
-            .contains("SIGKILL came 30 s after T0, sent by systemd (1), with 8 connections open."),
+            .contains("SIGKILL came 30 s after T0, sent by systemd (1), with 8 connections open, without a request since T0."),
         "{evidence}"
     );
     assert!(
@@ -53,6 +53,92 @@ fn drain_timed_out_and_what_held_it() {
         None,
         "nobody was connected"
     );
+}
+
+/// The severity of a diagnosis, if it is told.
+fn severity(drain: Drain, diagnosis: &str) -> Option<Severity> {
+    finding(drain, diagnosis).map(|finding| finding.severity)
+}
+
+#[test]
+fn how_it_ended_weighs_what_clients_lost_by_it() {
+    let timed_out = |open, cut| {
+        but(drain("axum", "SIGTERM"), |d: &mut Drain| {
+            d.listening.closed_at = Some(at(0.1));
+            killed(d, 5.0, open, cut);
+            d.idle_at_exit = open - cut.total();
+        })
+    };
+    let idle = judged(timed_out(2, Cuts::default()));
+    assert_eq!(idle.verdict, Verdict::Warn, "{:?}", idle.findings);
+    let evidence = told(timed_out(2, Cuts::default()), "drain-timed-out").expect("told");
+    assert!(
+        evidence.ends_with("No client is known to have lost anything."),
+        "{evidence}"
+    );
+
+    let one_cut = Cuts {
+        unanswered: 1,
+        ..Cuts::default()
+    };
+    let fail = Some(Severity::Fail);
+    assert_eq!(severity(timed_out(2, one_cut), "drain-timed-out"), fail);
+    let refused = but(timed_out(2, Cuts::default()), |d| d.counts.refused = 1);
+    assert_eq!(severity(refused, "drain-timed-out"), fail);
+    let truncated = but(timed_out(2, Cuts::default()), |d| d.signs.truncated = 1);
+    assert_eq!(severity(truncated, "drain-timed-out"), fail);
+    let stream = but(timed_out(2, one_cut), |d| d.turns_not_judged = true);
+    let evidence = told(stream.clone(), "drain-timed-out").expect("told");
+    assert!(evidence.contains("is not known"), "{evidence}");
+    assert_eq!(severity(stream, "drain-timed-out"), Some(Severity::Warn));
+
+    let ignored = but(timed_out(2, Cuts::default()), |d| {
+        d.signal.as_mut().expect("a signal").disposition = "ignored".to_owned();
+        d.listening.closed_at = None;
+    });
+    assert_eq!(
+        severity(ignored.clone(), "signal-ignored"),
+        Some(Severity::Warn)
+    );
+    let ignored = but(ignored, |d| d.counts.cut = one_cut);
+    assert_eq!(severity(ignored, "signal-ignored"), fail);
+}
+
+#[test]
+fn refused_clients_are_something_that_was_seen() {
+    let stopped = but(drain("unit", "SIGTERM"), |d| d.counts.refused = 5);
+    let stopped = judged(stopped);
+    let names: Vec<_> = stopped.findings.iter().map(|f| &f.diagnosis).collect();
+    assert_eq!(names, ["exited-too-early"], "and it is not clean");
+    assert_eq!(stopped.verdict, Verdict::Warn);
+
+    let by_itself = but(drain("unit", "SIGTERM"), |d| {
+        d.signal = None;
+        d.counts.refused = 5;
+    });
+    assert_eq!(judged(by_itself).verdict, Verdict::Warn);
+
+    let while_running = but(drain("unit", "SIGTERM"), |d| {
+        d.counts.refused = 5;
+        d.signs.refused_while_running = 5;
+    });
+    assert_eq!(judged(while_running.clone()).verdict, Verdict::Fail);
+    assert_eq!(
+        told(while_running, "exited-too-early"),
+        None,
+        "nobody came later"
+    );
+
+    let crashed = but(drain("unit", "SIGSEGV"), |d| {
+        d.kind = DrainKind::Crash;
+        d.counts.refused = 5;
+    });
+    let evidence = told(crashed.clone(), "killed-without-stop").expect("told");
+    assert!(
+        evidence.ends_with("0 connections were open, and 5 SYNs were refused afterwards."),
+        "{evidence}"
+    );
+    assert_eq!(judged(crashed).verdict, Verdict::Fail);
 }
 
 #[test]
@@ -201,8 +287,17 @@ fn exited_too_early() {
     );
     let taken_over = but(refused.clone(), |d| d.listening.taken_over = true);
     assert_eq!(told(taken_over, name), None, "somebody else was there");
-    let later = but(refused, |d| d.exit.as_mut().expect("an exit").at = at(12.0));
+    let late = |d: &mut Drain| d.exit.as_mut().expect("an exit").at = at(12.0);
+    let later = but(quiet("s", "SIGTERM"), |d| {
+        late(d);
+        d.opened_after_start = 3;
+    });
     assert_eq!(told(later, name), None, "it waited");
+    let not_long_enough = told(but(refused, late), name);
+    assert!(
+        not_long_enough.is_some(),
+        "it waited, and they were refused all the same"
+    );
 }
 
 #[test]
@@ -289,9 +384,13 @@ fn killed_without_stop() {
     let idle = judged(crash.clone());
     assert_eq!(idle.verdict, Verdict::Inconclusive, "nobody was connected");
     crash.open_at_start = 3;
-    let evidence = told(crash, name).expect("told");
+    let evidence = told(crash.clone(), name).expect("told");
     assert_eq!(
         evidence,
-        "checkout (process 700) was ended by SIGSEGV, with no stop signal before it. 3 connections were open."
+        "checkout (process 700) was ended by SIGSEGV, with no stop signal before it. 3 connections were open. \
+         No client is known to have lost anything."
     );
+    assert_eq!(judged(crash.clone()).verdict, Verdict::Warn);
+    in_flight_cut(&mut crash, 1);
+    assert_eq!(severity(crash, name), Some(Severity::Fail));
 }

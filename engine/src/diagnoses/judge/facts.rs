@@ -69,6 +69,19 @@ impl<'a> Facts<'a> {
         !self.drain.turns_not_judged
     }
 
+    /// SYNs that were refused since T0: clients that came and were not let in.
+    pub(super) fn refused(&self) -> u64 {
+        let drain = self.drain;
+        drain.counts.refused.max(drain.signs.refused_while_running)
+    }
+
+    /// Of these, those that came when its last process had ended.
+    pub(super) fn refused_after_end(&self) -> u64 {
+        let drain = self.drain;
+        let running = drain.signs.refused_while_running;
+        drain.counts.refused.saturating_sub(running)
+    }
+
     /// Whether anybody was there to lose anything.
     pub(super) fn had_traffic(&self) -> bool {
         let Drain {
@@ -79,6 +92,7 @@ impl<'a> Facts<'a> {
         } = self.drain;
         *open_at_start + opened_after_start + counts.opened + counts.closes() > 0
             || counts.cut.total() > 0
+            || self.refused() > 0
     }
 
     /// Closes that this side began.
@@ -100,6 +114,11 @@ impl<'a> Facts<'a> {
         let died = exit.filter(|exit| exit.signal.as_deref() == signal::name(KILL));
         let at = signal.map(|s| s.at).or(died.map(|exit| exit.at))?;
         Some(Killed { at, signal })
+    }
+
+    /// Whether the process had no say in its end.
+    pub(super) fn was_killed(&self) -> bool {
+        self.kill().is_some() || matches!(self.drain.kind, DrainKind::Kill | DrainKind::Crash)
     }
 
     /// Until when there was something to see.

@@ -56,8 +56,10 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     evidence.push(in_flight(facts));
     if likely > 0 {
         evidence.push(format!(
-            "On {} more a request was likely lost: an answer was owed at T0, and nothing but a GOAWAY or an alert came.",
-            count(likely, "connection")
+            "On {}{} a request was likely lost: an answer was owed at T0, and nothing came but a goodbye (a GOAWAY, a \
+             WebSocket's close frame, an alert).",
+            count(likely, "connection"),
+            if cut > 0 { " more" } else { "" }
         ));
     }
     if facts.drain.turns_not_judged {
@@ -153,33 +155,49 @@ pub(super) fn keepalive_race(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
-    let counts = &facts.drain.counts;
+    let drain = facts.drain;
+    let counts = &drain.counts;
     let (by_exit, sending) = (counts.by_exit, counts.by_exit_while_sending);
     // Every cut that the closes other than by death cannot account for was by death.
     let alive = counts.closes().saturating_sub(by_exit);
     let at_least = (counts.cut.unanswered + counts.cut.unread).saturating_sub(alive);
-    let cut = facts.drain.signs.by_exit_cut.max(at_least.min(by_exit));
-    if cut + sending == 0 || !facts.judges_turns() {
+    let cut = drain.signs.by_exit_cut.max(at_least.min(by_exit));
+    let truncated = drain.signs.by_exit_truncated;
+    // Who ends by itself may have said all it had to say, however long that took.
+    let answering = match facts.was_killed() {
+        true => drain.signs.by_exit_answering,
+        false => 0,
+    };
+    let lost = cut.max(truncated).max(answering);
+    if lost + sending == 0 || !facts.judges_turns() {
         return None;
+    }
+    let mut on: Vec<String> = [
+        (cut, "a request was lost"),
+        (truncated, "sent data was never acknowledged"),
+        (
+            answering,
+            "an answer was being sent, and had been for a second and more",
+        ),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| format!("on {number} of them {what}"))
+    .collect();
+    if lost == 0 {
+        on.push(format!(
+            "on {sending} data had been sent within the second before, as with answers that are complete"
+        ));
     }
     let mut evidence = vec![
         facts.began(),
         format!(
             "{} ended as the process died, not by close(): {}.",
-            count(by_exit.max(cut + sending), "connection"),
-            match (cut, sending) {
-                (_, 0) => format!("on {cut} of them a request was lost"),
-                (0, _) => format!(
-                    "on {sending} of them data had been sent within the second before, so that an answer may have been \
-                     cut in its middle"
-                ),
-                _ => format!(
-                    "on {cut} of them a request was lost, and on {sending} data had been sent within the second before"
-                ),
-            }
+            count(by_exit.max(lost).max(sending), "connection"),
+            on.join("; ")
         ),
     ];
-    if let Some(exit) = &facts.drain.exit {
+    if let Some(exit) = &drain.exit {
         let how = match (&exit.signal, exit.code) {
             (Some(signal), _) => format!("by {signal}"),
             (None, Some(code)) => format!("with code {code}"),
@@ -191,9 +209,10 @@ pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
         ));
     }
     let mut finding = facts.found_with_stop(&diagnoses::DIED_SERVING, evidence);
-    if cut == 0 {
-        // A complete answer of the last second looks the same: nothing is certainly lost.
-        finding.severity = Severity::Warn;
+    if lost == 0 {
+        // Every server that ends after its last answer looks so.
+        finding.severity = Severity::Info;
+        finding.remedy.clear();
     }
     Some(finding)
 }

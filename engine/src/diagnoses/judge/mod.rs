@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use self::facts::Facts;
 pub(crate) use self::{
-    cost::beside,
+    cost::{beside, burst},
     facts::{example_told, seen_until},
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
     model::{Drain, Finding, Severity, Verdict},
     render::units::count,
 };
+
+/// Source ports that Linux gives out by default (`net.ipv4.ip_local_port_range`).
+const EPHEMERAL_PORTS: u64 = 60_999 - 32_768 + 1;
 
 /// How strictly.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,8 @@ pub struct JudgeOptions {
     pub significance: f64,
     /// Fewer TIME_WAITs are no burst.
     pub burst_min: u64,
+    /// A burst that is greater than ordinary by fewer only informs: however significant, it costs nobody anything.
+    pub burst_warn: u64,
     /// Fewer clients that gave up are chance.
     pub gave_up_min: u64,
     /// How long a load balancer needs to take an instance away.
@@ -44,6 +49,7 @@ pub struct JudgeOptions {
 pub fn judge(drain: &mut Drain, options: &JudgeOptions) {
     let facts = Facts::new(drain, options);
     let mut findings: Vec<Finding> = CHECKS.iter().filter_map(|check| check(&facts)).collect();
+    weigh_ends(&mut findings, &facts);
     let failed = findings.iter().any(|f| f.severity == Severity::Fail);
     let unseen = unseen(&facts);
     if !failed && unseen.is_empty() && drain.ended_at.is_some() {
@@ -71,6 +77,28 @@ pub(crate) fn worst(findings: &[Finding], may_hide: bool) -> Verdict {
         _ if may_hide => Verdict::Inconclusive,
         Some(Severity::Warn) => Verdict::Warn,
         Some(Severity::Info | Severity::Pass) | None => Verdict::Pass,
+    }
+}
+
+/// How the processes took their end weighs what clients lost by it: where nobody is known to have lost anything, it only warns.
+fn weigh_ends(findings: &mut [Finding], facts: &Facts<'_>) {
+    const ENDS: [&str; 3] = [
+        diagnoses::DRAIN_TIMED_OUT.name,
+        diagnoses::SIGNAL_IGNORED.name,
+        diagnoses::KILLED_WITHOUT_STOP.name,
+    ];
+    let is_end = |finding: &Finding| ENDS.contains(&finding.diagnosis.as_str());
+    let lost = |finding: &Finding| finding.severity == Severity::Fail && !is_end(finding);
+    if facts.refused() > 0 || findings.iter().any(lost) {
+        return;
+    }
+    let nobody = match facts.judges_turns() {
+        true => "No client is known to have lost anything.",
+        false => "What clients lost by it is not known: turns are not judged on this port.",
+    };
+    for finding in findings.iter_mut().filter(|finding| is_end(finding)) {
+        finding.severity = Severity::Warn;
+        finding.evidence.push(nobody.to_owned());
     }
 }
 
@@ -108,7 +136,8 @@ fn unseen(facts: &Facts<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     if !facts.had_traffic() {
         reasons.push(
-            "No connection was open at T0, and none was opened or closed afterwards.".to_owned(),
+            "No connection was open at T0, none was opened or closed afterwards, and nobody was refused."
+                .to_owned(),
         );
     }
     if drain.records_lost > 0 {
@@ -134,6 +163,7 @@ impl Default for JudgeOptions {
             now: None,
             significance: 0.01,
             burst_min: 5,
+            burst_warn: EPHEMERAL_PORTS / 10,
             gave_up_min: 3,
             balancer_secs: 5.0,
             moments_secs: 2.0,

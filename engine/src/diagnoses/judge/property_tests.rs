@@ -25,7 +25,7 @@ prop_compose! {
             cut, opened, local_first, remote_first, both_first, no_fin, fin, reset_sent, reset_received, timeout,
             time_wait, fin_wait2, abandoned, unacked, unacked_bytes, by_exit, by_exit_while_sending, refused,
             accept_queue_dropped,
-            resets_sent: vec![Resets { reason: "any".to_owned(), nothing, goodbye, data }],
+            resets_sent: vec![Resets { reason: "any".to_owned(), nothing, goodbye, goodbye_of_cut: 0, data }],
             ..Counts::default()
         }
     }

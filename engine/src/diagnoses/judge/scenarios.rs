@@ -138,6 +138,7 @@ pub(crate) fn resets(drain: &mut Drain, reason: &str, nothing: u64, goodbye: u64
         reason: reason.to_owned(),
         nothing,
         goodbye,
+        goodbye_of_cut: 0,
         data,
     });
 }

@@ -1,7 +1,7 @@
 //! Each diagnosis of what was lost or cost: it is told on its signature, and not beside it. And what holds of all.
 
 use super::{scenarios::*, *};
-use crate::model::{Counts, EndedConnection, Severity};
+use crate::model::{Counts, Cuts, EndedConnection, Severity};
 
 #[test]
 fn a_quiet_stop_is_clean_and_nothing_else() {
@@ -153,9 +153,23 @@ fn died_serving() {
         d.counts.by_exit = 10;
         d.counts.by_exit_while_sending = 2;
     });
-    assert!(told(sending, name).is_some_and(|t| {
-        t.contains("not by close(): on 2 of them data had been sent within the second before, so")
+    assert!(told(sending.clone(), name).is_some_and(|t| {
+        t.contains("not by close(): on 2 data had been sent within the second before, as with")
     }));
+    let ordinary_end = judged(sending);
+    let names: Vec<_> = ordinary_end
+        .findings
+        .iter()
+        .map(|f| (f.diagnosis.as_str(), f.severity))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("server-hangs-up-first", Severity::Info),
+            (name, Severity::Info),
+            ("clean-drain", Severity::Pass)
+        ]
+    );
     let elsewhere = but(quiet("s", "SIGTERM"), |d| {
         in_flight_cut(d, 5);
         d.counts.by_exit = 5;
@@ -171,6 +185,36 @@ fn died_serving() {
         d.signs.by_exit_cut = 5;
     });
     assert!(told(by_death, name).is_some_and(|t| t.contains("on 5 of them a request was lost")));
+}
+
+#[test]
+fn an_answer_that_a_death_cuts_in_its_middle_is_lost() {
+    let name = "died-serving";
+    let answering = |d: &mut Drain| {
+        d.counts.by_exit = 3;
+        d.counts.by_exit_while_sending = 2;
+        d.signs.by_exit_answering = 1;
+    };
+    let by_itself = finding(but(quiet("s", "SIGTERM"), answering), name).expect("told");
+    assert_eq!(by_itself.severity, Severity::Info, "it may have said all");
+    let mut by_sigkill = drain("s", "SIGTERM");
+    killed(&mut by_sigkill, 5.0, 3, Cuts::default());
+    answering(&mut by_sigkill);
+    let drain = judged(by_sigkill);
+    assert_eq!(drain.verdict, Verdict::Fail);
+    let names: Vec<_> = drain.findings.iter().map(|f| &f.diagnosis).collect();
+    assert_eq!(names[..2], ["died-serving", "drain-timed-out"]);
+    let evidence = drain.findings[0].evidence.join(" ");
+    assert!(
+        evidence.contains("on 1 of them an answer was being sent"),
+        "{evidence}"
+    );
+    let never_acknowledged = but(quiet("s", "SIGTERM"), |d| {
+        d.counts.by_exit = 1;
+        d.signs.by_exit_truncated = 1;
+    });
+    let finding = finding(never_acknowledged, name).expect("told");
+    assert_eq!(finding.severity, Severity::Fail);
 }
 
 #[test]
@@ -237,8 +281,38 @@ fn time_wait_burst_needs_an_excess() {
         ),
         "{evidence}"
     );
-    let thin = but(still, |d| d.baseline.window_secs = 20.0);
+    let thin = but(still.clone(), |d| d.baseline.window_secs = 20.0);
     assert_eq!(told(thin, name), None, "nothing to compare with");
+}
+
+#[test]
+fn a_burst_warns_only_where_it_matters() {
+    let options = |burst_warn| JudgeOptions {
+        burst_warn,
+        ..JudgeOptions::default()
+    };
+    let of = |time_waits, options: &JudgeOptions| {
+        let mut drain = drain("node", "SIGTERM");
+        idle_closed_by_server(&mut drain, time_waits);
+        // One a second are ordinary.
+        let counts = Counts {
+            time_wait: 600,
+            ..Counts::default()
+        };
+        ordinary(&mut drain, counts);
+        judge(&mut drain, options);
+        let burst = |f: &&Finding| f.diagnosis == "time-wait-burst";
+        let severity = drain.findings.iter().find(burst).map(|f| f.severity);
+        (severity, drain.verdict)
+    };
+    let (info, warn) = (Some(Severity::Info), Some(Severity::Warn));
+    // A tenth of the 28232 ports that Linux gives out.
+    let plain = JudgeOptions::default();
+    assert_eq!(of(7, &plain), (info, Verdict::Pass), "however significant");
+    assert_eq!(of(2_823, &plain), (info, Verdict::Pass), "one is ordinary");
+    assert_eq!(of(2_824, &plain), (warn, Verdict::Warn));
+    assert_eq!(of(7, &options(6)), (warn, Verdict::Warn));
+    assert_eq!(of(7, &options(7)), (info, Verdict::Pass));
 }
 
 #[test]
@@ -255,7 +329,12 @@ fn clients_gave_up_against_the_ordinary_rate() {
         })
     };
     assert!(told(gave_up(12), name).is_some_and(|t| t.contains("8 clients left")));
+    assert_eq!(told(gave_up(12), "clean-drain"), None, "they got nothing");
     assert_eq!(told(gave_up(6_000), name), None);
+    assert!(
+        told(gave_up(6_000), "clean-drain").is_some(),
+        "they always do"
+    );
 }
 
 #[test]

@@ -8,12 +8,12 @@ pub const CLEAN_DRAIN: Diagnosis = Diagnosis {
     name: "clean-drain",
     severity: Severity::Pass,
     summary: "Nobody lost anything: what was open was answered before it was closed.",
-    signature: "After T0 no request was unanswered, unread or late, no data of a client was reset, no connection was dropped from the accept queue, and nobody was refused while the process ran.",
+    signature: "After T0 no request was unanswered, unread or late, no data of a client was reset, no connection was dropped from the accept queue, nobody was refused, no more clients than ordinarily left before their answer, and no SIGKILL had to end it.",
     evidence: "Counts what was open at T0 and how it ended. Resets that threw nothing away, or only goodbyes, do not stand against it.",
     remedy: "",
     servers: OfServers::Nothing,
     places: &[],
-    limits: "It says nothing about clients that were refused after the process had ended (see listener-gap), nor, on ports marked as streams, about turns. A node sees its own side only: what a load balancer in front of it did to its clients is not seen here.",
+    limits: "It says nothing about clients that came after the drain was over (see listener-gap), nor, on ports marked as streams, about turns. A node sees its own side only: what a load balancer in front of it did to its clients is not seen here.",
 };
 
 /// See the table.
@@ -21,7 +21,7 @@ pub const TLS_GOODBYE_RESETS: Diagnosis = Diagnosis {
     name: "tls-goodbye-resets",
     severity: Severity::Info,
     summary: "Resets were sent whose lost bytes were only TLS goodbyes: they look bad and harm nobody.",
-    signature: "After T0 RSTs were sent that threw away only a TLS alert (close_notify) or a control frame of the peer.",
+    signature: "After T0 RSTs were sent that threw away only a TLS alert (close_notify) or a control frame of the peer, on connections on which no request was lost.",
     evidence: "Counts such RSTs, by the kernel's reason. A TLS client answers the server's close_notify with its own, which meets a socket that is closed already; the kernel resets it, and no TIME_WAIT is left. Graphs of resets jump, and nobody lost anything.",
     remedy: "None needed; to be tidy, wait for the peer's close_notify before close().",
     servers: OfServers::Nothing,
@@ -65,7 +65,7 @@ pub const TIME_WAIT_BURST: Diagnosis = Diagnosis {
     name: "time-wait-burst",
     severity: Severity::Warn,
     summary: "The drain left more TIME_WAIT sockets on this host than ordinary traffic does in that time.",
-    signature: "TIME_WAIT and FIN_WAIT2 mini-sockets created on this side after T0, compared with the service's ordinary rate by a one-sided exact test of two Poisson rates; told from a p-value of 0.01 and five sockets on.",
+    signature: "TIME_WAIT and FIN_WAIT2 mini-sockets created on this side after T0, compared with the service's ordinary rate by a one-sided exact test of two Poisson rates; told from a p-value of 0.01 and five sockets on. It warns from `drains.time_wait_warn` sockets above the ordinary on, by default a tenth of the host's source ports (net.ipv4.ip_local_port_range) or of net.ipv4.tcp_max_tw_buckets, whichever is fewer; below it informs: a growth that is certain and small costs nobody anything.",
     evidence: "Gives both counts with their windows, the ratio of the rates and the p-value. Creations are counted, not survivors: SYNs of clients that come back remove TIME_WAITs again.",
     remedy: "Have clients close first (see server-hangs-up-first). SO_REUSEADDR only hides it.",
     servers: OfServers::Nothing,
@@ -140,7 +140,7 @@ pub const EXITED_TOO_EARLY: Diagnosis = Diagnosis {
     name: "exited-too-early",
     severity: Severity::Warn,
     summary: "The process was gone before the load balancer could know: clients still came.",
-    signature: "The last old process ended less than five seconds after T0 with connections open at T0, nobody took the port over, and clients were still coming: connections after T0, requests after its FIN, or SYNs refused.",
+    signature: "The last old process ended, nobody took the port over, and clients were still coming: SYNs refused after its end, or, when it ended less than five seconds after T0 with connections open at T0, connections after T0 or requests after its FIN.",
     evidence: "Gives the time from T0 to the exit, and what came afterwards.",
     remedy: "Let the load balancer leave first: a preStop sleep, or a delay in the program between the signal and the end.",
     servers: OfServers::Nothing,
@@ -218,7 +218,7 @@ pub const REQUESTS_KEEP_COMING: Diagnosis = Diagnosis {
             "Have them close their pooled connections when the target leaves.",
         ),
     ],
-    limits: "A request that was on its way at T0 is also read afterwards; only drains of five seconds and more are judged.",
+    limits: "A request that was on its way at T0 is also read afterwards; only drains of five seconds and more are judged. Connections that were moved to another listener (net.ipv4.tcp_migrate_req) are left out where the process that ended them, or a request after the end of the old ones, tells of it.",
 };
 
 /// See the table.

@@ -32,11 +32,11 @@ pub const REQUESTS_CUT: Diagnosis = Diagnosis {
     severity: Severity::Fail,
     summary: "Requests of clients were lost: this side ended the connection and never answered them.",
     signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN, and was answered by an RST or thrown away (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests.",
-    evidence: "The three causes are counted in the kernel for every connection. Beside them stands how many connections owed an answer at T0: all of these cut means that the stop waits for nobody; only some means that a timeout was too short. The examples are at most five connections. `likely` are HTTP/2 connections that owed an answer at T0, got a GOAWAY and nothing more.",
+    evidence: "The three causes are counted in the kernel for every connection. Beside them stands how many connections owed an answer at T0: all of these cut means that the stop waits for nobody; only some means that a timeout was too short. The examples are at most five connections. `likely` are connections that owed an answer at T0 and got only the server's goodbye: HTTP/2's GOAWAY, or a WebSocket's close frame; alone they make it a warning.",
     remedy: "Finish what is in flight before closing: use the server's graceful signal, and give it longer than the longest request takes.",
     servers: OfServers::On(Topic::Finish),
     places: FINISH_REQUESTS,
-    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer. An HTTP/2 request that is cut after a GOAWAY is told only as likely; an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
+    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer. An HTTP/2 request that is cut after a GOAWAY is told only as likely, as is a WebSocket's message before a close frame, which must come in clear and without a reason in words (2 or 4 bytes); an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
 };
 
 /// See the table.
@@ -100,12 +100,12 @@ pub const DIED_SERVING: Diagnosis = Diagnosis {
     name: "died-serving",
     severity: Severity::Fail,
     summary: "The process ended with requests in its hands: the kernel closed their connections, not the program.",
-    signature: "After T0, or with none, connections ended as the process died, with a request unanswered or unread, or with data sent to the peer within the last second: then a response may be cut in the middle, which no other fact of TCP shows.",
-    evidence: "Tells how many connections ended by death, on how many of them a request was lost, and on how many data was still being sent. The last may include responses that were just complete: alone they make it a warning.",
+    signature: "After T0, or with none, connections ended as the process died, with a request unanswered or unread; with sent data that was never acknowledged; or by SIGKILL or a crash, with an answer that had been under way for a second and more and was still being sent within the last one: then it was cut in its middle, which no other fact of TCP shows.",
+    evidence: "Tells how many connections ended by death, on how many of them a request was lost, and on how many data had been sent within the second before. The last look like that whenever a server ends after its last answer: alone they are told as info, and stand against nothing.",
     remedy: "Finish or close every connection before the process exits, and give it the time for that.",
     servers: OfServers::On(Topic::Finish),
     places: FINISH_REQUESTS,
-    limits: "A complete response that was sent within the second before the exit looks like one that was cut, if the program left the connection to the kernel. Not judged on ports marked as streams.",
+    limits: "An answer that was cut in its middle by a process that ended of its own accord, or within a second of its question, looks like a complete one. One that took seconds and was complete in the second before SIGKILL looks like one that was cut. Not judged on ports marked as streams.",
 };
 
 /// See the table.

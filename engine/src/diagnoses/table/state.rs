@@ -35,7 +35,7 @@ pub const DRAIN_TIMED_OUT: Diagnosis = Diagnosis {
     severity: Severity::Fail,
     summary: "The grace period ran out: SIGKILL came while connections were open.",
     signature: "A SIGKILL after the stop signal, with connections still open, which the kernel then closed.",
-    evidence: "Tells when SIGKILL came and who sent it, and how many connections were open.",
+    evidence: "Tells when SIGKILL came and who sent it, how many connections were open, and how many of them had carried no request since T0. It fails where a client lost something in that drain (a request, an answer, a refused connection); else it warns.",
     remedy: "A longer grace period, or shorter requests; and close idle connections when draining begins.",
     servers: OfServers::On(Topic::GracePeriod),
     places: &[
@@ -65,7 +65,7 @@ pub const SIGNAL_IGNORED: Diagnosis = Diagnosis {
     severity: Severity::Fail,
     summary: "Nobody took the stop signal: nothing happened until SIGKILL.",
     signature: "The signal's target had it ignored (or was process 1 of its container without a handler, or a shell in front of the server), no connection was closed, no listener changed, and SIGKILL ended it.",
-    evidence: "Names the target and what it does with the signal, and the time until SIGKILL.",
+    evidence: "Names the target and what it does with the signal, and the time until SIGKILL. It fails where a client lost something in that drain (a request, an answer, a refused connection); else it warns.",
     remedy: "Let the signal reach the server: `exec` it from the shell script, or run an init that forwards signals; handle the signal when the program is process 1.",
     servers: OfServers::Nothing,
     places: &[
@@ -132,8 +132,8 @@ pub const KILLED_WITHOUT_STOP: Diagnosis = Diagnosis {
     name: "killed-without-stop",
     severity: Severity::Fail,
     summary: "The process ended without being told to stop, with connections open: not a shutdown, a crash.",
-    signature: "An exit by a fatal signal, by SIGKILL or with a code other than 0, with no stop signal before it, and connections open.",
-    evidence: "Tells how it ended, who sent the signal (`kernel` for a fault or the OOM killer), and how many connections were open.",
+    signature: "An exit by a fatal signal, by SIGKILL or with a code other than 0, with no stop signal before it, and connections open, or SYNs refused afterwards.",
+    evidence: "Tells how it ended, who sent the signal (`kernel` for a fault or the OOM killer), and how many connections were open. It fails where a client lost something in that drain (a request, an answer, a refused connection); else it warns.",
     remedy: "Find out why it died: the kernel's log for the OOM killer, a core dump for a fault, the program's log for its own exit.",
     servers: OfServers::Nothing,
     places: &[
@@ -166,7 +166,7 @@ pub const TOO_LITTLE_SEEN: Diagnosis = Diagnosis {
     name: "too-little-seen",
     severity: Severity::Info,
     summary: "There is no verdict, as too little was seen to give one.",
-    signature: "No connection was open at T0, and none was opened or closed afterwards; or records were lost, which may have told of a failure; or finwatch itself was not there for all of it.",
+    signature: "No connection was open at T0, none was opened or closed afterwards, and nobody was refused; or records were lost, which may have told of a failure; or finwatch itself was not there for all of it.",
     evidence: "Says which of these it was. A loss of records never hides a failure that was seen, and counters on /metrics are exact all the same.",
     remedy: "",
     servers: OfServers::Nothing,

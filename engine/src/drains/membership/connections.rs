@@ -9,12 +9,12 @@ use finwatch_common::{
 use super::{
     instances::Instances,
     lingering::{Early, Lingerer, Recent},
-    members::Takes,
+    members::{Over, Takes},
     merge::{ClosedConnection, Merger},
     own_calls::OwnCalls,
 };
 use crate::{
-    drains::{accounts::Accounts, lasting::Lasting},
+    drains::{accounts::Accounts, draining::Draining, lasting::Lasting},
     known::Known,
 };
 
@@ -223,7 +223,8 @@ impl Connections {
         }
         draining.reported.outdated();
         let since_ns = draining.members.since_ns(&owner).unwrap_or(0);
-        let setting = draining.setting(record.header.at_ns, since_ns);
+        let moved = was_moved(&record, draining, instances);
+        let setting = draining.setting(record.header.at_ns, since_ns, moved);
         let of_target = record.closer_tgid == draining.cause.target();
         draining.progress.closed(&record, &owner, since_ns);
         let port = draining.port(key, &owner, instances, known);
@@ -275,6 +276,20 @@ fn drain_of(record: &CloseRecord, owner: &Process, lasting: &Lasting) -> Option<
     find(Takes::Own, true)
         .or_else(|| find(Takes::Own, false))
         .or_else(|| find(Takes::ByNew, false))
+}
+
+/// Whether others served it in the end: a process that came after T0 or that listens for itself ended it (`tcp_migrate_req` moves what
+/// waits in the queue of a listener that closes), or it was read when the old ones were gone.
+fn was_moved(record: &CloseRecord, draining: &Draining, instances: &Instances) -> bool {
+    let (closer, members) = (record.closer_tgid, &draining.members);
+    let by_others = instances
+        .of_process(closer)
+        .is_some_and(|instance| !members.has(&instance));
+    let by_new = members.new_ones().contains(&closer);
+    let read_later = members
+        .gone()
+        .is_some_and(|gone| gone.over == Over::Ended && record.last_read_ns > gone.since_ns);
+    by_others || by_new || read_later
 }
 
 /// Told too early: an RST that says how it ended may still come.

@@ -34,6 +34,8 @@ pub(crate) struct Lingerer {
     pub(crate) origin: Origin,
     /// How it ended.
     pub(crate) outcome: Outcome,
+    /// A request was lost on it by then.
+    pub(crate) cut: bool,
 }
 
 /// See the module.
@@ -68,6 +70,7 @@ impl Lingerer {
             closer_tgid: record.closer_tgid,
             origin: closed.origin,
             outcome: closed.outcome,
+            cut: closed.cut.is_some(),
         }
     }
 }

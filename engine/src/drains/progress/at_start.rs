@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{
-    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags,
-    frames::{GOAWAY_ENDS, GOAWAYS_BYTES, SMALL_BYTES},
-    survey_kind,
+    CloseRecord, Cut, Evidence, Phase, Process, SurveyRow, close_flags, survey_kind,
 };
 
 use super::port_survey::{PortSurvey, is_open};
-use crate::timing;
+use crate::{drains::goodbye, timing};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -198,15 +196,10 @@ impl Opened {
     }
 }
 
-/// Whether a request waits for its answer. HTTP/2 servers write their GOAWAY at T0, before any survey: nothing but that is no answer, but what
-/// was sent before T0 is. Without TLS it is too short to be told from one.
+/// Whether a request waits for its answer. Servers of HTTP/2 and WebSockets say their goodbye at T0, before any survey: nothing but that is
+/// no answer, but what was sent before T0 is.
 fn owes(row: &SurveyRow) -> bool {
-    let (asked, since_read) = (row.a, row.b);
-    row.kind == survey_kind::AWAITING
-        || row.quiet == 0
-            && asked >= SMALL_BYTES
-            && since_read > GOAWAYS_BYTES
-            && GOAWAY_ENDS.contains(&since_read)
+    row.kind == survey_kind::AWAITING || goodbye::is_all(row.a, row.b, row.quiet == 0)
 }
 
 /// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.
@@ -219,5 +212,6 @@ fn owed_until_the_end(record: &CloseRecord, since_ns: u64) -> bool {
     let unanswered = record.cut() == Some(Cut::Unanswered)
         || matches!(record.evidence(), Some(Evidence::Silent | Evidence::Alert))
         || record.flags & close_flags::ABANDONED != 0;
-    unanswered && record.last_read_ns <= since_ns
+    (unanswered && record.last_read_ns <= since_ns)
+        || goodbye::is_close_frame_since(record, since_ns)
 }

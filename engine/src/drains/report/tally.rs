@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use finwatch_common::{
     CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
     close_flags,
-    frames::{ALERT_BYTES_MAX, GOAWAY_AND_ALERT_ENDS, GOAWAY_ENDS},
+    frames::{ALERT_BYTES_MAX, GOAWAY_ENDS},
     reset_flags,
 };
 
 use super::names::peer;
 use crate::{
-    drains::membership::{lingering::Lingerer, merge::ClosedConnection},
+    drains::{
+        goodbye,
+        membership::{lingering::Lingerer, merge::ClosedConnection},
+    },
     known::Known,
     model::{Counts, EndedConnection, Resets, words::Word},
 };
@@ -26,6 +29,17 @@ pub(crate) struct Setting {
     pub(crate) since_ns: u64,
     /// A SIGKILL had come.
     pub(crate) killed: bool,
+    /// Others had taken it over: what it asked, they were asked.
+    pub(crate) moved: bool,
+}
+
+/// RSTs that were sent for one reason.
+#[derive(Debug, Clone, Copy, Default)]
+struct SentResets {
+    /// By what they threw away, a [`Lost`].
+    lost: [u64; 3],
+    /// Of those that threw away a goodbye: on connections that were cut.
+    goodbye_of_cut: u64,
 }
 
 /// See the module.
@@ -33,7 +47,7 @@ pub(crate) struct Setting {
 pub(crate) struct Tally {
     /// Resets by reason are in `resets` until they are told.
     counts: Counts,
-    resets: BTreeMap<u8, [u64; 3]>,
+    resets: BTreeMap<u8, SentResets>,
     /// Ended connections that were established before the drain.
     pub(super) older: u64,
     /// Of the older: they read their last after T0.
@@ -56,6 +70,10 @@ pub(crate) struct Tally {
     pub(super) last_asked_ns: Option<u64>,
     /// Ended by death, and a request was lost.
     pub(super) by_exit_cut: u64,
+    /// See [`crate::model::Signs::by_exit_truncated`].
+    pub(super) by_exit_truncated: u64,
+    /// See [`crate::model::Signs::by_exit_answering`].
+    pub(super) by_exit_answering: u64,
     /// See [`crate::model::Signs::truncated`].
     pub(super) truncated: u64,
     /// Connections that lost a request.
@@ -69,7 +87,11 @@ impl Tally {
     pub(crate) fn close(
         &mut self,
         closed: &ClosedConnection,
-        Setting { since_ns, killed }: Setting,
+        Setting {
+            since_ns,
+            killed,
+            moved,
+        }: Setting,
         owed_at_start: bool,
         known: &Known<'_>,
     ) {
@@ -78,7 +100,7 @@ impl Tally {
         self.by_kill += u64::from(killed && by_exit);
         self.add_to_counts(closed);
         if let Some(reason) = closed.reset_reason {
-            self.add_reset(reason, closed.lost);
+            self.add_reset(reason, closed.lost, closed.cut.is_some());
         }
         let ended_ns = record.header.at_ns;
         self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
@@ -86,22 +108,25 @@ impl Tally {
         // A request that came afterwards met the FIN, whoever sent that.
         let while_open = closed.cut.is_some_and(|cut| cut != Cut::Late);
         self.by_exit_cut += u64::from(while_open && by_exit);
-        self.truncated += u64::from(
-            closed.outcome == Outcome::ResetSent
-                && record.unacked > ALERT_BYTES_MAX
-                && !is_farewell(record, since_ns, owed_at_start),
-        );
+        let truncated = closed.outcome == Outcome::ResetSent
+            && record.unacked > ALERT_BYTES_MAX
+            && !is_farewell(record, since_ns, owed_at_start);
+        self.truncated += u64::from(truncated);
+        self.by_exit_truncated += u64::from(truncated && by_exit);
+        self.by_exit_answering +=
+            u64::from(closed.cut.is_none() && was_answering(record, since_ns));
         if record.opened_at_ns > since_ns {
             self.opened(record.opened_at_ns);
         } else {
             self.older += 1;
-            if record.last_read_ns > since_ns {
+            if record.last_read_ns > since_ns && !moved {
                 self.asked_after += 1;
                 self.last_asked_ns = self.last_asked_ns.max(Some(record.last_read_ns));
             }
             self.idle_at_exit += u64::from(was_idle_at_exit(record, since_ns));
-            self.likely_cut +=
-                u64::from(owed_at_start && closed.cut.is_none() && is_likely_cut(record, since_ns));
+            let left_with_goodbye = (owed_at_start && goodbye::was_all(record, since_ns))
+                || goodbye::is_close_frame_since(record, since_ns);
+            self.likely_cut += u64::from(closed.cut.is_none() && left_with_goodbye);
         }
         if closed.cut.is_some() {
             self.example(|| EndedConnection {
@@ -128,6 +153,7 @@ impl Tally {
         self.add_reset(
             reset.reason,
             Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
+            lingerer.is_some_and(|lingerer| lingerer.cut),
         );
         self.counts.early_answers += u64::from(reset.flags & reset_flags::EARLY != 0);
         if reset.flags & reset_flags::CUT_LATE == 0 {
@@ -193,11 +219,12 @@ impl Tally {
 
     /// The counts, with the kernel's reasons by name.
     pub(crate) fn counts(&self, known: &Known<'_>) -> Counts {
-        let resets_sent = self.resets.iter().map(|(reason, lost)| Resets {
+        let resets_sent = self.resets.iter().map(|(reason, sent)| Resets {
             reason: known.reason(*reason),
-            nothing: lost[Lost::Nothing as usize],
-            goodbye: lost[Lost::Goodbye as usize],
-            data: lost[Lost::Data as usize],
+            nothing: sent.lost[Lost::Nothing as usize],
+            goodbye: sent.lost[Lost::Goodbye as usize],
+            goodbye_of_cut: sent.goodbye_of_cut,
+            data: sent.lost[Lost::Data as usize],
         });
         let mut counts = Counts {
             opened: self.opened_after,
@@ -227,15 +254,18 @@ impl Tally {
             last_close_ns,
             last_asked_ns,
             by_exit_cut,
+            by_exit_truncated,
+            by_exit_answering,
             truncated,
             examples,
         } = other;
         self.counts.add(&counts);
-        for (reason, lost) in resets {
+        for (reason, sent) in resets {
             let mine = self.resets.entry(reason).or_default();
-            for (mine, lost) in mine.iter_mut().zip(lost) {
+            for (mine, lost) in mine.lost.iter_mut().zip(sent.lost) {
                 *mine += lost;
             }
+            mine.goodbye_of_cut += sent.goodbye_of_cut;
         }
         self.older += older;
         self.asked_after += asked_after;
@@ -248,6 +278,8 @@ impl Tally {
         self.last_close_ns = self.last_close_ns.max(last_close_ns);
         self.last_asked_ns = self.last_asked_ns.max(last_asked_ns);
         self.by_exit_cut += by_exit_cut;
+        self.by_exit_truncated += by_exit_truncated;
+        self.by_exit_answering += by_exit_answering;
         self.truncated += truncated;
         for example in examples {
             self.example(|| example);
@@ -260,8 +292,11 @@ impl Tally {
         }
     }
 
-    fn add_reset(&mut self, reason: u8, lost: Lost) {
-        self.resets.entry(reason).or_default()[lost as usize] += 1;
+    /// `of_cut`: on a connection that was cut.
+    fn add_reset(&mut self, reason: u8, lost: Lost, of_cut: bool) {
+        let sent = self.resets.entry(reason).or_default();
+        sent.lost[lost as usize] += 1;
+        sent.goodbye_of_cut += u64::from(of_cut && lost == Lost::Goodbye);
     }
 
     fn add_to_counts(&mut self, closed: &ClosedConnection) {
@@ -329,29 +364,25 @@ fn is_cut_short(record: &CloseRecord) -> bool {
     record.flags & BOTH == BOTH
 }
 
+/// Died while it was still sending what it had begun to answer a second before, or earlier: what was read last was read
+/// before that.
+fn was_answering(record: &CloseRecord, since_ns: u64) -> bool {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let asked_ns = record.last_read_ns.max(since_ns);
+    is_cut_short(record) && record.header.at_ns >= asked_ns.saturating_add(SECOND_NS)
+}
+
 /// Held open by a silent client until the process died.
 fn was_idle_at_exit(record: &CloseRecord, since_ns: u64) -> bool {
     record.flags & close_flags::BY_EXIT != 0
+        && !was_answering(record, since_ns)
         && record.last_read_ns <= since_ns
         && record.unread == 0
         && record.evidence().is_none()
-}
-
-/// As a server of HTTP/2 ends a stream behind its GOAWAY; the caller knows that it owed an answer at T0.
-fn is_likely_cut(record: &CloseRecord, since_ns: u64) -> bool {
-    let by_us = record.origin == Origin::Local as u8 || record.origin == Origin::None as u8;
-    (by_us || GOAWAY_AND_ALERT_ENDS.contains(&record.since_read))
-        && record.last_read_ns <= since_ns
-        && is_goaway(record.since_read)
 }
 
 /// What was not acknowledged can be a GOAWAY with its reason in words: nobody had asked.
 fn is_farewell(record: &CloseRecord, since_ns: u64, owed_at_start: bool) -> bool {
     let short = record.unacked <= GOAWAY_ENDS[GOAWAY_ENDS.len() - 1];
     short && record.opened_at_ns <= since_ns && record.last_read_ns <= since_ns && !owed_at_start
-}
-
-/// Whether a GOAWAY has so many bytes, written as servers write it.
-fn is_goaway(bytes: u32) -> bool {
-    GOAWAY_ENDS.contains(&bytes)
 }

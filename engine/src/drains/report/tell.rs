@@ -56,7 +56,7 @@ fn drain(
     let successors = over == Some(Over::Ended) && port.seen.is_listening();
     let still = match successors {
         true => StillOpen::default(),
-        false => StillOpen::of(port, t0_ns),
+        false => StillOpen::of(port, t0_ns, over),
     };
     let last_opened_ns = port.counted.whole.last_opened_ns.max(still.last_younger_ns);
     let opened_after_start = port.counted.whole.opened_after + still.younger;
@@ -153,12 +153,16 @@ struct StillOpen {
 }
 
 impl StillOpen {
-    fn of(port: &Port, t0_ns: u64) -> Self {
+    fn of(port: &Port, t0_ns: u64, over: Option<Over>) -> Self {
         let (younger, last_younger_ns) = port.seen.still_open_younger(t0_ns);
         Self {
             all: port.seen.still_open(),
             idle: port.seen.still_open_idle(),
-            asked: port.seen.still_open_asked(),
+            // What is open when the processes are gone is in others' hands, and these are asked.
+            asked: match over {
+                Some(Over::Ended) => 0,
+                _ => port.seen.still_open_asked(),
+            },
             younger,
             last_younger_ns,
         }
@@ -224,6 +228,8 @@ fn signs(draining: &Draining, port: &Port, now_ns: u64, known: &Known<'_>) -> Si
         last_asked_at: whole.last_asked_ns.map(|at_ns| known.wall(at_ns)),
         refused_while_running: port.refused_while_running(end_ns),
         by_exit_cut: whole.by_exit_cut,
+        by_exit_truncated: whole.by_exit_truncated,
+        by_exit_answering: whole.by_exit_answering,
         truncated: whole.truncated,
         // What SIGKILL finds open is what the death ends.
         open_at_kill: killed.then_some(whole.by_kill),

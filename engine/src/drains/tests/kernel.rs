@@ -76,6 +76,10 @@ pub(super) struct Connection {
     pub(super) since_read: u32,
     /// Something was sent while an instance was in a phase.
     pub(super) sent_in_phase: bool,
+    /// When something was sent last.
+    pub(super) sent_ns: u64,
+    /// Bytes, so far.
+    pub(super) sent: u64,
     pub(super) turns: u32,
     pub(super) unread: u32,
     pub(super) last_read_ns: u64,
@@ -193,6 +197,13 @@ impl Kernel {
         if left_steady {
             flags |= close_flags::LEFT_STEADY;
         }
+        let died_sending = now_ns <= connection.sent_ns + 1_000 * MS;
+        if flags & close_flags::BY_EXIT != 0 && connection.since_read > 0 && died_sending {
+            flags |= close_flags::SENDING;
+        }
+        if connection.sent_in_phase {
+            flags |= close_flags::SENT_IN_PHASE;
+        }
         if !by_us && owed {
             flags |= close_flags::ABANDONED;
         }
@@ -208,7 +219,7 @@ impl Kernel {
             opened_at_ns: connection.opened_ns,
             owner_start_ns: connection.owner.start_ns,
             last_read_ns: connection.last_read_ns,
-            bytes_sent: u64::from(connection.since_read),
+            bytes_sent: connection.sent,
             bytes_received: 0,
             local_addr: v4(10, 0, 0, 1),
             remote_addr: v4(10, 0, 0, 2),
@@ -234,10 +245,10 @@ impl Kernel {
             outcome: end.outcome as u8,
             time_wait: end.time_wait as u8,
             cut,
-            evidence: if unanswered {
-                Evidence::Silent as u8
-            } else {
-                0xff
+            evidence: match (by_us && owed, unanswered) {
+                (true, true) => Evidence::Silent as u8,
+                (true, false) => Evidence::Small as u8,
+                _ => 0xff,
             },
             reason: end.reason,
             lost: match connection.unread {

@@ -2,6 +2,7 @@
 
 mod controllers_tests;
 mod deaths_tests;
+mod goodbye_tests;
 mod kernel;
 mod processes;
 mod property_tests;

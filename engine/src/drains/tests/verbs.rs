@@ -90,6 +90,8 @@ impl Kernel {
             "answer" => {
                 c.since_read += bytes;
                 c.sent_in_phase |= draining;
+                c.sent_ns = now_ns;
+                c.sent += u64::from(bytes);
             }
             "send" => c.unread += bytes,
             "close" if words.contains(&"half") => {
@@ -245,6 +247,8 @@ impl Kernel {
             asked: 0,
             since_read: 0,
             sent_in_phase: false,
+            sent_ns: 0,
+            sent: 0,
             turns: 0,
             unread: 0,
             last_read_ns: 0,

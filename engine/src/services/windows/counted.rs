@@ -124,6 +124,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
             reason: "any".to_owned(),
             nothing,
             goodbye,
+            goodbye_of_cut: 0,
             data,
         });
     }
