@@ -34,7 +34,7 @@ use self::{
     progress::{over::Step, surveys::Survey},
     report::reports::Reports,
     schedule::Schedule,
-    starts::Starts,
+    starts::{EndedGap, Starts},
 };
 
 pub use self::{
@@ -305,8 +305,8 @@ impl Drains {
         self.starts.take_started()
     }
 
-    /// Times in which nobody listened, that ended since the last call, each with the service that had listened before it.
-    pub(crate) fn gaps(&mut self) -> Vec<(ServiceKey, story::Gap)> {
+    /// Times in which nobody listened, that ended since the last call.
+    pub(crate) fn gaps(&mut self) -> Vec<EndedGap> {
         self.starts.take_gaps()
     }
 
