@@ -235,7 +235,14 @@ impl Drains {
             let Some(draining) = self.lasting.get_mut(id) else {
                 continue;
             };
-            match draining.progress(now_ns, self.settle_limit_ns, &self.instances) {
+            let step = draining.progress(now_ns, self.settle_limit_ns, &self.instances);
+            if draining.is_replaced_now(now_ns) {
+                self.lasting.replaced(id);
+            }
+            let Some(draining) = self.lasting.get_mut(id) else {
+                continue;
+            };
+            match step {
                 Step::End if draining.has_answers(now_ns, known) => {
                     let instances = &mut self.instances;
                     self.reports.end(draining, instances, lost, now_ns, known);

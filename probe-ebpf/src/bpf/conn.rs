@@ -8,7 +8,7 @@ use aya_ebpf::{
     bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type},
     helpers::{bpf_get_socket_cookie, bpf_sk_storage_get},
 };
-use finwatch_common::{Cell, Loss, OwnerSeed, PortOwner, Role, ServiceKey};
+use finwatch_common::{Cell, Loss, OwnerSeed, Phase, PortOwner, Role, ServiceKey};
 use finwatch_probe::{
     tcp::{seq_after, state},
     turns::Turns,
@@ -230,10 +230,14 @@ impl Conn {
     }
 
     /// Takes on the phase that its instance is in. Once it reached CLOSE it keeps the last: what is settled later
-    /// must be counted where it was left open.
+    /// must be counted where it was left open. So does one that is open no more since it was in another than steady: the phase ends
+    /// with the old processes, and what they left behind is theirs.
     #[inline(always)]
     pub(super) fn enter_phase(&mut self) {
-        if !self.has(flag::CLOSED) {
+        let left_in_phase = self.service.phase != Phase::Steady as u8
+            && self.has(flag::OPENED)
+            && !self.has(flag::OPEN);
+        if !self.has(flag::CLOSED) && !left_in_phase {
             self.service.phase = phases::of(self.start_ns, self.owner_tgid);
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Setting {
     pub(crate) since_ns: u64,
     /// A SIGKILL had come.
     pub(crate) killed: bool,
+    /// Others served by then, and the kernel's phase was over.
+    pub(crate) replaced: bool,
 }
 
 /// See the module.
@@ -69,7 +71,9 @@ impl Tally {
     pub(crate) fn close(
         &mut self,
         closed: &ClosedConnection,
-        Setting { since_ns, killed }: Setting,
+        Setting {
+            since_ns, killed, ..
+        }: Setting,
         owed_at_start: bool,
         known: &Known<'_>,
     ) {
