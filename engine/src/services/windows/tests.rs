@@ -150,7 +150,7 @@ fn listening(view: SeriesView, listeners: u64) -> SeriesView {
 fn down_for_a_minute(told: impl Fn(&mut Windows, &SeriesLabels, u64)) -> Windows {
     let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
     for secs in (0..=90_u64).step_by(2) {
-        let up = secs < 12 || secs >= 72;
+        let up = !(12..72).contains(&secs);
         let count = secs.min(12) + secs.saturating_sub(72);
         let view = service(&labels, &[(LOCAL, count)], &[]);
         windows.look(secs * SEC, &[listening(view, up.into())]);
