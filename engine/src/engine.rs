@@ -525,13 +525,12 @@ impl Engine {
         for start in self.drains.started() {
             self.rollouts.start(start);
         }
-        for (service, gap) in self.drains.gaps() {
-            if let Some(until) = gap.until {
-                let length = until.duration_since(gap.from).as_nanos();
-                self.ledger
-                    .gap(&service, u64::try_from(length).unwrap_or(0));
-            }
-            self.rollouts.gap(gap);
+        for ended in self.drains.gaps() {
+            let (from_ns, until_ns) = (ended.from_ns, ended.until_ns);
+            self.ledger.gap(&ended.key, until_ns - from_ns);
+            self.windows
+                .pause(&self.names.labels(&ended.key), from_ns, until_ns);
+            self.rollouts.gap(ended.gap);
         }
         self.tell_running(at);
         self.tell_ended(at);

@@ -29,3 +29,6 @@ pub use self::{
     snapshot::{Bounds, Change, EngineFigures, Namespaces, Snapshot},
     want::Want,
 };
+
+#[cfg(test)]
+mod restarts_tests;

@@ -104,6 +104,7 @@ impl Accounts {
             since_ns: self.since_ns.unwrap_or(u64::MAX),
             killed: false,
             moved: false,
+            replaced: false,
         };
         self.add(&record.service, ended_ns, taken, |tally| {
             tally.close(closed, setting, false, known);

@@ -72,12 +72,14 @@ impl Draining {
             since_ns,
             killed: self.cause.was_killed_by(ended_ns),
             moved,
+            replaced: self.cause.is_phased() && self.progress.was_replaced_by(ended_ns),
         }
     }
 
     /// Keeps a signal that came after T0.
     pub(super) fn also(&mut self, signal: &SignalRecord) {
         self.reported.outdated();
+        self.progress.phase_begins_anew();
         self.cause.also(signal);
     }
 

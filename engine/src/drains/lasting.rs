@@ -121,23 +121,45 @@ impl Lasting {
         self.next += 1;
     }
 
-    /// Forgets a drain; the kernel's phase ends with the last one of an instance.
+    /// Forgets a drain; with the last one of an instance the kernel's phase ends, if it has not before.
     pub(super) fn forget(&mut self, id: u64) {
         let Some(draining) = self.drains.remove(&id) else {
             return;
         };
         self.lingering.forget(id);
+        if draining.progress.is_replaced() {
+            return;
+        }
         for instance in draining.members.instances() {
             let mut others = self.drains.values().filter(|d| !d.members.is_of_one());
-            let over = !others.any(|d| d.members.has(instance));
-            if !over {
-                continue;
+            if !others.any(|d| d.members.has(instance)) {
+                self.end_phase(*instance);
             }
-            if self.phases_over.len() < PHASES_MAX {
-                self.phases_over.insert(*instance);
-            } else {
-                self.bitten += 1;
-            }
+        }
+    }
+
+    /// Others serve in the stead of a drain's old processes: the kernel's phase of its instances ends, unless another drain
+    /// waits for processes of theirs.
+    pub(super) fn replaced(&mut self, id: u64) {
+        let Some(draining) = self.drains.get(&id) else {
+            return;
+        };
+        let waits = |instance: &Process| {
+            self.drains.values().any(|d| {
+                d.members.is_running() && !d.members.is_of_one() && d.members.has(instance)
+            })
+        };
+        let over = draining.members.instances().filter(|i| !waits(i));
+        for instance in over.copied().collect::<Vec<_>>() {
+            self.end_phase(instance);
+        }
+    }
+
+    fn end_phase(&mut self, instance: Process) {
+        if self.phases_over.len() < PHASES_MAX {
+            self.phases_over.insert(instance);
+        } else {
+            self.bitten += 1;
         }
     }
 

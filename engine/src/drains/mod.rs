@@ -36,7 +36,7 @@ use self::{
     progress::{over::Step, surveys::Survey},
     report::reports::Reports,
     schedule::Schedule,
-    starts::Starts,
+    starts::{EndedGap, Starts},
 };
 
 use self::accounts::Late;
@@ -239,7 +239,14 @@ impl Drains {
             let Some(draining) = self.lasting.get_mut(id) else {
                 continue;
             };
-            match draining.progress(now_ns, self.settle_limit_ns, &self.instances) {
+            let step = draining.progress(now_ns, self.settle_limit_ns, &self.instances);
+            if draining.is_replaced_now(now_ns) {
+                self.lasting.replaced(id);
+            }
+            let Some(draining) = self.lasting.get_mut(id) else {
+                continue;
+            };
+            match step {
                 Step::End if draining.has_answers(now_ns, known) => {
                     let instances = &mut self.instances;
                     self.reports.end(draining, instances, lost, now_ns, known);
@@ -349,8 +356,8 @@ impl Drains {
         self.starts.take_started()
     }
 
-    /// Times in which nobody listened, that ended since the last call, each with the service that had listened before it.
-    pub(crate) fn gaps(&mut self) -> Vec<(ServiceKey, story::Gap)> {
+    /// Times in which nobody listened, that ended since the last call.
+    pub(crate) fn gaps(&mut self) -> Vec<EndedGap> {
         self.starts.take_gaps()
     }
 

@@ -48,9 +48,7 @@ impl Port {
         room: &mut usize,
         known: &Known<'_>,
     ) {
-        let owed = self
-            .seen
-            .close(&closed.record, owner, setting.since_ns, room);
+        let owed = self.seen.close(&closed.record, owner, setting, room);
         self.counted.close(closed, setting, owed, of_target, known);
     }
 

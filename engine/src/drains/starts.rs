@@ -37,9 +37,22 @@ pub(super) struct Starts {
     place_of: HashMap<u64, Place>,
     down: Bounded<Place, Down, DOWN_MAX>,
     ended: Queue<Ended, GAPS_MAX>,
-    gaps: Queue<(ServiceKey, Gap), GAPS_MAX>,
+    gaps: Queue<EndedGap, GAPS_MAX>,
     /// When a survey first found a socket that listens at such a place, by cookie.
     found: Bounded<u64, u64, DOWN_MAX>,
+}
+
+/// A time in which nobody listened, which is over.
+#[derive(Debug, Clone)]
+pub(crate) struct EndedGap {
+    /// The service that had listened before it.
+    pub(crate) key: ServiceKey,
+    /// When its last listener closed, on the kernel's clock.
+    pub(crate) from_ns: u64,
+    /// When the next one came.
+    pub(crate) until_ns: u64,
+    /// The same as it is told.
+    pub(crate) gap: Gap,
 }
 
 /// Where one listener can follow another.
@@ -201,8 +214,8 @@ impl Starts {
         self.started.take_all(|_| true)
     }
 
-    /// Gaps that ended since the last call, each with the service that had listened before it.
-    pub(super) fn take_gaps(&mut self) -> Vec<(ServiceKey, Gap)> {
+    /// Gaps that ended since the last call.
+    pub(super) fn take_gaps(&mut self) -> Vec<EndedGap> {
         self.gaps.take_all(|_| true)
     }
 
@@ -280,7 +293,12 @@ impl Starts {
                 refused: refused.map_or(0, |now| now.all().saturating_sub(down.refused)),
                 netns: down.netns_inum,
             };
-            self.gaps.push((down.key, gap));
+            self.gaps.push(EndedGap {
+                key: down.key,
+                from_ns: down.since_ns,
+                until_ns,
+                gap,
+            });
         }
     }
 }

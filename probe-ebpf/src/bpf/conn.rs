@@ -248,10 +248,14 @@ impl Conn {
     }
 
     /// Takes on the phase that its instance is in. Once it reached CLOSE it keeps the last: what is settled later
-    /// must be counted where it was left open.
+    /// must be counted where it was left open. So does one that is open no more since it was in another than steady: the phase ends
+    /// with the old processes, and what they left behind is theirs.
     #[inline(always)]
     pub(super) fn enter_phase(&mut self) {
-        if !self.has(flag::CLOSED) {
+        let left_in_phase = self.service.phase != Phase::Steady as u8
+            && self.has(flag::OPENED)
+            && !self.has(flag::OPEN);
+        if !self.has(flag::CLOSED) && !left_in_phase {
             self.service.phase = phases::of(self.start_ns, self.owner_tgid);
         }
     }

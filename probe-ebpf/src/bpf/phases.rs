@@ -1,5 +1,6 @@
 //! Which instances drain or reload: set here at the instant of the signal, looked up wherever something is
-//! counted, and removed by user space when the old processes are gone.
+//! counted, and removed by user space when the old processes are gone; of one of which nothing is left, when no
+//! connection of it can be asked any more.
 //!
 //! Most of the time nothing drains, so a look-up begins with two numbers: how many entries the programs made, and
 //! how many user space removed. 1024 entries of about 80 bytes, set aside at load.

@@ -111,7 +111,7 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
         (
             kind::CONNECTION,
             state::FIN_WAIT1 | state::FIN_WAIT2 | state::CLOSING | state::LAST_ACK,
-        ) if in_phase(conn) => (survey_kind::CLOSING, tcp_state.into(), 0),
+        ) if in_phase(conn) || left_in_phase(conn) => (survey_kind::CLOSING, tcp_state.into(), 0),
         _ => return None,
     };
     Some(SurveyRow {
@@ -135,6 +135,12 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
 #[inline(always)]
 fn in_phase(conn: &Conn) -> bool {
     phases::of(conn.start_ns, conn.owner_tgid) != Phase::Steady as u8
+}
+
+/// It is closing since its instance drained or reloaded, which may be over.
+#[inline(always)]
+const fn left_in_phase(conn: &Conn) -> bool {
+    conn.service.phase != Phase::Steady as u8
 }
 
 /// Who holds the socket, if user space found it.

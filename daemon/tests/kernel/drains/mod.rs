@@ -14,6 +14,7 @@ mod kills;
 mod late;
 mod lives_on;
 mod load;
+mod phases;
 mod recorded;
 mod recorder;
 mod restart;

@@ -358,6 +358,52 @@ fn a_time_wait_made_after_the_exit_is_made_while_draining() {
     });
 }
 
+/// The phase is over before the peers of connections that were closed in it hang up: their ends are of the phase all the same,
+/// and those of connections that were closed before it are not.
+#[test]
+fn what_was_left_half_closed_in_a_phase_ends_in_it_when_it_is_over() {
+    let probe = shared();
+    Netns::run(|ns| {
+        ns.sysctl("ipv4/tcp_fin_timeout", 120);
+        let servant = Servant::start(Manners {
+            handled: &[libc::SIGHUP],
+            ..Manners::default()
+        });
+        let half_close = |(client, index): (TcpStream, u8)| {
+            servant.tell(Order::Close, index);
+            read_eof_of_closed(&client);
+            client
+        };
+        let steady = half_close(servant.connect());
+        let old = servant.connect();
+        servant.signal(libc::SIGHUP);
+        let old = half_close(old);
+        probe.with(|probe| probe.phases.end(servant.instance));
+        let new = half_close(servant.connect());
+        drop((steady, old, new));
+        let port = servant.address.port();
+        wait_until("the server's ends are mini-sockets", || {
+            let minis = |entry: &&crate::harness::Entry| {
+                entry.local_port == port && entry.state == state::TIME_WAIT
+            };
+            crate::harness::sockets().iter().filter(minis).count() == 3
+        });
+        let end = ended(Origin::Local, Outcome::Fin).time_wait();
+        settle_phases(
+            probe.counters(),
+            ns,
+            &[
+                (
+                    Phase::Steady,
+                    both(opened(3) + end.clone() * 2, Side::passively_closed() * 3),
+                ),
+                (Phase::Reloading, Expect::server(end)),
+            ],
+        );
+        check_identities(ns, &Observed::read(probe.counters(), ns.cookie()));
+    });
+}
+
 /// A request for a connection that was closed while draining is lost while draining, also when the drain is over.
 #[test]
 fn a_late_request_belongs_to_the_phase_of_its_close() {

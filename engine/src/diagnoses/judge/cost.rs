@@ -101,7 +101,13 @@ pub(super) fn server_hangs_up_first(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let beside = match base_closes {
-        0 => "There were no closes in its ordinary time to set it beside.".to_owned(),
+        0 if ordinary.window_secs <= 0.0 => {
+            "Nothing is known of its ordinary time to set it beside.".to_owned()
+        }
+        0 => format!(
+            "There were no closes in the {} of its ordinary time before to set it beside.",
+            length(ordinary.window_secs)
+        ),
         _ => format!(
             "In the {} before: {base_ours} of {base_closes} ({}).",
             length(ordinary.window_secs),

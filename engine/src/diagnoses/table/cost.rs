@@ -83,7 +83,7 @@ pub const TIME_WAIT_BURST: Diagnosis = Diagnosis {
             "SO_REUSEADDR lets the next server bind; it changes nothing for clients. tcp_tw_reuse works on the side that connects. Do not shorten TIME_WAIT with SO_LINGER 0: that resets connections under their last data.",
         ),
     ],
-    limits: "Needs 30 s of ordinary time before T0; with less nothing is judged, and the counts are only shown.",
+    limits: "Needs 30 s of ordinary time before T0, in which somebody listened; with less nothing is judged, and the counts are only shown.",
 };
 
 /// See the table.

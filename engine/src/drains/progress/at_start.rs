@@ -7,7 +7,10 @@ use finwatch_common::{
 };
 
 use super::port_survey::{PortSurvey, is_open};
-use crate::{drains::goodbye, timing};
+use crate::{
+    drains::{goodbye, report::tally::Setting},
+    timing,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -102,13 +105,13 @@ impl AtStart {
         &mut self,
         record: &CloseRecord,
         owner: Process,
-        since_ns: u64,
+        setting: Setting,
         room: &mut usize,
     ) {
-        if was_closing(record) {
+        if was_closing(record, setting.replaced) {
             return;
         }
-        let owed = owed_until_the_end(record, since_ns);
+        let owed = owed_until_the_end(record, setting.since_ns);
         if let Some(known) = self.open.get_mut(&record.cookie) {
             // The survey may have come between the server's goodbye and its end.
             known.owed |= owed;
@@ -202,9 +205,11 @@ fn owes(row: &SurveyRow) -> bool {
     row.kind == survey_kind::AWAITING || goodbye::is_all(row.a, row.b, row.quiet == 0)
 }
 
-/// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known.
-fn was_closing(record: &CloseRecord) -> bool {
-    record.flags & close_flags::LEFT_STEADY != 0 && record.service.phase() != Some(Phase::Steady)
+/// Whether it was closing at T0. Of an instance that was in no phase to its end, that is not known; one whose phase was over by
+/// then, as others serve, had been in it.
+fn was_closing(record: &CloseRecord, replaced: bool) -> bool {
+    let was_in_phase = replaced || record.service.phase() != Some(Phase::Steady);
+    record.flags & close_flags::LEFT_STEADY != 0 && was_in_phase
 }
 
 /// Whether the request that was read before T0 never got its answer.

@@ -32,6 +32,10 @@ pub(crate) struct Progress {
     quiet_ns: Option<u64>,
     /// Since when nothing is waited for but answers.
     over_ns: Option<u64>,
+    /// When the last connection ended by the death of a process.
+    died_ns: u64,
+    /// Since when others serve in the old processes' stead, and what they do is no part of it.
+    replaced_ns: Option<u64>,
 }
 
 // === impl Progress ===
@@ -46,6 +50,9 @@ impl Progress {
     pub(crate) fn closed(&mut self, record: &CloseRecord, owner: &Process, since_ns: u64) {
         self.owner_serves |= record.closer_tgid == owner.tgid
             && record.opened_at_ns >= since_ns.saturating_add(timing::RELOAD_NS);
+        if record.flags & close_flags::BY_EXIT != 0 {
+            self.died_ns = self.died_ns.max(record.header.at_ns);
+        }
         let accepted = record.flags & close_flags::NEVER_ACCEPTED == 0;
         if record.closer_tgid != 0 && record.bytes_sent > 0 && accepted {
             self.served_ns = self.served_ns.max(record.opened_at_ns);
@@ -55,6 +62,21 @@ impl Progress {
     /// A survey of one of its namespaces failed while all that is left has to settle.
     pub(crate) fn survey_failed(&mut self) {
         self.surveys_failed += 1;
+    }
+
+    /// Whether others serve in the old processes' stead.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.replaced_ns.is_some()
+    }
+
+    /// Whether others served in the old processes' stead by then.
+    pub(crate) fn was_replaced_by(&self, at_ns: u64) -> bool {
+        self.replaced_ns.is_some_and(|since_ns| at_ns >= since_ns)
+    }
+
+    /// A further signal sets the phase in the kernel anew.
+    pub(crate) fn phase_begins_anew(&mut self) {
+        self.replaced_ns = None;
     }
 
     /// Whether enough surveys agree that others listen in the target's stead.

@@ -9,6 +9,7 @@ use crate::{
             instances::Instances,
             members::{Gone, Over, Scope},
         },
+        port::Port,
     },
     known::Known,
     model::DrainKind,
@@ -72,6 +73,44 @@ impl Draining {
         ports.iter().all(|(key, port)| {
             (late || port.counted.refused().was_read_since(over_ns)) && !known.names.is_pending(key)
         })
+    }
+
+    /// Whether the kernel's phase of its instances is over as of now, while the drain itself may wait for late requests yet: the old
+    /// processes are gone, have had time to close their sockets, and somebody listens in their stead. Where nobody does,
+    /// SYNs may be refused for as long as it is told.
+    pub(in crate::drains) fn is_replaced_now(&mut self, now_ns: u64) -> bool {
+        let Some(gone) = self.members.gone() else {
+            return false;
+        };
+        let closed_ns = gone
+            .since_ns
+            .max(self.progress.died_ns)
+            .saturating_add(timing::CLOSING_NS);
+        // The record of a listener's end may be lost, or late: of those who all ended only a survey tells.
+        let told_ns = match self.members.is_stop() && gone.over == Over::Ended {
+            true => closed_ns,
+            false => 0,
+        };
+        let listens = |port: &Port| {
+            let seen = &port.seen;
+            seen.is_listening() && seen.closed().is_none() && seen.surveyed_ns() >= told_ns
+        };
+        let replaced = now_ns >= closed_ns && self.ports.values().all(listens);
+        let news = replaced && self.progress.replaced_ns.is_none();
+        if news {
+            self.progress.replaced_ns = Some(now_ns);
+            self.keep_older();
+        }
+        news
+    }
+
+    /// From now on surveys do not show what is open: what others opened is none of its own.
+    fn keep_older(&mut self) {
+        let since = self.members.since_mono();
+        let last_ns = since.into_values().max().unwrap_or_default();
+        for port in self.ports.values_mut() {
+            port.seen.keep_older(last_ns);
+        }
     }
 
     fn find_gone(&self, now_ns: u64, instances: &Instances) -> Option<Gone> {

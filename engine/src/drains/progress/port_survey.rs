@@ -16,6 +16,8 @@ pub(crate) struct PortSurvey<'a> {
     pub(super) whole: bool,
     /// When the processes were gone.
     pub(super) gone_ns: Option<u64>,
+    /// The kernel shows what is open, as its instance is in a phase.
+    pub(super) shows_open: bool,
     /// A mini-socket of this port's connections may still draw a late request.
     pub(super) mini_sockets: bool,
     /// Which connections are known to have ended.

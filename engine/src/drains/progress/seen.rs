@@ -9,7 +9,7 @@ use super::{
     at_start::AtStart,
     port_survey::{PortSurvey, is_open},
 };
-use crate::timing;
+use crate::{drains::report::tally::Setting, timing};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -88,13 +88,13 @@ impl Seen {
         &mut self,
         record: &CloseRecord,
         owner: Process,
-        since_ns: u64,
+        setting: Setting,
         room: &mut usize,
     ) -> bool {
         self.open.remove(&record.cookie);
         let owed_at_start = self.start.owed(record.cookie);
-        if record.opened_at_ns <= since_ns {
-            self.start.ended(record, owner, since_ns, room);
+        if record.opened_at_ns <= setting.since_ns {
+            self.start.ended(record, owner, setting, room);
         }
         owed_at_start
     }
@@ -131,6 +131,12 @@ impl Seen {
         self.open.clear();
     }
 
+    /// Only what was established by then is of the drain.
+    pub(crate) fn keep_older(&mut self, since_ns: u64) {
+        self.open
+            .retain(|_, opened_at_ns| *opened_at_ns <= since_ns);
+    }
+
     /// Takes a survey. `room` is how many more connections may be remembered.
     pub(super) fn surveyed(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
         if survey.began_ns < self.last.began_ns {
@@ -145,8 +151,10 @@ impl Seen {
             self.backlog = backlog;
         }
         self.backlog_at_start.get_or_insert(backlog);
-        self.start.surveyed(survey, room);
-        self.see_open(survey, room);
+        if survey.shows_open {
+            self.start.surveyed(survey, room);
+            self.see_open(survey, room);
+        }
         if survey
             .gone_ns
             .is_some_and(|gone_ns| gone_ns <= survey.began_ns)

@@ -130,6 +130,7 @@ impl Draining {
                 since: &since,
                 whole: self.members.takes_younger(),
                 gone_ns: self.members.gone().map(|gone| gone.since_ns),
+                shows_open: !self.progress.is_replaced(),
                 mini_sockets: minis.contains(key),
                 ended: &ended,
             };

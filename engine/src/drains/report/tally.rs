@@ -31,6 +31,8 @@ pub(crate) struct Setting {
     pub(crate) killed: bool,
     /// Others had taken it over: what it asked, they were asked.
     pub(crate) moved: bool,
+    /// Others served by then, and the kernel's phase was over.
+    pub(crate) replaced: bool,
 }
 
 /// RSTs that were sent for one reason.
@@ -91,6 +93,7 @@ impl Tally {
             since_ns,
             killed,
             moved,
+            replaced: _,
         }: Setting,
         owed_at_start: bool,
         known: &Known<'_>,

@@ -85,8 +85,8 @@ pub(super) struct Connection {
     pub(super) last_read_ns: u64,
     pub(super) closer: u32,
     pub(super) state: State,
-    /// It was open no more before its instance was told anything.
-    pub(super) left_steady: bool,
+    /// The phase of its instance when it was open no more.
+    pub(super) left: Option<Phase>,
 }
 
 /// How far a connection is.
@@ -152,14 +152,14 @@ impl Kernel {
         }
     }
 
-    /// Whether an instance was told nothing.
-    pub(super) fn is_steady(&self, owner: &Process) -> bool {
-        !self.phases.contains_key(owner)
-    }
-
     /// The key with the phase of its instance now.
     pub(super) fn phased(&self, key: ServiceKey, owner: &Process) -> ServiceKey {
-        key.in_phase(self.phases.get(owner).copied().unwrap_or(Phase::Steady))
+        key.in_phase(self.phase(owner))
+    }
+
+    /// The phase of an instance now.
+    pub(super) fn phase(&self, owner: &Process) -> Phase {
+        self.phases.get(owner).copied().unwrap_or(Phase::Steady)
     }
 
     pub(super) fn answer(&self, now_ns: u64, want: Want) -> Told {
@@ -176,12 +176,9 @@ impl Kernel {
 
     /// A connection ends.
     pub(super) fn ends(&mut self, name: &str, now_ns: u64, end: &End) {
-        let steady = self.is_steady(&self.connections[name].owner);
+        let phase = self.phase(&self.connections[name].owner);
         let connection = self.connections.get_mut(name).expect("a connection");
-        let left_steady = match connection.state {
-            State::Closing => connection.left_steady,
-            _ => steady,
-        };
+        let left = *connection.left.get_or_insert(phase);
         let by_us = matches!(end.origin, Origin::Local | Origin::None)
             && end.outcome != Outcome::ResetReceived;
         // Nothing, or a TLS alert.
@@ -194,7 +191,7 @@ impl Kernel {
             _ => 0xff,
         };
         let mut flags = end.flags;
-        if left_steady {
+        if left == Phase::Steady {
             flags |= close_flags::LEFT_STEADY;
         }
         let died_sending = now_ns <= connection.sent_ns + 1_000 * MS;
@@ -212,10 +209,11 @@ impl Kernel {
             TimeWait::None | TimeWait::TimeWait => State::Gone,
         };
         let connection = connection.clone();
+        let phase = connection.phase(phase);
         let record = CloseRecord {
             header: header(1, size_of::<CloseRecord>(), now_ns),
             cookie: connection.cookie,
-            service: self.phased(connection.key, &connection.owner),
+            service: connection.key.in_phase(phase),
             opened_at_ns: connection.opened_ns,
             owner_start_ns: connection.owner.start_ns,
             last_read_ns: connection.last_read_ns,
@@ -299,7 +297,9 @@ impl Kernel {
             let (kind, a, b) = match c.state {
                 State::Open if awaiting => (survey_kind::AWAITING, c.asked, c.since_read),
                 State::Open if phase => (survey_kind::OPEN, c.asked, c.since_read),
-                State::Closing if phase => (survey_kind::CLOSING, 4, 0),
+                State::Closing if phase || c.phase(Phase::Steady) != Phase::Steady => {
+                    (survey_kind::CLOSING, 4, 0)
+                }
                 State::FinWait2 => (survey_kind::FIN_WAIT2, u32::from(c.key.port), 40_000),
                 State::Open | State::Closing | State::Gone => continue,
             };
@@ -325,6 +325,16 @@ impl Kernel {
             if mini { &mut minis } else { &mut rows }.push(row);
         }
         (rows, minis)
+    }
+}
+
+impl Connection {
+    /// The one that it counts in, while its instance is in `now`: that in which it was open no more, if it was one.
+    pub(super) fn phase(&self, now: Phase) -> Phase {
+        match self.left {
+            None | Some(Phase::Steady) => now,
+            Some(left) => left,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod controllers_tests;
 mod deaths_tests;
 mod goodbye_tests;
 mod kernel;
+mod phase_tests;
 mod processes;
 mod property_tests;
 mod reload_tests;

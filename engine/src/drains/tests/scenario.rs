@@ -282,7 +282,7 @@ impl Player {
         }
         self.played.ended.extend(self.drains.ended());
         self.played.starts.extend(self.drains.started());
-        let gaps = self.drains.gaps().into_iter().map(|(_, gap)| gap);
+        let gaps = self.drains.gaps().into_iter().map(|ended| ended.gap);
         self.played.gaps.extend(gaps);
     }
 }

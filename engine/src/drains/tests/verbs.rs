@@ -73,7 +73,7 @@ impl Kernel {
     fn connection(&mut self, now_ns: u64, verb: &str, name: &str, bytes: u32, words: &[&str]) {
         let draining = !self.phases.is_empty();
         let known = self.connections.get(name);
-        let steady = known.is_some_and(|c| self.is_steady(&c.owner));
+        let phase = known.map(|c| self.phase(&c.owner));
         let c = self
             .connections
             .get_mut(name)
@@ -107,7 +107,7 @@ impl Kernel {
             "closing" => {
                 c.closer = c.worker;
                 c.state = State::Closing;
-                c.left_steady = steady;
+                c.left = phase;
             }
             "end" => self.ends(name, now_ns, &FIN),
             "shut" => {
@@ -254,7 +254,7 @@ impl Kernel {
             last_read_ns: 0,
             closer: 0,
             state: State::Open,
-            left_steady: false,
+            left: None,
         };
         self.connections.insert(name, connection);
     }

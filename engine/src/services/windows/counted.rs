@@ -57,6 +57,15 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
     counted
 }
 
+/// Whether connections came or ended between two times. Refused SYNs are no sign of a service.
+pub(super) fn is_traffic(now: &Counted, before: &Counted) -> bool {
+    let closes = 0..Origin::ALL.len();
+    let opened = COUNTED - 1;
+    closes
+        .chain([opened])
+        .any(|count| now[count] != before[count])
+}
+
 /// Sums of what [`counted`] gives, by name. RSTs are not told apart by reason here.
 pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
     let [

@@ -1,10 +1,16 @@
 //! What a service counts in its ordinary time: the last minutes in buckets of ten seconds, for a drain to be compared
 //! with. Only phase `steady` counts, and a bucket in which any other phase counted something is left out whole.
 //!
+//! Time in which nobody listened is left out too, to the nanosecond where listeners tell when one ended and the next began, else
+//! by the bucket: one at whose two ends nobody listened, and in which no connection came or ended, is no time of the service. Of a
+//! bucket in which it served for a while and no successor tells until when, all counts. Who was never seen to listen (a client; a
+//! server whose listener nobody saw) is taken to be there for as long as it is known.
+//!
 //! Most buckets of most services are empty and cost nothing; the others hold their few counts as short numbers. It
 //! reads no clock, and does not know what a drain is.
 
 mod counted;
+mod pauses;
 mod stream;
 
 use std::{
@@ -16,7 +22,8 @@ use std::{
 use finwatch_common::{Cell, Phase};
 
 use self::{
-    counted::{COUNTED, Counted, counted, counts},
+    counted::{COUNTED, Counted, counted, counts, is_traffic},
+    pauses::Pauses,
     stream::Stream,
 };
 use super::{SeriesLabels, SeriesView, SettledRow};
@@ -53,6 +60,17 @@ struct Track {
     /// Number of the last bucket that it was there for.
     seen: u32,
     stream: Stream,
+    listened: Listened,
+    pauses: Pauses,
+}
+
+/// Whether somebody listened at the ends of buckets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Listened {
+    /// At the last one.
+    now: bool,
+    /// When the last one was at which somebody did.
+    last_ns: Option<u64>,
 }
 
 // === impl Windows ===
@@ -84,6 +102,8 @@ impl Windows {
         }
         let number = self.end_bucket(now_ns);
         let oldest = self.first;
+        let oldest_ns = self.end(oldest);
+        let before_ns = self.end(number.saturating_sub(1));
         let mut known = self.services.len();
         for view in series {
             let now = counted(&view.phases[Phase::Steady as usize], view);
@@ -92,9 +112,15 @@ impl Windows {
                 .into_iter()
                 .fold(0, u32::wrapping_add);
             match self.services.get_mut(&view.labels) {
-                Some(track) => track.take(number, oldest, now, elsewhere),
+                Some(track) => {
+                    let listens = view.gauges.listeners > 0;
+                    track.serve((before_ns, now_ns), listens, is_traffic(&now, &track.last));
+                    track.take(number, oldest, now, elsewhere);
+                    track.pauses.forget(oldest_ns);
+                }
                 None if known < SERVICES_MAX => {
-                    let track = Track::born(number, now, elsewhere);
+                    let mut track = Track::born(number, now, elsewhere);
+                    track.serve((now_ns, now_ns), view.gauges.listeners > 0, false);
                     self.services.insert(Arc::clone(&view.labels), track);
                     known += 1;
                 }
@@ -104,30 +130,44 @@ impl Windows {
         self.services.retain(|_, track| track.seen == number);
     }
 
+    /// Nobody listened for the service from one time to another, as far as no bucket's end says otherwise.
+    pub fn pause(&mut self, labels: &SeriesLabels, from_ns: u64, until_ns: u64) {
+        if let Some(track) = self.services.get_mut(labels) {
+            let others = track.listened.last_ns.filter(|last| *last < until_ns);
+            track
+                .pauses
+                .add(others.map_or(from_ns, |last| last.max(from_ns)), until_ns);
+        }
+    }
+
     /// The service's ordinary time before `t0_ns`. The bucket that `t0_ns` lies in is left out.
     pub fn baseline(&self, labels: &SeriesLabels, t0_ns: u64) -> Baseline {
         let (Some(track), Some(last)) = (self.services.get(labels), self.last_before(t0_ns)) else {
             return Baseline::default();
         };
-        let since_ns = t0_ns.saturating_sub(self.window_ns);
+        let since_ns = t0_ns
+            .saturating_sub(self.window_ns)
+            .max(track.pauses.known_since_ns());
         let start = (self.first.max(track.born).max(track.stream.forgotten())..=last)
             .find(|number| self.end(*number) >= since_ns);
         let Some(start) = start else {
             return Baseline::default();
         };
-        let mut window_ns = self.end(last) - self.end(start);
+        let served_ns = |from: u32, to: u32| track.pauses.served_ns(self.end(from), self.end(to));
+        let mut window_ns = served_ns(start, last);
         let mut sum = [0u64; COUNTED];
         for entry in track.stream.entries() {
             let number = entry.number();
             if number <= start || number > last {
                 continue;
             }
-            if entry.ordinary {
+            let bucket_ns = served_ns(number - 1, number);
+            if !entry.ordinary {
+                window_ns -= bucket_ns;
+            } else if bucket_ns > 0 {
                 for (sum, count) in sum.iter_mut().zip(entry.counted) {
                     *sum += u64::from(count);
                 }
-            } else {
-                window_ns -= self.end(number) - self.end(number - 1);
             }
         }
         Baseline {
@@ -147,7 +187,7 @@ impl Windows {
         let tracks: usize = self
             .services
             .values()
-            .map(|track| size_of::<Track>() + track.stream.bytes())
+            .map(|track| size_of::<Track>() + track.stream.bytes() + track.pauses.bytes())
             .sum();
         self.services.capacity() * slot + tracks + self.ends.capacity() * size_of::<u64>()
     }
@@ -187,7 +227,21 @@ impl Track {
             born: number,
             seen: number,
             stream: Stream::after(number),
+            listened: Listened::default(),
+            pauses: Pauses::default(),
         })
+    }
+
+    /// Takes whether somebody listens at the end of a bucket, and whether connections came or ended in it.
+    fn serve(&mut self, (from_ns, until_ns): (u64, u64), listens: bool, traffic: bool) {
+        let paused = self.listened.last_ns.is_some() && !self.listened.now && !listens && !traffic;
+        if paused {
+            self.pauses.add(from_ns, until_ns);
+        }
+        self.listened.now = listens;
+        if listens {
+            self.listened.last_ns = Some(until_ns);
+        }
     }
 
     fn take(&mut self, number: u32, oldest: u32, now: Counted, elsewhere: u32) {

@@ -134,6 +134,124 @@ fn buckets_with_another_phase_are_left_out() {
     );
 }
 
+/// The same with somebody who listens, or nobody.
+fn listening(view: SeriesView, listeners: u64) -> SeriesView {
+    SeriesView {
+        gauges: Gauges {
+            listeners,
+            ..Gauges::default()
+        },
+        ..view
+    }
+}
+
+/// A unit under the same labels whatever its cgroup: twelve seconds up with a close a second, a minute down, up again.
+/// Looks every two seconds, and what `told` says of the time between the two listeners.
+fn down_for_a_minute(told: impl Fn(&mut Windows, &SeriesLabels, u64)) -> Windows {
+    let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
+    for secs in (0..=90_u64).step_by(2) {
+        let up = !(12..72).contains(&secs);
+        let count = secs.min(12) + secs.saturating_sub(72);
+        let view = service(&labels, &[(LOCAL, count)], &[]);
+        windows.look(secs * SEC, &[listening(view, up.into())]);
+        told(&mut windows, &labels, secs);
+    }
+    windows
+}
+
+#[test]
+fn time_in_which_nobody_listened_is_no_ordinary_time() {
+    let windows = down_for_a_minute(|windows, labels, secs| {
+        if secs == 74 {
+            windows.pause(labels, 12 * SEC, 72 * SEC);
+        }
+    });
+    let baseline = windows.baseline(&labels(80), 90 * SEC);
+    assert_eq!(
+        (baseline.window_secs, baseline.counts.local_first),
+        (12.0 + 18.0, 30)
+    );
+    let baseline = windows.baseline(&labels(80), 84 * SEC);
+    assert_eq!(
+        (baseline.window_secs, baseline.counts.local_first),
+        (12.0 + 8.0, 20),
+        "the bucket of T0 is left out"
+    );
+}
+
+#[test]
+fn without_a_word_of_listeners_it_is_left_out_by_the_bucket() {
+    let windows = down_for_a_minute(|_, _, _| {});
+    let baseline = windows.baseline(&labels(80), 90 * SEC);
+    assert_eq!(
+        (baseline.window_secs, baseline.counts.local_first),
+        (40.0, 30),
+        "two of the buckets are its own in part"
+    );
+    let before_it_is_back = windows.baseline(&labels(80), 65 * SEC);
+    assert_eq!(
+        (
+            before_it_is_back.window_secs,
+            before_it_is_back.counts.local_first
+        ),
+        (20.0, 12)
+    );
+}
+
+#[test]
+fn another_listener_of_the_same_name_fills_the_time_in_which_one_is_down() {
+    let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
+    for secs in (0..=60).step_by(10) {
+        let view = service(&labels, &[(LOCAL, secs)], &[]);
+        windows.look(secs * SEC, &[listening(view, 1)]);
+        if secs == 50 {
+            windows.pause(&labels, 12 * SEC, 52 * SEC);
+        }
+    }
+    let baseline = windows.baseline(&labels, 60 * SEC);
+    assert_eq!(
+        (baseline.window_secs, baseline.counts.local_first),
+        (58.0, 60),
+        "nothing is known of the two seconds after the last look"
+    );
+}
+
+#[test]
+fn a_bucket_without_a_listener_counts_where_connections_ended_in_it() {
+    let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
+    for (secs, closes, refused, listeners) in [
+        (0, 0, 0, 1),
+        (10, 5, 0, 0),
+        (20, 8, 0, 0),
+        (30, 8, 40, 0),
+        (40, 9, 40, 1),
+    ] {
+        let cells = [(LOCAL, closes), (Cell::REFUSED, refused)];
+        let view = service(&labels, &cells, &[]);
+        windows.look(secs * SEC, &[listening(view, listeners)]);
+    }
+    let baseline = windows.baseline(&labels, 40 * SEC);
+    assert_eq!(
+        (
+            baseline.window_secs,
+            baseline.counts.local_first,
+            baseline.counts.refused
+        ),
+        (30.0, 9, 0),
+        "refused SYNs are no sign of a service"
+    );
+}
+
+#[test]
+fn who_was_never_seen_to_listen_is_there_for_as_long_as_it_is_known() {
+    let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
+    for secs in (0..=60).step_by(10) {
+        let view = service(&labels, &[(LOCAL, 1)], &[]);
+        windows.look(secs * SEC, &[view]);
+    }
+    assert_eq!(windows.baseline(&labels, 60 * SEC).window_secs, 60.0);
+}
+
 #[test]
 fn resets_are_told_by_what_they_threw_away() {
     let (mut windows, labels) = (Windows::new(600 * SEC), labels(80));
