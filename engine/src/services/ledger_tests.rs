@@ -309,9 +309,12 @@ fn no_more_owe_an_answer_than_are_open_when_the_survey_is_older_than_the_rows() 
         (key, gauges)
     };
     ledger.view(&live, 0);
-    let view = ledger
-        .ledger
-        .view(&live, [surveyed(old, 3), surveyed(new, 1)], 0, &mut ledger.names);
+    let view = ledger.ledger.view(
+        &live,
+        [surveyed(old, 3), surveyed(new, 1)],
+        0,
+        &mut ledger.names,
+    );
     let gauges = &view.series[0].gauges;
     assert_eq!(view.series.len(), 1);
     assert_eq!((gauges.open, gauges.surveyed.awaiting), (5, 1));
