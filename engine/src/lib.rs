@@ -17,6 +17,7 @@ pub mod rollouts;
 pub mod servers;
 pub mod services;
 mod snapshot;
+pub mod summary;
 pub mod timing;
 mod want;
 
