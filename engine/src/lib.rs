@@ -18,6 +18,7 @@ pub mod rollouts;
 pub mod servers;
 pub mod services;
 mod snapshot;
+pub mod summary;
 pub mod timing;
 mod want;
 

@@ -11,8 +11,9 @@ use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ureq::http::Uri;
 
+use super::paint::TERMINAL;
 use crate::client::{AskError, Client, Query};
-use finwatch_engine::render::units::Times;
+use finwatch_engine::render::{Section, Table, markdown, units::Times};
 
 /// The daemon could not be asked.
 pub(super) const EXIT_COULD_NOT_ASK: u8 = 4;
@@ -36,7 +37,7 @@ pub(super) struct Asking {
     )]
     url: String,
 
-    /// How to print: columns, or what the daemon says, as JSON
+    /// How to print: as text, what the daemon says as JSON, or Markdown for a comment on a change
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
 
@@ -49,6 +50,15 @@ pub(super) struct Asking {
 pub(super) enum Output {
     Table,
     Json,
+    Markdown,
+}
+
+/// How much of a report is wanted.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Detail {
+    /// Everything that is known, in place of what there is to see at a glance
+    #[arg(long)]
+    pub(super) verbose: bool,
 }
 
 /// Which of a list are wanted.
@@ -102,6 +112,34 @@ impl Asking {
                 complain(error)?;
                 Ok(code)
             }
+        }
+    }
+}
+
+// === impl Output ===
+
+impl Output {
+    /// A table, for whoever reads it.
+    pub(super) fn table(self, table: &Table) -> String {
+        match self {
+            Self::Markdown => markdown::table(table),
+            Self::Table | Self::Json => TERMINAL.table(table),
+        }
+    }
+
+    /// Reports one after the other, each as a short one is read best.
+    pub(super) fn reports(self, sections: &[Section]) -> String {
+        match self {
+            Self::Markdown => markdown::sections(sections),
+            Self::Table | Self::Json => TERMINAL.indented(sections),
+        }
+    }
+
+    /// A report with many parts in parts.
+    pub(super) fn tree(self, section: &Section) -> String {
+        match self {
+            Self::Markdown => markdown::section(section),
+            Self::Table | Self::Json => TERMINAL.tree(section),
         }
     }
 }

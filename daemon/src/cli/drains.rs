@@ -5,14 +5,11 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::{
-    asking::{Asking, EXIT_CODES, Output, Slice, Which, local_times, mention},
-    paint::TERMINAL,
-};
+use super::asking::{Asking, Detail, EXIT_CODES, Output, Slice, Which, local_times, mention};
 use crate::client::{AskError, find_drain};
 use finwatch_engine::{
     model::{Drain, DrainKind, Verdict},
-    render,
+    render, summary,
 };
 
 /// What was typed.
@@ -27,7 +24,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything of one drain
+    /// What one drain did to clients, why, and what to do; everything of it with --verbose
     Show(Show),
 }
 
@@ -36,6 +33,8 @@ enum Command {
 struct Show {
     /// Its id, or the beginning of it, or `latest`
     id: String,
+    #[command(flatten)]
+    detail: Detail,
     #[command(flatten)]
     asking: Asking,
 }
@@ -93,14 +92,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 impl Show {
     fn ask(&self) -> Result<String, AskError> {
-        let Self { id, asking } = self;
+        let Self { id, detail, asking } = self;
         let client = asking.client();
         let value = find_drain(&client, id)?.to_string();
         match asking.output {
             Output::Json => Ok(value + "\n"),
-            Output::Table => {
+            output => {
                 let drain = client.understand("/v1/drains", &value)?;
-                Ok(TERMINAL.tree(&render::drain(&drain, &local_times())))
+                Ok(match detail.verbose {
+                    true => output.tree(&render::drain(&drain, &local_times())),
+                    false => output.reports(&[summary::drain(&drain, &local_times())]),
+                })
             }
         }
     }
@@ -139,7 +141,7 @@ impl List {
             return Ok(ExitCode::SUCCESS);
         }
         let table = render::drains(&page.drains, &local_times());
-        let printed = asking.finish(Ok(TERMINAL.table(&table)));
+        let printed = asking.finish(Ok(asking.output.table(&table)));
         if page.more {
             mention("there are more; --limit shows them")?;
         }

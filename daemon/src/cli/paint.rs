@@ -5,15 +5,12 @@ use anstyle::{AnsiColor, Style};
 
 use finwatch_engine::{
     model::{Severity, Verdict},
-    render::{Tone, text::Writer},
+    render::{COLUMNS, Tone, text::Writer},
 };
-
-/// Widest line.
-const WIDTH: usize = 100;
 
 /// Who writes reports.
 pub(super) const TERMINAL: Writer = Writer {
-    width: WIDTH,
+    width: COLUMNS,
     paint: |tone, text| {
         let style = style(tone);
         format!("{style}{text}{style:#}")

@@ -12,15 +12,16 @@ use serde_json::Value;
 
 use super::{
     asking::{
-        Asking, EXIT_CODES, Output, Slice, Which, complain, local_times, mention, now, print,
+        Asking, Detail, EXIT_CODES, Output, Slice, Which, complain, local_times, mention, now,
+        print,
     },
     drains::VerdictArg,
-    paint::TERMINAL,
 };
 use crate::client::{AskError, Client, Query, find_rollout};
 use finwatch_engine::{
     model::Rollout,
     render::{self, units::Times},
+    summary,
 };
 
 /// How often a list that is watched is asked for.
@@ -40,7 +41,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything of one rollout: what was announced, its drains, their findings with evidence and remedy
+    /// What one rollout did to clients, why, and what to do; everything of it with --verbose
     Show(Show),
 }
 
@@ -49,6 +50,8 @@ enum Command {
 struct Show {
     /// Its id, or the beginning of it, or `latest`
     id: String,
+    #[command(flatten)]
+    detail: Detail,
     #[command(flatten)]
     asking: Asking,
 }
@@ -91,14 +94,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 impl Show {
     fn ask(&self) -> Result<String, AskError> {
-        let Self { id, asking } = self;
+        let Self { id, detail, asking } = self;
         let client = asking.client();
         let value = find_rollout(&client, id)?.to_string();
         match asking.output {
             Output::Json => Ok(value + "\n"),
-            Output::Table => {
+            output => {
                 let rollout = client.understand("/v1/rollouts", &value)?;
-                Ok(TERMINAL.tree(&render::rollout(&rollout, &local_times())))
+                Ok(match detail.verbose {
+                    true => output.tree(&render::rollout(&rollout, &local_times())),
+                    false => output.reports(&[summary::rollout(&rollout, &local_times())]),
+                })
             }
         }
     }
@@ -142,7 +148,7 @@ impl List {
             return Ok(ExitCode::SUCCESS);
         }
         let table = render::rollouts(&rollouts, &local_times());
-        let printed = print(&TERMINAL.table(&table));
+        let printed = print(&self.asking.output.table(&table));
         if more {
             mention("there are more; --limit shows them")?;
         }
@@ -191,7 +197,10 @@ impl List {
             return Ok(changed.map(|value| format!("{value}\n")).collect());
         }
         let rollouts = understood(client, page)?;
-        let table = TERMINAL.table(&render::rollouts(&rollouts, times));
+        let table = self
+            .asking
+            .output
+            .table(&render::rollouts(&rollouts, times));
         if io::stdout().is_terminal() {
             let time = times.full(now());
             return Ok(format!(

@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use super::{
-    asking::{Asking, EXIT_CODES, Output, Which, mention},
-    paint::TERMINAL,
-};
+use super::asking::{Asking, EXIT_CODES, Output, Which, mention};
 use crate::client::AskError;
 use finwatch_engine::{model::ServiceState, render};
 
@@ -35,8 +32,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let empty = page.services.is_empty();
         Ok(match asking.output {
             Output::Json => (text + "\n", false),
-            Output::Table if empty => (String::new(), true),
-            Output::Table => (TERMINAL.table(&render::services(&page.services)), false),
+            _ if empty => (String::new(), true),
+            output => (output.table(&render::services(&page.services)), false),
         })
     };
     match ask() {

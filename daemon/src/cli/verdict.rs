@@ -10,17 +10,15 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{
-    asking::{
-        Asking, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, mention, moment, now,
-        print,
-    },
-    paint::TERMINAL,
+use super::asking::{
+    Asking, Detail, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, mention, moment, now,
+    print,
 };
 use crate::client::{AskError, Gate, Passed, Since, Wanted, WatchesTime};
 use finwatch_engine::{
     model::Verdict,
     render::{self, units::plain},
+    summary,
 };
 
 const EXIT_PASS: u8 = 0;
@@ -88,6 +86,9 @@ pub(super) struct Args {
     fail_on_warn: bool,
 
     #[command(flatten)]
+    detail: Detail,
+
+    #[command(flatten)]
     asking: Asking,
 }
 
@@ -124,6 +125,7 @@ fn ask(args: &Args) -> Result<Passed, AskError> {
         since,
         wait,
         asking,
+        detail: _,
         fail_on_warn: _,
     } = args;
     let times = local_times();
@@ -203,21 +205,27 @@ fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
             });
             format!("{said}\n")
         }
-        Output::Table => report(passed, args.fail_on_warn),
+        output => report(args, passed, output),
     };
     print(&text).map(drop)
 }
 
-fn report(passed: &Passed, fail_on_warn: bool) -> String {
+fn report(args: &Args, passed: &Passed, output: Output) -> String {
     let judged = passed.judged.iter().map(|judged| render::Judged {
         verdict: judged.verdict,
         reason: &judged.reason,
         rollout: &judged.rollout,
     });
     let judged: Vec<_> = judged.collect();
-    let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, !fail_on_warn);
+    let times = local_times();
+    let lets_pass = !args.fail_on_warn;
+    let section = |one: &render::Judged<'_>| match args.detail.verbose {
+        true => render::judged(one, lets_pass),
+        false => summary::judged(one, lets_pass, &times),
+    };
+    let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, section);
     sections.extend(render::not_judged(&passed.others));
-    TERMINAL.indented(&sections)
+    output.reports(&sections)
 }
 
 /// The real clock, and a line on a terminal that says what is waited for.

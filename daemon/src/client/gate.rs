@@ -14,6 +14,7 @@ use super::{
 use finwatch_engine::{
     model::{Rollout, Verdict, WorkloadRef},
     render::units::{self, Times},
+    summary::headline,
 };
 
 /// What begins so soon after another's end was done with it: one hand that restarts a service in two places, one after the
@@ -259,7 +260,7 @@ impl Gate<'_> {
                 Verdict::Inconclusive
             },
             reason: if over {
-                reason_of(&rollout)
+                headline(&rollout)
             } else {
                 self.still_running(&rollout)
             },
@@ -369,21 +370,4 @@ fn overlap(one: &Rollout, other: &Rollout) -> bool {
         ended_at.is_none_or(|ended_at| later.started_at.duration_since(ended_at) <= TOGETHER)
     };
     begins_in(one, other) && begins_in(other, one)
-}
-
-fn reason_of(rollout: &Rollout) -> String {
-    let cut = rollout.counts.cut;
-    let cut = match cut.total() {
-        // What was cut with no stop under way, its findings tell.
-        0 if rollout.drains.is_empty() => "no stop and no reload was seen".to_owned(),
-        0 => "no connection was cut".to_owned(),
-        _ => format!("connections cut: {}", units::cuts(cut)),
-    };
-    match (rollout.verdict, rollout.interrupted) {
-        (Verdict::Inconclusive, true) => {
-            format!("finwatch was restarted meanwhile and cannot tell; seen until then: {cut}")
-        }
-        (Verdict::Inconclusive, false) => format!("too little was seen to tell; {cut}"),
-        _ => cut,
-    }
 }

@@ -54,7 +54,7 @@ families! {
     // State.
     OPEN = Gauge "finwatch_tcp_open_connections": "Connections in ESTABLISHED or CLOSE_WAIT now, from the kernel's counters.";
     TIME_WAIT = Gauge "finwatch_tcp_time_wait_sockets": "Live mini-sockets by substate: creations of the last 60 s, held against the kernel's sockstat and surveys.";
-    AWAITING = Gauge "finwatch_tcp_awaiting_connections": "Connections with a request read (server) or sent (client) and not yet answered, by the last survey (gauges.survey_interval).";
+    AWAITING = Gauge "finwatch_tcp_awaiting_connections": "Connections with a request read (server) or sent (client) and not yet answered, by the last survey (gauges.survey_interval); never more than are open now.";
     CLOSE_WAIT = Gauge "finwatch_tcp_close_wait_sockets": "Connections that the peer closed and this side has not, from the kernel's counters.";
     LISTENER_UP = Gauge "finwatch_listener_up": "1 while something listens on the port, from the kernel's counters.";
     LISTENER_BACKLOG = Gauge "finwatch_listener_backlog": "Connections that wait to be accepted, by the last survey (gauges.survey_interval).";

@@ -47,7 +47,16 @@ fn printed(server: &Server, args: &[&str]) -> String {
     ran.out
 }
 
+/// In lines that fit a terminal.
 pub(crate) fn assert_expected(name: &str, printed: &str) {
+    assert_expected_text(name, printed);
+    for line in printed.lines() {
+        assert!(line.chars().count() <= 100, "too wide: {line}");
+        assert_eq!(line, line.trim_end(), "ends with a space");
+    }
+}
+
+fn assert_expected_text(name: &str, printed: &str) {
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/story/expected/{name}"));
     if env::var_os("FINWATCH_WRITE_EXPECTED").is_some() {
@@ -59,10 +68,6 @@ pub(crate) fn assert_expected(name: &str, printed: &str) {
         expected == printed,
         "{name} differs; expected:\n{expected}\nprinted:\n{printed}"
     );
-    for line in printed.lines() {
-        assert!(line.chars().count() <= 100, "too wide: {line}");
-        assert_eq!(line, line.trim_end(), "ends with a space");
-    }
 }
 
 #[test]
@@ -84,8 +89,27 @@ fn tables_are_as_expected() {
 }
 
 #[test]
-fn trees_are_as_expected() {
+fn reports_are_as_expected() {
     let server = Server::start(Told::sample());
+    for (name, args) in [
+        (
+            "glance-cut.txt",
+            &["rollouts", "show", "r-20261122T165158-nginx"][..],
+        ),
+        ("glance-clean.txt", &["rollouts", "show", "r-20261122T17"]),
+        ("glance-running.txt", &["rollouts", "show", "latest"]),
+        ("glance-crash.txt", &["drains", "show", "1a2046a39"]),
+    ] {
+        let report = printed(&server, args);
+        assert_expected(name, &report);
+        assert!(report.lines().count() <= 10, "{name}: {report}");
+    }
+}
+
+#[test]
+fn everything_is_as_expected() {
+    let server = Server::start(Told::sample());
+    let everything = |args: &[&str]| printed(&server, &[args, &["--verbose"]].concat());
     for (name, args) in [
         (
             "show-cut.txt",
@@ -95,14 +119,32 @@ fn trees_are_as_expected() {
         ("show-running.txt", &["rollouts", "show", "latest"]),
         ("show-crash.txt", &["drains", "show", "1a2046a39"]),
     ] {
-        assert_expected(name, &printed(&server, args));
+        assert_expected(name, &everything(args));
+    }
+}
+
+#[test]
+fn reports_and_lists_are_there_for_a_comment_too() {
+    let server = Server::start(Told::sample());
+    for (name, args) in [
+        ("services.md", &["services"][..]),
+        ("rollouts.md", &["rollouts"]),
+        ("drains.md", &["drains"]),
+        ("glance-cut.md", &["rollouts", "show", "r-20261122T1651"]),
+        (
+            "show-cut.md",
+            &["rollouts", "show", "r-20261122T1651", "--verbose"],
+        ),
+    ] {
+        let args = [args, &["-o", "markdown"]].concat();
+        assert_expected_text(name, &printed(&server, &args));
     }
 }
 
 #[test]
 fn what_is_not_there_is_not_said_but_for_the_cut() {
     let server = Server::start(Told::sample());
-    let clean = printed(&server, &["rollouts", "show", "r-20261122T17"]);
+    let clean = printed(&server, &["rollouts", "show", "r-20261122T17", "--verbose"]);
     assert_eq!(clean.matches("connections cut  0\n").count(), 2, "{clean}");
     for absent in [
         "refused",

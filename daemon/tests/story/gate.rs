@@ -90,6 +90,11 @@ fn what_is_said_is_as_expected() {
             3,
         ),
         ("verdict-unknown.txt", &["--rollout", "zzz"], 3),
+        (
+            "verdict-fail-verbose.txt",
+            &["--rollout", "r-20261122T1651", "--verbose"],
+            1,
+        ),
     ] {
         let ran = verdict(&server, args);
         assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{args:?}");
@@ -273,7 +278,7 @@ fn waiting_ends_when_the_rollout_does() {
     assert!(ended.elapsed() < Duration::from_secs(5));
     assert_eq!(ran.code, 1, "{} {}", ran.out, ran.err);
     assert!(
-        ran.out.contains("rollout r-20261122T181458-checkout"),
+        ran.out.contains("rollouts show r-20261122T181458-checkout"),
         "{}",
         ran.out
     );
@@ -350,7 +355,11 @@ fn a_rollout_that_was_merged_into_another_is_looked_for_again() {
     }
     let ran = end_of(child);
     assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
-    assert!(ran.out.contains("rollout announced-later"), "{}", ran.out);
+    assert!(
+        ran.out.contains("rollouts show announced-later"),
+        "{}",
+        ran.out
+    );
 }
 
 /// Rollouts of nginx, each announced or not, which began so many seconds after a fixed time, lasted ten, and came to

@@ -16,6 +16,8 @@ pub struct Totals {
     pub closes: u64,
     /// Connections on which a request was lost.
     pub cut: Cuts,
+    /// SYNs answered with RST as nothing listened.
+    pub refused: u64,
 }
 
 /// A service as it is now.
@@ -31,7 +33,7 @@ pub struct ServiceState {
     pub listeners: u64,
     /// Connections open.
     pub open: u64,
-    /// Of these, how many owed (server) or awaited (client) an answer at the last survey.
+    /// Of these, how many owed (server) or awaited (client) an answer at the last survey; never more than are open now.
     pub awaiting: u64,
     /// Of these, how many the peer has closed and this side has not.
     pub close_wait: u64,

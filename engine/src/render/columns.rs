@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use textwrap::{Options, WordSplitter, core};
 
 /// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     core::display_width(text)
 }
 
@@ -20,7 +20,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
 }
 
 /// Text in `most` columns at most. What goes is its middle: the end of a name tells more, a port or a revision's number.
-pub(super) fn shortened(text: &str, most: usize) -> String {
+pub(crate) fn shortened(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
     }
@@ -30,6 +30,38 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     let end: String = text.chars().rev().take(ends).collect();
     let begin = text.chars().take(begins);
     begin.chain(['…']).chain(end.chars().rev()).collect()
+}
+
+/// Text that takes so many lines at most: whole sentences, or clauses, where one fits, else the beginning. A word that is
+/// longer than a line loses its middle.
+pub(crate) fn fitted(text: &str, columns: usize, lines: usize) -> String {
+    let words = text.split_whitespace();
+    let words: Vec<_> = words.map(|word| shortened(word, columns)).collect();
+    let fits = |text: &str| wrap(text, columns).len() <= lines;
+    let whole = words.join(" ");
+    if fits(&whole) {
+        return whole;
+    }
+    let ends = (1..words.len()).rev();
+    let mut clauses = ends.filter_map(|at| clause(&words[..at], &words[at]));
+    if let Some(clauses) = clauses.find(|text| fits(text)) {
+        return clauses;
+    }
+    let beginnings = (0..words.len()).rev();
+    let mut beginnings = beginnings.map(|at| format!("{} …", words[..at].join(" ")));
+    let begins = beginnings.find(|text| fits(text));
+    begins.unwrap_or_default()
+}
+
+/// Words that can stand alone, as what comes next begins a sentence or a clause. After an abbreviation's full stop comes a
+/// small letter or a number.
+fn clause(words: &[String], next: &str) -> Option<String> {
+    let text = words.join(" ");
+    let begins = next.starts_with(|c: char| c.is_uppercase() || c == '`');
+    if text.ends_with('.') && begins {
+        return Some(text);
+    }
+    text.strip_suffix(';').map(|clause| format!("{clause}."))
 }
 
 /// How many of the first characters fit.
@@ -58,6 +90,18 @@ mod tests {
         assert_eq!(width("e\u{301}"), 1);
         assert_eq!(wrap("決済 決済", 8), ["決済", "決済"]);
         assert_eq!(shortened("決済決済決済:8080", 11), "決済…:8080");
+    }
+
+    #[test]
+    fn what_is_too_long_ends_with_a_sentence_or_with_an_ellipsis() {
+        let text = "It took 1.5 s. Nobody was told. So they went on.";
+        assert_eq!(fitted(text, 20, 3), text);
+        assert_eq!(fitted(text, 20, 2), "It took 1.5 s. Nobody was told.");
+        assert_eq!(fitted(text, 20, 1), "It took 1.5 s.");
+        assert_eq!(fitted("Do this; or do that instead.", 20, 1), "Do this.");
+        assert_eq!(fitted("one two three four", 9, 1), "one two …");
+        assert_eq!(fitted("one two three four", 9, 2), "one two three …");
+        assert_eq!(fitted("a-word-that-is-too-long b", 11, 2), "a-wor…-long b");
     }
 
     #[test]

@@ -4,21 +4,18 @@ use super::{
     tree::{Line, Section, Tone},
     units::plain,
 };
-use crate::model::{Finding, Verdict};
+use crate::model::{Finding, Severity, Verdict};
 
 /// A finding: its name, what was seen, what to do.
-pub(super) fn finding(finding: &Finding) -> Section {
+pub(crate) fn finding(finding: &Finding) -> Section {
     let Finding {
         diagnosis,
         severity,
         evidence,
         remedy,
     } = finding;
-    let title = Line::default()
-        .and(Tone::Severity(*severity), severity.as_str())
-        .and(Tone::Plain, "  ")
-        .and(Tone::Plain, plain(diagnosis));
-    let mut section = Section::new(title);
+    let title = severity_title(*severity);
+    let mut section = Section::new(title.and(Tone::Plain, plain(diagnosis)));
     for line in evidence {
         section.field("", plain(line));
     }
@@ -28,8 +25,15 @@ pub(super) fn finding(finding: &Finding) -> Section {
     section
 }
 
+/// `fail  `, before a name.
+pub(crate) fn severity_title(severity: Severity) -> Line {
+    Line::default()
+        .and(Tone::Severity(severity), severity.as_str())
+        .and(Tone::Plain, "  ")
+}
+
 /// `running` until it is over.
-pub(super) fn verdict_word(is_over: bool, verdict: Verdict) -> (Tone, &'static str) {
+pub(crate) fn verdict_word(is_over: bool, verdict: Verdict) -> (Tone, &'static str) {
     if is_over {
         (Tone::Verdict(verdict), verdict.as_str())
     } else {

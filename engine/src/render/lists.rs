@@ -7,58 +7,71 @@ use super::{
     tree::{Cell, Column, Kind, Span, Table, Tone},
     units::{Times, plain, service, span},
 };
-use crate::model::{Drain, Rollout, ServiceState, Verdict, words::Word as _};
+use crate::model::{Drain, Role, Rollout, ServiceState, Verdict, words::Word as _};
 
-/// One line a service.
+/// One line a service. What hardly anybody has stands there only where somebody has it.
 pub fn services(services: &[ServiceState]) -> Table {
-    let rows = services.iter().map(|state| {
-        let ServiceState {
-            service: name,
-            role,
-            phase,
-            listeners,
-            open,
-            awaiting,
-            close_wait,
-            time_wait,
-            fin_wait2,
-            backlog,
-            backlog_limit,
-            totals,
-        } = state;
-        let backlog = match listeners {
-            0 => "-".to_owned(),
-            _ => format!("{backlog}/{backlog_limit}"),
-        };
-        [
-            service(name),
-            role.word().to_owned(),
-            phase.word().to_owned(),
-            open.to_string(),
-            awaiting.to_string(),
-            close_wait.to_string(),
-            (time_wait + fin_wait2).to_string(),
-            backlog,
-            totals.opened.to_string(),
-            totals.closes.to_string(),
-            totals.cut.total().to_string(),
-        ]
-        .map(Cell::from)
-    });
+    let any = |some: fn(&ServiceState) -> bool| services.iter().any(some);
+    let close_wait = any(|state| state.close_wait > 0);
+    let backlog = any(|state| state.backlog > 0);
     let columns = [
-        ("SERVICE", Kind::Name),
-        ("ROLE", Kind::Text),
-        ("PHASE", Kind::Text),
-        ("OPEN", Kind::Number),
-        ("OWED", Kind::Number),
-        ("CLOSE_WAIT", Kind::Number),
-        ("TIME_WAIT", Kind::Number),
-        ("BACKLOG", Kind::Number),
-        ("OPENED", Kind::Number),
-        ("CLOSED", Kind::Number),
-        ("CUT", Kind::Number),
+        (true, "SERVICE", Kind::Name),
+        (true, "ROLE", Kind::Text),
+        (true, "PHASE", Kind::Text),
+        (true, "OPEN", Kind::Number),
+        (true, "OWED", Kind::Number),
+        (close_wait, "CLOSE_WAIT", Kind::Number),
+        (true, "TIME_WAIT", Kind::Number),
+        (backlog, "BACKLOG", Kind::Number),
+        (true, "OPENED", Kind::Number),
+        (true, "CUT", Kind::Number),
+        (true, "LATE", Kind::Number),
+        (true, "REFUSED", Kind::Number),
     ];
-    table(columns, rows)
+    let rows = services.iter().map(service_cells);
+    table_of_shown(columns, rows)
+}
+
+/// A cell for every column of [`services`].
+fn service_cells(state: &ServiceState) -> [Cell; 12] {
+    let ServiceState {
+        service: name,
+        role,
+        phase,
+        listeners,
+        open,
+        awaiting,
+        close_wait,
+        time_wait,
+        fin_wait2,
+        backlog,
+        backlog_limit,
+        totals,
+    } = state;
+    let backlog = match listeners {
+        0 => dash(),
+        _ => format!("{backlog}/{backlog_limit}"),
+    };
+    // Who asks loses requests by others; who serves is asked here.
+    let served = |count: u64| match role {
+        Role::Server => count.to_string(),
+        Role::Client => dash(),
+    };
+    [
+        service(name),
+        role.word().to_owned(),
+        phase.word().to_owned(),
+        open.to_string(),
+        awaiting.to_string(),
+        close_wait.to_string(),
+        (time_wait + fin_wait2).to_string(),
+        backlog,
+        totals.opened.to_string(),
+        served(totals.cut.total()),
+        served(totals.cut.late),
+        served(totals.refused),
+    ]
+    .map(Cell::from)
 }
 
 /// One line a drain.
@@ -76,24 +89,26 @@ pub fn drains(drains: &[Drain], times: &Times) -> Table {
         ("VERDICT", Kind::Text),
     ];
     let rows = drains.iter().map(|drain| {
-        let exit = drain.exit.as_ref().map(|exit| exit.at);
-        let took = drain
-            .last_close_at
-            .max(exit)
-            .filter(|_| drain.ended_at.is_some());
         [
             id(&drain.id),
             service(&drain.service).into(),
             drain.kind.as_str().to_owned().into(),
             times.short(drain.started_at).into(),
-            took.map_or_else(dash, |at| span(at.duration_since(drain.started_at)))
-                .into(),
+            took(drain).into(),
             drain.open_at_start.to_string().into(),
             drain.counts.cut.total().to_string().into(),
             verdict(drain.ended_at.is_some(), drain.verdict),
         ]
     });
     table(columns, rows)
+}
+
+/// From T0 to the last that was seen of it.
+pub(crate) fn took(drain: &Drain) -> String {
+    let exit = drain.exit.as_ref().map(|exit| exit.at);
+    let last = drain.last_close_at.max(exit);
+    let over = last.filter(|_| drain.ended_at.is_some());
+    over.map_or_else(dash, |at| span(at.duration_since(drain.started_at)))
 }
 
 /// One line a rollout.
@@ -128,7 +143,7 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
 }
 
 /// Whose rollout it is, as the announcement or the one service says.
-pub(super) fn workload(rollout: &Rollout) -> String {
+pub(crate) fn workload(rollout: &Rollout) -> String {
     let workload = &rollout.workload;
     let name = match workload.namespace.as_deref() {
         None | Some("") => workload.name.clone(),
@@ -140,14 +155,14 @@ pub(super) fn workload(rollout: &Rollout) -> String {
     })
 }
 
-fn id(id: &str) -> Cell {
+pub(crate) fn id(id: &str) -> Cell {
     Span {
         tone: Tone::Id,
         text: plain(id),
     }
 }
 
-fn verdict(is_over: bool, verdict: Verdict) -> Cell {
+pub(crate) fn verdict(is_over: bool, verdict: Verdict) -> Cell {
     let (tone, word) = verdict_word(is_over, verdict);
     Span {
         tone,
@@ -170,12 +185,28 @@ fn table<const N: usize>(
     columns: [(&str, Kind); N],
     rows: impl Iterator<Item = [Cell; N]>,
 ) -> Table {
-    let columns = columns.map(|(name, kind)| Column {
+    table_of_shown(columns.map(|(name, kind)| (true, name, kind)), rows)
+}
+
+/// A table of those columns that are to be shown.
+pub(crate) fn table_of_shown<const N: usize>(
+    columns: [(bool, &str, Kind); N],
+    rows: impl Iterator<Item = [Cell; N]>,
+) -> Table {
+    let is_shown = columns.map(|(shown, ..)| shown);
+    let of_shown = |row: [Cell; N]| {
+        let cells = row.into_iter().zip(is_shown);
+        cells
+            .filter_map(|(cell, shown)| shown.then_some(cell))
+            .collect()
+    };
+    let shown = columns.into_iter().filter(|(shown, ..)| *shown);
+    let columns = shown.map(|(_, name, kind)| Column {
         name: name.to_owned(),
         kind,
     });
     Table {
-        columns: columns.into(),
-        rows: rows.map(Vec::from).collect(),
+        columns: columns.collect(),
+        rows: rows.map(of_shown).collect(),
     }
 }

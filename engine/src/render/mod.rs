@@ -1,17 +1,18 @@
 //! What people are told: a report is a tree of pieces of text that say what they are, made once of the values of the
-//! [`crate::model`], and written by whoever shows it: [`text`] for a terminal. It knows neither terminals nor colours, and
-//! prints nothing.
+//! [`crate::model`], and written by whoever shows it: [`text`] for a terminal, [`markdown`] for a comment or a page. It
+//! knows neither terminals nor colours, and prints nothing.
 
-mod columns;
+pub(crate) mod columns;
 mod drain;
-mod finding;
-mod lists;
+pub(crate) mod finding;
+pub(crate) mod lists;
+pub mod markdown;
 mod not_judged;
 mod rollout;
 pub mod text;
-mod tree;
+pub(crate) mod tree;
 pub mod units;
-mod verdict;
+pub(crate) mod verdict;
 
 pub use self::{
     columns::wrap,
@@ -20,5 +21,8 @@ pub use self::{
     not_judged::not_judged,
     rollout::rollout,
     tree::{Cell, Column, Field, Kind, Line, Section, Span, Table, Tone},
-    verdict::{Judged, verdict},
+    verdict::{Judged, judged, verdict},
 };
+
+/// Columns of a line for which reports are made.
+pub const COLUMNS: usize = 100;

@@ -38,6 +38,7 @@ impl Writer {
             title,
             fields,
             parts,
+            table,
             more,
         } = section;
         push(text, first, &self.painted(title));
@@ -56,6 +57,9 @@ impl Writer {
                 &format!("{rest}{branch}"),
                 &format!("{rest}{below}"),
             );
+        }
+        if let Some(table) = table {
+            self.table_below(text, table, &format!("{rest}   "));
         }
         if let Some(more) = more {
             self.wrapped(text, more, &format!("{rest}   "));
@@ -96,6 +100,7 @@ impl Writer {
             title,
             fields,
             parts,
+            table,
             more,
         } = section;
         push(text, &" ".repeat(depth), &self.painted(title));
@@ -110,8 +115,22 @@ impl Writer {
         for part in parts {
             self.indent(text, part, depth + STEP);
         }
+        if let Some(table) = table {
+            self.table_below(text, table, &" ".repeat(depth + STEP));
+        }
         if let Some(more) = more {
             self.wrapped(text, more, &" ".repeat(depth + STEP));
+        }
+    }
+
+    /// A table that belongs to a section.
+    fn table_below(&self, text: &mut String, table: &Table, before: &str) {
+        let narrower = Self {
+            width: self.width.saturating_sub(width(before)),
+            ..*self
+        };
+        for line in narrower.table(table).lines() {
+            text.push_str(&format!("{before}{line}\n"));
         }
     }
 

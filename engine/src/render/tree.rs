@@ -42,6 +42,8 @@ pub struct Section {
     pub fields: Vec<Field>,
     /// What belongs to it.
     pub parts: Vec<Section>,
+    /// Things of one kind that belong to it, below all that.
+    pub table: Option<Table>,
     /// Where to read more, below all.
     pub more: Option<Line>,
 }

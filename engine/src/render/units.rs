@@ -39,6 +39,11 @@ impl Times {
         self.formatted(time, "%H:%M:%S%.3f")
     }
 
+    /// `16:52:01`, of what happened in a time that is known.
+    pub fn clock(&self, time: Timestamp) -> String {
+        self.formatted(time, "%H:%M:%S")
+    }
+
     /// `+01:00`, as it is at that time.
     pub fn offset(&self, time: Timestamp) -> String {
         self.formatted(time, "%:z")
@@ -125,6 +130,30 @@ pub fn count(number: u64, noun: &str) -> String {
         _ if noun.ends_with('s') => format!("{number} {noun}es"),
         _ => format!("{number} {noun}s"),
     }
+}
+
+/// A number with its noun where it may be large: `1,204 connections`.
+pub fn many(number: u64, noun: &str) -> String {
+    let digits = number.to_string();
+    let plain = count(number, noun);
+    let noun = plain.strip_prefix(&digits).unwrap_or_default();
+    format!("{}{noun}", grouped(number))
+}
+
+/// `1,204`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = match digits.len() % 3 {
+        0 => 3,
+        some => some,
+    };
+    let (first, rest) = digits.split_at(first);
+    let mut grouped = first.to_owned();
+    for at in (0..rest.len()).step_by(3) {
+        grouped.push(',');
+        grouped.push_str(&rest[at..at + 3]);
+    }
+    grouped
 }
 
 /// `was` or `were`, after a number.
@@ -303,6 +332,22 @@ mod tests {
         assert_eq!(count(0, "connection"), "0 connections");
         assert_eq!(count(2, "old process"), "2 old processes");
         assert_eq!((were(1), were(2)), ("was", "were"));
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_204, "1,204"),
+            (20_480, "20,480"),
+            (123_456, "123,456"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(many(1, "connection"), "1 connection");
+        assert_eq!(many(1_204, "connection"), "1,204 connections");
     }
 
     #[test]

@@ -21,13 +21,15 @@ pub struct Judged<'a> {
     pub rollout: &'a Rollout,
 }
 
-/// A section for each rollout that was judged, below what several come to. `reason` tells why where there is none;
-/// `lets_warnings_pass` is to be told where it made a difference.
-pub fn verdict(
+/// What a verdict that lets a warning pass says so with.
+pub(crate) const PASSES: &str = "a warning passes, as --fail-on-warn was not given";
+
+/// A section for each rollout that was judged, below what several come to. `reason` tells why where there is none.
+pub fn verdict<'a>(
     verdict: Verdict,
     reason: &str,
-    judged: &[Judged<'_>],
-    lets_warnings_pass: bool,
+    judged: &[Judged<'a>],
+    section: impl Fn(&Judged<'a>) -> Section,
 ) -> Vec<Section> {
     let mut sections = Vec::new();
     match judged {
@@ -42,12 +44,13 @@ pub fn verdict(
             sections.push(Section::new(title(verdict).and(Tone::Plain, of)));
         }
     }
-    let lets_pass = lets_warnings_pass && verdict == Verdict::Warn;
-    sections.extend(judged.iter().map(|one| section(one, lets_pass)));
+    sections.extend(judged.iter().map(section));
     sections
 }
 
-fn section(judged: &Judged<'_>, lets_pass: bool) -> Section {
+/// A rollout that was judged, with all evidence of each grave finding. That a warning passes is told where it made a
+/// difference.
+pub fn judged(judged: &Judged<'_>, lets_warnings_pass: bool) -> Section {
     let Judged {
         verdict,
         reason,
@@ -59,8 +62,8 @@ fn section(judged: &Judged<'_>, lets_pass: bool) -> Section {
         .and(Tone::Id, id.as_str());
     let mut section = Section::new(title);
     section.field("", *reason);
-    if *verdict == Verdict::Warn && lets_pass {
-        section.field("", "a warning passes, as --fail-on-warn was not given");
+    if *verdict == Verdict::Warn && lets_warnings_pass {
+        section.field("", PASSES);
     }
     section.parts = grave(rollout).into_iter().map(finding).collect();
     section.more = rollout.is_over().then(|| {
@@ -70,7 +73,8 @@ fn section(judged: &Judged<'_>, lets_pass: bool) -> Section {
     section
 }
 
-fn title(verdict: Verdict) -> Line {
+/// `FAIL`.
+pub(crate) fn title(verdict: Verdict) -> Line {
     Line::default().and(Tone::Verdict(verdict), verdict.as_str().to_uppercase())
 }
 

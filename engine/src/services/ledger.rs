@@ -225,7 +225,10 @@ impl Ledger {
                 key.held.plus(key.live).show(&mut view.gauges);
             }
         }
-        for (key, more) in gauges {
+        for (key, mut more) in gauges {
+            // A survey is older than the rows: what owed an answer then may have ended since.
+            let open = self.keys.get(&steady(&key)).map_or(0, Key::open);
+            more.surveyed.awaiting = more.surveyed.awaiting.min(open);
             if let Some(view) = views.get_mut(self.pinned(&key)) {
                 view.gauges.mini_sockets.add(more.mini_sockets);
                 view.gauges.surveyed.add(more.surveyed);
@@ -350,6 +353,11 @@ fn assign(all: &mut AllSeries, unknown: &mut u64, key: &ServiceKey, names: &Name
 // === impl Key ===
 
 impl Key {
+    /// Connections that are open by the reading that is being looked at.
+    fn open(&self) -> u64 {
+        u64::try_from(self.held.plus(self.live).open).unwrap_or(0)
+    }
+
     /// What a live row holds that was not counted in another series.
     fn less_elsewhere(&self, phase: Phase, row: &CounterRow) -> CounterRow {
         match &self.elsewhere {

@@ -6,7 +6,10 @@ use finwatch_common::{CELLS, Origin, Outcome};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{model::Workload, services::Filter};
+use crate::{
+    model::Workload,
+    services::{Filter, Surveyed},
+};
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 
@@ -282,6 +285,39 @@ fn ten_thousand_short_containers_stay_bounded_and_none_is_lost() {
         assert_eq!(visible + kept + shown.folded.closes, 2 * (cgroup + 1));
         assert_eq!(shown.folded.opened, shown.folded.closes);
     }
+}
+
+#[test]
+fn no_more_owe_an_answer_than_are_open_when_the_survey_is_older_than_the_rows() {
+    let (old, new) = (key(1, 80), key(2, 80));
+    let mut ledger = Named::by(limits(), |_| {
+        Workload::on_host(WorkloadKind::Unit, "web.service".to_owned())
+    });
+    // The survey saw three of four waiting; these have ended since, and the unit has begun anew in another cgroup.
+    let live = reading(&[
+        (old, row(&[(Cell::OPENED, 4), (Cell::LEFT, 4)])),
+        (new, row(&[(Cell::OPENED, 7), (Cell::LEFT, 2)])),
+    ]);
+    let surveyed = |key, awaiting| {
+        let gauges = Gauges {
+            surveyed: Surveyed {
+                awaiting,
+                ..Surveyed::default()
+            },
+            ..Gauges::default()
+        };
+        (key, gauges)
+    };
+    ledger.view(&live, 0);
+    let view = ledger.ledger.view(
+        &live,
+        [surveyed(old, 3), surveyed(new, 1)],
+        0,
+        &mut ledger.names,
+    );
+    let gauges = &view.series[0].gauges;
+    assert_eq!(view.series.len(), 1);
+    assert_eq!((gauges.open, gauges.surveyed.awaiting), (5, 1));
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn state(series: &SeriesView, running: &[Arc<Drain>]) -> ServiceState {
                 unread: sum(Cell::cut(Cut::Unread)),
                 late: sum(Cell::cut(Cut::Late)),
             },
+            refused: sum(Cell::REFUSED),
         },
         service,
     }

@@ -52,6 +52,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("drains", &["model", "bounded", "timing", "clocks", "input", "want", "servers", "services", "known"]),
     ("closes", &["model", "clocks", "known", "drains"]),
     ("diagnoses", &["model", "servers", "render"]),
+    ("summary", &["model", "servers", "render", "diagnoses"]),
     ("rollouts", &["model", "bounded", "timing", "render", "services", "diagnoses"]),
     ("relatives", &["timing"]),
     ("accounting", &["timing", "known", "drains", "rollouts", "want"]),

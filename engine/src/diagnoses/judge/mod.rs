@@ -191,4 +191,4 @@ mod table_tests;
 
 #[cfg(test)]
 #[path = "property_tests.rs"]
-mod property_tests;
+pub(crate) mod property_tests;

@@ -32,7 +32,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn drains()(
+    pub(crate) fn drains()(
         program in prop::sample::select(vec!["nginx", "uwsgi", "java", "checkout", ""]),
         name in prop::sample::select(vec!["SIGTERM", "SIGQUIT", "SIGHUP", "SIGKILL"]),
         kind in prop::sample::select(DrainKind::ALL.to_vec()),

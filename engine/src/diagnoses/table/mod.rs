@@ -5,15 +5,23 @@
 mod advice;
 mod cost;
 mod lost;
+mod places;
 mod state;
 mod wider;
 
 use std::{borrow::Cow, fmt};
 
-pub use self::{advice::Advice, cost::*, lost::*, state::*, wider::*};
+pub use self::{
+    advice::Advice,
+    cost::*,
+    lost::*,
+    places::{PLACES, Part, Place},
+    state::*,
+    wider::*,
+};
 use crate::{
     model::{Finding, Severity},
-    servers::{SERVERS, Topic},
+    servers::{SERVERS, Server, Topic},
 };
 
 /// One diagnosis.
@@ -98,6 +106,19 @@ impl Diagnosis {
             severity: self.severity,
             evidence,
             remedy: self.remedy.to_owned(),
+        }
+    }
+
+    /// The remedy for one server, where the table of servers has one that is to the point: what lets it finish goes before
+    /// the signals alone.
+    pub fn remedy_for(&self, server: &Server) -> Option<Cow<'static, str>> {
+        match self.servers {
+            OfServers::Nothing => None,
+            OfServers::On(topic) => server.advice(topic).map(Cow::Borrowed),
+            OfServers::Signals => {
+                let finish = server.advice(Topic::Finish).map(Cow::Borrowed);
+                finish.or_else(|| server.signals_to_swap().map(Cow::Owned))
+            }
         }
     }
 

@@ -1,0 +1,212 @@
+//! What clients lost, in words, and what it came of.
+
+use std::cmp::Reverse;
+
+use super::{groups::Group, subject::Subject};
+use crate::{
+    diagnoses::{Part, RESPONSE_TRUNCATED},
+    model::{Cuts, Drain, Verdict},
+    render::units::{grouped, many},
+};
+
+/// See the module.
+pub(super) struct Lost {
+    cut: Cuts,
+    /// Requests that were likely lost.
+    likely: u64,
+    truncated: u64,
+    refused: u64,
+    /// Clients that were reset before they were accepted.
+    dropped: u64,
+}
+
+/// How much of it is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Long,
+    Short,
+    Bare,
+}
+
+/// What was lost, in words: as the only kind, and among others.
+struct Kind {
+    alone: &'static str,
+    long: &'static str,
+    short: &'static str,
+}
+
+/// In the order of [`Cuts`].
+const KINDS: [Kind; 3] = [
+    Kind {
+        alone: "read and never answered",
+        long: "never answered",
+        short: "unanswered",
+    },
+    Kind {
+        alone: "never read by the server",
+        long: "never read",
+        short: "unread",
+    },
+    Kind {
+        alone: "sent just after the server had closed",
+        long: "sent just after the close",
+        short: "late",
+    },
+];
+
+// === impl Lost ===
+
+impl Lost {
+    pub(super) fn of(subject: &Subject<'_>, groups: &[Group<'_>]) -> Self {
+        let all = subject.counts.cut;
+        // What a stream cuts is told, and nobody waited for it.
+        let streams = || subject.drains.iter().filter(|drain| drain.turns_not_judged);
+        let judged = |all: u64, of: fn(&Cuts) -> u64| {
+            let of_streams: u64 = streams().map(|drain| of(&drain.counts.cut)).sum();
+            all.saturating_sub(of_streams)
+        };
+        let truncated = groups.iter().find(|group| group.is_of(&RESPONSE_TRUNCATED));
+        let likely = subject
+            .drains
+            .iter()
+            .filter(|drain| !drain.turns_not_judged);
+        Self {
+            cut: Cuts {
+                unanswered: judged(all.unanswered, |cut| cut.unanswered),
+                unread: judged(all.unread, |cut| cut.unread),
+                late: judged(all.late, |cut| cut.late),
+            },
+            likely: likely.map(|drain| drain.likely_cut).sum(),
+            truncated: truncated.map_or(0, Group::connections),
+            refused: subject.refused,
+            dropped: subject.counts.accept_queue_dropped,
+        }
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        let Self {
+            cut,
+            likely,
+            truncated,
+            refused,
+            dropped,
+        } = self;
+        cut.total() + likely + truncated + refused + dropped == 0
+    }
+
+    /// In full, and then shorter and shorter.
+    pub(super) fn told(&self, subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
+        let requests = match (self.cut.total(), self.likely) {
+            (0, 0) if subject.verdict == Verdict::Fail => None,
+            (0, 0) => Some("no request lost".to_owned()),
+            (0, likely) => Some(format!("{} likely lost", many(likely, "request"))),
+            (cut, _) => Some(format!("{} lost", many(cut, "request"))),
+        };
+        let why = match (&requests, cause(subject, groups)) {
+            (_, Some(cause)) => Some(cause),
+            (Some(_), None) if self.others(Length::Long).is_empty() => self.one_kind(),
+            (Some(_), None) => None,
+            (None, None) => first_loss(groups),
+        };
+        let explained = why.is_some() && self.kinds().len() < 2;
+        let told = |length: Length| {
+            let kinds = match (explained, length) {
+                (true, _) | (_, Length::Bare) => String::new(),
+                (false, length) => self.told_kinds(length),
+            };
+            let requests = requests.iter().map(|requests| format!("{requests}{kinds}"));
+            let others = self.others(length).into_iter();
+            requests.chain(others).collect::<Vec<_>>().join(", ")
+        };
+        let lost = [Length::Long, Length::Short, Length::Bare].map(told);
+        let because = why
+            .iter()
+            .flat_map(|why| lost.iter().map(move |lost| format!("{lost}: {why}")));
+        because.chain(lost.iter().cloned()).collect()
+    }
+
+    /// What was lost beside requests.
+    fn others(&self, length: Length) -> Vec<String> {
+        let cut = self.cut.total();
+        let mut others = Vec::new();
+        if self.likely > 0 && cut > 0 && length == Length::Long {
+            others.push(format!("{} more likely", grouped(self.likely)));
+        }
+        if self.truncated > 0 {
+            others.push(format!("{} cut short", many(self.truncated, "answer")));
+        }
+        // Most of them had asked, and are among the requests.
+        if self.dropped > 0 && cut == 0 {
+            let clients = many(self.dropped, "client");
+            others.push(format!("{clients} reset before they were accepted"));
+        }
+        if self.refused > 0 {
+            others.push(match length {
+                Length::Long => format!("{} refused", many(self.refused, "connection")),
+                _ if others.is_empty() && cut + self.likely == 0 => {
+                    format!("{} refused", many(self.refused, "connection"))
+                }
+                Length::Short | Length::Bare => format!("{} refused", grouped(self.refused)),
+            });
+        }
+        others
+    }
+
+    /// Those that there are, the most frequent first.
+    fn kinds(&self) -> Vec<(u64, &'static Kind)> {
+        let Cuts {
+            unanswered,
+            unread,
+            late,
+        } = self.cut;
+        let mut kinds: Vec<_> = [unanswered, unread, late].into_iter().zip(&KINDS).collect();
+        kinds.retain(|(number, _)| *number > 0);
+        kinds.sort_by_key(|(number, _)| Reverse(*number));
+        kinds
+    }
+
+    fn one_kind(&self) -> Option<String> {
+        match self.kinds().as_slice() {
+            [(_, kind)] => Some(kind.alone.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// ` (10 never answered, 2 never read)`.
+    fn told_kinds(&self, length: Length) -> String {
+        let word = |kind: &Kind| match length {
+            Length::Long => kind.long,
+            Length::Short | Length::Bare => kind.short,
+        };
+        match self.kinds().as_slice() {
+            [] => String::new(),
+            [(_, kind)] => format!(" ({})", word(kind)),
+            kinds => {
+                let told = kinds
+                    .iter()
+                    .map(|(number, kind)| format!("{} {}", grouped(*number), word(kind)));
+                format!(" ({})", told.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// What most of the drains that failed have in common.
+fn cause(subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
+    let drains = subject.drains.iter();
+    let failed: Vec<&Drain> = drains
+        .filter(|drain| drain.verdict == Verdict::Fail)
+        .collect();
+    let explains = |group: &&Group<'_>| {
+        let of_it = failed.iter().filter(|drain| group.is_in(drain)).count();
+        group.part == Part::Cause && of_it > 0 && of_it * 2 >= failed.len()
+    };
+    groups.iter().find(explains).map(Group::says)
+}
+
+fn first_loss(groups: &[Group<'_>]) -> Option<String> {
+    let mut groups = groups.iter();
+    groups
+        .find(|group| group.part == Part::Loss)
+        .map(Group::says)
+}

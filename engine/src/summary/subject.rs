@@ -1,0 +1,99 @@
+//! What a summary is of: a rollout, or one drain alone. It decides nothing.
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Counts, Drain, Finding, Rollout, Source, Verdict},
+    render::{
+        columns::shortened,
+        lists::workload,
+        units::{plain, service},
+    },
+    servers::{self, Server},
+};
+
+/// Columns of a name, and of a revision beside it.
+const NAME_MAX: usize = 36;
+const REVISION_MAX: usize = 16;
+
+/// See the module.
+pub(super) struct Subject<'a> {
+    /// Whose it is, short enough for a headline.
+    pub(super) name: String,
+    pub(super) verdict: Verdict,
+    pub(super) is_over: bool,
+    /// It is a drain, which its name says.
+    pub(super) is_one_drain: bool,
+    pub(super) interrupted: bool,
+    /// Who announced it, if anybody did.
+    pub(super) announced: Option<Source>,
+    pub(super) started_at: Timestamp,
+    pub(super) ended_at: Option<Timestamp>,
+    /// Of all of it.
+    pub(super) counts: &'a Counts,
+    /// SYNs refused.
+    pub(super) refused: u64,
+    pub(super) drains: &'a [Drain],
+    /// Of the rollout as a whole; each drain has its own.
+    pub(super) findings: &'a [Finding],
+    /// What shows it.
+    pub(super) command: String,
+}
+
+// === impl Subject ===
+
+impl<'a> Subject<'a> {
+    pub(super) fn of_rollout(rollout: &'a Rollout) -> Self {
+        let mut name = shortened(&workload(rollout), NAME_MAX);
+        if let Some(revision) = &rollout.revision {
+            name.push(' ');
+            name.push_str(&shortened(&plain(revision), REVISION_MAX));
+        }
+        let in_gaps: u64 = rollout.gaps.iter().map(|gap| gap.refused).sum();
+        Self {
+            name,
+            verdict: rollout.verdict,
+            is_over: rollout.is_over(),
+            is_one_drain: false,
+            interrupted: rollout.interrupted,
+            announced: Some(rollout.source).filter(|source| source.is_announced()),
+            started_at: rollout.started_at,
+            ended_at: rollout.ended_at.filter(|_| rollout.is_over()),
+            counts: &rollout.counts,
+            refused: rollout.counts.refused.max(in_gaps),
+            drains: &rollout.drains,
+            findings: &rollout.findings,
+            command: format!("finwatch rollouts show {}", plain(&rollout.id)),
+        }
+    }
+
+    pub(super) fn of_drain(drain: &'a Drain) -> Self {
+        let kind = drain.kind.as_str();
+        let name = shortened(&service(&drain.service), NAME_MAX);
+        Self {
+            name: format!("{kind} of {}", plain(&name)),
+            verdict: drain.verdict,
+            is_over: drain.ended_at.is_some(),
+            is_one_drain: true,
+            interrupted: drain.interrupted,
+            announced: None,
+            started_at: drain.started_at,
+            ended_at: drain.ended_at,
+            counts: &drain.counts,
+            refused: drain.counts.refused,
+            drains: std::slice::from_ref(drain),
+            findings: &[],
+            command: format!("finwatch drains show {}", plain(&drain.id)),
+        }
+    }
+
+    /// The server that it is, as the first of its programs that is known tells.
+    pub(super) fn server(&self) -> Option<&'static Server> {
+        self.drains.iter().find_map(server_of)
+    }
+}
+
+/// The server that was drained.
+pub(super) fn server_of(drain: &Drain) -> Option<&'static Server> {
+    servers::known(&drain.instance.program)
+}
