@@ -82,7 +82,7 @@ const DAEMON: &[(&str, &[&str])] = &[
     ("watch", &["clock", "netns", "families", "attribution", "probe"]),
     ("client", &["clock", "nearest"]),
     ("lifecycle", &["clock", "netns", "families", "attribution", "probe", "config", "deploy", "store", "metrics", "http", "preflight"]),
-    ("lib", &["clock", "attribution", "probe", "config", "deploy", "store", "metrics", "http", "lifecycle"]),
+    ("lib", &["clock", "attribution", "probe", "ports", "config", "deploy", "store", "metrics", "http", "lifecycle"]),
     ("cli", &["clock", "logging", "config", "preflight", "watch", "client", "lifecycle", "lib"]),
 ];
 
