@@ -36,6 +36,7 @@ pub fn rollout(rollout: &Rollout, times: &Times) -> Section {
         section.field("see", plain(link));
     }
     add_cut(&mut section, rollout.counts.cut);
+    add_outside(&mut section, rollout);
     add_growth(&mut section, rollout);
     add_listeners(&mut section, rollout);
     if rollout.interrupted {
@@ -78,6 +79,22 @@ fn event_line(event: &DeployEvent, times: &Times) -> String {
         }
     }
     text
+}
+
+/// What its services counted that no drain did.
+fn add_outside(section: &mut Section, rollout: &Rollout) {
+    let outside = &rollout.outside;
+    let parts = [
+        (outside.closes(), "connection", "ended"),
+        (outside.cut.total(), "request", "lost"),
+        (outside.refused, "SYN", "refused"),
+    ];
+    let parts = parts.iter().filter(|(number, ..)| *number > 0);
+    let told = parts.map(|(number, what, became)| format!("{} {became}", count(*number, what)));
+    let told = told.collect::<Vec<_>>().join(", ");
+    if !told.is_empty() {
+        section.field("in no drain", told);
+    }
 }
 
 fn add_growth(section: &mut Section, rollout: &Rollout) {

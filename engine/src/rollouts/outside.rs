@@ -7,7 +7,7 @@ use crate::{
         self as diagnoses, Diagnosis, JudgeOptions, growth,
         judge::{beside, example_told},
     },
-    model::{Cuts, Finding, Growth, Rollout, Severity},
+    model::{Cuts, EndedConnection, Finding, Growth, Rollout, Severity},
     render::units::{length, secs},
 };
 
@@ -50,10 +50,11 @@ pub(super) fn findings(rollout: &Rollout, live: &Live, options: &JudgeOptions) -
     let lost = [
         (
             &diagnoses::REQUESTS_CUT,
-            judged(unanswered + unread, before.unanswered + before.unread),
+            judged(unanswered + unread + late, before.total()),
             told(&[
                 (unanswered, "read and not answered"),
                 (unread, "received and never read"),
+                (late, "sent after this side had closed"),
             ]),
         ),
         (
@@ -76,7 +77,7 @@ pub(super) fn findings(rollout: &Rollout, live: &Live, options: &JudgeOptions) -
             let usual = grown.baseline_count > 0
                 && grown.p_value.is_some_and(|p| p >= options.significance);
             let examples = rollout.outside_examples.iter();
-            let of_kind = examples.filter(|one| (one.cut == "late") == is_late(diagnosis));
+            let of_kind = examples.filter(|one| is_of(diagnosis, one));
             let since = rollout.started_at;
             evidence.extend(of_kind.take(EXAMPLES_MAX).map(|one| {
                 let when = length(secs(since, one.ended_at));
@@ -105,8 +106,8 @@ fn told(kinds: &[(u64, &str)]) -> String {
     kinds.join(", ")
 }
 
-fn is_late(diagnosis: &Diagnosis) -> bool {
-    diagnosis.name == diagnoses::KEEPALIVE_RACE.name
+fn is_of(diagnosis: &Diagnosis, example: &EndedConnection) -> bool {
+    diagnosis.name == diagnoses::REQUESTS_CUT.name || example.cut == "late"
 }
 
 /// How long it lasted so far, seconds: at least one, as a count in no time has no rate.

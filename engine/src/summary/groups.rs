@@ -32,6 +32,7 @@ pub(super) struct Group<'a> {
     found: Vec<Found<'a>>,
     /// Drains that there are.
     drains: u64,
+    outside: &'a [EndedConnection],
 }
 
 /// Where it was found.
@@ -68,7 +69,8 @@ pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
         let (at, place) = Place::of(&finding.diagnosis);
         let connections = match (place, drain) {
             (Some(place), Some(drain)) => (place.connections)(drain),
-            _ => 0,
+            (Some(place), None) => subject.cut_outside(place.examples),
+            (None, _) => 0,
         };
         let server = drain.map_or_else(|| subject.server(), server_of);
         let found = Found {
@@ -121,6 +123,7 @@ impl<'a> Group<'a> {
             name: &found.finding.diagnosis,
             found: vec![found],
             drains: subject.drains.len() as u64,
+            outside: subject.outside_examples,
         }
     }
 
@@ -238,7 +241,12 @@ impl<'a> Group<'a> {
     fn examples(&self, columns: usize, times: &Times) -> Option<String> {
         let causes = self.place?.examples;
         let drains = self.found.iter().filter_map(|found| found.drain);
-        let connections = drains.flat_map(|drain| &drain.examples);
+        let is_whole = |found: &Found<'_>| found.drain.is_none();
+        let outside = match self.found.iter().any(is_whole) {
+            true => self.outside,
+            false => &[],
+        };
+        let connections = drains.flat_map(|drain| &drain.examples).chain(outside);
         let examples = connections.filter(|example| causes.contains(&example.cut.as_str()));
         let mut line = String::new();
         for example in examples.take(EXAMPLES_MAX) {

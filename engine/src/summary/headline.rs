@@ -85,6 +85,7 @@ fn had_traffic(drain: &Drain) -> bool {
 
 fn nothing_lost(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
     let nothing = match subject.drains.len() as u64 {
+        0 if subject.counts.closes() > 0 => "nothing lost, with no stop and no reload".to_owned(),
         0 => "no stop and no reload was seen".to_owned(),
         _ if subject.is_one_drain => "nothing lost".to_owned(),
         drains => format!("nothing lost in {}", many(drains, kind(subject.drains))),

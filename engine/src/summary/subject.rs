@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::{Counts, Drain, Finding, Rollout, Source, Verdict},
+    model::{Counts, Drain, EndedConnection, Finding, Rollout, Source, Verdict},
     render::{
         columns::shortened,
         lists::workload,
@@ -31,6 +31,10 @@ pub(super) struct Subject<'a> {
     pub(super) ended_at: Option<Timestamp>,
     /// Of all of it.
     pub(super) counts: &'a Counts,
+    /// Of these, what no drain counted.
+    pub(super) outside: Option<&'a Counts>,
+    /// Connections of these whose request was cut.
+    pub(super) outside_examples: &'a [EndedConnection],
     /// SYNs refused.
     pub(super) refused: u64,
     pub(super) drains: &'a [Drain],
@@ -60,6 +64,8 @@ impl<'a> Subject<'a> {
             started_at: rollout.started_at,
             ended_at: rollout.ended_at.filter(|_| rollout.is_over()),
             counts: &rollout.counts,
+            outside: Some(&rollout.outside),
+            outside_examples: &rollout.outside_examples,
             refused: rollout.counts.refused.max(in_gaps),
             drains: &rollout.drains,
             findings: &rollout.findings,
@@ -80,11 +86,27 @@ impl<'a> Subject<'a> {
             started_at: drain.started_at,
             ended_at: drain.ended_at,
             counts: &drain.counts,
+            outside: None,
+            outside_examples: &[],
             refused: drain.counts.refused,
             drains: std::slice::from_ref(drain),
             findings: &[],
             command: format!("finwatch drains show {}", plain(&drain.id)),
         }
+    }
+
+    /// Requests that were cut by these causes with no drain to count them.
+    pub(super) fn cut_outside(&self, causes: &[&str]) -> u64 {
+        let cut = self.outside.map(|outside| outside.cut).unwrap_or_default();
+        let of = |(cause, number)| if causes.contains(&cause) { number } else { 0 };
+        [
+            ("unanswered", cut.unanswered),
+            ("unread", cut.unread),
+            ("late", cut.late),
+        ]
+        .map(of)
+        .iter()
+        .sum()
     }
 
     /// The server that it is, as the first of its programs that is known tells.

@@ -88,6 +88,40 @@ pub(super) fn tls_goodbye_resets(facts: &Facts<'_>) -> Option<Finding> {
     ]))
 }
 
+pub(super) fn early_answer_reset(facts: &Facts<'_>) -> Option<Finding> {
+    let early = facts.drain.counts.early_answers;
+    if early == 0 {
+        return None;
+    }
+    let baseline = &facts.drain.baseline;
+    let grown = growth::test(
+        early,
+        facts.exposure_secs(),
+        baseline.counts.early_answers,
+        growth::ordinary_secs(baseline),
+    );
+    let usual = grown.baseline_count > 0 && !is_growth(&grown, facts);
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "{} {} answered before all of it was read, and reset with the rest.",
+            count(early, "request"),
+            were(early)
+        ),
+    ];
+    if usual {
+        evidence.push(format!(
+            "As in its ordinary time: {}",
+            beside(&grown, "such end", "such ends")
+        ));
+    }
+    let mut finding = diagnoses::EARLY_ANSWER_RESET.found(evidence);
+    if usual {
+        finding.severity = Severity::Info;
+    }
+    Some(finding)
+}
+
 pub(super) fn server_hangs_up_first(facts: &Facts<'_>) -> Option<Finding> {
     let closes = facts.drain.counts.closes();
     let ours = facts.ours();

@@ -110,6 +110,7 @@ const CHECKS: &[Check] = &[
     lost::response_truncated,
     lost::keepalive_race,
     cost::tls_goodbye_resets,
+    cost::early_answer_reset,
     cost::server_hangs_up_first,
     cost::time_wait_burst,
     cost::accepts_after_signal,
