@@ -14,7 +14,7 @@ pub type CounterRow = [u64; CELLS];
 pub struct Cell(u16);
 
 /// Number of cells in a row.
-pub const CELLS: usize = Cell::UNANSWERED as usize + Evidence::COUNT;
+pub const CELLS: usize = Cell::EARLY.index() + 1;
 
 impl Cell {
     /// Reached ESTABLISHED (or, with TCP Fast Open, was closed before).
@@ -75,13 +75,15 @@ impl Cell {
     /// A simultaneous close left no mini-socket (TCPTimeWaitOverflow).
     pub const NO_MINI_SOCKET_BOTH: Self = Self(26);
 
-    /// Answered before all of the question was read, and reset with the rest of it unread.
-    pub const EARLY: Self = Self(27);
-
-    const CLOSES: u16 = 28;
+    const CLOSES: u16 = 27;
     const RESETS_RECEIVED: u16 = Self::CLOSES + (Origin::COUNT * Outcome::COUNT) as u16;
     const CUT: u16 = Self::RESETS_RECEIVED + RESET_STATES as u16;
     const UNANSWERED: u16 = Self::CUT + Cut::COUNT as u16;
+
+    // What came later stands behind, so that a row of an earlier layout is the beginning of one of a later.
+
+    /// Answered before all of the question was read, and reset with the rest of it unread.
+    pub const EARLY: Self = Self(Self::UNANSWERED + Evidence::COUNT as u16);
 
     /// Connections ended with this origin and outcome.
     pub const fn closes(origin: Origin, outcome: Outcome) -> Self {
