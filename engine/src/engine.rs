@@ -449,6 +449,7 @@ impl Engine {
         let known = |key: &ServiceKey| ledger.knows(key) || served.contains(key);
         names.retain(known);
         refusals.retain(known);
+        drains.retain_refused(known);
     }
 
     fn on_survey(&mut self, survey: &Survey<'_>, now_ns: u64) {

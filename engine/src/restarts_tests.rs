@@ -323,7 +323,7 @@ fn refused_after_each_stop(cgroups: [u64; 3], refused: [u64; 3], pause_ms: u64) 
 
 #[test]
 fn each_stop_tells_who_was_refused_after_it_in_cgroups_of_their_own() {
-    for pause_ms in [500, 3_000, 70_000] {
+    for pause_ms in [300, 500, 3_000, 70_000] {
         refused_after_each_stop([1, 2, 3], [5, 5, 5], pause_ms);
         refused_after_each_stop([1, 2, 3], [5, 0, 2], pause_ms);
     }
@@ -331,7 +331,8 @@ fn each_stop_tells_who_was_refused_after_it_in_cgroups_of_their_own() {
 
 #[test]
 fn each_stop_tells_who_was_refused_after_it_in_one_cgroup() {
-    for pause_ms in [3_000, 70_000] {
+    // The first pauses are over before the drain before them is.
+    for pause_ms in [300, 500, 3_000, 70_000] {
         refused_after_each_stop([1, 1, 1], [5, 5, 5], pause_ms);
         refused_after_each_stop([1, 1, 1], [5, 0, 2], pause_ms);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord};
+use finwatch_common::{ExitRecord, PHASES, Process, ServiceKey, SignalRecord};
 
 use super::{
     detect::cause::Cause,
@@ -146,12 +146,19 @@ impl Draining {
     }
 
     /// Rows were read again, of all services or of these: SYNs that were refused on its ports may be among them.
-    pub(super) fn counted(&mut self, services: Option<&[ServiceKey]>, known: &Known<'_>) {
+    /// `taken`: what drains that began later tell of them, by port and phase.
+    pub(super) fn counted(
+        &mut self,
+        services: Option<&[ServiceKey]>,
+        taken: &mut BTreeMap<ServiceKey, [bool; PHASES]>,
+        known: &Known<'_>,
+    ) {
         let is_meant = |key: &ServiceKey| services.is_none_or(|services| services.contains(key));
         for (key, port) in &mut self.ports {
             if let Some(refused) = known.refused(key).filter(|_| is_meant(key)) {
                 let before = port.counted.refused().so_far();
-                port.counted.refused_mut().read(refused);
+                let taken = taken.entry(*key).or_default();
+                port.counted.refused_mut().read(refused, taken);
                 if port.counted.refused().so_far() != before {
                     self.reported.outdated();
                 }

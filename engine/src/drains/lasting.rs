@@ -116,9 +116,22 @@ impl Lasting {
         if draining.members.is_stop() {
             self.absorb_deaths(&mut draining);
         }
+        self.share_refused(&mut draining);
         self.phase_goes_on(&instance);
         self.drains.insert(self.next, draining);
         self.next += 1;
+    }
+
+    /// Rows were read again, of all services or of these. Of the drains of a port the one that began last is told first, and one
+    /// of a worker's death after those of instances.
+    pub(super) fn counted(&mut self, services: Option<&[ServiceKey]>, known: &Known<'_>) {
+        let mut taken = BTreeMap::new();
+        for of_one in [false, true] {
+            let drains = self.drains.values_mut().rev();
+            for draining in drains.filter(|d| d.members.is_of_one() == of_one) {
+                draining.counted(services, &mut taken, known);
+            }
+        }
     }
 
     /// Forgets a drain; with the last one of an instance the kernel's phase ends, if it has not before.
@@ -152,6 +165,15 @@ impl Lasting {
         let over = draining.members.instances().filter(|i| !waits(i));
         for instance in over.copied().collect::<Vec<_>>() {
             self.end_phase(instance);
+        }
+    }
+
+    /// What drains that last were told of refused SYNs is none of one that begins.
+    fn share_refused(&self, draining: &mut Draining) {
+        for (key, port) in &mut draining.ports {
+            for other in self.drains.values().filter_map(|d| d.ports.get(key)) {
+                port.counted.refused_mut().leave_to(other.counted.refused());
+            }
         }
     }
 

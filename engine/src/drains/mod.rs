@@ -204,9 +204,7 @@ impl Drains {
                 lasting.iter_mut().for_each(|d| d.survey_failed(netns));
             }
             Input::Counted { services } => {
-                lasting
-                    .iter_mut()
-                    .for_each(|draining| draining.counted(services, known));
+                lasting.counted(services, known);
                 starts.counted(known);
             }
             Input::CountersFailed => {
@@ -344,6 +342,11 @@ impl Drains {
             .iter()
             .flat_map(|(_, d)| d.ports.keys().copied());
         served.chain(draining).collect()
+    }
+
+    /// Forgets what was refused on ports of services that nobody knows any more: their counters begin anew.
+    pub(crate) fn retain_refused(&mut self, known: impl Fn(&ServiceKey) -> bool) {
+        self.instances.retain_refused(known);
     }
 
     /// Drains that ended since the last call.

@@ -47,14 +47,6 @@ impl Refused {
     pub(crate) fn all(&self) -> u64 {
         self.by_phase.iter().sum()
     }
-
-    /// While the port's last owner was told to stop or to reload.
-    pub(crate) fn ending(&self) -> u64 {
-        [Phase::Draining, Phase::Reloading]
-            .iter()
-            .map(|phase| self.by_phase[*phase as usize])
-            .sum()
-    }
 }
 
 // === impl Refusals ===
@@ -228,7 +220,7 @@ mod tests {
             20,
             &[(1, Phase::Draining, 5), (2, Phase::Draining, 4)],
         ));
-        let of = |cgroup| refusals.get(&key(cgroup)).map(|refused| refused.ending());
+        let of = |cgroup| refusals.get(&key(cgroup)).map(|refused| refused.all());
         assert_eq!((of(1), of(2), of(3)), (Some(5), Some(4), Some(0)));
     }
 
@@ -241,8 +233,8 @@ mod tests {
         refusals.some(&[key(1)], &reading(30, &[(1, Phase::Reloading, 2)]));
         let refused = refusals.get(&key(1)).unwrap();
         assert_eq!(
-            (refused.all(), refused.ending(), refused.read_ns),
-            (8, 2, 30)
+            (refused.all(), refused.by_phase, refused.read_ns),
+            (8, [6, 0, 2], 30)
         );
         assert_eq!(refusals.get(&key(2)).unwrap().read_ns, 20);
         refusals.live(&reading(40, &[]));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::timing;
+use crate::{services::Refused, timing};
 use finwatch_common::{Kinship, Phase, Process, ProcessEntry, ServiceKey};
 
 /// Most instances known at once.
@@ -30,8 +30,8 @@ pub(crate) struct Instances {
     up: HashMap<(u64, u16), u32>,
     /// When sockets ceased to listen, by cookie: a survey that began before may still show them.
     gone: BTreeMap<u64, u64>,
-    /// SYNs refused while an owner of a port drained or reloaded, by the end of the last drain there.
-    refused: BTreeMap<ServiceKey, u64>,
+    /// SYNs refused on a port by the end of the last drain there.
+    refused: BTreeMap<ServiceKey, Refused>,
     bitten: u64,
 }
 
@@ -146,15 +146,22 @@ impl Instances {
     }
 
     /// What was refused in the drains of a port that are over.
-    pub(crate) fn refused_before(&self, key: &ServiceKey) -> u64 {
-        self.refused.get(key).copied().unwrap_or(0)
+    pub(crate) fn refused_before(&self, key: &ServiceKey) -> Refused {
+        self.refused.get(key).copied().unwrap_or_default()
     }
 
     /// A drain of a port is over, with so many refused in it and in those before.
-    pub(crate) fn note_refused(&mut self, key: &ServiceKey, so_far: u64) {
+    pub(crate) fn note_refused(&mut self, key: &ServiceKey, so_far: Refused) {
         if self.refused.len() < LISTENERS_MAX || self.refused.contains_key(key) {
             self.refused.insert(*key, so_far);
+        } else {
+            self.bitten += 1;
         }
+    }
+
+    /// Forgets what was refused on ports of services that nobody knows any more.
+    pub(crate) fn retain_refused(&mut self, known: impl Fn(&ServiceKey) -> bool) {
+        self.refused.retain(|key, _| known(key));
     }
 
     /// Inode number of the instance's network namespace; 0 unknown.

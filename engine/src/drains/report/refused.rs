@@ -2,8 +2,11 @@
 //! when it is told, and given its number by the next reading: while somebody listens nobody is refused, so the last
 //! reading before a listener's end tells what was counted until then, and the first one after the next listener's
 //! coming what was refused in between.
+//!
+//! Drains of one port may last at once. Each SYN is told by one of them only: by the one that began last of those that count
+//! its phase.
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{PHASES, Phase, ServiceKey};
 
 use crate::drains::membership::instances::Instances;
 use crate::{known::Known, services, timing};
@@ -14,8 +17,8 @@ pub(crate) struct Refused {
     /// Only those count that were refused in the phase which the kernel set at T0: then it does not matter how late the
     /// counter is read.
     phased: bool,
-    /// The counter at T0; none: no reading has told it yet.
-    before: Option<u64>,
+    /// The counter at the last reading, or at T0; none: no reading has told it yet.
+    last: Option<services::Refused>,
     now: u64,
     /// When the reading was made that told `now`.
     read_ns: u64,
@@ -45,14 +48,14 @@ impl Refused {
         instances: &Instances,
         known: &Known<'_>,
     ) -> Self {
-        let before = if phased {
+        let last = if phased {
             Some(instances.refused_before(key))
         } else {
-            known.refused_by(key, t0_ns).map(|refused| refused.all())
+            known.refused_by(key, t0_ns)
         };
         Self {
             phased,
-            before,
+            last,
             now: 0,
             read_ns: 0,
             asked_ns: None,
@@ -78,20 +81,34 @@ impl Refused {
         asks
     }
 
-    /// A reading was made: it tells what waits for a number, unless it was made before that happened.
-    pub(crate) fn read(&mut self, refused: services::Refused) {
+    /// A reading was made: it tells what waits for a number, unless it was made before that happened. `taken`: drains that began
+    /// later tell what was refused in these phases; what this one tells is added.
+    pub(crate) fn read(&mut self, refused: services::Refused, taken: &mut [bool; PHASES]) {
         let services::Refused { read_ns, .. } = refused;
         if read_ns < self.read_ns {
             return;
         }
-        let counted = if self.phased {
-            refused.ending()
-        } else {
-            refused.all()
-        };
-        let before = *self.before.get_or_insert(counted);
-        self.now = counted.saturating_sub(before).max(self.now);
+        let last = self.last.get_or_insert(refused);
+        for (phase, taken) in taken.iter_mut().enumerate() {
+            let (now, last) = (refused.by_phase[phase], &mut last.by_phase[phase]);
+            let more = now.saturating_sub(*last);
+            *last = now.max(*last);
+            let counts = !(self.phased && phase == Phase::Steady as usize);
+            if counts && !*taken {
+                self.now += more;
+                *taken = true;
+            }
+        }
         self.told(read_ns);
+    }
+
+    /// What another drain of the port was told already is none of this one's.
+    pub(crate) fn leave_to(&mut self, other: &Self) {
+        if let (Some(last), Some(theirs)) = (&mut self.last, &other.last) {
+            for (last, theirs) in last.by_phase.iter_mut().zip(theirs.by_phase) {
+                *last = theirs.max(*last);
+            }
+        }
     }
 
     /// The counter cannot be read: what it told last must do.

@@ -70,10 +70,9 @@ impl Reports {
         if of_reload && draining.members.over() == Some(Over::Nothing) {
             draining.ports.values_mut().for_each(Port::forget_opened);
         }
-        for (key, port) in &mut draining.ports {
+        for key in draining.ports.keys() {
             if let Some(refused) = known.refused(key) {
-                port.counted.refused_mut().read(refused);
-                instances.note_refused(key, refused.ending());
+                instances.note_refused(key, refused);
             }
         }
         // It was over when only answers were waited for.

@@ -233,6 +233,35 @@ fn starts_and_gaps_are_told() {
     assert_eq!(gaps, [(1_010, Some(2_000), 7)]);
 }
 
+/// The first waits for late requests for as long as a mini-socket may live.
+#[test]
+fn who_is_refused_after_a_second_stop_is_told_by_that_alone_though_the_first_still_settles() {
+    let played = play(&format!(
+        "{NODE}
+         1000 signal TERM 100 from 7
+         1005 close c1..c20 half
+         1010 exit 100 0
+         1500 refuse :3000 5
+         9000 listen 200 node :3000
+         20000 signal TERM 200 from 7
+         20010 exit 200 0
+         20500 refuse :3000 7
+         29000 listen 300 node :3000
+         40000 signal TERM 300 from 7
+         40010 exit 300 0
+         40500 refuse :3000 2
+         120000 end"
+    ));
+    let mut told: Vec<(i64, u64)> = played
+        .ended
+        .iter()
+        .map(|drain| (drain.started_at.as_millisecond(), drain.counts.refused))
+        .collect();
+    assert_eq!(told[2].0, 1_000, "the first one ends last");
+    told.sort_unstable();
+    assert_eq!(told, [(1_000, 5), (20_000, 7), (40_000, 2)]);
+}
+
 #[test]
 fn the_phase_ends_with_the_drain() {
     let played = play(&format!(
