@@ -14,7 +14,7 @@ pub type CounterRow = [u64; CELLS];
 pub struct Cell(u16);
 
 /// Number of cells in a row.
-pub const CELLS: usize = Cell::EARLY.index() + 1;
+pub const CELLS: usize = Cell::NO_PAYLOAD.index() + 1;
 
 impl Cell {
     /// Reached ESTABLISHED (or, with TCP Fast Open, was closed before).
@@ -84,6 +84,12 @@ impl Cell {
 
     /// Answered before all of the question was read, and reset with the rest of it unread.
     pub const EARLY: Self = Self(Self::UNANSWERED + Evidence::COUNT as u16);
+    /// Ended with payload received and none sent: connections that were never answered.
+    pub const NEVER_ANSWERED: Self = Self(Self::EARLY.0 + 1);
+    /// Ended with payload sent and none received: connections that never asked.
+    pub const NEVER_ASKED: Self = Self(Self::EARLY.0 + 2);
+    /// Ended with no payload at all.
+    pub const NO_PAYLOAD: Self = Self(Self::EARLY.0 + 3);
 
     /// Connections ended with this origin and outcome.
     pub const fn closes(origin: Origin, outcome: Outcome) -> Self {

@@ -238,8 +238,8 @@ pub struct CloseRecord {
     pub reason: u8,
     /// A [`Lost`].
     pub lost: u8,
-    /// Always zero.
-    pub pad: [u8; 4],
+    /// Segments with payload received.
+    pub segments: u32,
 }
 
 impl CloseRecord {

@@ -6,6 +6,7 @@ use finwatch_common::{Role, ServiceKey};
 use crate::{
     drains::{Drains, Sum},
     known::Known,
+    model::Shape,
     rollouts::{Account, Correlator, RefusedReading},
     timing,
     want::Want,
@@ -90,6 +91,7 @@ impl Accounting {
             counts,
             examples,
         } = sum;
+        let ordinary = known.baseline(&key, first_ns);
         let account = Account {
             service: known.service(&key),
             netns: drains.netns_inum(key.netns),
@@ -97,8 +99,9 @@ impl Accounting {
             last_at: known.wall(last_ns),
             counts,
             examples,
-            ordinary: known.baseline(&key, first_ns),
-            turns_not_judged: self.stream_ports.contains(&key.port),
+            turns_not_judged: self.stream_ports.contains(&key.port)
+                || !Shape::learned(&ordinary.counts).waits_for_answers(),
+            ordinary,
         };
         (key, account)
     }

@@ -19,10 +19,13 @@ use crate::{
     drains::{self, ClosedConnection, Drains, late_in_steady_time},
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, DeployEvent, Drain, Rollout, ServiceState, StoryFigures},
+    model::{Close, DeployEvent, Drain, Rollout, ServiceState, Shape, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
-    services::{self, Gauges, Ledger, Limits, Names, Refusals, Surveys, TimeWaits, View, Windows},
+    services::{
+        self, Gauges, Ledger, Limits, Names, Refusals, SeriesLabels, Surveys, TimeWaits, View,
+        Windows,
+    },
     snapshot::{Bounds, Change, EngineFigures, Namespaces, Snapshot},
     want::Want,
 };
@@ -254,7 +257,8 @@ impl Engine {
     /// The state of every service of a view.
     pub fn states(&self, view: &View) -> Vec<ServiceState> {
         let running: Vec<_> = self.running.values().flatten().cloned().collect();
-        services::states(view, &running)
+        let shape = |labels: &SeriesLabels| Shape::learned(&self.windows.ordinary(labels).counts);
+        services::states(view, &running, shape)
     }
 
     /// The connections that ended last, newest first.

@@ -93,6 +93,12 @@ pub struct Counts {
     pub abandoned: u64,
     /// Answered before all of the request was read, and reset with the rest of it unread.
     pub early_answers: u64,
+    /// Closes of connections on which this side never wrote though the peer had.
+    pub never_answered: u64,
+    /// The other way round.
+    pub never_asked: u64,
+    /// Nobody wrote anything.
+    pub no_payload: u64,
     /// SYNs answered with RST as nothing listened.
     pub refused: u64,
     /// Established, never accepted, dropped with the listener.
@@ -155,6 +161,9 @@ impl Counts {
             by_exit_while_sending,
             abandoned,
             early_answers,
+            never_answered,
+            never_asked,
+            no_payload,
             refused,
             accept_queue_dropped,
         } = other;
@@ -199,6 +208,9 @@ impl Counts {
         self.by_exit_while_sending += by_exit_while_sending;
         self.abandoned += abandoned;
         self.early_answers += early_answers;
+        self.never_answered += never_answered;
+        self.never_asked += never_asked;
+        self.no_payload += no_payload;
         self.refused += refused;
         self.accept_queue_dropped += accept_queue_dropped;
     }
@@ -252,6 +264,9 @@ impl Counts {
             by_exit_while_sending: left(self.by_exit_while_sending, other.by_exit_while_sending),
             abandoned: left(self.abandoned, other.abandoned),
             early_answers: left(self.early_answers, other.early_answers),
+            never_answered: left(self.never_answered, other.never_answered),
+            never_asked: left(self.never_asked, other.never_asked),
+            no_payload: left(self.no_payload, other.no_payload),
             refused: left(self.refused, other.refused),
             accept_queue_dropped: left(self.accept_queue_dropped, other.accept_queue_dropped),
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Finding, Instance, Service, Signs, Verdict};
+use super::{Counts, Cuts, Finding, Instance, Service, Shape, Signs, Verdict};
 
 /// What began it.
 #[derive(
@@ -199,12 +199,39 @@ pub struct Drain {
     pub records_lost: u64,
     /// finwatch was not there for all of it (a restart): it cannot be judged.
     pub interrupted: bool,
-    /// The service is marked as a stream or one-way protocol: turns are not judged.
+    /// The service is a stream or one-way protocol: turns are not judged.
     pub turns_not_judged: bool,
+    /// What kind of conversation it is, and how that is known.
+    #[serde(default)]
+    pub shape: Shape,
     /// The verdict, `inconclusive` while it lasts.
     pub verdict: Verdict,
     /// Why.
     pub findings: Vec<Finding>,
+}
+
+// === impl Drain ===
+
+impl Drain {
+    /// Connections on which a client lost something: requests, where it waits for answers; else what it told and nobody read, as RSTs
+    /// threw it away. Each connection counts once, by the first cause, and where nobody waits for answers that one hides others.
+    pub fn lost(&self) -> Cuts {
+        if !self.turns_not_judged {
+            return self.counts.cut;
+        }
+        let thrown_away: u64 = self
+            .counts
+            .resets_sent
+            .iter()
+            .map(|resets| resets.data)
+            .sum();
+        let Cuts { unread, late, .. } = self.counts.cut;
+        Cuts {
+            unanswered: 0,
+            unread,
+            late: thrown_away.saturating_sub(unread).max(late),
+        }
+    }
 }
 
 // === impl DrainKind ===

@@ -4,7 +4,7 @@ use finwatch_common::{Phase, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cuts, Service};
+use super::{Cuts, Service, Shape};
 
 /// Counted since the service's series began, over all phases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,4 +47,7 @@ pub struct ServiceState {
     pub backlog_limit: u64,
     /// Since the service's series began.
     pub totals: Totals,
+    /// What kind of conversation its ordinary connections show.
+    #[serde(default)]
+    pub shape: Shape,
 }

@@ -7,13 +7,14 @@ use super::{
     tree::{Cell, Column, Kind, Span, Table, Tone},
     units::{Times, plain, service, span},
 };
-use crate::model::{Drain, Role, Rollout, ServiceState, Verdict, words::Word as _};
+use crate::model::{Basis, Drain, Role, Rollout, ServiceState, Shape, Verdict, words::Word as _};
 
 /// One line a service. What hardly anybody has stands there only where somebody has it.
 pub fn services(services: &[ServiceState]) -> Table {
     let any = |some: fn(&ServiceState) -> bool| services.iter().any(some);
     let close_wait = any(|state| state.close_wait > 0);
     let backlog = any(|state| state.backlog > 0);
+    let shape = any(|state| state.shape.basis != Basis::Unknown);
     let columns = [
         (true, "SERVICE", Kind::Name),
         (true, "ROLE", Kind::Text),
@@ -27,13 +28,14 @@ pub fn services(services: &[ServiceState]) -> Table {
         (true, "CUT", Kind::Number),
         (true, "LATE", Kind::Number),
         (true, "REFUSED", Kind::Number),
+        (shape, "SHAPE", Kind::Text),
     ];
     let rows = services.iter().map(service_cells);
     table_of_shown(columns, rows)
 }
 
 /// A cell for every column of [`services`].
-fn service_cells(state: &ServiceState) -> [Cell; 12] {
+fn service_cells(state: &ServiceState) -> [Cell; 13] {
     let ServiceState {
         service: name,
         role,
@@ -47,6 +49,7 @@ fn service_cells(state: &ServiceState) -> [Cell; 12] {
         backlog,
         backlog_limit,
         totals,
+        shape,
     } = state;
     let backlog = match listeners {
         0 => dash(),
@@ -70,8 +73,19 @@ fn service_cells(state: &ServiceState) -> [Cell; 12] {
         served(totals.cut.total()),
         served(totals.cut.late),
         served(totals.refused),
+        told_shape(shape),
     ]
     .map(Cell::from)
+}
+
+/// Of few connections with a question mark.
+fn told_shape(shape: &Shape) -> String {
+    const SURE: u64 = 20;
+    match shape.basis {
+        Basis::Unknown => dash(),
+        _ if shape.connections < SURE => format!("{}?", shape.kind),
+        _ => shape.kind.to_string(),
+    }
 }
 
 /// One line a drain.

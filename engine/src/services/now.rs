@@ -4,18 +4,22 @@ use finwatch_common::{Cell, Cut};
 
 use std::sync::Arc;
 
-use super::{SeriesView, SettledRow, View};
-use crate::model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Totals};
+use super::{SeriesLabels, SeriesView, SettledRow, View};
+use crate::model::{Cuts, Drain, DrainKind, Phase, Service, ServiceState, Shape, Totals};
 
 /// The state of every service of the view; `running`: the drains that last.
-pub fn states(view: &View, running: &[Arc<Drain>]) -> Vec<ServiceState> {
+pub fn states(
+    view: &View,
+    running: &[Arc<Drain>],
+    shape: impl Fn(&SeriesLabels) -> Shape,
+) -> Vec<ServiceState> {
     view.series
         .iter()
-        .map(|series| state(series, running))
+        .map(|series| state(series, running, shape(&series.labels)))
         .collect()
 }
 
-fn state(series: &SeriesView, running: &[Arc<Drain>]) -> ServiceState {
+fn state(series: &SeriesView, running: &[Arc<Drain>], shape: Shape) -> ServiceState {
     let labels = &series.labels;
     let service = name(series);
     let gauges = &series.gauges;
@@ -41,6 +45,7 @@ fn state(series: &SeriesView, running: &[Arc<Drain>]) -> ServiceState {
             },
             refused: sum(Cell::REFUSED),
         },
+        shape,
         service,
     }
 }

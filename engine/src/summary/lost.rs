@@ -59,11 +59,12 @@ const KINDS: [Kind; 3] = [
 impl Lost {
     pub(super) fn of(subject: &Subject<'_>, groups: &[Group<'_>]) -> Self {
         let all = subject.counts.cut;
-        // What a stream cuts is told, and nobody waited for it.
+        // Where nobody waits for answers, the first cause is none, and hides others.
         let streams = || subject.drains.iter().filter(|drain| drain.turns_not_judged);
         let judged = |all: u64, of: fn(&Cuts) -> u64| {
-            let of_streams: u64 = streams().map(|drain| of(&drain.counts.cut)).sum();
-            all.saturating_sub(of_streams)
+            let counted: u64 = streams().map(|drain| of(&drain.counts.cut)).sum();
+            let lost: u64 = streams().map(|drain| of(&drain.lost())).sum();
+            all.saturating_sub(counted) + lost
         };
         let truncated = groups.iter().find(|group| group.is_of(&RESPONSE_TRUNCATED));
         let likely = subject

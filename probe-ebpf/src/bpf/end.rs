@@ -4,7 +4,7 @@
 use finwatch_common::{Cell, Loss, Outcome, Phase, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
-    tcp::{SOCK_DEAD, errno, state, unacked},
+    tcp::{SOCK_DEAD, SOCK_DONE, errno, state, unacked},
 };
 
 use super::{
@@ -98,6 +98,7 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         row.inc(Cell::UNACKED);
         row.add(Cell::UNACKED_BYTES, unacked.into());
     }
+    count_ways(tcp, conn, row);
     let outcome = count_end(conn, row, old, Verdict::from_code(verdict));
     let outcome = conn.forget(outcome as u32) as u8;
     count_mini_socket(conn, row, old, outcome, time_wait);
@@ -114,6 +115,24 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         err,
     };
     tell::close(tcp, conn, told);
+}
+
+/// Which way payload went over the connection's life.
+#[inline(always)]
+fn count_ways(tcp: Tcp, conn: &Conn, row: Row) {
+    if !conn.is_server() {
+        return;
+    }
+    let sent: u64 = tcp.get(offset!(bytes_sent));
+    // The kernel counts the peer's FIN as a byte.
+    let received: u64 = tcp.get(offset!(bytes_received));
+    let asked = received > u64::from(tcp.flags() & SOCK_DONE != 0);
+    match (asked, sent > 0) {
+        (true, true) => {}
+        (true, false) => row.inc(Cell::NEVER_ANSWERED),
+        (false, true) => row.inc(Cell::NEVER_ASKED),
+        (false, false) => row.inc(Cell::NO_PAYLOAD),
+    }
 }
 
 /// No program holds the socket any more (`sock_orphan`).

@@ -34,12 +34,12 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
         0
     };
     conn.segments = segments;
-    let more = tcp.unread() > 0;
-    if more != conn.has(flag::MORE_TO_READ) {
-        conn.toggle(flag::MORE_TO_READ);
-    }
     let before = conn.turns.read;
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
+    // A peek took nothing, and leaves everything.
+    if conn.turns.read != before && (tcp.unread() > 0) != conn.has(flag::MORE_TO_READ) {
+        conn.toggle(flag::MORE_TO_READ);
+    }
     // The peer's goodbye in answer to the stop is no question that came after it, and behind a FIN nobody asks in TLS.
     if phases::any()
         && !conn.turns.is_goodbye(seq_after(conn.turns.read, before))

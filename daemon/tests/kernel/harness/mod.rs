@@ -30,7 +30,7 @@ pub(crate) use expect::{Expect, Lost, Reason, Side, opened};
 pub(crate) use finwatch_common::{Cell, Cut, Evidence, Origin, Outcome};
 pub(crate) use identities::check_identities;
 pub(crate) use netns::{Netns, interface_up, spread_loopback};
-pub(crate) use observed::Observed;
+pub(crate) use observed::{Observed, WAYS};
 pub(crate) use probe::{OPTIONS, shared};
 pub(crate) use records::{recorded, told_of};
 pub(crate) use scenario::{scenario, settle, settle_phases, settle_to_none, within_settle};

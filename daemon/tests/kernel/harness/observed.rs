@@ -107,6 +107,9 @@ impl Observed {
     }
 }
 
+/// Which way payload went.
+pub(crate) const WAYS: [Cell; 3] = [Cell::NEVER_ANSWERED, Cell::NEVER_ASKED, Cell::NO_PAYLOAD];
+
 impl Counted {
     /// One cell.
     pub(crate) fn get(&self, cell: Cell) -> u64 {
@@ -172,9 +175,14 @@ impl Counted {
             got[time_wait] += std::mem::take(&mut got[fin_wait2]);
             want[time_wait] += std::mem::take(&mut want[fin_wait2]) + side.minis;
         }
-        // Listeners come and go in every scenario; the identities compare them with the kernel's table.
-        let listens = [Cell::LISTEN_UP.index(), Cell::LISTEN_DOWN.index()];
-        let cells = (0..CELLS).filter(move |index| !listens.contains(index));
+        // Listeners come and go in every scenario, and so does payload; the identities compare the ones with the kernel's
+        // table, and the others are told of by `ways`.
+        let elsewhere = [Cell::LISTEN_UP, Cell::LISTEN_DOWN]
+            .into_iter()
+            .chain(WAYS)
+            .map(Cell::index);
+        let elsewhere: Vec<usize> = elsewhere.collect();
+        let cells = (0..CELLS).filter(move |index| !elsewhere.contains(index));
         cells
             .filter(move |index| got[*index] != want[*index])
             .map(move |index| (name(index), want[index], got[index]))
@@ -225,7 +233,7 @@ impl Default for Counted {
 
 /// A cell's name in a message.
 fn name(index: usize) -> String {
-    const PLAIN: [(&str, Cell); 27] = [
+    const PLAIN: [(&str, Cell); 28] = [
         ("opened", Cell::OPENED),
         ("seeded", Cell::SEEDED),
         ("left", Cell::LEFT),
@@ -241,6 +249,7 @@ fn name(index: usize) -> String {
         ("time_wait", Cell::TIME_WAIT),
         ("fin_wait2", Cell::FIN_WAIT2),
         ("abandoned", Cell::ABANDONED),
+        ("early", Cell::EARLY),
         ("unread", Cell::UNREAD),
         ("unread_bytes", Cell::UNREAD_BYTES),
         ("unacked", Cell::UNACKED),

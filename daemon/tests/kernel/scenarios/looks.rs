@@ -124,8 +124,12 @@ fn an_answer_on_its_way_at_the_death() {
         });
         let mut closes = closes(&records);
         closes.sort_by_key(|close| close.opened_at_ns);
-        let flags: Vec<_> = closes.iter().map(|close| close.flags).collect();
         let both = close_flags::BY_EXIT | close_flags::SENDING;
+        // The clock is too coarse to tell whether the late answer went out before the signal.
+        let flags: Vec<_> = closes
+            .iter()
+            .map(|close| close.flags & !close_flags::SENT_IN_PHASE)
+            .collect();
         assert_eq!(flags, [close_flags::BY_EXIT, both]);
     });
 }

@@ -28,6 +28,7 @@ mod stops;
 mod timeouts;
 mod turns;
 mod unread;
+mod ways;
 
 /// A request as a client writes it: large enough not to be taken for a control frame.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.test\r\nUser-Agent: scenario\r\n\r\n";

@@ -10,7 +10,10 @@ use super::{ANSWER, REQUEST};
 use crate::harness::{
     Cell, Cut, Evidence, Expect, Lost, Manners, Netns, OPTIONS, Observed, Order, Origin, Outcome,
     Reason, Servant, Side, check_identities, kernel, opened, settle_phases, shared,
-    sock::{self, listen, pair, read, read_eof_of_closed, tcp_state, wait_gone, wait_port_state},
+    sock::{
+        self, listen, pair, read, read_eof_of_closed, tcp_state, wait_gone, wait_port_state,
+        wait_state,
+    },
     state, wait_until,
 };
 
@@ -295,7 +298,7 @@ fn small_questions_are_lost_where_small_ones_were_answered() {
         read_eof_of_closed(&owed);
         read_eof_of_closed(&late);
         std::io::Write::write_all(&mut &late, LINE).unwrap();
-        sock::read_reset(&late);
+        wait_state(&late, state::CLOSE);
         drop(owed);
         let end = ended(Origin::Local, Outcome::Fin).fin_wait2().by_exit();
         settle_phases(
@@ -308,7 +311,8 @@ fn small_questions_are_lost_where_small_ones_were_answered() {
                         opened(2),
                         Side::passively_closed().unanswered(Evidence::Small)
                             + Side::broken_in_close_wait(Outcome::ResetReceived)
-                                .reset_received(state::CLOSE_WAIT),
+                                .reset_received(state::CLOSE_WAIT)
+                                .unacked(LINE.len() as u64),
                     ),
                 ),
                 (

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use crate::{
     diagnoses,
-    model::{Cuts, Finding, Severity},
+    model::{Basis, Cuts, Finding, Severity, Shape},
     render::units::{count, were},
 };
 
@@ -12,25 +12,22 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
         unanswered,
         unread,
         late,
-    } = facts.drain.counts.cut;
-    let likely = facts.drain.likely_cut;
-    let (cut, severity) = if facts.judges_turns() {
-        let severity = match unanswered + unread + late {
-            0 => Severity::Warn,
-            _ => Severity::Fail,
-        };
-        (unanswered + unread + late, severity)
-    } else {
-        (unread + late, Severity::Info)
+    } = facts.drain.lost();
+    let cut = unanswered + unread + late;
+    let severity = match cut {
+        0 => Severity::Warn,
+        _ => Severity::Fail,
     };
-    let likely = if facts.judges_turns() { likely } else { 0 };
+    let likely = match facts.judges_turns() {
+        true => facts.drain.likely_cut,
+        false => 0,
+    };
     if cut + likely == 0 {
         return None;
     }
     let mut causes = Vec::new();
-    let judged_unanswered = if facts.judges_turns() { unanswered } else { 0 };
     for (number, what) in [
-        (judged_unanswered, "read and not answered"),
+        (unanswered, "read and not answered"),
         (unread, "received and never read"),
         (late, sent_late(facts)),
     ] {
@@ -62,15 +59,38 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
             if cut > 0 { " more" } else { "" }
         ));
     }
-    if facts.drain.turns_not_judged {
-        evidence.push(
-            "The port is marked as a stream or one-way: this is told, and not judged.".to_owned(),
-        );
+    if let Some(shape) = shape(facts) {
+        evidence.push(shape);
     }
     evidence.extend(facts.examples(""));
     let mut finding = facts.found_with_stop(&diagnoses::REQUESTS_CUT, evidence);
     finding.severity = severity;
     Some(finding)
+}
+
+/// Why a request without an answer is not told, where it is not.
+pub(super) fn shape(facts: &Facts<'_>) -> Option<String> {
+    let Shape {
+        kind,
+        basis,
+        connections,
+    } = facts.drain.shape;
+    let known = match basis {
+        _ if facts.judges_turns() => return None,
+        Basis::Configured => "as the port is marked so".to_owned(),
+        Basis::Learned => format!(
+            "as {} of its ordinary time show",
+            count(connections, "connection")
+        ),
+        Basis::Guessed => format!(
+            "guessed of {} of this drain",
+            count(connections, "connection")
+        ),
+        Basis::Unknown => "as it was when it was kept".to_owned(),
+    };
+    Some(format!(
+        "Nobody waits for answers here ({kind}, {known}): only what nobody read is lost."
+    ))
 }
 
 fn in_flight(facts: &Facts<'_>) -> String {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{JudgeOptions, judge};
 use crate::model::{
     Baseline, Counts, Cuts, Drain, DrainKind, Exit, Finding, Instance, Listening, Resets, Sender,
-    Service, SignalSeen, Signs, Verdict,
+    Service, Shape, SignalSeen, Signs, Verdict,
 };
 
 /// T0 of every scenario.
@@ -96,6 +96,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         records_lost: 0,
         interrupted: false,
         turns_not_judged: false,
+        shape: Shape::default(),
         verdict: Verdict::default(),
         findings: Vec::new(),
     }

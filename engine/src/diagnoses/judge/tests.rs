@@ -91,11 +91,11 @@ fn unread_and_late_are_told_where_turns_are_not_judged() {
     drain.counts.cut.unread = 3;
     drain.turns_not_judged = true;
     let drain = judged(drain);
-    assert_eq!(drain.verdict, Verdict::Pass);
+    assert_eq!(drain.verdict, Verdict::Fail, "what was told is lost");
     let finding = &drain.findings[0];
     assert_eq!(
         (finding.diagnosis.as_str(), finding.severity),
-        ("requests-cut", Severity::Info)
+        ("requests-cut", Severity::Fail)
     );
     assert!(
         finding.evidence[1].starts_with("5 requests were lost"),

@@ -78,6 +78,8 @@ pub(crate) struct Tally {
     pub(super) by_exit_answering: u64,
     /// See [`crate::model::Signs::truncated`].
     pub(super) truncated: u64,
+    /// Connections that brought one message after another, and never had an answer.
+    pub(super) senders: u64,
     /// Connections that lost a request.
     pub(crate) examples: Vec<EndedConnection>,
 }
@@ -115,6 +117,7 @@ impl Tally {
             && record.unacked > ALERT_BYTES_MAX
             && !is_farewell(record, since_ns, owed_at_start);
         self.truncated += u64::from(truncated);
+        self.senders += u64::from(is_sender(record));
         self.by_exit_truncated += u64::from(truncated && by_exit);
         self.by_exit_answering +=
             u64::from(closed.cut.is_none() && was_answering(record, since_ns));
@@ -260,6 +263,7 @@ impl Tally {
             by_exit_truncated,
             by_exit_answering,
             truncated,
+            senders,
             examples,
         } = other;
         self.counts.add(&counts);
@@ -284,6 +288,7 @@ impl Tally {
         self.by_exit_truncated += by_exit_truncated;
         self.by_exit_answering += by_exit_answering;
         self.truncated += truncated;
+        self.senders += senders;
         for example in examples {
             self.example(|| example);
         }
@@ -338,6 +343,12 @@ impl Tally {
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
         counts.early_answers += has(close_flags::EARLY);
+        match (record.bytes_received > 0, record.bytes_sent > 0) {
+            (true, true) => {}
+            (true, false) => counts.never_answered += 1,
+            (false, true) => counts.never_asked += 1,
+            (false, false) => counts.no_payload += 1,
+        }
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
         self.add_cut(closed.cut);
     }
@@ -359,6 +370,17 @@ fn first(a_ns: Option<u64>, b_ns: Option<u64>) -> Option<u64> {
         (Some(a_ns), Some(b_ns)) => Some(a_ns.min(b_ns)),
         (known, None) | (None, known) => known,
     }
+}
+
+/// Brought one message after another, each in a segment of its own, and never had an answer: whoever waits for one sends nothing
+/// more, and one long question fills its segments.
+fn is_sender(record: &CloseRecord) -> bool {
+    const MESSAGES_MIN: u32 = 4;
+    const MESSAGE_BYTES_MAX: u64 = 1_000;
+    record.bytes_sent == 0
+        && record.segments >= MESSAGES_MIN
+        && record.bytes_received > 0
+        && record.bytes_received / u64::from(record.segments) < MESSAGE_BYTES_MAX
 }
 
 /// Died while it was still sending.

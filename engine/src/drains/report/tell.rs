@@ -11,7 +11,8 @@ use crate::{
     },
     known::Known,
     model::{
-        Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, SignalSeen, Signs, Verdict,
+        Basis, Counts, Drain, DrainKind, Exit, Instance, Listening, Sender, Shape, SignalSeen,
+        Signs, Verdict,
     },
 };
 
@@ -68,6 +69,12 @@ fn drain(
     } else {
         draining.members.count_old()
     };
+    let counts = Counts {
+        opened: opened_after_start,
+        refused: port.counted.refused().so_far(),
+        ..port.counted.whole.counts(known)
+    };
+    let shape = shape(port, &counts, telling.stream_ports.contains(&key.port));
     Drain {
         id: format!(
             "{:x}-{}-{}",
@@ -123,20 +130,29 @@ fn drain(
         idle_at_exit: port.counted.whole.idle_at_exit,
         still_open: still.all,
         still_open_idle: still.idle,
-        counts: Counts {
-            opened: opened_after_start,
-            refused: port.counted.refused().so_far(),
-            ..port.counted.whole.counts(known)
-        },
+        counts,
         listening: listening(port, known),
         examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),
         baseline: port.counted.baseline.clone(),
         records_lost: telling.records_lost,
         interrupted: false,
-        turns_not_judged: telling.stream_ports.contains(&key.port),
+        turns_not_judged: !shape.waits_for_answers(),
+        shape,
         verdict: Verdict::default(),
         findings: Vec::new(),
+    }
+}
+
+/// As configured, else as its ordinary connections show, else as those of the drain do.
+fn shape(port: &Port, counts: &Counts, is_configured: bool) -> Shape {
+    if is_configured {
+        return Shape::CONFIGURED;
+    }
+    let learned = Shape::learned(&port.counted.baseline.counts);
+    match learned.basis {
+        Basis::Unknown => Shape::guessed(counts, port.counted.whole.senders),
+        Basis::Guessed | Basis::Learned | Basis::Configured => learned,
     }
 }
 

@@ -218,7 +218,7 @@ impl Kernel {
             owner_start_ns: connection.owner.start_ns,
             last_read_ns: connection.last_read_ns,
             bytes_sent: connection.sent,
-            bytes_received: 0,
+            bytes_received: u64::from(connection.asked + connection.unread),
             local_addr: v4(10, 0, 0, 1),
             remote_addr: v4(10, 0, 0, 2),
             local_port: connection.key.port,
@@ -255,7 +255,7 @@ impl Kernel {
                 1..18 => Lost::Goodbye as u8,
                 _ => Lost::Data as u8,
             },
-            pad: [0; 4],
+            segments: 0,
         };
         self.record(Record::Close(record));
     }

@@ -10,7 +10,7 @@ use crate::{
 /// Counts of one service; see [`counted`] for their order.
 pub(super) type Counted = [u32; COUNTED];
 /// Number of counts.
-pub(super) const COUNTED: usize = 30;
+pub(super) const COUNTED: usize = 33;
 
 /// What a service has counted in phase `steady`, modulo 2^32: [`counts`] turns sums of it back.
 pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
@@ -38,6 +38,9 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
         Cell::EXIT,
         Cell::ABANDONED,
         Cell::EARLY,
+        Cell::NEVER_ANSWERED,
+        Cell::NEVER_ASKED,
+        Cell::NO_PAYLOAD,
         Cell::REFUSED,
         Cell::ACCEPT_QUEUE_DROPPED,
         Cell::OPENED,
@@ -96,6 +99,9 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        never_answered,
+        never_asked,
+        no_payload,
         refused,
         accept_queue_dropped,
         opened,
@@ -120,6 +126,9 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        never_answered,
+        never_asked,
+        no_payload,
         refused,
         accept_queue_dropped,
         ..Counts::default()

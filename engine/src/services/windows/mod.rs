@@ -176,6 +176,12 @@ impl Windows {
         }
     }
 
+    /// The service's ordinary time up to the last bucket that ended.
+    pub fn ordinary(&self, labels: &SeriesLabels) -> Baseline {
+        let last = self.ends.back();
+        last.map_or_else(Baseline::default, |end_ns| self.baseline(labels, *end_ns))
+    }
+
     /// Times a service got no window as there were too many.
     pub const fn left_out(&self) -> u64 {
         self.left_out

@@ -27,7 +27,7 @@ pub(super) struct Stream {
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
     number: u32,
-    mask: u32,
+    mask: u64,
 }
 
 /// What was counted in one bucket.
@@ -66,12 +66,12 @@ impl Stream {
         let gap = u64::from(number - self.back.number) << 2;
         let mut bytes = Vec::with_capacity(COUNTED * 2);
         if ordinary {
-            let mask = (0..COUNTED).fold(0, |mask, i| mask | u32::from(counted[i] > 0) << i);
+            let mask = (0..COUNTED).fold(0, |mask, i| mask | u64::from(counted[i] > 0) << i);
             if mask == self.back.mask {
                 put(&mut bytes, gap | SAME_MASK);
             } else {
                 put(&mut bytes, gap | NEW_MASK);
-                put(&mut bytes, u64::from(mask));
+                put(&mut bytes, mask);
             }
             for count in counted.iter().filter(|count| **count > 0) {
                 put(&mut bytes, u64::from(*count));
@@ -134,7 +134,7 @@ fn read(bytes: &mut impl Iterator<Item = u8>, before: Place) -> Option<Entry> {
     let mut counted = [0; COUNTED];
     if ordinary {
         if head & 3 == NEW_MASK {
-            place.mask = get(bytes)? as u32;
+            place.mask = get(bytes)?;
         }
         for (i, count) in counted.iter_mut().enumerate() {
             if place.mask >> i & 1 == 1 {

@@ -1,0 +1,221 @@
+//! What kind of conversation a service holds: whether a question of its client waits for an answer. Only then is a request
+//! without one lost.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Counts;
+
+/// Fewer connections show no shape.
+const CONNECTIONS_MIN: u64 = 5;
+
+/// The kinds.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ShapeKind {
+    /// The client asks, and waits for the answer (HTTP, SQL, Redis). So it is where nothing is known.
+    #[default]
+    RequestAnswer,
+    /// The client tells, and nobody answers (syslog, metrics, events).
+    OneWayIn,
+    /// The server tells, and nobody asks (feeds).
+    OneWayOut,
+    /// Both tell what they like when they like (SSH, chat, MQTT): what was said last has ordinarily no answer.
+    Stream,
+}
+
+/// How it is known.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// It is not: too few connections ended.
+    #[default]
+    Unknown,
+    /// By the drain's own connections, as there were no ordinary ones.
+    Guessed,
+    /// By connections that ended in the service's ordinary time.
+    Learned,
+    /// The configuration says so.
+    Configured,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Shape {
+    /// Which kind.
+    pub kind: ShapeKind,
+    /// How that is known.
+    pub basis: Basis,
+    /// Connections that showed it.
+    pub connections: u64,
+}
+
+// === impl ShapeKind ===
+
+impl ShapeKind {
+    /// As it is shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestAnswer => "request/answer",
+            Self::OneWayIn => "one-way in",
+            Self::OneWayOut => "one-way out",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+impl fmt::Display for ShapeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// What the configuration says: nothing but that turns are not to be judged.
+    pub const CONFIGURED: Self = Self {
+        kind: ShapeKind::Stream,
+        basis: Basis::Configured,
+        connections: 0,
+    };
+
+    /// What a service's ordinary connections show; unknown where too few had anything to say.
+    pub fn learned(ordinary: &Counts) -> Self {
+        let connections = ordinary.closes().saturating_sub(ordinary.no_payload);
+        if connections < CONNECTIONS_MIN {
+            return Self::default();
+        }
+        let most = |of: u64| of.saturating_mul(10) >= connections.saturating_mul(9);
+        let left_open = ordinary.unanswered.silent + ordinary.unanswered.alert;
+        let kind = if most(ordinary.never_answered) {
+            ShapeKind::OneWayIn
+        } else if most(ordinary.never_asked) {
+            ShapeKind::OneWayOut
+        } else if left_open.saturating_mul(2) >= connections {
+            ShapeKind::Stream
+        } else {
+            ShapeKind::RequestAnswer
+        };
+        Self {
+            kind,
+            basis: Basis::Learned,
+            connections,
+        }
+    }
+
+    /// What the connections of a drain show, where nothing was learned: `told` of them brought one message after another, and never
+    /// had an answer.
+    pub fn guessed(counts: &Counts, told: u64) -> Self {
+        let connections = counts.closes().saturating_sub(counts.no_payload);
+        let kind = if told > 0 && told == connections {
+            ShapeKind::OneWayIn
+        } else if connections > 0 && counts.never_asked == connections {
+            ShapeKind::OneWayOut
+        } else {
+            return Self::default();
+        };
+        Self {
+            kind,
+            basis: Basis::Guessed,
+            connections,
+        }
+    }
+
+    /// Whether a request without an answer is lost.
+    pub fn waits_for_answers(&self) -> bool {
+        self.kind == ShapeKind::RequestAnswer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Unanswered;
+
+    fn closes(count: u64) -> Counts {
+        Counts {
+            remote_first: count,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn a_shape_is_learned_of_those_that_had_something_to_say() {
+        let kind = |counts: Counts| {
+            let shape = Shape::learned(&counts);
+            (shape.kind, shape.basis, shape.connections)
+        };
+        let few = closes(4);
+        assert_eq!(kind(few).1, Basis::Unknown);
+        let probed = Counts {
+            no_payload: 90,
+            never_answered: 10,
+            ..closes(100)
+        };
+        assert_eq!(kind(probed), (ShapeKind::OneWayIn, Basis::Learned, 10));
+        let feed = Counts {
+            never_asked: 19,
+            ..closes(20)
+        };
+        assert_eq!(kind(feed).0, ShapeKind::OneWayOut);
+        let goodbye = Unanswered {
+            silent: 12,
+            ..Unanswered::default()
+        };
+        let shell = Counts {
+            unanswered: goodbye,
+            ..closes(20)
+        };
+        assert_eq!(kind(shell).0, ShapeKind::Stream);
+        let web = Counts {
+            never_answered: 8,
+            ..closes(20)
+        };
+        assert_eq!(kind(web), (ShapeKind::RequestAnswer, Basis::Learned, 20));
+    }
+
+    #[test]
+    fn a_shape_is_guessed_only_where_all_agree() {
+        let senders = Counts {
+            never_answered: 5,
+            ..closes(5)
+        };
+        assert_eq!(Shape::guessed(&senders, 5).kind, ShapeKind::OneWayIn);
+        assert_eq!(
+            Shape::guessed(&senders, 4),
+            Shape::default(),
+            "one may have asked"
+        );
+        assert_eq!(Shape::guessed(&closes(0), 0), Shape::default());
+    }
+}
