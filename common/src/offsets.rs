@@ -108,6 +108,8 @@ offsets! {
     copied_seq: "tcp_sock.copied_seq", 4;
     /// First unacknowledged sequence number.
     snd_una: "tcp_sock.snd_una", 4;
+    /// Sequence number after the last byte sent.
+    snd_nxt: "tcp_sock.snd_nxt", 4;
     /// Sequence number after the last byte written.
     write_seq: "tcp_sock.write_seq", 4;
     /// Payload received.

@@ -71,9 +71,16 @@ fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
     if rest {
         early(conn, row);
     }
-    if !rest || seq_after(tcp.write_seq(), tcp.get(offset!(snd_una))) > 0 {
+    if !rest || is_held_back(tcp) {
         cut(conn, row, cause);
     }
+}
+
+/// Whether some of what was written never left, or is being sent again: the RST throws it away. What is only not acknowledged yet
+/// goes before the RST.
+#[inline(always)]
+fn is_held_back(tcp: Tcp) -> bool {
+    tcp.retrying() || seq_after(tcp.write_seq(), tcp.get(offset!(snd_nxt))) > 0
 }
 
 /// Whether the last data came before the last of ours went out; the kernel's clock is coarse, and the same tick tells nothing.

@@ -83,9 +83,30 @@ fn the_rest_of_a_request_that_had_its_answer() {
             .unread(BYTES - 10)
             .early()
             .reset_sent(Reason::AbortOnClose, Lost::Data);
-        // The RST may have overtaken the answer.
-        let lost = early.clone().unacked(ANSWER.len() as u64).cut(Cut::Unread);
-        Expect::server(early + lost)
+        Expect::server(early.clone() + early.unacked(ANSWER.len() as u64))
+    });
+}
+
+/// Most of a long answer waits for the peer's acknowledgement of its beginning, and the RST takes its place.
+#[test]
+fn the_rest_of_a_request_whose_answer_had_not_left() {
+    const LONG: usize = 30_000;
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, mut server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(REQUEST);
+        read(&server, 10);
+        server.write_all(&vec![b'a'; LONG]).unwrap();
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::broken(Outcome::ResetSent)
+                .unread(BYTES - 10)
+                .unacked(LONG as u64)
+                .early()
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+        )
     });
 }
 

@@ -44,7 +44,7 @@ pub const EARLY_ANSWER_RESET: Diagnosis = Diagnosis {
     severity: Severity::Warn,
     summary: "Requests were answered before all of them was read, and the connection was reset with the rest: clients may lose the answer.",
     signature: "After T0 this side had read a part of a request, had written since, and closed with the rest unread, or while the rest was on its way: the kernel answers that with an RST. The rest is told from another request by what had come when the program last read, by the clock (it came before the answer went out), and by what the peer had acknowledged when it sent it.",
-    evidence: "Counts such connections, beside the ordinary rate: a service that refuses uploads from their head (413, 401, a redirect) has a steady trickle of them, which is told as worth knowing only. It is counted as a cut request (requests-cut) only where the answer was not acknowledged when the RST left. A client that reads what has arrived before it minds the RST has its answer; one that is still writing may see only an error.",
+    evidence: "Counts such connections, beside the ordinary rate: a service that refuses uploads from their head (413, 401, a redirect) has a steady trickle of them, which is told as worth knowing only. It is counted as a cut request (requests-cut) only where some of the answer had not left when the RST did, or was being sent again. A client that reads what has arrived before it minds the RST has its answer; one that is still writing may see only an error.",
     remedy: "Linger: after the answer shut down the sending side, and read and throw away what still comes, up to a limit, before close().",
     servers: OfServers::On(Topic::Linger),
     places: &[
