@@ -94,8 +94,10 @@ fn unseen(rollout: &Rollout) -> Vec<String> {
     let nobody = drains
         .iter()
         .all(|drain| drain.verdict == Verdict::Inconclusive);
-    if reasons.is_empty() && !drains.is_empty() && nobody {
-        reasons.push("None of its drains had a client.".to_owned());
+    if reasons.is_empty() && !drains.is_empty() && nobody && nothing_ended {
+        reasons.push(
+            "None of its drains had a client, and no connection ended beside them.".to_owned(),
+        );
     }
     reasons
 }
