@@ -15,6 +15,7 @@ use super::{
     log, meanings,
     object::{ITERATORS, OBJECT, TRACEPOINT_PROGRAMS, map, program},
     offsets::Kernel,
+    ports::Ports,
     processes::{Phases, Processes},
     reasons::reasons,
     ring::Ring,
@@ -82,6 +83,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     meanings::fill(&mut ebpf)?;
     let processes = Processes::new(&mut ebpf)?;
     let phases = Phases::new(&mut ebpf)?;
+    let ports = Ports::new(&mut ebpf)?;
     let losses = LossCounters::new(&mut ebpf)?;
     let ring = Ring::new(map(&mut ebpf, "RECORDS")?, losses.clone());
     let stats = Stats::new(&mut ebpf, max_rows.into())?;
@@ -95,6 +97,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         survey: Survey::new(ebpf),
         processes,
         phases,
+        ports,
         stats,
         losses,
         reasons: reasons(kernel.reset_reasons),

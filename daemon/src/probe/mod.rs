@@ -8,6 +8,7 @@ mod log;
 mod meanings;
 mod object;
 mod offsets;
+mod ports;
 mod processes;
 mod prototypes;
 mod reasons;
@@ -22,6 +23,7 @@ use finwatch_engine::Reasons;
 pub use self::{
     btf::Prototype,
     error::ProbeError,
+    ports::Ports,
     processes::{Phases, Processes},
     prototypes::Prototypes,
     ring::Ring,
@@ -64,6 +66,8 @@ pub struct Probe {
     pub processes: Processes,
     /// The table of phases.
     pub phases: Phases,
+    /// The table of ports.
+    pub ports: Ports,
     /// How the programs are.
     pub stats: Stats,
     /// What was lost.

@@ -210,6 +210,11 @@ impl World for Kernel<'_> {
         self.attribution.workload(key)
     }
 
+    fn listens(&mut self, key: &ServiceKey) {
+        // It is remembered.
+        let _named = self.attribution.named(key);
+    }
+
     fn clocks(&self) -> Clocks {
         self.clocks
     }

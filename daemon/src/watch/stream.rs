@@ -37,6 +37,8 @@ pub(super) struct Stream {
 pub(super) trait World {
     /// Whose the key is.
     fn workload(&mut self, key: &ServiceKey) -> Workload;
+    /// Somebody listens from now on: whose the key is may be another.
+    fn listens(&mut self, key: &ServiceKey);
     /// How the clocks stand.
     fn clocks(&self) -> Clocks;
     /// The names of reset reasons.
@@ -89,6 +91,9 @@ impl Stream {
             Record::Listener(record) => {
                 let owner = process(record.owner_tgid, record.start_ns);
                 self.instances.learn(owner, &record.service);
+                if record.up != 0 {
+                    world.listens(&record.service);
+                }
                 self.hold(record.header.at_ns, listener(&record, world), tell);
             }
             Record::Signal(record) => {

@@ -17,6 +17,8 @@ impl World for Still {
         Workload::on_host(WorkloadKind::Process, key.comm())
     }
 
+    fn listens(&mut self, _: &ServiceKey) {}
+
     fn clocks(&self) -> Clocks {
         Clocks::default()
     }

@@ -64,6 +64,7 @@ pub(crate) fn shared() -> &'static Shared {
             stats,
             losses,
             reasons: _,
+            ports: _,
             unseeded: _,
         } = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
         let handles = Handles {
