@@ -40,6 +40,8 @@ pub struct ProbeOptions {
     /// Most counter rows of one generation; what comes on top is counted in the `other` row. `None`: as
     /// many as 64 MiB hold, at least 1,024 and at most 8,192.
     pub max_rows: Option<u32>,
+    /// Tell each refused SYN, which anybody may send in any number: not where what is lost of the records matters.
+    pub tell_refused: bool,
     /// Show the programs' own log lines (target `finwatch::probe_log` of `tracing`).
     pub log: bool,
 }
@@ -49,6 +51,7 @@ impl Default for ProbeOptions {
         Self {
             ring_bytes: 4 << 20,
             max_rows: None,
+            tell_refused: false,
             log: false,
         }
     }

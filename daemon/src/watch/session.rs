@@ -25,7 +25,7 @@ use crate::{
     attribution::{Attribution, AttributionOptions},
     clock, families,
     netns::Namespaces,
-    probe::{Probe, ProbeOptions},
+    probe::{LossCounters, Phases, Probe, ProbeOptions, Processes, Ring, Survey},
 };
 use finwatch_engine::{Clocks, Reasons, model::Workload, render::units::count};
 
@@ -46,18 +46,35 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     // Before the programs are loaded, so that Ctrl-C ends it cleanly at any time.
     let mut stop = Stop::new()?;
     // Before the programs as well: from their attachment on, records wait in the ring.
-    let attribution = Attribution::new(&AttributionOptions {
+    let mut attribution = Attribution::new(&AttributionOptions {
         cgroup_root: options.cgroup_root.clone(),
         ..AttributionOptions::default()
     });
     let probe = Probe::load(&ProbeOptions {
         ring_bytes: RING_BYTES,
         max_rows: Some(MAX_ROWS),
+        tell_refused: true,
         log: options.probe_log,
     })
     .context("cannot load the programs (`finwatch doctor` says what is missing)")?;
+    let Probe {
+        ring,
+        survey,
+        processes,
+        phases,
+        ports,
+        losses,
+        reasons,
+        ..
+    } = probe;
+    attribution.ask_for_owners(move |service| ports.owner(service));
     let mut session = Session {
-        probe,
+        ring,
+        survey,
+        processes,
+        phases,
+        losses,
+        reasons,
         attribution,
         stream: Stream::default(),
     };
@@ -100,7 +117,12 @@ fn end_of_reader(error: io::Error) -> io::Result<Ended> {
 // === the stream ===
 
 struct Session {
-    probe: Probe,
+    ring: Ring,
+    survey: Survey,
+    processes: Processes,
+    phases: Phases,
+    losses: LossCounters,
+    reasons: Reasons,
     attribution: Attribution,
     stream: Stream,
 }
@@ -115,7 +137,6 @@ impl Session {
         let mut instances = BTreeSet::new();
         for namespace in &namespaces.found {
             let rows = self
-                .probe
                 .survey
                 .sockets(namespace.file.as_fd())
                 .unwrap_or_default();
@@ -129,7 +150,7 @@ impl Session {
         for (tgid, entry) in
             families::scan(&instances, &mut families::Sockets::default()).unwrap_or_default()
         {
-            self.probe.processes.adopt(tgid, entry);
+            self.processes.adopt(tgid, entry);
         }
     }
 
@@ -143,14 +164,14 @@ impl Session {
             let stopped = tokio::select! {
                 biased;
                 () = stop.asked() => true,
-                () = self.probe.ring.ready(LOOK_INTERVAL) => false,
+                () = self.ring.ready(LOOK_INTERVAL) => false,
             };
             let full = self.look(printer);
             if stopped {
                 let mut world = Kernel {
                     attribution: &mut self.attribution,
                     clocks: clock::moment().clocks,
-                    reasons: &self.probe.reasons,
+                    reasons: &self.reasons,
                 };
                 self.stream
                     .finish(&mut world, &mut |event| printer.event(&event));
@@ -169,19 +190,24 @@ impl Session {
     /// Takes in what the ring holds; says whether there may be more.
     fn look(&mut self, printer: &mut Printer<'_, impl Write>) -> bool {
         let Self {
-            probe,
+            ring,
+            processes,
+            phases,
+            losses,
+            reasons,
             attribution,
             stream,
+            survey: _,
         } = self;
         attribution.refresh();
         // The time is read first: a close that is taken in after it waits for the next look.
         let now = clock::moment();
         let mut records = Vec::new();
-        let taken = probe.ring.drain(BATCH, |record| records.push(record));
+        let taken = ring.drain(BATCH, |record| records.push(record));
         let mut world = Kernel {
             attribution,
             clocks: now.clocks,
-            reasons: &probe.reasons,
+            reasons,
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
@@ -189,11 +215,11 @@ impl Session {
         }
         stream.due(now.kernel_ns, &mut world, &mut tell);
         if stream.wants_processes() {
-            for instance in stream.processes(now.kernel_ns, &probe.processes.table()) {
-                probe.phases.end(instance);
+            for instance in stream.processes(now.kernel_ns, &processes.table()) {
+                phases.end(instance);
             }
         }
-        stream.losses(probe.losses.read(), now.wall(), &mut tell);
+        stream.losses(losses.read(), now.wall(), &mut tell);
         taken >= BATCH
     }
 }
@@ -269,6 +295,7 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
         closes,
         clean,
         cut,
+        refused,
         lost,
     } = *tally;
     let ended = count(closes, "connection");
@@ -277,12 +304,16 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
     } else {
         format!(" ({shown} shown)")
     };
+    let refused = match refused {
+        0 => String::new(),
+        refused => format!(" {} refused;", count(refused, "SYN")),
+    };
     let lost = match lost {
         0 => "no record lost".to_owned(),
         lost => format!("{} lost", count(lost, "record")),
     };
     format!(
-        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
+        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut;{refused} {lost}",
         took.as_secs_f64(),
         closes.saturating_sub(clean)
     )
@@ -305,6 +336,7 @@ mod tests {
             closes: 41,
             clean: 38,
             cut: 1,
+            refused: 0,
             lost: 0,
         };
         let took = Duration::from_millis(12_300);
@@ -316,11 +348,12 @@ mod tests {
             closes: 1,
             clean: 1,
             cut: 0,
+            refused: 2,
             lost: 1,
         };
         assert_eq!(
             summary(&tally, 1, took),
-            "1 connection ended in 12.3 s: 1 by FIN, 0 otherwise; 0 cut; 1 record lost"
+            "1 connection ended in 12.3 s: 1 by FIN, 0 otherwise; 0 cut; 2 SYNs refused; 1 record lost"
         );
     }
 }

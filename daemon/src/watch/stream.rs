@@ -54,6 +54,8 @@ pub(super) struct Tally {
     pub(super) clean: u64,
     /// Connections that were cut.
     pub(super) cut: u64,
+    /// SYNs that were refused.
+    pub(super) refused: u64,
     /// Records that were lost or rejected.
     pub(super) lost: u64,
 }
@@ -204,9 +206,8 @@ fn lone_reset(record: &ResetRecord, world: &mut impl World, tally: &mut Tally) -
         subject.service.port = record.local_port;
     }
     let reset = Reset::new(subject, record, world.reasons().name(record.reason));
-    if reset.cut.is_some() {
-        tally.cut += 1;
-    }
+    tally.cut += u64::from(reset.cut.is_some());
+    tally.refused += u64::from(reset.refused);
     Some(Event::Reset(Box::new(reset)))
 }
 

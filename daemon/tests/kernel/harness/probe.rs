@@ -27,6 +27,7 @@ pub(crate) struct Handles {
 pub(crate) const OPTIONS: ProbeOptions = ProbeOptions {
     ring_bytes: 1 << 22,
     max_rows: None,
+    tell_refused: false,
     log: false,
 };
 
