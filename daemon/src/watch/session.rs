@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ServiceKey, survey_kind};
+use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
@@ -27,7 +28,11 @@ use crate::{
     netns::Namespaces,
     probe::{LossCounters, Phases, Probe, ProbeOptions, Processes, Ring, Survey},
 };
-use finwatch_engine::{Clocks, Reasons, model::Workload, render::units::count};
+use finwatch_engine::{
+    Clocks, Reasons,
+    model::Workload,
+    render::units::{Times, count},
+};
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -38,13 +43,15 @@ const RING_BYTES: u32 = 16 << 20;
 /// The stream does not read counters, so that the smallest table will do.
 const MAX_ROWS: u32 = 1024;
 
-/// Streams until a signal, the count, the time or the end of whoever reads; then sums up on standard error.
+/// Streams until a signal, the count, the time or the end of whoever reads. Says on standard error since when, and sums up
+/// at the end.
 ///
 /// # Errors
 /// When the programs cannot be loaded, or a line cannot be printed.
 pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     // Before the programs are loaded, so that Ctrl-C ends it cleanly at any time.
     let mut stop = Stop::new()?;
+    say("starting: the kernel checks the programs");
     // Before the programs as well: from their attachment on, records wait in the ring.
     let mut attribution = Attribution::new(&AttributionOptions {
         cgroup_root: options.cgroup_root.clone(),
@@ -79,6 +86,11 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         stream: Stream::default(),
     };
     session.learn_services();
+    let times = Times::new(TimeZone::system());
+    say(&format!(
+        "watching since {}",
+        times.of_day(clock::moment().wall())
+    ));
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
     let mut printer = Printer::new(options, out);
     let began = Instant::now();
@@ -93,9 +105,13 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let summary = summary(&session.stream.tally(), printer.shown(), began.elapsed());
-    // Where standard error is closed there is nobody to sum up for.
-    let _told = writeln!(io::stderr(), "{summary}");
+    say(&summary);
     Ok(())
+}
+
+/// What is no line of the stream goes to standard error. Where that is closed there is nobody to say it to.
+fn say(what: &str) {
+    let _told = writeln!(io::stderr(), "{what}");
 }
 
 /// Why the stream ended.
