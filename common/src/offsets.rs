@@ -190,6 +190,8 @@ offsets! {
     skb_transport_header: "sk_buff.transport_header", 2;
     /// Device of a segment.
     skb_dev: "sk_buff.dev", 8;
+    /// Network header, from the head.
+    skb_network_header: "sk_buff.network_header", 2;
     /// Network namespace of a device.
     dev_net: "net_device.nd_net.net", 8;
     /// First sequence number of a segment.
@@ -222,4 +224,7 @@ pub struct Features {
     pub tick_ns: u32,
     /// Size of `struct k_sigaction`.
     pub sigaction_bytes: u32,
+    /// Whether each refused SYN is told: anybody may send them in any number, so that only those ask for it whose records prove
+    /// nothing.
+    pub tell_refused: u32,
 }

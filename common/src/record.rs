@@ -304,6 +304,8 @@ pub mod reset_flags {
     pub const MINI_SOCKET: u16 = 1 << 3;
     /// It answered the rest of a question that had its answer already: none was lost by it.
     pub const EARLY: u16 = 1 << 4;
+    /// It refused a SYN, as nothing listened: `service` is who last did. Told only where [`crate::Features::tell_refused`] is set.
+    pub const REFUSED: u16 = 1 << 5;
 }
 
 /// An RST that this host sent.

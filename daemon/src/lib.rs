@@ -55,7 +55,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         http::bind_for(&config.deploys.listen, "deploy events", "--deploys-listen")?;
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
-    let attribution = Attribution::new(&AttributionOptions::default());
+    let mut attribution = Attribution::new(&AttributionOptions::default());
     if config.keep_capabilities {
         tracing::info!("every capability is kept, as configured");
     } else {
@@ -73,11 +73,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         survey,
         processes,
         phases,
+        ports,
         stats,
         losses,
         reasons,
         unseeded: _,
     } = probe;
+    attribution.ask_for_owners(move |service| ports.owner(service));
     let sources = Sources {
         rows: LiveRows {
             rows,

@@ -333,6 +333,7 @@ impl Engine {
                 self.ledger.meet(&listener.service, now_ns, &mut self.names);
                 if listener.up == 1 {
                     self.urgent = true;
+                    self.names.ask_again(&listener.service);
                     let owner = Process {
                         start_ns: listener.start_ns,
                         tgid: listener.owner_tgid,

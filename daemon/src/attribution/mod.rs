@@ -4,15 +4,20 @@
 pub(crate) mod cgroupfs;
 mod names;
 mod path;
+mod process;
+mod program;
+mod programs;
+mod runtimes;
 
 use std::{path::PathBuf, time::Duration};
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{Process, ServiceKey};
 
 use self::{
     cgroupfs::{CgroupFs, Resolved},
     names::EngineFiles,
     path::{Identity, identify, short_id},
+    programs::Programs,
 };
 use finwatch_engine::{
     bounded::Bounded,
@@ -65,6 +70,7 @@ pub struct Attribution {
     cgroups: Option<CgroupFs>,
     files: EngineFiles,
     known: Remembered,
+    programs: Programs,
     unknown: u64,
 }
 
@@ -97,10 +103,19 @@ impl Attribution {
             cgroups,
             files: EngineFiles::new(&options.host_root),
             known: Remembered::default(),
+            programs: Programs::default(),
             unknown: 0,
         };
         this.refresh_for(START_BUDGET);
         this
+    }
+
+    /// From now on `owner` is asked which process listens for a service: by its command line, people know the program.
+    pub fn ask_for_owners(
+        &mut self,
+        owner: impl Fn(&ServiceKey) -> Option<Process> + Send + 'static,
+    ) {
+        self.programs = Programs::new(Box::new(owner));
     }
 
     /// Takes in cgroups made since the last call. To be called now and then, best with each reading of
@@ -109,19 +124,23 @@ impl Attribution {
         self.refresh_for(LOOKUP_BUDGET);
     }
 
-    /// The workload that the service belongs to.
+    /// The workload that the service belongs to: as [`Attribution::named`] said last, if it did.
     pub fn workload(&mut self, key: &ServiceKey) -> Workload {
-        self.named(key).workload
+        match self.programs.known(key) {
+            Some(program) => Workload::on_host(WorkloadKind::Process, program),
+            None => self.named(key).workload,
+        }
     }
 
-    /// The workload that the service belongs to, and the pod that it runs in.
+    /// The workload that the service belongs to, and the pod that it runs in. A program is looked at anew with each call, as
+    /// another one may listen by now whose process the kernel calls the same; of one that is gone the name remains.
     pub fn named(&mut self, key: &ServiceKey) -> Named {
         if key.cgroup == 0 && key.netns == 0 && key.comm[0] == 0 {
             return Workload::other().into();
         }
         match self.of_cgroup(key.cgroup) {
             Some(named) => named,
-            None => Workload::on_host(WorkloadKind::Process, program(&key.comm)).into(),
+            None => Workload::on_host(WorkloadKind::Process, self.programs.name(key)).into(),
         }
     }
 
@@ -206,15 +225,6 @@ fn name(files: &EngineFiles, identity: &Identity) -> Option<Named> {
         workload: Workload::on_host(kind, printable(&name)),
         pod_uid,
     })
-}
-
-/// The name of a program. A process may call itself anything, so what is not text is made visible.
-fn program(comm: &[u8; 16]) -> String {
-    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(16);
-    match printable(&String::from_utf8_lossy(&comm[..end])) {
-        name if name.is_empty() => "unknown".to_owned(),
-        name => name,
-    }
 }
 
 /// Names reach terminals and labels: control characters do not.

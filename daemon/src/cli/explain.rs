@@ -182,6 +182,7 @@ impl From<&Server> for ToldServer {
         let Server {
             title,
             programs,
+            called: _,
             meanings,
             graceful,
             fast,

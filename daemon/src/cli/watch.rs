@@ -74,7 +74,8 @@ pub struct Args {
     )]
     cuts: Vec<CutArg>,
 
-    /// Also listeners that open and close, signals and exits of single workers, and RSTs after the end
+    /// Also listeners that open and close, signals and exits of single workers, RSTs after the end, and SYNs refused on ports
+    /// that nobody is known to have had
     #[arg(short, long)]
     all: bool,
 

@@ -150,6 +150,7 @@ impl Config {
                             .map(Some),
                     },
                 ),
+                tell_refused: false,
                 log: read.switch("log.probe"),
             },
             series: Limits {

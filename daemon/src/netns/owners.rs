@@ -166,6 +166,11 @@ pub fn lives(pid: u32, start_ns: u64) -> bool {
     stat_of(pid).is_some_and(|(stat, _)| stat.start_ns == start_ns)
 }
 
+/// The same where the start is known to the nanosecond, as the kernel programs know it.
+pub fn is_still(pid: u32, start_ns: u64) -> bool {
+    lives(pid, start_ns - start_ns % NANOS_PER_TICK)
+}
+
 fn stat_of(pid: u32) -> Option<(ProcessStat, [u8; 16])> {
     parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -1,11 +1,16 @@
 //! Loads the embedded object and attaches its programs.
 
-use std::io;
+use std::{
+    io,
+    panic::resume_unwind,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Array, MapData, MapError},
-    programs::{BtfTracePoint, Iter, ProgramError},
+    programs::{BtfTracePoint, Program, ProgramError},
 };
 use finwatch_common::{CounterRow, Features, Offsets};
 
@@ -13,8 +18,9 @@ use super::{
     Probe, ProbeError, ProbeOptions,
     error::refused,
     log, meanings,
-    object::{ITERATORS, OBJECT, TRACEPOINT_PROGRAMS, map, program},
+    object::{ITERATORS, OBJECT, SOCKETS, TRACEPOINT_PROGRAMS, map, program},
     offsets::Kernel,
+    ports::Ports,
     processes::{Phases, Processes},
     reasons::reasons,
     ring::Ring,
@@ -23,6 +29,16 @@ use super::{
     stats::{LossCounters, Stats},
     survey::Survey,
 };
+
+/// Most programs that are verified at once: there are no more that take long.
+const MAX_THREADS: usize = 4;
+/// The programs that the verifier takes longest for, the longest first.
+const LONGEST: [&str; 4] = [
+    "finwatch_state",
+    "finwatch_state_again",
+    "finwatch_destroy",
+    SOCKETS,
+];
 
 /// The object's globals, for the library.
 #[derive(Clone, Copy)]
@@ -41,6 +57,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         return Err(ProbeError::Tracepoint { name });
     }
     kernel.features.ring_wake_bytes = options.ring_bytes / 4;
+    kernel.features.tell_refused = options.tell_refused.into();
     let btf = Btf::from_sys_fs().map_err(|error| object_error(EbpfError::BtfError(error)))?;
     let offsets = Global(kernel.offsets);
     let features = Global(kernel.features);
@@ -58,18 +75,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         .map_max_entries("RESETS_ODD", max_rows)
         .load(OBJECT)
         .map_err(object_error)?;
-    for (name, tracepoint) in TRACEPOINT_PROGRAMS {
-        let program: &mut BtfTracePoint = program(&mut ebpf, name)?;
-        program
-            .load(tracepoint, &btf)
-            .map_err(|source| program_error("load", name, source))?;
-    }
-    for name in ITERATORS {
-        let program: &mut Iter = program(&mut ebpf, name)?;
-        program
-            .load("tcp", &btf)
-            .map_err(|source| program_error("load", name, source))?;
-    }
+    verify(&mut ebpf, &btf)?;
     if options.log {
         log::start(&mut ebpf);
     }
@@ -82,6 +88,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     meanings::fill(&mut ebpf)?;
     let processes = Processes::new(&mut ebpf)?;
     let phases = Phases::new(&mut ebpf)?;
+    let ports = Ports::new(&mut ebpf)?;
     let losses = LossCounters::new(&mut ebpf)?;
     let ring = Ring::new(map(&mut ebpf, "RECORDS")?, losses.clone());
     let stats = Stats::new(&mut ebpf, max_rows.into())?;
@@ -95,11 +102,68 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         survey: Survey::new(ebpf),
         processes,
         phases,
+        ports,
         stats,
         losses,
         reasons: reasons(kernel.reset_reasons),
         unseeded: seeded.refused,
     })
+}
+
+/// Hands every program to the kernel's verifier: nearly all of the time that a start takes, so on every CPU at once. Those that
+/// take longest are begun first.
+fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+    let mut programs: Vec<(&'static str, &mut Program)> = Vec::new();
+    for (name, program) in ebpf.programs_mut() {
+        let known = TRACEPOINT_PROGRAMS.iter().map(|(name, _)| name);
+        if let Some(name) = known.chain(&ITERATORS).find(|known| **known == name) {
+            programs.push((name, program));
+        }
+    }
+    if let Some(name) = missing(&programs) {
+        return Err(ProbeError::Missing { name });
+    }
+    programs.sort_by_key(|(name, _)| LONGEST.iter().rev().position(|long| long == name));
+    let waiting = Mutex::new(programs);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work =
+        || std::iter::from_fn(next).try_for_each(|(name, program)| load_one(name, program, btf));
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..cpus()).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done = done.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done
+    })
+}
+
+fn missing(there: &[(&'static str, &mut Program)]) -> Option<&'static str> {
+    let wanted = TRACEPOINT_PROGRAMS.iter().map(|(name, _)| name);
+    let is_there = |wanted: &&&str| there.iter().any(|(name, _)| name == *wanted);
+    wanted
+        .chain(&ITERATORS)
+        .find(|name| !is_there(name))
+        .copied()
+}
+
+fn load_one(name: &'static str, program: &mut Program, btf: &Btf) -> Result<(), ProbeError> {
+    let loaded = match program {
+        Program::Iter(program) => program.load("tcp", btf),
+        Program::BtfTracePoint(program) => {
+            let found = TRACEPOINT_PROGRAMS.iter().find(|(its, _)| *its == name);
+            let (_, tracepoint) = found.ok_or(ProbeError::Missing { name })?;
+            program.load(tracepoint, btf)
+        }
+        _ => return Err(ProbeError::Missing { name }),
+    };
+    loaded.map_err(|source| program_error("load", name, source))
+}
+
+fn cpus() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_THREADS)
 }
 
 /// As many counter rows as fit into 64 MiB of kernel memory: each has its cells on every CPU, in two

@@ -8,6 +8,7 @@ mod log;
 mod meanings;
 mod object;
 mod offsets;
+mod ports;
 mod processes;
 mod prototypes;
 mod reasons;
@@ -22,6 +23,7 @@ use finwatch_engine::Reasons;
 pub use self::{
     btf::Prototype,
     error::ProbeError,
+    ports::Ports,
     processes::{Phases, Processes},
     prototypes::Prototypes,
     ring::Ring,
@@ -38,6 +40,8 @@ pub struct ProbeOptions {
     /// Most counter rows of one generation; what comes on top is counted in the `other` row. `None`: as
     /// many as 64 MiB hold, at least 1,024 and at most 8,192.
     pub max_rows: Option<u32>,
+    /// Tell each refused SYN, which anybody may send in any number: not where what is lost of the records matters.
+    pub tell_refused: bool,
     /// Show the programs' own log lines (target `finwatch::probe_log` of `tracing`).
     pub log: bool,
 }
@@ -47,6 +51,7 @@ impl Default for ProbeOptions {
         Self {
             ring_bytes: 4 << 20,
             max_rows: None,
+            tell_refused: false,
             log: false,
         }
     }
@@ -64,6 +69,8 @@ pub struct Probe {
     pub processes: Processes,
     /// The table of phases.
     pub phases: Phases,
+    /// The table of ports.
+    pub ports: Ports,
     /// How the programs are.
     pub stats: Stats,
     /// What was lost.

@@ -61,6 +61,7 @@ impl Kernel {
                 death_row_is_pointer: u32::from(death_row_is_pointer),
                 ring_wake_bytes: 0,
                 tick_ns: crate::clock::tick_ns(),
+                tell_refused: 0,
                 sigaction_bytes: btf.member("k_sigaction.sa").map_or(0, |sa| sa.size),
             },
             reset_reasons: btf

@@ -26,7 +26,7 @@ pub(super) enum Event {
     /// A connection ended.
     #[serde(serialize_with = "close_line")]
     Close(Box<Close>),
-    /// An RST left this host that belongs to no close told here.
+    /// An RST left this host that belongs to no close told here: one that refused a SYN, or came long after the close.
     Reset(Box<Reset>),
     /// A program let go of what it never read, long after the close was told.
     Unread(Box<Unread>),
@@ -55,7 +55,7 @@ pub(super) struct Subject {
     pub(super) phase: Phase,
 }
 
-/// An RST on its own: one that left long after the close.
+/// An RST on its own: one that left long after the close, or that refused a SYN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Reset {
     /// When, and whose.
@@ -74,6 +74,8 @@ pub(super) struct Reset {
     pub(super) lost_bytes: u32,
     /// Whether it was sent for a connection that had ended.
     pub(super) mini_socket: bool,
+    /// Whether it refused a SYN, as nothing listened on the port; the service is who last did.
+    pub(super) refused: bool,
     /// The kernel's number of the socket, if there was one.
     pub(super) cookie: Option<u64>,
 }
@@ -228,6 +230,7 @@ impl Reset {
             lost: lost.word(),
             lost_bytes: record.lost_bytes,
             mini_socket: has(reset_flags::MINI_SOCKET),
+            refused: has(reset_flags::REFUSED),
             cookie: (record.cookie != 0).then_some(record.cookie),
         }
     }

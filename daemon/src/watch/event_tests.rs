@@ -73,7 +73,7 @@ fn the_other_events() {
             r#""workload_kind":"unit","workload":"nginx.service","port":443,"role":"server","#,
             r#""phase":"steady","local_address":"10.0.0.1","local_port":443,"#,
             r#""peer":"10.0.0.5:51234","peer_address":"10.0.0.5","peer_port":51234,"reset_reason":"timewait_socket","#,
-            r#""cut":"late","lost":"data","lost_bytes":107,"mini_socket":true,"#,
+            r#""cut":"late","lost":"data","lost_bytes":107,"mini_socket":true,"refused":false,"#,
             r#""cookie":99}"#,
         )
     );

@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 use finwatch_common::{Cut, Origin, Outcome, Role};
 
 use super::event::{Event, Exit, Listener, Reset, Signal, Subject, Unread};
-use finwatch_engine::model::{Close, Service, words::Word as _};
+use finwatch_engine::model::{Close, Service, WorkloadKind, words::Word as _};
 
 /// Ports, from one to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +61,25 @@ impl Filter {
 
     /// An RST that cut a connection belongs to the story even when its close was told long ago.
     fn admits_reset(&self, reset: &Reset) -> bool {
+        if reset.refused {
+            return self.admits_refused(reset);
+        }
         (self.all || reset.cut.is_some())
             && self.admits_subject(&reset.subject)
             && self.origins.is_empty()
             && is_among(&self.outcomes, Outcome::ResetSent)
             && self.admits_cut(reset.cut)
+    }
+
+    /// A client that was refused belongs to the story of who listened there. What comes to a port that nobody is known to have
+    /// had is noise, unless that port is asked for.
+    fn admits_refused(&self, reset: &Reset) -> bool {
+        let is_known = reset.subject.service.workload_kind != WorkloadKind::Other.as_str();
+        (self.all || is_known || !self.ports.is_empty())
+            && self.admits_subject(&reset.subject)
+            && self.origins.is_empty()
+            && self.outcomes.is_empty()
+            && self.cuts.is_empty()
     }
 
     /// As with an RST.
@@ -203,7 +217,7 @@ mod tests {
     use finwatch_common::Phase;
 
     use super::*;
-    use crate::watch::samples::{close, exit, listener, reset, signal};
+    use crate::watch::samples::{close, exit, listener, refused, reset, signal};
     use finwatch_engine::model::{Workload, WorkloadKind};
 
     fn admits(filter: &Filter, close: Close) -> bool {
@@ -312,6 +326,37 @@ mod tests {
         assert!(cut.admits(&event(true)));
         assert!(!Filter::default().admits(&Event::Listener(Box::new(listener()))));
         assert!(all.admits(&Event::Listener(Box::new(listener()))));
+    }
+
+    #[test]
+    fn who_was_refused_is_shown_where_somebody_had_the_port_or_it_is_asked_for() {
+        let known = refused();
+        let mut unknown = refused();
+        unknown.subject.service = Service::new(Workload::other(), 443);
+        let port = |port| Filter {
+            ports: vec![Ports(port..=port)],
+            ..Filter::default()
+        };
+        let all = Filter {
+            all: true,
+            ..Filter::default()
+        };
+        let cut = Filter {
+            cuts: vec![Cuts::Any],
+            ..Filter::default()
+        };
+        for (filter, shown) in [
+            (Filter::default(), [true, false]),
+            (port(443), [true, true]),
+            (port(444), [false, false]),
+            (all, [true, true]),
+            (cut, [false, false]),
+        ] {
+            for (reset, shown) in [&known, &unknown].into_iter().zip(shown) {
+                let event = Event::Reset(Box::new(reset.clone()));
+                assert_eq!(filter.admits(&event), shown, "{filter:?}");
+            }
+        }
     }
 
     #[test]

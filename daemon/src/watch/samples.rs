@@ -128,6 +128,19 @@ pub(super) fn reset_record(cuts: bool) -> ResetRecord {
     }
 }
 
+/// A SYN that nobody listened for.
+pub(super) fn refused() -> Reset {
+    Reset::new(subject(), &refused_record(), "no_socket".to_owned())
+}
+
+pub(super) fn refused_record() -> ResetRecord {
+    ResetRecord {
+        cookie: 0,
+        flags: reset_flags::REFUSED,
+        ..reset_record(false)
+    }
+}
+
 /// A request that the program let go of unread.
 pub(super) fn unread() -> Unread {
     Unread::new(subject(), &unread_record())

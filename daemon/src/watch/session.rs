@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use finwatch_common::{Process, ServiceKey, survey_kind};
+use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
@@ -25,9 +26,13 @@ use crate::{
     attribution::{Attribution, AttributionOptions},
     clock, families,
     netns::Namespaces,
-    probe::{Probe, ProbeOptions},
+    probe::{LossCounters, Phases, Probe, ProbeOptions, Processes, Ring, Survey},
 };
-use finwatch_engine::{Clocks, Reasons, model::Workload, render::units::count};
+use finwatch_engine::{
+    Clocks, Reasons,
+    model::Workload,
+    render::units::{Times, count},
+};
 
 /// Longest wait between two looks at the ring buffer: what a line is late by, at most, besides the hold.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -38,30 +43,54 @@ const RING_BYTES: u32 = 16 << 20;
 /// The stream does not read counters, so that the smallest table will do.
 const MAX_ROWS: u32 = 1024;
 
-/// Streams until a signal, the count, the time or the end of whoever reads; then sums up on standard error.
+/// Streams until a signal, the count, the time or the end of whoever reads. Says on standard error since when, and sums up
+/// at the end.
 ///
 /// # Errors
 /// When the programs cannot be loaded, or a line cannot be printed.
 pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     // Before the programs are loaded, so that Ctrl-C ends it cleanly at any time.
     let mut stop = Stop::new()?;
+    say("starting: the kernel checks the programs");
     // Before the programs as well: from their attachment on, records wait in the ring.
-    let attribution = Attribution::new(&AttributionOptions {
+    let mut attribution = Attribution::new(&AttributionOptions {
         cgroup_root: options.cgroup_root.clone(),
         ..AttributionOptions::default()
     });
     let probe = Probe::load(&ProbeOptions {
         ring_bytes: RING_BYTES,
         max_rows: Some(MAX_ROWS),
+        tell_refused: true,
         log: options.probe_log,
     })
     .context("cannot load the programs (`finwatch doctor` says what is missing)")?;
+    let Probe {
+        ring,
+        survey,
+        processes,
+        phases,
+        ports,
+        losses,
+        reasons,
+        ..
+    } = probe;
+    attribution.ask_for_owners(move |service| ports.owner(service));
     let mut session = Session {
-        probe,
+        ring,
+        survey,
+        processes,
+        phases,
+        losses,
+        reasons,
         attribution,
         stream: Stream::default(),
     };
     session.learn_services();
+    let times = Times::new(TimeZone::system());
+    say(&format!(
+        "watching since {}",
+        times.of_day(clock::moment().wall())
+    ));
     let out = io::BufWriter::with_capacity(64 << 10, anstream::stdout());
     let mut printer = Printer::new(options, out);
     let began = Instant::now();
@@ -76,9 +105,13 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let summary = summary(&session.stream.tally(), printer.shown(), began.elapsed());
-    // Where standard error is closed there is nobody to sum up for.
-    let _told = writeln!(io::stderr(), "{summary}");
+    say(&summary);
     Ok(())
+}
+
+/// What is no line of the stream goes to standard error. Where that is closed there is nobody to say it to.
+fn say(what: &str) {
+    let _told = writeln!(io::stderr(), "{what}");
 }
 
 /// Why the stream ended.
@@ -100,7 +133,12 @@ fn end_of_reader(error: io::Error) -> io::Result<Ended> {
 // === the stream ===
 
 struct Session {
-    probe: Probe,
+    ring: Ring,
+    survey: Survey,
+    processes: Processes,
+    phases: Phases,
+    losses: LossCounters,
+    reasons: Reasons,
     attribution: Attribution,
     stream: Stream,
 }
@@ -115,7 +153,6 @@ impl Session {
         let mut instances = BTreeSet::new();
         for namespace in &namespaces.found {
             let rows = self
-                .probe
                 .survey
                 .sockets(namespace.file.as_fd())
                 .unwrap_or_default();
@@ -129,7 +166,7 @@ impl Session {
         for (tgid, entry) in
             families::scan(&instances, &mut families::Sockets::default()).unwrap_or_default()
         {
-            self.probe.processes.adopt(tgid, entry);
+            self.processes.adopt(tgid, entry);
         }
     }
 
@@ -143,14 +180,14 @@ impl Session {
             let stopped = tokio::select! {
                 biased;
                 () = stop.asked() => true,
-                () = self.probe.ring.ready(LOOK_INTERVAL) => false,
+                () = self.ring.ready(LOOK_INTERVAL) => false,
             };
             let full = self.look(printer);
             if stopped {
                 let mut world = Kernel {
                     attribution: &mut self.attribution,
                     clocks: clock::moment().clocks,
-                    reasons: &self.probe.reasons,
+                    reasons: &self.reasons,
                 };
                 self.stream
                     .finish(&mut world, &mut |event| printer.event(&event));
@@ -169,19 +206,24 @@ impl Session {
     /// Takes in what the ring holds; says whether there may be more.
     fn look(&mut self, printer: &mut Printer<'_, impl Write>) -> bool {
         let Self {
-            probe,
+            ring,
+            processes,
+            phases,
+            losses,
+            reasons,
             attribution,
             stream,
+            survey: _,
         } = self;
         attribution.refresh();
         // The time is read first: a close that is taken in after it waits for the next look.
         let now = clock::moment();
         let mut records = Vec::new();
-        let taken = probe.ring.drain(BATCH, |record| records.push(record));
+        let taken = ring.drain(BATCH, |record| records.push(record));
         let mut world = Kernel {
             attribution,
             clocks: now.clocks,
-            reasons: &probe.reasons,
+            reasons,
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
@@ -189,11 +231,11 @@ impl Session {
         }
         stream.due(now.kernel_ns, &mut world, &mut tell);
         if stream.wants_processes() {
-            for instance in stream.processes(now.kernel_ns, &probe.processes.table()) {
-                probe.phases.end(instance);
+            for instance in stream.processes(now.kernel_ns, &processes.table()) {
+                phases.end(instance);
             }
         }
-        stream.losses(probe.losses.read(), now.wall(), &mut tell);
+        stream.losses(losses.read(), now.wall(), &mut tell);
         taken >= BATCH
     }
 }
@@ -208,6 +250,11 @@ struct Kernel<'a> {
 impl World for Kernel<'_> {
     fn workload(&mut self, key: &ServiceKey) -> Workload {
         self.attribution.workload(key)
+    }
+
+    fn listens(&mut self, key: &ServiceKey) {
+        // It is remembered.
+        let _named = self.attribution.named(key);
     }
 
     fn clocks(&self) -> Clocks {
@@ -264,6 +311,7 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
         closes,
         clean,
         cut,
+        refused,
         lost,
     } = *tally;
     let ended = count(closes, "connection");
@@ -272,12 +320,16 @@ fn summary(tally: &Tally, shown: u64, took: Duration) -> String {
     } else {
         format!(" ({shown} shown)")
     };
+    let refused = match refused {
+        0 => String::new(),
+        refused => format!(" {} refused;", count(refused, "SYN")),
+    };
     let lost = match lost {
         0 => "no record lost".to_owned(),
         lost => format!("{} lost", count(lost, "record")),
     };
     format!(
-        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut; {lost}",
+        "{ended} ended in {:.1} s{filtered}: {clean} by FIN, {} otherwise; {cut} cut;{refused} {lost}",
         took.as_secs_f64(),
         closes.saturating_sub(clean)
     )
@@ -300,6 +352,7 @@ mod tests {
             closes: 41,
             clean: 38,
             cut: 1,
+            refused: 0,
             lost: 0,
         };
         let took = Duration::from_millis(12_300);
@@ -311,11 +364,12 @@ mod tests {
             closes: 1,
             clean: 1,
             cut: 0,
+            refused: 2,
             lost: 1,
         };
         assert_eq!(
             summary(&tally, 1, took),
-            "1 connection ended in 12.3 s: 1 by FIN, 0 otherwise; 0 cut; 1 record lost"
+            "1 connection ended in 12.3 s: 1 by FIN, 0 otherwise; 0 cut; 2 SYNs refused; 1 record lost"
         );
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Stream {
 pub(super) trait World {
     /// Whose the key is.
     fn workload(&mut self, key: &ServiceKey) -> Workload;
+    /// Somebody listens from now on: whose the key is may be another.
+    fn listens(&mut self, key: &ServiceKey);
     /// How the clocks stand.
     fn clocks(&self) -> Clocks;
     /// The names of reset reasons.
@@ -52,6 +54,8 @@ pub(super) struct Tally {
     pub(super) clean: u64,
     /// Connections that were cut.
     pub(super) cut: u64,
+    /// SYNs that were refused.
+    pub(super) refused: u64,
     /// Records that were lost or rejected.
     pub(super) lost: u64,
 }
@@ -89,6 +93,9 @@ impl Stream {
             Record::Listener(record) => {
                 let owner = process(record.owner_tgid, record.start_ns);
                 self.instances.learn(owner, &record.service);
+                if record.up != 0 {
+                    world.listens(&record.service);
+                }
                 self.hold(record.header.at_ns, listener(&record, world), tell);
             }
             Record::Signal(record) => {
@@ -199,9 +206,8 @@ fn lone_reset(record: &ResetRecord, world: &mut impl World, tally: &mut Tally) -
         subject.service.port = record.local_port;
     }
     let reset = Reset::new(subject, record, world.reasons().name(record.reason));
-    if reset.cut.is_some() {
-        tally.cut += 1;
-    }
+    tally.cut += u64::from(reset.cut.is_some());
+    tally.refused += u64::from(reset.refused);
     Some(Event::Reset(Box::new(reset)))
 }
 

@@ -6,7 +6,8 @@ use finwatch_common::{close_flags, reset_flags};
 
 use super::*;
 use crate::watch::samples::{
-    close_record, exit_record, listener_record, reset_record, signal_record, unread_record,
+    close_record, exit_record, listener_record, refused_record, reset_record, signal_record,
+    unread_record,
 };
 use finwatch_engine::{model::WorkloadKind, timing::HOLD_NS};
 
@@ -16,6 +17,8 @@ impl World for Still {
     fn workload(&mut self, key: &ServiceKey) -> Workload {
         Workload::on_host(WorkloadKind::Process, key.comm())
     }
+
+    fn listens(&mut self, _: &ServiceKey) {}
 
     fn clocks(&self) -> Clocks {
         Clocks::default()
@@ -67,6 +70,7 @@ fn an_rst_completes_the_close_before_it() {
             closes: 1,
             clean: 0,
             cut: 1,
+            refused: 0,
             lost: 0
         }
     );
@@ -145,6 +149,19 @@ fn an_rst_has_its_port_even_when_nobody_owned_it() {
     take(&mut stream, Record::Reset(record));
     let told = finish(&mut stream);
     assert!(matches!(&told[..], [Event::Reset(reset)] if reset.subject.service.port == 18_099));
+}
+
+#[test]
+fn a_refused_syn_is_told_with_its_peer_and_counted() {
+    let mut stream = Stream::default();
+    take(&mut stream, Record::Reset(refused_record()));
+    let told = finish(&mut stream);
+    let [Event::Reset(reset)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(reset.refused && reset.cookie.is_none());
+    assert_eq!(reset.ends.peer.as_deref(), Some("10.0.0.5:51234"));
+    assert_eq!(stream.tally().refused, 1);
 }
 
 #[test]

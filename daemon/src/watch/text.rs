@@ -104,10 +104,21 @@ impl TextWriter {
         write!(
             out,
             " {:>8} {:>8} {:>8} {:<6} {YELLOW}{:<14}{YELLOW:#} ",
-            "", "", "", "", "reset_sent"
+            "",
+            "",
+            "",
+            "",
+            if reset.refused {
+                "refused"
+            } else {
+                "reset_sent"
+            }
         )?;
         let cut = reset.cut.map(|cut| format!("CUT {cut}"));
         let mut rest = vec![format!("RST {}", reset.reset_reason)];
+        if reset.refused {
+            rest.insert(0, "nothing listens".to_owned());
+        }
         if reset.mini_socket {
             rest.push("after the close".to_owned());
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::watch::{
     event::GapKind,
-    samples::{close, exit_record, listener, reset, signal, subject, unread},
+    samples::{close, exit_record, listener, refused, reset, signal, subject, unread},
 };
 
 fn plain(event: &Event) -> String {
@@ -87,6 +87,13 @@ fn other_events_have_lines_of_their_own() {
     assert!(
         late.ends_with("CUT late, RST timewait_socket, after the close, 107B of the peer lost\n"),
         "{late}"
+    );
+    let refused = plain(&Event::Reset(Box::new(refused())));
+    assert!(refused.contains(" 10.0.0.5:51234 "), "{refused}");
+    assert!(refused.contains(" refused "), "{refused}");
+    assert!(
+        refused.ends_with("nothing listens, RST no_socket\n"),
+        "{refused}"
     );
     let unread = plain(&Event::Unread(Box::new(unread())));
     assert!(unread.contains(" let go "), "{unread}");

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{Role, ServiceKey};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -25,6 +25,11 @@ const DRAINS_MAX: usize = 256;
 const EVENTS_MAX: usize = 32;
 /// Most starts, and most gaps, of one rollout.
 const STARTS_MAX: usize = 256;
+
+/// No network namespace is known.
+const ANYWHERE: u32 = 0;
+/// No process is known.
+const ANYBODY: u32 = 0;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -255,9 +260,21 @@ impl Live {
         any_port.means(service)
     }
 
+    /// Whether what this service looks like is looked at: of a client, whatever it asks.
+    pub(super) fn watches(&self, service: &Service, role: Role) -> bool {
+        self.concerns(service)
+            && (role == Role::Client || self.is_beside_it(service, ANYWHERE, ANYBODY))
+    }
+
+    /// Whether what it means grows with what it takes.
+    pub(super) fn is_by_ports(&self) -> bool {
+        let kind = self.rollout.workload.kind.as_deref();
+        !self.rollout.source.is_announced() && kind == Some(WorkloadKind::Process.as_str())
+    }
+
     /// Takes what one of its services has come to.
     pub(super) fn counted(&mut self, key: &ServiceKey, account: &Account) {
-        if !self.means(&account.service, account.netns) {
+        if !self.means(&account.service, account.netns, ANYBODY) {
             return;
         }
         self.is_told = false;
@@ -272,7 +289,7 @@ impl Live {
 
     /// Takes a reading of the SYNs that one of its services refused.
     pub(super) fn refused(&mut self, key: &ServiceKey, reading: &RefusedReading) {
-        if !self.means(&reading.service, reading.netns) {
+        if !self.means(&reading.service, reading.netns, ANYBODY) {
             return;
         }
         let since = self.rollout.started_at;
@@ -297,7 +314,10 @@ impl Live {
         };
         // A drain may be told later than what it belongs to, and may have begun a little before.
         let before = self.rollout.started_at.duration_since(drain.started_at);
-        in_time && before <= timing::ONE_ROLLOUT && self.means(&drain.service, drain.instance.netns)
+        let instance = &drain.instance;
+        in_time
+            && before <= timing::ONE_ROLLOUT
+            && self.means(&drain.service, instance.netns, instance.pid)
     }
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
@@ -315,7 +335,7 @@ impl Live {
         };
         self.rollout.started_at.duration_since(start.at) <= reach
             && start.at.duration_since(self.last_sign) <= window
-            && self.means(&start.service, start.netns)
+            && self.means(&start.service, start.netns, start.pid)
     }
 
     /// Whether it ended without the listener that this one is.
@@ -338,7 +358,7 @@ impl Live {
         known
             || (before <= timing::ONE_ROLLOUT
                 && after <= window
-                && self.means(&gap.service, gap.netns))
+                && self.means(&gap.service, gap.netns, ANYBODY))
     }
 
     /// Whether nothing more is to be waited for.
@@ -405,17 +425,31 @@ impl Live {
         })
     }
 
-    /// Whether a service in this network namespace is meant. A process is known by its program's name only, which may run
-    /// in many namespaces side by side: with no event that names them all, each namespace's is another rollout.
-    fn means(&self, service: &Service, netns: u32) -> bool {
-        let drains = &self.rollout.drains;
-        let elsewhere = !self.rollout.source.is_announced()
-            && service.workload_kind == WorkloadKind::Process.as_str()
-            && netns != 0
+    /// Whether a service in this network namespace, which this process has, is meant.
+    fn means(&self, service: &Service, netns: u32, pid: u32) -> bool {
+        self.rollout.workload.means(service) && self.is_beside_it(service, netns, pid)
+    }
+
+    /// Whether a service of this name is the same program. A process is known by its program's name only, and of one program
+    /// there may be many side by side, each with a configuration of its own: with no event that names them all, another is
+    /// who runs in another network namespace, or has no port in common with it and is none of its processes.
+    fn is_beside_it(&self, service: &Service, netns: u32, pid: u32) -> bool {
+        if !self.is_by_ports() || service.workload_kind != WorkloadKind::Process.as_str() {
+            return true;
+        }
+        let Rollout { drains, starts, .. } = &self.rollout;
+        let elsewhere = netns != ANYWHERE
             && drains
                 .iter()
-                .all(|d| d.instance.netns != netns && d.instance.netns != 0);
-        !elsewhere && self.rollout.workload.means(service)
+                .all(|d| d.instance.netns != netns && d.instance.netns != ANYWHERE);
+        let has = |port: u16, its: u32| port == service.port || (its == pid && pid != ANYBODY);
+        !elsewhere
+            && (drains
+                .iter()
+                .any(|drain| has(drain.service.port, drain.instance.pid))
+                || starts
+                    .iter()
+                    .any(|start| has(start.service.port, start.pid)))
     }
 
     /// Whether somebody listens on the port after the drains of this service.

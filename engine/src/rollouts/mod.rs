@@ -18,7 +18,7 @@ mod tell;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{Role, ServiceKey};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::rounds::Rounds;
@@ -162,6 +162,7 @@ impl Correlator {
         let window = self.options.window();
         if let Some(at) = live::best(&self.live, |live| live.takes_start(&start, window)) {
             self.live[at].started(start);
+            self.mean_more(at);
             return;
         }
         let found = self
@@ -211,7 +212,7 @@ impl Correlator {
     /// Takes what a service counted since the look before.
     pub fn look(&mut self, look: &Look) {
         for live in &mut self.live {
-            if live.concerns(&look.service) {
+            if live.watches(&look.service, look.role) {
                 live.is_told = false;
                 live.looks.take(look);
             }
@@ -221,7 +222,7 @@ impl Correlator {
     /// Takes a request that met a connection which this side had just closed in its ordinary time.
     pub fn late_close(&mut self, late: &LateClose) {
         for live in &mut self.live {
-            if live.concerns(&late.service) {
+            if live.watches(&late.service, Role::Server) {
                 live.is_told = false;
                 live.looks.late(late);
             }
@@ -370,6 +371,7 @@ impl Correlator {
         let window = self.options.window();
         if let Some(at) = live::best(&self.live, |live| live.takes_drain(&drain, window)) {
             self.live[at].update(drain);
+            self.mean_more(at);
             return;
         }
         let reopens = |live: &Live| live.reopens_for(&drain, window);
@@ -388,6 +390,17 @@ impl Correlator {
         self.open_shares(&mut live);
         self.take_loose(&mut live);
         self.live.push(live);
+    }
+
+    /// What a rollout took may have a port, or a process, by which more is its own than was.
+    fn mean_more(&mut self, at: usize) {
+        if !self.live[at].is_by_ports() {
+            return;
+        }
+        let mut live = self.live.remove(at);
+        self.open_shares(&mut live);
+        self.take_loose(&mut live);
+        self.live.insert(at, live);
     }
 
     /// Gives a rollout the starts and gaps that nobody has.
@@ -453,6 +466,10 @@ mod story_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "beside_tests.rs"]
+mod beside_tests;
 
 #[cfg(test)]
 #[path = "pair_tests.rs"]

@@ -16,6 +16,9 @@ pub struct Server {
     pub title: &'static str,
     /// Names of its processes as the kernel keeps them (15 bytes at most); with a `*` at the end, beginnings of such names.
     pub programs: &'static [&'static str],
+    /// What people call a process of it where the kernel's names tell that badly: one that is a thread's, or has a version in
+    /// it. None: by the name, or the first word of its title.
+    pub called: Option<&'static str>,
     /// What signals mean to it, where a program would not be taken to do that by default (see `SignalRecord::intent`), or where it
     /// is worth a word.
     pub meanings: &'static [Meaning],

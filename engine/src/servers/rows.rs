@@ -19,6 +19,7 @@ use super::{
 const BLANK: Server = Server {
     title: "",
     programs: &[],
+    called: None,
     meanings: &[],
     graceful: None,
     fast: &[],
@@ -104,6 +105,7 @@ pub const SERVERS: &[Server] = &[
                 "`proxy_next_upstream error timeout` (non-idempotent requests only with `non_idempotent`), more than one upstream server.",
             ),
         ],
+        ..BLANK
     },
     Server {
         title: "Apache httpd",
@@ -136,6 +138,7 @@ pub const SERVERS: &[Server] = &[
             (Overlap, RELOAD_IN_PLACE),
             (OldWorkers, "`GracefulShutdownTimeout`, and fewer reloads."),
         ],
+        ..BLANK
     },
     Server {
         title: "haproxy",
@@ -253,11 +256,13 @@ pub const SERVERS: &[Server] = &[
             Finish,
             "Stop it with SIGINT (`KillSignal=SIGINT`, `STOPSIGNAL SIGINT`), reload with SIGUSR1.",
         )],
+        ..BLANK
     },
     Server {
         title: "Varnish",
         // Its serving process is named by its main thread.
         programs: &["varnishd", "cache-main"],
+        called: Some("varnishd"),
         advice: &[(
             Finish,
             "Have the load balancer leave first. A new configuration needs no restart: `varnishreload`, or `vcl.load` and `vcl.use`.",
@@ -478,6 +483,7 @@ pub const SERVERS: &[Server] = &[
             "node1*",
             "node2*",
         ],
+        called: Some("node"),
         meanings: &[on(USR1, Nothing, "starts the debugger")],
         habits: &[SettingsFirst],
         advice: &[
@@ -504,6 +510,24 @@ pub const SERVERS: &[Server] = &[
             (
                 TellToLeave,
                 "Set the `Connection: close` header on every answer after the signal.",
+            ),
+        ],
+        ..BLANK
+    },
+    Server {
+        title: "PM2",
+        // The title of its daemon, which listens for the workers of a cluster.
+        programs: &["PM2 v*"],
+        called: Some("pm2"),
+        meanings: &[on(USR2, Nothing, REOPENS_LOGS)],
+        advice: &[
+            (
+                Finish,
+                "Reload with `pm2 reload`, not `pm2 restart`; workers end on SIGINT: close the server there, and set `kill_timeout` (1600 ms by default) longer than the longest request.",
+            ),
+            (
+                Overlap,
+                "Set `wait_ready` and call `process.send('ready')` once the worker listens.",
             ),
         ],
         ..BLANK

@@ -173,6 +173,13 @@ const ROWS: &[Row] = &[
         &[],
     ),
     (
+        "PM2",
+        &["PM2 v5.4.3: God", "PM2 v6.0.5: God"],
+        &[(USR2, Nothing)],
+        None,
+        &[],
+    ),
+    (
         "Java",
         &["java"],
         &[
@@ -330,6 +337,7 @@ fn what_is_graceful_is_not_fast_and_both_stop_it() {
         let Server {
             title,
             programs,
+            called,
             meanings,
             graceful,
             fast,
@@ -337,6 +345,7 @@ fn what_is_graceful_is_not_fast_and_both_stop_it() {
             advice,
         } = server;
         assert!(!programs.is_empty(), "{title}");
+        assert!(called.is_none_or(|called| called == called.to_lowercase()));
         let signals: HashSet<u8> = meanings.iter().map(|meaning| meaning.signal).collect();
         assert_eq!(
             signals.len(),

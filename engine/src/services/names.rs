@@ -51,6 +51,14 @@ impl Names {
         self.pending += 1;
     }
 
+    /// Somebody new listens: it may be another program that the kernel calls the same. Until that is known the name stays.
+    pub(crate) fn ask_again(&mut self, key: &ServiceKey) {
+        let key = key.in_phase(Phase::Steady);
+        if matches!(self.known.get(&key), Some(Name::Known(_))) && !self.unasked.contains(&key) {
+            self.unasked.push(key);
+        }
+    }
+
     /// Takes a name; returns whether it says anything new.
     pub(crate) fn take(&mut self, key: &ServiceKey, named: impl Into<Named>) -> bool {
         let named = named.into();
@@ -208,6 +216,23 @@ mod tests {
         assert!(!names.take(&key(1), unit.clone()), "no news");
         assert_eq!(names.get(&key(1)), Some(&unit));
         assert_eq!(names.pending(), 0);
+    }
+
+    #[test]
+    fn whose_listener_is_another_is_asked_for_again_and_keeps_its_name_until_then() {
+        let mut names = Names::default();
+        names.ask_again(&key(1));
+        assert_eq!(names.take_unasked(), [], "nobody knows it");
+        names.meet(&key(1), 1);
+        names.ask_again(&key(1));
+        assert_eq!(names.take_unasked(), [key(1)], "once");
+        let program = |name| Workload::on_host(WorkloadKind::Process, name);
+        names.take(&key(1), program("shop.jar"));
+        names.ask_again(&key(1).in_phase(Phase::Draining));
+        names.ask_again(&key(1));
+        assert_eq!(names.take_unasked(), [key(1)], "once");
+        assert_eq!(names.get(&key(1)), Some(&program("shop.jar")));
+        assert!(names.take(&key(1), program("cart.jar")));
     }
 
     #[test]

@@ -18,6 +18,7 @@ static FEATURES: Features = Features {
     ring_wake_bytes: 0,
     tick_ns: 0,
     sigaction_bytes: 0,
+    tell_refused: 0,
 };
 
 /// The offset of a field of [`Offsets`], as the loader set it.
@@ -69,6 +70,12 @@ pub(super) fn tick_ns() -> u64 {
 #[inline(always)]
 pub(super) fn sigaction_bytes() -> u64 {
     load(&FEATURES.sigaction_bytes) as u64
+}
+
+/// Whether refused SYNs are told. Where they are not, the verifier leaves that out.
+#[inline(always)]
+pub(super) fn tell_refused() -> bool {
+    load(&FEATURES.tell_refused) != 0
 }
 
 /// A kernel structure whose type the verifier knows.

@@ -21,7 +21,7 @@ use super::{
     end::settle_by_reset,
     inferred,
     judge::{answered_early, cut, early},
-    kernel::{Raw, has_reset_reason, offset},
+    kernel::{Raw, has_reset_reason, offset, tell_refused},
     mini_socket, phases, ports,
     tell::{self, ToldReset},
 };
@@ -218,23 +218,39 @@ fn without_socket(event: Event) {
         .follow(offset!(skb_dev))
         .follow(offset!(dev_net))
         .get(offset!(net_cookie));
-    let transport: u16 = skb.get(offset!(skb_transport_header));
-    let segment = Raw(skb
-        .follow(offset!(skb_head))
-        .0
-        .wrapping_add(transport.into()));
-    // The destination port is the third and fourth byte (RFC 9293 section 3.1).
-    let service = owner_of(netns, u16::from_be(segment.get(2)));
-    counters::reset(&reset_key(
-        &service,
-        reason,
-        lost(payload(skb), Manner::default()),
-    ));
-    if tcp_flags(skb) & (TH_SYN | TH_ACK) == TH_SYN
-        && let Some(row) = counters::row(&service)
-    {
+    let segment = header_at(skb, offset!(skb_transport_header));
+    // The source port is the first two bytes, the destination port the next (RFC 9293 section 3.1).
+    let local_port = u16::from_be(segment.get(2));
+    let service = owner_of(netns, local_port);
+    let bytes = payload(skb);
+    let lost = lost(bytes, Manner::default());
+    counters::reset(&reset_key(&service, reason, lost));
+    if tcp_flags(skb) & (TH_SYN | TH_ACK) != TH_SYN {
+        return;
+    }
+    if let Some(row) = counters::row(&service) {
         row.inc(Cell::REFUSED);
     }
+    if tell_refused() {
+        let told = ToldReset {
+            local_port,
+            remote_port: u16::from_be(segment.get(0)),
+            bytes,
+            flags: reset_flags::REFUSED,
+            state: state::CLOSE,
+            reason,
+            lost,
+        };
+        tell::refused(header_at(skb, offset!(skb_network_header)), &service, told);
+    }
+}
+
+/// A header of a segment, by the field that says where it begins.
+#[inline(always)]
+fn header_at(skb: Raw, field: usize) -> Raw {
+    let from_head: u16 = skb.get(field);
+    let head = skb.follow(offset!(skb_head)).0;
+    Raw(head.wrapping_add(from_head.into()))
 }
 
 /// New data for a connection that is closed and waits for the peer's FIN (6.10 and later).

@@ -193,6 +193,49 @@ pub(super) struct ToldReset {
 
 #[inline(always)]
 pub(super) fn reset(sk: Raw, cookie: u64, service: &ServiceKey, told: ToldReset) {
+    let v6 = sk.get::<u16>(offset!(family)) == 10;
+    write_reset(cookie, service, told, |local, remote| {
+        // SAFETY: both are room for an address in a record.
+        unsafe {
+            local.write(if v6 {
+                sk.get(offset!(v6_rcv_saddr))
+            } else {
+                v4_mapped(sk.get(offset!(rcv_saddr)))
+            });
+            remote.write(if v6 {
+                sk.get(offset!(v6_daddr))
+            } else {
+                v4_mapped(sk.get(offset!(daddr)))
+            });
+        }
+    });
+}
+
+/// A SYN that nothing listened for: who sent it stands in its IP header (RFC 791 section 3.1, RFC 8200 section 3).
+#[inline(always)]
+pub(super) fn refused(ip: Raw, service: &ServiceKey, told: ToldReset) {
+    let v6 = ip.get::<u8>(0) >> 4 == 6;
+    write_reset(0, service, told, |local, remote| {
+        // SAFETY: both are room for an address in a record.
+        unsafe {
+            remote.write(if v6 { ip.get(8) } else { v4_mapped(ip.get(12)) });
+            local.write(if v6 {
+                ip.get(24)
+            } else {
+                v4_mapped(ip.get(16))
+            });
+        }
+    });
+}
+
+/// `addresses` writes the local one and the peer's.
+#[inline(always)]
+fn write_reset(
+    cookie: u64,
+    service: &ServiceKey,
+    told: ToldReset,
+    addresses: impl FnOnce(*mut [u32; 4], *mut [u32; 4]),
+) {
     let Some(mut slot) = Slot::<ResetRecord>::reserve(Loss::ResetRecords) else {
         return;
     };
@@ -211,19 +254,10 @@ pub(super) fn reset(sk: Raw, cookie: u64, service: &ServiceKey, told: ToldReset)
         (&raw mut (*to).header).write(header::<ResetRecord>(KIND_RESET));
         (&raw mut (*to).cookie).write(cookie);
         (&raw mut (*to).service).write(*service);
-        let v6 = sk.get::<u16>(offset!(family)) == 10;
-        (&raw mut (*to).local_addr).cast::<[u32; 4]>().write(if v6 {
-            sk.get(offset!(v6_rcv_saddr))
-        } else {
-            v4_mapped(sk.get(offset!(rcv_saddr)))
-        });
-        (&raw mut (*to).remote_addr)
-            .cast::<[u32; 4]>()
-            .write(if v6 {
-                sk.get(offset!(v6_daddr))
-            } else {
-                v4_mapped(sk.get(offset!(daddr)))
-            });
+        addresses(
+            (&raw mut (*to).local_addr).cast(),
+            (&raw mut (*to).remote_addr).cast(),
+        );
         (&raw mut (*to).local_port).write(local_port);
         (&raw mut (*to).remote_port).write(remote_port);
         (&raw mut (*to).lost_bytes).write(bytes);

@@ -71,7 +71,7 @@ const DAEMON: &[(&str, &[&str])] = &[
     ("ports", &[]),
     ("netns", &["mounts"]),
     ("families", &["netns"]),
-    ("attribution", &["clock", "mounts"]),
+    ("attribution", &["clock", "mounts", "netns"]),
     ("probe", &["clock", "netns"]),
     ("config", &["logging", "probe"]),
     ("deploy", &["clock", "nearest", "config"]),

@@ -27,6 +27,7 @@ pub(crate) struct Handles {
 pub(crate) const OPTIONS: ProbeOptions = ProbeOptions {
     ring_bytes: 1 << 22,
     max_rows: None,
+    tell_refused: false,
     log: false,
 };
 
@@ -64,6 +65,7 @@ pub(crate) fn shared() -> &'static Shared {
             stats,
             losses,
             reasons: _,
+            ports: _,
             unseeded: _,
         } = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
         let handles = Handles {

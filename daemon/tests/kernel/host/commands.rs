@@ -2,16 +2,18 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::TcpListener,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    net::{SocketAddr, TcpListener},
+    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::harness::{
-    Manners, Netns, Patient, Servant, finish, output_of, shared,
-    sock::{deliver, listen, pair, read, read_eof, wait_all_closed},
+    Manners, Netns, Patient, Servant, finish,
+    kernel::traces_every_reset,
+    output_of, shared,
+    sock::{connect_nonblocking, deliver, listen, pair, read, read_eof, wait_all_closed},
     wait_until,
 };
 
@@ -47,6 +49,19 @@ impl Running {
         } = finish(self.0.take().unwrap());
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status.code(), text(stdout), text(stderr))
+    }
+
+    /// Waits until it says that it watches.
+    #[track_caller]
+    fn begins(&mut self) -> BufReader<Patient<ChildStderr>> {
+        let stderr = self.0.as_mut().unwrap().stderr.take();
+        let mut said = BufReader::new(Patient::new(stderr.unwrap()));
+        let mut line = String::new();
+        while !line.starts_with("watching since ") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        said
     }
 
     /// What it writes, as it comes.
@@ -162,6 +177,46 @@ fn watch_tells_signals_and_exits_of_a_service_older_than_itself() {
     });
 }
 
+/// What it says is true: the first connection after it is seen.
+#[test]
+fn watch_says_when_it_begins_and_tells_of_who_is_refused() {
+    let addresses = ["127.0.0.1:0", "[::1]:0"].map(|text| text.parse::<SocketAddr>().unwrap());
+    Netns::run(|_| {
+        let listeners = addresses.map(|address| TcpListener::bind(address).unwrap());
+        let at = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().unwrap());
+        let ports = at.map(|at| at.port().to_string()).join(",");
+        let mut watch =
+            Running::start(&["watch", "-o", "json", "--role", "server", "--port", &ports]);
+        let said = watch.begins();
+        unanswered(&listeners[0]);
+        drop(listeners);
+        let peers: Vec<SocketAddr> = at
+            .iter()
+            .map(|to| connect_nonblocking(*to).local_addr().unwrap())
+            .collect();
+        let out = watch.stdout();
+        let mut lines = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap())
+            .filter(|line| line["event"] != "lost");
+        assert_eq!(lines.next().unwrap()["event"], "close");
+        if !traces_every_reset() {
+            return;
+        }
+        for (to, peer) in at.iter().zip(peers) {
+            let line = lines.next().unwrap();
+            assert_eq!(line["event"], "reset", "{line}");
+            assert_eq!(line["refused"], true, "{line}");
+            assert_eq!(line["port"], to.port(), "{line}");
+            assert_eq!(line["local_address"], to.ip().to_string(), "{line}");
+            assert_eq!(line["peer"], peer.to_string(), "{line}");
+        }
+        drop(said);
+    });
+}
+
 #[test]
 fn watch_ends_quietly_when_nobody_reads_on() {
     Netns::run(|_| {
@@ -180,7 +235,9 @@ fn watch_ends_quietly_when_nobody_reads_on() {
             !watch.is_running()
         });
         let (code, _, err) = watch.finish();
-        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert_eq!(code, Some(0));
+        let said: Vec<_> = err.lines().map(|line| line.split(' ').next()).collect();
+        assert_eq!(said, [Some("starting:"), Some("watching")], "{err}");
     });
 }
 

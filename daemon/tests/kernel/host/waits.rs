@@ -133,6 +133,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
         stats,
         losses,
         reasons,
+        ports: _,
         unseeded: _,
     } = Probe::load(&OPTIONS).expect("the programs load");
     let in_memory = config::History {
