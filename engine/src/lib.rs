@@ -9,6 +9,8 @@ mod closes;
 pub mod diagnoses;
 pub mod drains;
 mod engine;
+mod ids;
+mod incidents;
 pub mod input;
 mod known;
 pub mod model;

@@ -7,7 +7,7 @@ use super::{
     tree::{Cell, Column, Kind, Span, Table, Tone},
     units::{Times, plain, service, span},
 };
-use crate::model::{Drain, Role, Rollout, ServiceState, Verdict, words::Word as _};
+use crate::model::{Drain, Incident, Role, Rollout, ServiceState, Verdict, words::Word as _};
 
 /// One line a service. What hardly anybody has stands there only where somebody has it.
 pub fn services(services: &[ServiceState]) -> Table {
@@ -137,6 +137,36 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
             rollout.drains.len().to_string().into(),
             rollout.counts.cut.total().to_string().into(),
             verdict(rollout.is_over(), rollout.verdict),
+        ]
+    });
+    table(columns, rows)
+}
+
+/// One line an incident.
+pub fn incidents(incidents: &[Incident], times: &Times) -> Table {
+    let started = incidents.first().map(|incident| incident.started_at);
+    let started = started_header(started, times);
+    let columns = [
+        ("ID", Kind::Text),
+        ("SERVICE", Kind::Name),
+        (started.as_str(), Kind::Text),
+        ("LASTED", Kind::Text),
+        ("LOST", Kind::Number),
+        ("REFUSED", Kind::Number),
+        ("CAUSE", Kind::Text),
+        ("VERDICT", Kind::Text),
+    ];
+    let rows = incidents.iter().map(|incident| {
+        let lasted = incident.last_at.duration_since(incident.started_at);
+        [
+            id(&incident.id),
+            service(&incident.service).into(),
+            times.short(incident.started_at).into(),
+            span(lasted).into(),
+            incident.cut.total().to_string().into(),
+            incident.refused.to_string().into(),
+            incident.cause.as_str().to_owned().into(),
+            verdict(incident.is_over(), incident.verdict),
         ]
     });
     table(columns, rows)

@@ -44,7 +44,8 @@ fn close(cookie: u64, flags: u16) -> CloseRecord {
         evidence: 0xff,
         reason: 0,
         lost: 0,
-        pad: [0; 4],
+        idle_ds: 0,
+        pad: [0; 2],
     }
 }
 
@@ -66,7 +67,8 @@ fn reset(cookie: u64, flags: u16) -> ResetRecord {
         state: 7,
         reason: 8,
         lost: Lost::Data as u8,
-        pad: [0; 3],
+        pad: 0,
+        idle_ds: 0,
     }
 }
 

@@ -9,14 +9,14 @@ use finwatch_common::{
     reset_flags,
 };
 
-use super::names::peer;
+use super::examples;
 use crate::{
     drains::{
         goodbye,
         membership::{lingering::Lingerer, merge::ClosedConnection},
     },
     known::Known,
-    model::{Counts, EndedConnection, Resets, words::Word},
+    model::{Counts, EndedConnection, Resets},
 };
 
 /// Most connections shown as examples.
@@ -132,17 +132,7 @@ impl Tally {
             self.likely_cut += u64::from(closed.cut.is_none() && left_with_goodbye);
         }
         if closed.cut.is_some() {
-            self.example(|| EndedConnection {
-                peer: peer(record.remote_addr, record.remote_port),
-                opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
-                ended_at: known.wall(ended_ns),
-                closed_by_pid: record.closer_tgid,
-                cut: closed.cut.map_or("", Word::word).to_owned(),
-                asked_bytes: record.asked,
-                unread_bytes: record.unread,
-                origin: closed.origin.word().to_owned(),
-                outcome: closed.outcome.word().to_owned(),
-            });
+            self.example(|| examples::closed(closed, known));
         }
     }
 
@@ -163,19 +153,7 @@ impl Tally {
             return;
         }
         self.add_cut(Some(Cut::Late));
-        self.example(|| EndedConnection {
-            peer: peer(reset.remote_addr, reset.remote_port),
-            opened_at: lingerer
-                .filter(|l| l.opened_at_ns != 0)
-                .map(|l| known.wall(l.opened_at_ns)),
-            ended_at: known.wall(reset.header.at_ns),
-            closed_by_pid: lingerer.map_or(0, |l| l.closer_tgid),
-            cut: Cut::Late.word().to_owned(),
-            asked_bytes: reset.lost_bytes,
-            unread_bytes: 0,
-            origin: lingerer.map_or("", |l| l.origin.word()).to_owned(),
-            outcome: lingerer.map_or("", |l| l.outcome.word()).to_owned(),
-        });
+        self.example(|| examples::late(reset, lingerer, known));
     }
 
     /// Adds what a program never read of a connection that was told before.
@@ -191,17 +169,7 @@ impl Tally {
             return;
         };
         self.add_cut(Some(cut));
-        self.example(|| EndedConnection {
-            peer: peer(record.remote_addr, record.remote_port),
-            opened_at: (lingerer.opened_at_ns != 0).then(|| known.wall(lingerer.opened_at_ns)),
-            ended_at: known.wall(lingerer.ended_at_ns),
-            closed_by_pid: lingerer.closer_tgid,
-            cut: cut.word().to_owned(),
-            asked_bytes: 0,
-            unread_bytes: record.unread,
-            origin: lingerer.origin.word().to_owned(),
-            outcome: lingerer.outcome.word().to_owned(),
-        });
+        self.example(|| examples::never_read(record, Some(lingerer), known));
     }
 
     /// A connection was established after T0.

@@ -255,7 +255,8 @@ impl Kernel {
                 1..18 => Lost::Goodbye as u8,
                 _ => Lost::Data as u8,
             },
-            pad: [0; 4],
+            idle_ds: 0,
+            pad: [0; 2],
         };
         self.record(Record::Close(record));
     }
