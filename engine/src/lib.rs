@@ -34,4 +34,6 @@ pub use self::{
 };
 
 #[cfg(test)]
+mod incidents_tests;
+#[cfg(test)]
 mod restarts_tests;

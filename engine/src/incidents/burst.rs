@@ -226,10 +226,6 @@ impl Burst {
         self.id.is_some()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.marks.is_empty()
-    }
-
     /// Whether anything changed since this was last asked.
     pub(super) const fn take_change(&mut self) -> bool {
         std::mem::replace(&mut self.is_changed, false)

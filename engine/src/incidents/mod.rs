@@ -162,16 +162,18 @@ impl Incidents {
         let Self {
             bursts, ids, over, ..
         } = self;
+        let since = |at_ns: u64| now_ns.saturating_sub(at_ns);
         bursts.retain(|service, burst| {
             if !burst.is_incident() {
-                burst.forget_before(now_ns.saturating_sub(timing::INCIDENT_NS));
+                // What a drain gave back may be older.
+                burst.forget_before(burst.last_ns().saturating_sub(timing::INCIDENT_NS));
                 if burst.is_enough() {
                     let whose = format!("{}-{}", service.workload, service.port);
                     burst.begin(ids.fresh(&whose, known.wall(burst.began_ns())));
+                    return true;
                 }
-                return !burst.is_empty();
+                return since(burst.last_ns()) <= timing::INCIDENT_NS;
             }
-            let since = |at_ns: u64| now_ns.saturating_sub(at_ns);
             let ending = if is_told(service) {
                 IncidentEnd::Rollout
             } else if since(burst.last_ns()) >= timing::INCIDENT_QUIET_NS {
