@@ -364,8 +364,11 @@ fn what_meets_an_idle_timeout_is_told_with_the_time() {
     assert_eq!(incident.cause, IncidentCause::IdleTimeoutRace);
     assert_eq!(found(incident), ["idle-timeout-race", "requests-cut"]);
     assert_eq!(
-        incident.findings[0].evidence[1],
-        "They had been idle for 5.1 s, most of them."
+        incident.findings[0].evidence,
+        [
+            "4 requests met a connection that this side had just closed, most of them after 5.1 s without data.",
+            "The connections had been idle for 5.0 s to 6.0 s.",
+        ]
     );
     let idle = incident.idle.expect("known");
     assert_eq!((idle.known, idle.min_secs, idle.max_secs), (4, 5.0, 6.0));

@@ -1,5 +1,5 @@
-//! The history on disk: one redb file with a table of what is over and a table of what is not, for drains and
-//! for rollouts. A value is written in one transaction or not at all. It does not know when to write, nor what
+//! The history on disk: one redb file with a table of what is over and a table of what is not, for drains, for
+//! rollouts and for incidents. A value is written in one transaction or not at all. It does not know when to write, nor what
 //! to do when it cannot.
 
 use std::{
@@ -100,16 +100,16 @@ impl Disk {
     ///
     /// # Errors
     /// After which the database may have closed itself: open it again.
-    pub(super) fn write<D: Kept, R: Kept>(
+    pub(super) fn write<D: Kept, R: Kept, I: Kept>(
         &self,
-        drains: &Batch<'_, D>,
-        rollouts: &Batch<'_, R>,
+        (drains, rollouts, incidents): (&Batch<'_, D>, &Batch<'_, R>, &Batch<'_, I>),
         retention: Retention,
     ) -> Result<(), Trouble> {
         self.check_room()?;
         let transaction = self.database.begin_write()?;
         write_kind(&transaction, drains, retention)?;
         write_kind(&transaction, rollouts, retention)?;
+        write_kind(&transaction, incidents, retention)?;
         transaction.commit()?;
         Ok(())
     }

@@ -333,7 +333,9 @@ fn what_comes_while_the_disk_is_written_waits_for_the_next_time() {
         // The disk takes its time, and nobody holds the lock meanwhile.
         inner.drains.put(Arc::new(running("b", 2)));
         inner.drains.put(Arc::new(drain("a", 1)));
-        disk.write(&drains_batch, &rollouts_batch, inner.retention(at(2)))
+        let incidents_batch = inner.incidents.batch(&[]);
+        let batches = (&drains_batch, &rollouts_batch, &incidents_batch);
+        disk.write(batches, inner.retention(at(2)))
             .expect("written");
         inner.drains.wrote(&drains, at(2));
         inner.rollouts.wrote(&[], at(2));

@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 
 use finwatch::http::Story;
-use finwatch_engine::model::{Close, Drain, Phase, Role, Rollout, Service, ServiceState, Totals};
+use finwatch_engine::model::{
+    Close, Drain, Incident, Phase, Role, Rollout, Service, ServiceState, Totals,
+};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -48,6 +51,12 @@ impl Story for Names {
     fn drains(&self, _: &mut dyn FnMut(Drain) -> ControlFlow<()>) {}
 
     fn rollouts(&self, _: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {}
+
+    fn incidents(&self, _: &mut dyn FnMut(Incident) -> ControlFlow<()>) {}
+
+    fn watches_since(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
 
     fn closes(&self) -> Vec<Close> {
         Vec::new()

@@ -15,7 +15,8 @@ use crate::{
     },
     known::Known,
     model::{
-        EndedConnection, EndedProcess, Exit, Finding, Incident, IncidentCause, IncidentEnd, Service,
+        EndedConnection, EndedProcess, Exit, Finding, IdleTimes, Incident, IncidentCause,
+        IncidentEnd, Service,
     },
     render::units::{count, length, secs, were},
     servers,
@@ -141,12 +142,19 @@ fn idle_timeout_race(incident: &Incident, idle: Option<&Idle>) -> Option<Finding
     let late = incident.cut.late;
     let of_them = idle.times.known * 2 >= late;
     of_them.then(|| {
+        let IdleTimes {
+            median_secs,
+            min_secs,
+            max_secs,
+            ..
+        } = idle.times;
+        let [most, min, max] = [median_secs, min_secs, max_secs].map(length);
         let evidence = vec![
             format!(
-                "{} met a connection that this side had just closed, with no stop under way.",
+                "{} met a connection that this side had just closed, most of them after {most} without data.",
                 count(late, "request")
             ),
-            idle.told(),
+            format!("The connections had been idle for {min} to {max}."),
         ];
         found(&diagnoses::IDLE_TIMEOUT_RACE, incident, evidence)
     })

@@ -152,21 +152,21 @@ pub fn incidents(incidents: &[Incident], times: &Times) -> Table {
         (started.as_str(), Kind::Text),
         ("LASTED", Kind::Text),
         ("LOST", Kind::Number),
-        ("REFUSED", Kind::Number),
         ("CAUSE", Kind::Text),
-        ("VERDICT", Kind::Text),
     ];
     let rows = incidents.iter().map(|incident| {
         let lasted = incident.last_at.duration_since(incident.started_at);
+        let lasted: Cell = match incident.is_over() {
+            true => span(lasted).into(),
+            false => verdict(false, incident.verdict),
+        };
         [
             id(&incident.id),
             service(&incident.service).into(),
             times.short(incident.started_at).into(),
-            span(lasted).into(),
-            incident.cut.total().to_string().into(),
-            incident.refused.to_string().into(),
+            lasted,
+            incident.lost().to_string().into(),
             incident.cause.as_str().to_owned().into(),
-            verdict(incident.is_over(), incident.verdict),
         ]
     });
     table(columns, rows)
