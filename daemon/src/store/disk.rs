@@ -158,6 +158,23 @@ impl Disk {
         self
     }
 
+    /// Writes one drain, and no table that came later.
+    #[cfg(test)]
+    pub(super) fn write_as_before_incidents<D: Kept>(&self, drain: &D) {
+        let batch = Batch {
+            values: vec![drain],
+            moved: Vec::new(),
+            forgotten: BTreeSet::new(),
+        };
+        let retention = Retention {
+            limit: 100,
+            since: Timestamp::MIN,
+        };
+        let transaction = self.database.begin_write().expect("a transaction");
+        write_kind(&transaction, &batch, retention).expect("written");
+        transaction.commit().expect("committed");
+    }
+
     fn check_format(&self) -> Result<(), Trouble> {
         let stored = {
             let transaction = self.database.begin_read()?;
