@@ -238,8 +238,11 @@ pub struct CloseRecord {
     pub reason: u8,
     /// A [`Lost`].
     pub lost: u8,
-    /// Segments with payload received.
-    pub segments: u32,
+    /// For how many tenths of a second no data had come or gone when this side closed it; 0: it was not at rest then, or that is
+    /// not known.
+    pub idle_ds: u16,
+    /// Segments with payload received (saturating).
+    pub segments: u16,
 }
 
 impl CloseRecord {
@@ -337,7 +340,9 @@ pub struct ResetRecord {
     /// A [`Lost`].
     pub lost: u8,
     /// Always zero.
-    pub pad: [u8; 3],
+    pub pad: u8,
+    /// As [`CloseRecord::idle_ds`] of the connection that it was sent on.
+    pub idle_ds: u16,
 }
 
 // SAFETY: repr(C); the assertion below holds the size to the sum of the fields; integers only.

@@ -29,7 +29,11 @@ pub struct UnreadRecord {
     /// A [`Cut`] when these bytes make the connection a cut one, or 0xff.
     pub cut: u8,
     /// Always zero.
-    pub pad: [u8; 7],
+    pub pad: u8,
+    /// As [`CloseRecord::idle_ds`](crate::CloseRecord::idle_ds) of the connection.
+    pub idle_ds: u16,
+    /// Always zero.
+    pub tail: [u8; 4],
 }
 
 impl UnreadRecord {

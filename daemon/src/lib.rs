@@ -173,7 +173,11 @@ fn engine_options(config: &Config, reasons: Reasons) -> Options {
 /// Opens the history and closes what a restart interrupted. Blocking.
 fn open_history(config: &Config) -> (Arc<History>, Remembered) {
     let (history, interrupted) = History::open(&config.history, clock::moment().wall());
-    let Interrupted { drains, rollouts } = interrupted;
+    let Interrupted {
+        drains,
+        rollouts,
+        incidents,
+    } = interrupted;
     let mut last_rollouts = Vec::new();
     history.rollouts(&mut |rollout| {
         last_rollouts.push(rollout);
@@ -187,6 +191,7 @@ fn open_history(config: &Config) -> (Arc<History>, Remembered) {
         interrupted_drains: drains,
         interrupted_rollouts: rollouts,
         last_rollouts,
+        interrupted_incidents: incidents,
     };
     (Arc::new(history), remembered)
 }

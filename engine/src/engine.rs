@@ -17,9 +17,10 @@ use crate::{
     closes::Closes,
     diagnoses::JudgeOptions,
     drains::{self, ClosedConnection, Drains, late_in_steady_time},
+    incidents::Incidents,
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, DeployEvent, Drain, Rollout, ServiceState, Shape, StoryFigures},
+    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, Shape, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{
@@ -63,6 +64,8 @@ pub struct Remembered {
     pub interrupted_rollouts: Vec<Rollout>,
     /// Rollouts that are to be shown again.
     pub last_rollouts: Vec<Rollout>,
+    /// Incidents that were under way when it ended.
+    pub interrupted_incidents: Vec<Incident>,
 }
 
 /// See the module.
@@ -85,6 +88,9 @@ pub struct Engine {
     rollouts: Correlator,
     /// Rollouts that run, as they were told last, by id.
     rolling: BTreeMap<String, Arc<Rollout>>,
+    incidents: Incidents,
+    /// Incidents that last, as they were told last, by id.
+    lasting: BTreeMap<String, Arc<Incident>>,
     rounds: Rounds,
     /// Rollouts that were counted as ended; one that is added to later is not counted again.
     counted: VecDeque<String>,
@@ -125,6 +131,9 @@ impl Engine {
         for rollout in &remembered.last_rollouts {
             story.rollout_seen(rollout);
         }
+        for incident in &remembered.interrupted_incidents {
+            story.incident_ended(incident);
+        }
         Self {
             clocks: Clocks::default(),
             ledger: Ledger::new(options.limits.clone()),
@@ -142,6 +151,8 @@ impl Engine {
             accounting: Accounting::new(options.stream_ports.clone()),
             rollouts: Correlator::new(options.rollouts.clone()),
             rolling: BTreeMap::new(),
+            incidents: Incidents::new(options.stream_ports.clone()),
+            lasting: BTreeMap::new(),
             rounds: Rounds::default(),
             counted: VecDeque::new(),
             story: Arc::new(story),
@@ -210,9 +221,12 @@ impl Engine {
             drains.sort_by_key(|drain| std::cmp::Reverse(drain.started_at));
             let mut rollouts: Vec<_> = self.rolling.values().cloned().collect();
             rollouts.sort_by_key(|rollout| std::cmp::Reverse(rollout.started_at));
+            let mut incidents: Vec<_> = self.lasting.values().cloned().collect();
+            incidents.sort_by_key(|incident| std::cmp::Reverse(incident.started_at));
             self.snapshot = Arc::new(Snapshot {
                 drains,
                 rollouts,
+                incidents,
                 figures: Arc::clone(&self.story),
                 busy,
             });
@@ -237,6 +251,7 @@ impl Engine {
             bounds: Bounds {
                 drains: self.drains.bitten(),
                 rollouts: self.rollouts.left_out(),
+                incidents: self.incidents.bitten(),
                 baselines: self.windows.left_out(),
                 names: self.names.left_out(),
             },
@@ -320,12 +335,12 @@ impl Engine {
     }
 
     fn on_record(&mut self, record: &Record, now_ns: u64) {
-        if let Some((service, at_ns)) = late_in_steady_time(record) {
-            self.names.meet(&service, now_ns);
+        if let Some(late) = late_in_steady_time(record) {
+            self.names.meet(&late.service, now_ns);
             self.rollouts.late_close(&LateClose {
-                service: self.names.service(&service),
-                at: self.clocks.wall(at_ns),
-                idle_secs: None,
+                service: self.names.service(&late.service),
+                at: self.clocks.wall(late.at_ns),
+                idle_secs: (late.idle_ds > 0).then(|| f64::from(late.idle_ds) / 10.0),
             });
         }
         match record {
@@ -344,6 +359,8 @@ impl Engine {
             }
             Record::Exit(exit) => {
                 self.urgent = true;
+                let services = self.drains.services_of(exit.instance);
+                self.incidents.exit(exit, services);
                 // What it listened on may have been handed to others, who are known by nothing else.
                 let owner = exit.kinship == Kinship::Owner as u8;
                 if owner || self.drains.owner_gone(exit.instance) {

@@ -9,6 +9,8 @@ mod closes;
 pub mod diagnoses;
 pub mod drains;
 mod engine;
+mod ids;
+mod incidents;
 pub mod input;
 mod known;
 pub mod model;
@@ -31,5 +33,7 @@ pub use self::{
     want::Want,
 };
 
+#[cfg(test)]
+mod incidents_tests;
 #[cfg(test)]
 mod restarts_tests;

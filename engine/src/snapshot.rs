@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     drains::Bitten,
-    model::{Drain, Rollout, StoryFigures},
+    model::{Drain, Incident, Rollout, StoryFigures},
 };
 
 /// See the module.
@@ -14,7 +14,9 @@ pub struct Snapshot {
     pub drains: Vec<Arc<Drain>>,
     /// Rollouts that run, newest first.
     pub rollouts: Vec<Arc<Rollout>>,
-    /// How drains and rollouts ended.
+    /// Incidents that last, newest first.
+    pub incidents: Vec<Arc<Incident>>,
+    /// How drains, rollouts and incidents ended.
     pub figures: Arc<StoryFigures>,
     /// Something drains: records should be brought without delay.
     pub busy: bool,
@@ -27,6 +29,8 @@ pub enum Change {
     Drain(Arc<Drain>),
     /// A rollout, as it stands now.
     Rollout(Arc<Rollout>),
+    /// An incident, as it stands now.
+    Incident(Arc<Incident>),
     /// A rollout that was told before is none of its own any more.
     RolloutReplaced(String),
 }
@@ -55,6 +59,8 @@ pub struct Bounds {
     pub drains: Bitten,
     /// Deploy events, drains, starts and gaps that no rollout took, and ended rollouts that were not kept.
     pub rollouts: u64,
+    /// Requests that no incident took, and incidents that were not taken.
+    pub incidents: u64,
     /// Services whose ordinary time was not kept.
     pub baselines: u64,
     /// Services whose names were not asked for.
@@ -74,7 +80,7 @@ pub struct Namespaces {
 
 impl Bounds {
     /// Each, by the name of its table.
-    pub const fn by_table(&self) -> [(&'static str, u64); 8] {
+    pub const fn by_table(&self) -> [(&'static str, u64); 9] {
         let Self {
             drains:
                 Bitten {
@@ -85,6 +91,7 @@ impl Bounds {
                     held_closes,
                 },
             rollouts,
+            incidents,
             baselines,
             names,
         } = *self;
@@ -95,6 +102,7 @@ impl Bounds {
             ("starts", starts),
             ("held_closes", held_closes),
             ("rollouts", rollouts),
+            ("incidents", incidents),
             ("baselines", baselines),
             ("names", names),
         ]

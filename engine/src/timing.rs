@@ -102,6 +102,15 @@ pub const SURVEY_LATE_NS: u64 = SECOND;
 /// A listener that closes sooner before its process ends is not closed early: a reading takes its time too.
 pub const CLOSED_EARLY_NS: u64 = 50 * MS;
 
+// === Incidents ===
+
+/// A few requests that are lost within so long of each other, with nobody stopping anything, are an incident.
+pub const INCIDENT_NS: u64 = MINUTE;
+/// An incident is over when nothing was lost for so long: clients that wait before they try again come back by then.
+pub const INCIDENT_QUIET_NS: u64 = 30 * SECOND;
+/// One that lasts is told after so long, and what follows as another: nobody waits for the end of what never ends.
+pub const INCIDENT_LONGEST_NS: u64 = 10 * MINUTE;
+
 // === Mini-sockets ===
 
 /// Life of a mini-socket (`TCP_TIMEWAIT_LEN`).

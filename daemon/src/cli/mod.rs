@@ -8,6 +8,7 @@ mod deploy;
 pub mod doctor;
 mod drains;
 pub mod explain;
+mod incidents;
 mod man;
 mod paint;
 mod rollouts;
@@ -40,7 +41,9 @@ enum Command {
     Drains(drains::Args),
     /// Show what deploys and signals did to clients, and why
     Rollouts(rollouts::Args),
-    /// Judge a rollout: the gate of a pipeline
+    /// Show bursts of lost requests with nobody stopping or changing anything
+    Incidents(incidents::Args),
+    /// Judge a rollout, or a time without one: the gate of a pipeline
     Verdict(verdict::Args),
     /// Tell finwatch that a change begins or has ended, so that what happens can be matched to it
     Deploy(deploy::Args),
@@ -89,6 +92,7 @@ impl Cli {
             Command::Services(args) => services::run(&args),
             Command::Drains(args) => drains::run(&args),
             Command::Rollouts(args) => rollouts::run(&args),
+            Command::Incidents(args) => incidents::run(&args),
             Command::Verdict(args) => verdict::run(&args),
             Command::Deploy(args) => deploy::run(args),
             Command::Config(args) => config::run(args),

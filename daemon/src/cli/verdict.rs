@@ -28,6 +28,9 @@ const EXIT_INCONCLUSIVE: u8 = 3;
 /// The command line cannot be understood. Not clap's 2, which says `warn` here.
 pub(super) const EXIT_USAGE: u8 = 64;
 
+/// Most incidents that are shown of a time without a rollout.
+const INCIDENTS_SHOWN: usize = 5;
+
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_millis(500);
 /// What began so long before the wait is still meant: a step `deploy; finwatch verdict --wait` asks after the fact.
@@ -43,6 +46,9 @@ waited for with it, as the same workload in two namespaces makes two rollouts; b
 one of the same workload nor what nobody announced of others. The worst verdict counts: fail, then inconclusive, warn, pass. With --since, and without --workload, what fits
 too and was not judged is listed below. Where nothing fits, the answer says what there is instead.
 
+With --since and --workload, without --wait, and where no rollout of it reaches into the time since then, that time is judged by
+its incidents (`finwatch incidents`): fail where requests were lost, pass where none were and finwatch watched for all of it.
+
 Exit codes:
    0  pass; or warn, without --fail-on-warn
    1  fail: clients lost something
@@ -52,7 +58,8 @@ Exit codes:
   64  the command line cannot be understood
 
 With -o json: `verdict`, `exit_code`, `reason`, `rollout` (the one whose verdict it is; null when nothing was found) and
-`others` (the rollouts that were judged with it, mostly none) and `not_judged` (those that fit too).
+`others` (the rollouts that were judged with it, mostly none), `not_judged` (those that fit too) and `incidents` (what a time
+without a rollout was judged by).
 
 In a pipeline, so that no earlier rollout can be taken for this one:
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -202,6 +209,7 @@ fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
                 "rollout": rollout,
                 "others": rollouts.collect::<Vec<_>>(),
                 "not_judged": passed.others,
+                "incidents": passed.incidents.iter().map(|(value, _)| value).collect::<Vec<_>>(),
             });
             format!("{said}\n")
         }
@@ -224,6 +232,11 @@ fn report(args: &Args, passed: &Passed, output: Output) -> String {
         false => summary::judged(one, lets_pass, &times),
     };
     let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, section);
+    let incidents = passed.incidents.iter().take(INCIDENTS_SHOWN);
+    sections.extend(incidents.map(|(_, incident)| match args.detail.verbose {
+        true => render::incident(incident, &times),
+        false => summary::incident(incident, &times),
+    }));
     sections.extend(render::not_judged(&passed.others));
     output.reports(&sections)
 }

@@ -20,6 +20,14 @@ pub(crate) fn find_drain(client: &Client, id: &str) -> Result<Value, AskError> {
     find_one(client, "/v1/drains", "drains", "drain", id)
 }
 
+/// The one incident whose id is or begins so; `latest` is the newest.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub(crate) fn find_incident(client: &Client, id: &str) -> Result<Value, AskError> {
+    find_one(client, "/v1/incidents", "incidents", "incident", id)
+}
+
 fn find_one(
     client: &Client,
     path: &str,

@@ -12,7 +12,7 @@ use super::{
     find::find_rollout,
 };
 use finwatch_engine::{
-    model::{Rollout, Verdict, WorkloadRef},
+    model::{Incident, Rollout, Verdict, WorkloadRef},
     render::units::{self, Times},
     summary::headline,
 };
@@ -23,7 +23,7 @@ const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// So long before the chosen rollout one may have begun that overlaps it.
 pub(super) const BEFORE: SignedDuration = SignedDuration::from_hours(24);
 /// Most rollouts that are asked for at once, the daemon's own bound.
-const LIMIT: usize = 1_000;
+pub(super) const LIMIT: usize = 1_000;
 
 /// Which rollout is meant.
 #[derive(Debug, Clone)]
@@ -76,6 +76,9 @@ pub(crate) struct Passed {
     pub(crate) judged: Vec<Judged>,
     /// What fits too and was not judged, the newest first: told where the choice is not plain from the question.
     pub(crate) others: Vec<Rollout>,
+    /// Where no rollout was found: what the time since then is judged by, the newest first; as the daemon wrote it and as it was
+    /// understood.
+    pub(crate) incidents: Vec<(Value, Incident)>,
 }
 
 /// One rollout and what it comes to.
@@ -215,6 +218,13 @@ impl Gate<'_> {
     }
 
     fn judge(&self, found: Vec<Found>) -> Result<Passed, AskError> {
+        // Who waits, waits for a rollout.
+        if found.is_empty()
+            && self.patience.is_zero()
+            && let Some(passed) = self.judge_span()?
+        {
+            return Ok(passed);
+        }
         let others = self.others(&found)?;
         let mut judged: Vec<Judged> = found
             .into_iter()
@@ -248,6 +258,7 @@ impl Gate<'_> {
             reason,
             judged,
             others,
+            incidents: Vec::new(),
         })
     }
 
@@ -291,7 +302,7 @@ impl Gate<'_> {
         units::span_of_secs(self.patience.as_secs_f64())
     }
 
-    fn called(&self) -> String {
+    pub(super) fn called(&self) -> String {
         match &self.wanted {
             Wanted::Rollout(id) => format!("rollout {id}"),
             Wanted::Fitting { since, called, .. } => match since.bound() {

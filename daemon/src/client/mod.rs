@@ -5,9 +5,10 @@ mod api;
 mod beside;
 mod find;
 mod gate;
+mod span;
 
 pub(crate) use self::{
     api::{AskError, Client, Query},
-    find::{find_drain, find_rollout},
+    find::{find_drain, find_incident, find_rollout},
     gate::{Gate, Passed, Since, Wanted, WatchesTime},
 };

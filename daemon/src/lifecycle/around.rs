@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     attribution::Attribution,
+    clock,
     deploy::Tallies,
     probe::{LossCounters, Phases, Processes, Ring},
     store::History,
@@ -184,6 +185,7 @@ impl Around {
             rows: self.rows.clone(),
             snapshot: self.snapshot.clone(),
             history: Arc::clone(&self.history),
+            since: clock::moment().wall(),
         }
     }
 

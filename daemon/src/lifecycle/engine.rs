@@ -326,6 +326,18 @@ impl EngineTask {
                     }
                     self.history.keep_rollout(rollout, now);
                 }
+                Change::Incident(incident) => {
+                    if incident.is_over() {
+                        tracing::info!(
+                            incident = incident.id,
+                            service = %incident.service,
+                            cause = incident.cause.as_str(),
+                            lost = incident.lost(),
+                            "incident ended"
+                        );
+                    }
+                    self.history.keep_incident(incident, now);
+                }
                 Change::RolloutReplaced(id) => self.history.forget_rollout(&id),
             }
         }

@@ -5,8 +5,9 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use finwatch_engine::{
     Snapshot,
-    model::{Close, Drain, Rollout, ServiceState},
+    model::{Close, Drain, Incident, Rollout, ServiceState},
 };
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{message::Message, rows::Request};
@@ -22,6 +23,8 @@ pub struct LiveStory {
     pub(super) rows: mpsc::UnboundedSender<Request>,
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
     pub(super) history: Arc<History>,
+    /// When this daemon began to watch.
+    pub(super) since: Timestamp,
 }
 
 /// Reads the kernel at each scrape.
@@ -60,6 +63,19 @@ impl Story for LiveStory {
             }
         }
         self.history.rollouts(visit);
+    }
+
+    fn incidents(&self, visit: &mut dyn FnMut(Incident) -> ControlFlow<()>) {
+        for incident in &self.snapshot().incidents {
+            if visit(Incident::clone(incident)).is_break() {
+                return;
+            }
+        }
+        self.history.incidents(visit);
+    }
+
+    fn watches_since(&self) -> Timestamp {
+        self.since
     }
 
     fn closes(&self) -> Vec<Close> {

@@ -1,4 +1,4 @@
-//! The story's metrics. A service has them once it had a drain: every pair of kind and verdict at once, so that the
+//! The story's metrics. A service has them once it had a drain or an incident: every pair of kind and verdict at once, so that the
 //! end of a first drain is seen as a rise; durations and diagnoses as they occur.
 
 use std::fmt;
@@ -28,6 +28,7 @@ pub(super) fn encode(out: &mut DescriptorEncoder<'_>, story: &StoryFigures) -> f
     durations(out, &services)?;
     opened_after_signal(out, &services)?;
     diagnoses(out, &services)?;
+    incidents(out, &services)?;
     let mut ended = metric(out, &catalog::ROLLOUTS)?;
     for source in Source::ALL {
         for verdict in Verdict::ALL {
@@ -81,6 +82,23 @@ fn diagnoses(out: &mut DescriptorEncoder<'_>, services: &Services<'_>) -> fmt::R
         for (diagnosis, count) in &figures.diagnoses {
             let more = [("diagnosis", diagnosis.as_str())];
             counter(&mut out, &of(service, &more), *count)?;
+        }
+    }
+    Ok(())
+}
+
+fn incidents(out: &mut DescriptorEncoder<'_>, services: &Services<'_>) -> fmt::Result {
+    let mut ended = metric(out, &catalog::INCIDENTS)?;
+    for (service, figures) in services {
+        for (cause, count) in &figures.incidents {
+            let more = [("cause", cause.as_str())];
+            counter(&mut ended, &of(service, &more), *count)?;
+        }
+    }
+    let mut lost = metric(out, &catalog::INCIDENT_LOST)?;
+    for (service, figures) in services {
+        for (how, count) in &figures.incident_lost {
+            counter(&mut lost, &of(service, &[("lost", how)]), *count)?;
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! The history on disk: one redb file with a table of what is over and a table of what is not, for drains and
-//! for rollouts. A value is written in one transaction or not at all. It does not know when to write, nor what
+//! The history on disk: one redb file with a table of what is over and a table of what is not, for drains, for
+//! rollouts and for incidents. A value is written in one transaction or not at all. It does not know when to write, nor what
 //! to do when it cannot.
 
 use std::{
@@ -100,16 +100,16 @@ impl Disk {
     ///
     /// # Errors
     /// After which the database may have closed itself: open it again.
-    pub(super) fn write<D: Kept, R: Kept>(
+    pub(super) fn write<D: Kept, R: Kept, I: Kept>(
         &self,
-        drains: &Batch<'_, D>,
-        rollouts: &Batch<'_, R>,
+        (drains, rollouts, incidents): (&Batch<'_, D>, &Batch<'_, R>, &Batch<'_, I>),
         retention: Retention,
     ) -> Result<(), Trouble> {
         self.check_room()?;
         let transaction = self.database.begin_write()?;
         write_kind(&transaction, drains, retention)?;
         write_kind(&transaction, rollouts, retention)?;
+        write_kind(&transaction, incidents, retention)?;
         transaction.commit()?;
         Ok(())
     }
@@ -156,6 +156,23 @@ impl Disk {
     pub(super) fn with_room_min(mut self, room_min: u64) -> Self {
         self.room_min = room_min;
         self
+    }
+
+    /// Writes one drain, and no table that came later.
+    #[cfg(test)]
+    pub(super) fn write_as_before_incidents<D: Kept>(&self, drain: &D) {
+        let batch = Batch {
+            values: vec![drain],
+            moved: Vec::new(),
+            forgotten: BTreeSet::new(),
+        };
+        let retention = Retention {
+            limit: 100,
+            since: Timestamp::MIN,
+        };
+        let transaction = self.database.begin_write().expect("a transaction");
+        write_kind(&transaction, &batch, retention).expect("written");
+        transaction.commit().expect("committed");
     }
 
     fn check_format(&self) -> Result<(), Trouble> {

@@ -1,10 +1,10 @@
-//! What drains and rollouts have in common for whoever keeps them: where they are found, whether they are
+//! What drains, rollouts and incidents have in common for whoever keeps them: where they are found, whether they are
 //! over, and how one is closed that nobody will ever finish.
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use finwatch_engine::model::{Drain, Rollout, RolloutState, Verdict};
+use finwatch_engine::model::{Drain, Incident, IncidentEnd, Rollout, RolloutState, Verdict};
 
 /// Start time in microseconds and id: the order of the history.
 pub(super) type Key = (i64, String);
@@ -80,5 +80,29 @@ impl Kept for Rollout {
         for drain in self.drains.iter_mut().filter(|drain| !drain.is_ended()) {
             drain.interrupt(now);
         }
+    }
+}
+
+impl Kept for Incident {
+    const CALLED: &'static str = "incidents";
+    const ENDED: &'static str = "incidents";
+    const RUNNING: &'static str = "running_incidents";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_over()
+    }
+
+    /// What is known of it stays judged: nothing that was not seen makes up for what was lost.
+    fn interrupt(&mut self, _: Timestamp) {
+        self.ended_at = Some(self.last_at);
+        self.ending = Some(IncidentEnd::Interrupted);
     }
 }

@@ -1,4 +1,4 @@
-//! The history of drains and rollouts, over restarts and SIGKILL. It never stops the daemon: what cannot be
+//! The history of drains, rollouts and incidents, over restarts and SIGKILL. It never stops the daemon: what cannot be
 //! written is kept in memory and written later, and a file that cannot be used is set aside. It knows neither
 //! how a drain is told nor who asks for it. Opening, writing and reading may block.
 
@@ -25,7 +25,7 @@ use self::{
     waiting::Waiting,
 };
 use crate::config;
-use finwatch_engine::model::{Drain, Rollout};
+use finwatch_engine::model::{Drain, Incident, Rollout};
 
 /// How long to wait before a disk that refused is tried again.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);
@@ -48,6 +48,8 @@ pub struct Interrupted {
     pub drains: Vec<Drain>,
     /// Rollouts, oldest first.
     pub rollouts: Vec<Rollout>,
+    /// Incidents, oldest first.
+    pub incidents: Vec<Incident>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ struct Inner {
     disk: Option<Arc<Disk>>,
     drains: Waiting<Drain>,
     rollouts: Waiting<Rollout>,
+    incidents: Waiting<Incident>,
     retry_at: Timestamp,
     failures: u64,
     /// A warning was given, and nothing has been written since.
@@ -73,6 +76,7 @@ impl History {
             disk: None,
             drains: Waiting::new(),
             rollouts: Waiting::new(),
+            incidents: Waiting::new(),
             retry_at: now,
             failures: 0,
             warned: false,
@@ -104,6 +108,13 @@ impl History {
         inner.trim(now);
     }
 
+    /// Takes the newest state of an incident. It is written by the next [`Self::tick`].
+    pub fn keep_incident(&self, incident: impl Into<Arc<Incident>>, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.incidents.put(incident.into());
+        inner.trim(now);
+    }
+
     /// Forgets a rollout that another one has replaced. It is removed by the next [`Self::tick`].
     pub fn forget_rollout(&self, id: &str) {
         self.lock().rollouts.forget(id);
@@ -130,9 +141,9 @@ impl History {
         let inner = self.lock();
         HistoryFigures {
             on_disk: inner.disk.is_some(),
-            unwritten: inner.drains.len() + inner.rollouts.len(),
+            unwritten: inner.drains.len() + inner.rollouts.len() + inner.incidents.len(),
             failures: inner.failures,
-            dropped: inner.drains.dropped() + inner.rollouts.dropped(),
+            dropped: inner.drains.dropped() + inner.rollouts.dropped() + inner.incidents.dropped(),
         }
     }
 
@@ -152,20 +163,24 @@ impl History {
         if let Some(disk) = inner.disk.clone() {
             let drains = inner.drains.due(now, at_once);
             let rollouts = inner.rollouts.due(now, at_once);
+            let incidents = inner.incidents.due(now, at_once);
             let forgets = inner.drains.forgets() || inner.rollouts.forgets();
-            if drains.is_empty() && rollouts.is_empty() && !forgets {
+            if drains.is_empty() && rollouts.is_empty() && incidents.is_empty() && !forgets {
                 return;
             }
             let drains_batch = inner.drains.batch(&drains);
             let rollouts_batch = inner.rollouts.batch(&rollouts);
+            let incidents_batch = inner.incidents.batch(&incidents);
             let retention = inner.retention(now);
             drop(inner);
-            let written = disk.write(&drains_batch, &rollouts_batch, retention);
+            let batches = (&drains_batch, &rollouts_batch, &incidents_batch);
+            let written = disk.write(batches, retention);
             inner = self.lock();
             match written {
                 Ok(()) => {
                     inner.drains.wrote(&drains, now);
                     inner.rollouts.wrote(&rollouts, now);
+                    inner.incidents.wrote(&incidents, now);
                     if std::mem::take(&mut inner.warned) {
                         tracing::info!("the history is written again");
                     }
@@ -173,6 +188,7 @@ impl History {
                 Err(trouble) => {
                     inner.drains.failed(drains_batch.forgotten);
                     inner.rollouts.failed(rollouts_batch.forgotten);
+                    inner.incidents.failed(incidents_batch.forgotten);
                     if !matches!(trouble, Trouble::Full(_)) {
                         inner.disk = None;
                     }
@@ -198,17 +214,26 @@ impl Inner {
         let retention = self.retention(now);
         self.drains.trim(retention, to_be_written);
         self.rollouts.trim(retention, to_be_written);
+        self.incidents.trim(retention, to_be_written);
     }
 
     /// Takes the file that was opened. Closes what is found in it unfinished and not among what this process follows.
     fn opened(&mut self, opened: Opened, now: Timestamp) -> Option<Interrupted> {
         match opened {
-            Ok((disk, drains, rollouts)) => {
+            Ok((
+                disk,
+                Unfinished {
+                    drains,
+                    rollouts,
+                    incidents,
+                },
+            )) => {
                 self.disk = Some(Arc::new(disk));
-                self.tell_opened(drains.1 + rollouts.1);
+                self.tell_opened(drains.1 + rollouts.1 + incidents.1);
                 Some(Interrupted {
                     drains: close(&mut self.drains, drains.0, now),
                     rollouts: close(&mut self.rollouts, rollouts.0, now),
+                    incidents: close(&mut self.incidents, incidents.0, now),
                 })
             }
             Err(trouble) => {
@@ -231,7 +256,7 @@ impl Inner {
         tracing::info!(path = path.map(tracing::field::display), "history is kept");
         if strange > 0 {
             tracing::warn!(
-                "{strange} drains or rollouts that were under way were written by another version and are lost"
+                "{strange} drains, rollouts or incidents that were under way were written by another version and are lost"
             );
         }
     }
@@ -252,8 +277,15 @@ impl Inner {
     }
 }
 
-/// The file, and what is not over in it of either kind, with the number of values that cannot be read.
-type Opened = Result<(Disk, (Vec<Drain>, usize), (Vec<Rollout>, usize)), Trouble>;
+/// What is not over in a file, of each kind, with the number of values that cannot be read.
+struct Unfinished {
+    drains: (Vec<Drain>, usize),
+    rollouts: (Vec<Rollout>, usize),
+    incidents: (Vec<Incident>, usize),
+}
+
+/// The file, and what is not over in it.
+type Opened = Result<(Disk, Unfinished), Trouble>;
 
 /// Opens the file, and begins another in place of one that cannot be used; none when it is not to be written at all.
 /// Blocking.
@@ -266,8 +298,12 @@ fn open(options: &config::History, now: Timestamp) -> Option<Opened> {
         opened => opened,
     };
     Some(opened.and_then(|disk| {
-        let (drains, rollouts) = (disk.running()?, disk.running()?);
-        Ok((disk, drains, rollouts))
+        let unfinished = Unfinished {
+            drains: disk.running()?,
+            rollouts: disk.running()?,
+            incidents: disk.running()?,
+        };
+        Ok((disk, unfinished))
     }))
 }
 
@@ -281,7 +317,7 @@ fn set_aside(file: &Path, trouble: &Trouble, now: Timestamp) -> Result<(), Troub
         file = %file.display(),
         aside = %aside.display(),
         error = %trouble,
-        "the history cannot be used and was set aside: every drain and rollout until now is in that file and shown no \
+        "the history cannot be used and was set aside: every drain, rollout and incident until now is in that file and shown no \
          more; a new history begins",
     );
     Ok(())
@@ -302,7 +338,7 @@ fn close<T: Kept>(waiting: &mut Waiting<T>, found: Vec<T>, now: Timestamp) -> Ve
     if !closed.is_empty() {
         tracing::warn!(
             count = closed.len(),
-            "{} that were under way when finwatch ended are closed as interrupted and cannot be judged",
+            "{} that were under way when finwatch ended are closed as interrupted",
             T::CALLED
         );
     }

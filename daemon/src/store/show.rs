@@ -13,7 +13,7 @@ use super::{
     trouble::Trouble,
     waiting::Waiting,
 };
-use finwatch_engine::model::{Drain, Rollout};
+use finwatch_engine::model::{Drain, Incident, Rollout};
 
 // === impl History ===
 
@@ -26,6 +26,11 @@ impl History {
     /// Shows rollouts that are over, newest first, until told to stop.
     pub fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
         self.visit(|inner| &inner.rollouts, visit);
+    }
+
+    /// Shows incidents that are over, newest first, until told to stop.
+    pub fn incidents(&self, visit: &mut dyn FnMut(Incident) -> ControlFlow<()>) {
+        self.visit(|inner| &inner.incidents, visit);
     }
 
     fn visit<T: Kept>(

@@ -3,7 +3,7 @@
 use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
 use super::*;
-use finwatch_engine::model::{RolloutState, Verdict};
+use finwatch_engine::model::{IncidentEnd, RolloutState, Verdict};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -22,6 +22,7 @@ pub(super) fn at(secs: i64) -> Timestamp {
 fn sample(name: &str) -> serde_json::Value {
     let text = match name {
         "drains" => include_str!("../../tests/story/drains.json"),
+        "incidents" => include_str!("../../tests/story/incidents.json"),
         _ => include_str!("../../tests/story/rollouts.json"),
     };
     serde_json::from_str(text).expect("JSON")
@@ -88,6 +89,76 @@ pub(super) fn files(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// One that is not over.
+fn incident(id: &str, start: i64) -> Incident {
+    let sample = sample("incidents")[0].take();
+    let incident = serde_json::from_value::<Incident>(sample).expect("an incident");
+    assert!(!incident.is_over() && incident.lost() > 0);
+    Incident {
+        id: id.to_owned(),
+        started_at: at(start),
+        last_at: at(start + 1),
+        ..incident
+    }
+}
+
+fn incidents(history: &History) -> Vec<Incident> {
+    let mut incidents = Vec::new();
+    history.incidents(&mut |incident| {
+        incidents.push(incident);
+        ControlFlow::Continue(())
+    });
+    incidents
+}
+
+#[test]
+fn incidents_come_back_and_one_that_was_not_over_keeps_what_is_known_of_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    {
+        let (history, _) = History::open(&options(directory.path()), at(0));
+        let over = Incident {
+            ended_at: Some(at(2)),
+            ending: Some(IncidentEnd::Quiet),
+            ..incident("a", 1)
+        };
+        history.keep_incident(over, at(3));
+        history.keep_incident(incident("b", 2), at(3));
+        history.tick(at(3));
+        assert_eq!(incidents(&history).len(), 1, "one lasts");
+    }
+    let (history, interrupted) = History::open(&options(directory.path()), at(60));
+    let [closed] = interrupted.incidents.as_slice() else {
+        panic!("{:?}", interrupted.incidents);
+    };
+    assert_eq!(closed.ended_at, Some(at(3)), "when the last was lost");
+    assert_eq!(closed.ending, Some(IncidentEnd::Interrupted));
+    assert_eq!(closed.verdict, Verdict::Fail, "what was lost is lost");
+    let ids: Vec<_> = incidents(&history).into_iter().map(|one| one.id).collect();
+    assert_eq!(ids, ["b", "a"]);
+}
+
+#[test]
+fn a_history_from_before_there_were_incidents_opens() {
+    let directory = tempfile::tempdir().expect("a directory");
+    {
+        let disk = Disk::open(directory.path()).expect("a file");
+        disk.write_as_before_incidents(&drain("a", 1));
+    }
+    let (history, interrupted) = History::open(&options(directory.path()), at(5));
+    assert!(interrupted.incidents.is_empty());
+    assert_eq!(
+        (ids(&history), incidents(&history)),
+        (vec!["a".to_owned()], Vec::new())
+    );
+    history.keep_incident(incident("b", 6), at(7));
+    history.flush(at(8));
+    let (_, interrupted) = {
+        drop(history);
+        History::open(&options(directory.path()), at(9))
+    };
+    assert_eq!(interrupted.incidents.len(), 1);
 }
 
 #[test]
@@ -333,7 +404,9 @@ fn what_comes_while_the_disk_is_written_waits_for_the_next_time() {
         // The disk takes its time, and nobody holds the lock meanwhile.
         inner.drains.put(Arc::new(running("b", 2)));
         inner.drains.put(Arc::new(drain("a", 1)));
-        disk.write(&drains_batch, &rollouts_batch, inner.retention(at(2)))
+        let incidents_batch = inner.incidents.batch(&[]);
+        let batches = (&drains_batch, &rollouts_batch, &incidents_batch);
+        disk.write(batches, inner.retention(at(2)))
             .expect("written");
         inner.drains.wrote(&drains, at(2));
         inner.rollouts.wrote(&[], at(2));

@@ -100,6 +100,7 @@ pub(super) fn close_record() -> CloseRecord {
         evidence: 0xff,
         reason: 0,
         lost: Lost::Nothing as u8,
+        idle_ds: 0,
         segments: 0,
     }
 }
@@ -124,7 +125,8 @@ pub(super) fn reset_record(cuts: bool) -> ResetRecord {
         state: 6,
         reason: 9,
         lost: if cuts { Lost::Data } else { Lost::Nothing } as u8,
-        pad: [0; 3],
+        pad: 0,
+        idle_ds: 0,
     }
 }
 
@@ -157,7 +159,9 @@ pub(super) fn unread_record() -> UnreadRecord {
         remote_port: 51_234,
         unread: 107,
         cut: Cut::Unread as u8,
-        pad: [0; 7],
+        pad: 0,
+        idle_ds: 0,
+        tail: [0; 4],
     }
 }
 

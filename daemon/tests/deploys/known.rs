@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 
 use finwatch::http::Story;
-use finwatch_engine::model::{Close, Drain, Phase, Role, Rollout, Service, ServiceState, Totals};
+use finwatch_engine::model::{
+    Close, Drain, Incident, Phase, Role, Rollout, Service, ServiceState, Totals,
+};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -41,6 +44,7 @@ impl Story for Names {
             backlog: 0,
             backlog_limit: 0,
             totals: Totals::default(),
+            shape: finwatch_engine::model::Shape::default(),
         };
         self.0.iter().map(state).collect()
     }
@@ -48,6 +52,12 @@ impl Story for Names {
     fn drains(&self, _: &mut dyn FnMut(Drain) -> ControlFlow<()>) {}
 
     fn rollouts(&self, _: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {}
+
+    fn incidents(&self, _: &mut dyn FnMut(Incident) -> ControlFlow<()>) {}
+
+    fn watches_since(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
 
     fn closes(&self) -> Vec<Close> {
         Vec::new()

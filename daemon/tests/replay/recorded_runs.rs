@@ -104,6 +104,7 @@ fn as_many_connections_are_cut_as_the_clients_lost_requests() {
         assert_eq!(head.asked - head.answered, head.lost, "{run}");
         let story = retell(&recording);
         assert_eq!(story.cut(), head.lost, "{run}: {}", story.json());
+        assert!(story.incidents.is_empty(), "{run}: {}", story.json());
         let failed = story.rollouts.iter().any(|r| r.verdict == Verdict::Fail);
         assert_eq!(failed, head.lost > 0, "{run}: {}", story.json());
     }

@@ -25,6 +25,7 @@ async fn a_rollout_is_told_line_by_line() {
         interrupted_drains: vec![rollout.drains[0].clone()],
         interrupted_rollouts: vec![rollout],
         last_rollouts: Vec::new(),
+        interrupted_incidents: Vec::new(),
     };
     let server = Server::with(Recording::default(), Sockets::default(), &remembered).await;
     let text = server.get("/metrics", "text/plain").await.body;

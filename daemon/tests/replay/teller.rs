@@ -9,7 +9,7 @@ use finwatch_engine::{
     Change, Clocks, Engine, Moment, Options, Reasons, Remembered, Want,
     diagnoses::JudgeOptions,
     input::{Counters, Input as EngineInput, Reading, Survey},
-    model::{Drain, Rollout, RolloutState, Workload, WorkloadKind},
+    model::{Drain, Incident, Rollout, RolloutState, Workload, WorkloadKind},
     rollouts::CorrelatorOptions,
     services::{Filter, Limits},
 };
@@ -22,6 +22,7 @@ pub(crate) struct Teller {
     pub(crate) head: Head,
     engine: Engine,
     ended: Vec<Drain>,
+    incidents: BTreeMap<String, Incident>,
     rollouts: BTreeMap<String, Rollout>,
     last_ns: u64,
 }
@@ -31,6 +32,9 @@ pub(crate) struct Teller {
 pub(crate) struct Story {
     pub(crate) drains: Vec<Drain>,
     pub(crate) rollouts: Vec<Rollout>,
+    /// What no drain and no rollout tells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) incidents: Vec<Incident>,
 }
 
 /// Tells a whole recording, at whose end nothing may drain any more.
@@ -82,6 +86,7 @@ impl Teller {
             head,
             engine: Engine::new(options(reasons), &Remembered::default()),
             ended: Vec::new(),
+            incidents: BTreeMap::new(),
             rollouts: BTreeMap::new(),
             last_ns: 0,
         }
@@ -139,6 +144,7 @@ impl Teller {
         Story {
             drains: self.ended,
             rollouts: self.rollouts.into_values().collect(),
+            incidents: self.incidents.into_values().collect(),
         }
     }
 
@@ -162,6 +168,10 @@ impl Teller {
                 }
                 Change::RolloutReplaced(id) => {
                     self.rollouts.remove(&id);
+                }
+                Change::Incident(incident) => {
+                    let incident = Incident::clone(&incident);
+                    self.incidents.insert(incident.id.clone(), incident);
                 }
                 Change::Drain(_) | Change::Rollout(_) => {}
             }

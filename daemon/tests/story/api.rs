@@ -20,6 +20,8 @@ fn paths(document: &Value) -> Vec<(String, String)> {
     let concrete = |path: &str| {
         let id = if path.contains("rollouts") {
             "r-20261122T171000-nginx"
+        } else if path.contains("incidents") {
+            "checkout-3000-20261122T150000Z"
         } else {
             "1a2043c7240-2400-443"
         };
@@ -60,7 +62,7 @@ fn each_documented_route_answers_as_documented() {
             [""; 0],
             "{concrete}"
         );
-        for list in ["services", "drains", "rollouts", "closes"] {
+        for list in ["services", "drains", "rollouts", "incidents", "closes"] {
             if let Some(list) = answer.get(list).filter(|_| !path.ends_with("{id}")) {
                 assert!(list.as_array().expect("a list").len() > 2, "{path}");
             }

@@ -83,6 +83,11 @@ fn tables_are_as_expected() {
         ),
         ("rollouts.txt", &["rollouts"]),
         ("rollouts-pass.txt", &["rollouts", "--verdict", "pass"]),
+        ("incidents.txt", &["incidents"]),
+        (
+            "incidents-idle.txt",
+            &["incidents", "--cause", "idle-timeout-race"],
+        ),
     ] {
         assert_expected(name, &printed(&server, args));
     }
@@ -99,6 +104,9 @@ fn reports_are_as_expected() {
         ("glance-clean.txt", &["rollouts", "show", "r-20261122T17"]),
         ("glance-running.txt", &["rollouts", "show", "latest"]),
         ("glance-crash.txt", &["drains", "show", "1a2046a39"]),
+        ("glance-recycled.txt", &["incidents", "show", "latest"]),
+        ("glance-idle.txt", &["incidents", "show", "checkout"]),
+        ("glance-refused.txt", &["incidents", "show", "nginx"]),
     ] {
         let report = printed(&server, args);
         assert_expected(name, &report);
@@ -118,6 +126,8 @@ fn everything_is_as_expected() {
         ("show-clean.txt", &["rollouts", "show", "r-20261122T17"]),
         ("show-running.txt", &["rollouts", "show", "latest"]),
         ("show-crash.txt", &["drains", "show", "1a2046a39"]),
+        ("show-recycled.txt", &["incidents", "show", "latest"]),
+        ("show-idle.txt", &["incidents", "show", "checkout"]),
     ] {
         assert_expected(name, &everything(args));
     }
@@ -130,6 +140,8 @@ fn reports_and_lists_are_there_for_a_comment_too() {
         ("services.md", &["services"][..]),
         ("rollouts.md", &["rollouts"]),
         ("drains.md", &["drains"]),
+        ("incidents.md", &["incidents"]),
+        ("glance-idle.md", &["incidents", "show", "checkout"]),
         ("glance-cut.md", &["rollouts", "show", "r-20261122T1651"]),
         (
             "show-cut.md",
@@ -170,6 +182,7 @@ fn json_is_what_the_daemon_says() {
     assert_eq!(json(&["services"]), server.json("/v1/services"));
     assert_eq!(json(&["drains"]), server.json("/v1/drains"));
     assert_eq!(json(&["rollouts"]), server.json("/v1/rollouts"));
+    assert_eq!(json(&["incidents"]), server.json("/v1/incidents"));
     assert_eq!(
         json(&["rollouts", "show", "latest"]),
         server.json("/v1/rollouts")["rollouts"][0]
@@ -205,6 +218,7 @@ fn an_empty_list_says_so_on_standard_error() {
         ("services", "no services\n"),
         ("drains", "no drains\n"),
         ("rollouts", "no rollouts\n"),
+        ("incidents", "no incidents\n"),
     ] {
         let ran = run(finwatch(&[command]).env("FINWATCH_URL", server.url()));
         assert_eq!(

@@ -17,13 +17,17 @@ use finwatch::{
     http::{self, Readiness, Story},
     metrics::{Exporter, Scrape, Source},
 };
-use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Incident, Rollout, ServiceState};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// When the daemon began to watch.
+const WATCHED_SINCE: &str = "2026-11-22T00:00:00Z";
 
 /// What is told.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub(crate) struct Told {
     pub(crate) drains: Vec<Drain>,
     pub(crate) rollouts: Vec<Rollout>,
     pub(crate) closes: Vec<Close>,
+    pub(crate) incidents: Vec<Incident>,
+    pub(crate) watched_since: Timestamp,
 }
 
 /// A server that tells it.
@@ -60,6 +66,8 @@ impl Told {
             drains: read("drains"),
             rollouts: read("rollouts"),
             closes: read("closes"),
+            incidents: read("incidents"),
+            watched_since: WATCHED_SINCE.parse().expect("a time"),
         }
     }
 
@@ -69,6 +77,8 @@ impl Told {
             drains: Vec::new(),
             rollouts: Vec::new(),
             closes: Vec::new(),
+            incidents: Vec::new(),
+            watched_since: WATCHED_SINCE.parse().expect("a time"),
         }
     }
 }
@@ -103,6 +113,14 @@ impl Story for Teller {
 
     fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>) {
         let _either_way = self.told().rollouts.into_iter().try_for_each(visit);
+    }
+
+    fn incidents(&self, visit: &mut dyn FnMut(Incident) -> ControlFlow<()>) {
+        let _either_way = self.told().incidents.into_iter().try_for_each(visit);
+    }
+
+    fn watches_since(&self) -> Timestamp {
+        self.told().watched_since
     }
 
     fn closes(&self) -> Vec<Close> {

@@ -14,6 +14,7 @@ mod draining;
 mod goodbye;
 mod lasting;
 mod listeners;
+mod losses;
 mod membership;
 mod port;
 mod progress;
@@ -41,6 +42,7 @@ use self::{
 
 use self::accounts::Late;
 pub(crate) use self::accounts::Sum;
+pub(crate) use self::losses::Loss;
 pub use self::{
     membership::{
         late::late_in_steady_time,
@@ -248,12 +250,16 @@ impl Drains {
                 Step::End if draining.has_answers(now_ns, known) => {
                     let instances = &mut self.instances;
                     self.reports.end(draining, instances, lost, now_ns, known);
+                    self.connections.losses_mut().told(id);
                     self.lasting.forget(id);
                 }
                 Step::Drop => self.lasting.forget(id),
                 Step::Stay | Step::End => {}
             }
         }
+        let lasting = &self.lasting;
+        let losses = self.connections.losses_mut();
+        losses.give_back(|drain| lasting.has(drain));
         self.find_room();
         self.plan(now_ns);
     }
@@ -324,6 +330,32 @@ impl Drains {
         self.connections.accounts_mut().take_late()
     }
 
+    /// Requests that servers lost in their ordinary time since the last call, and that no drain tells.
+    pub(crate) fn lost_outside(&mut self) -> Vec<Loss> {
+        self.connections.losses_mut().take()
+    }
+
+    /// Whether a drain lasts that has to do with a service, told or not.
+    pub(crate) fn concern(&self, key: &ServiceKey) -> bool {
+        let mut drains = self.lasting.iter();
+        drains.any(|(_, draining)| draining.ports.contains_key(key))
+    }
+
+    /// The services of an instance, by whatever name it goes.
+    pub(crate) fn services_of(&self, instance: Process) -> Vec<ServiceKey> {
+        self.instances.ports(&self.instances.resolve(instance))
+    }
+
+    /// Whether anybody listens on a service's port.
+    pub(crate) fn is_listened(&self, key: &ServiceKey) -> bool {
+        self.instances.is_up(key)
+    }
+
+    /// Whether one who listened as this service lives.
+    pub(crate) fn is_served(&self, key: &ServiceKey) -> bool {
+        self.instances.is_served(key)
+    }
+
     /// Whether anything is kept of what a service counted.
     pub(crate) fn accounts_for(&self, key: &ServiceKey) -> bool {
         self.connections.accounts().has(key)
@@ -369,15 +401,18 @@ impl Drains {
         Bitten {
             drains: self.lasting.bitten() + self.reports.bitten(),
             instances: self.instances.bitten(),
-            connections: self.lasting.lingering().bitten() + self.connections.accounts().bitten(),
+            connections: self.lasting.lingering().bitten()
+                + self.connections.accounts().bitten()
+                + self.connections.losses().bitten(),
             starts: self.starts.bitten(),
             held_closes: self.connections.told_early(),
         }
     }
 
     fn on_close(&mut self, close: &CloseRecord, known: &Known<'_>) {
-        // In steady time nobody asks; a busy server's closes cost nothing here.
-        if !self.connections.are_wanted(&self.lasting) && !self.detector.expects_deaths() {
+        // In steady time nobody asks for others; a busy server's closes cost nothing here.
+        let is_wanted = self.connections.are_wanted(&self.lasting) || close.cut().is_some();
+        if !is_wanted && !self.detector.expects_deaths() {
             return;
         }
         if close.service.role() != Some(Role::Server) {

@@ -6,6 +6,8 @@ use super::{COUNTED_MAX, Engine, Parts};
 use crate::{
     clocks::Moment,
     diagnoses::{JudgeOptions, judge},
+    known::Known,
+    model::Service,
     snapshot::Change,
     want::Want,
 };
@@ -37,6 +39,7 @@ impl Engine {
         self.tell_running(at);
         self.tell_ended(at);
         self.tell_rollouts(at);
+        self.tell_incidents(now_ns);
         self.accounting
             .tick(now_ns, &mut self.drains, &mut self.rollouts);
     }
@@ -115,6 +118,34 @@ impl Engine {
             }
             self.changes.push(Change::Rollout(Arc::new(rollout)));
             self.stale = true;
+        }
+    }
+
+    /// What was lost and neither a drain nor a rollout tells.
+    fn tell_incidents(&mut self, now_ns: u64) {
+        let known = Known {
+            clocks: self.clocks,
+            names: &self.names,
+            reasons: &self.options.reasons,
+            windows: &self.windows,
+            refusals: &self.refusals,
+        };
+        let is_told = |service: &Service| self.rollouts.wants(service);
+        self.incidents
+            .tick(now_ns, &mut self.drains, is_told, &known);
+        let changed = self.incidents.changed(&known);
+        let over = self.incidents.over();
+        self.stale |= !changed.is_empty() || !over.is_empty();
+        for incident in changed {
+            Arc::make_mut(&mut self.story).incident_began(&incident);
+            let incident = Arc::new(incident);
+            self.changes.push(Change::Incident(Arc::clone(&incident)));
+            self.lasting.insert(incident.id.clone(), incident);
+        }
+        for incident in over {
+            self.lasting.remove(&incident.id);
+            Arc::make_mut(&mut self.story).incident_ended(&incident);
+            self.changes.push(Change::Incident(Arc::new(incident)));
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The story in figures, as `/metrics` shows it: how drains and rollouts ended, how long they took, what was found.
+//! The story in figures, as `/metrics` shows it: how drains, rollouts and incidents ended, how long they took, what was found.
 //! It is told of each end once and adds up; it reads no clock and knows no encoder.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Drain, DrainKind, Finding, Rollout, Service, Source, Verdict};
+use super::{
+    Drain, DrainKind, Finding, Incident, IncidentCause, Rollout, Service, Source, Verdict,
+};
 
 /// Most services with figures of their own. Past it, the one whose last drain is longest ago is added to `other`.
 pub const SERVICES_MAX: usize = 256;
@@ -17,6 +19,9 @@ pub const DURATION_BOUNDS_SECS: [f64; 13] = [
 ];
 /// A sender may write what it likes as a revision; so much of it is shown.
 const REVISION_CHARS: usize = 100;
+
+/// How requests are lost in an incident.
+const LOST: [&str; 4] = ["unanswered", "unread", "late", "refused"];
 
 /// Durations by bucket.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,7 +43,11 @@ pub struct ServiceFigures {
     pub opened_after_signal: u64,
     /// Findings by diagnosis, of those that occurred.
     pub diagnoses: BTreeMap<String, u64>,
-    /// When its last drain began: who is folded first.
+    /// Incidents that were over, by what they came of; none where it had none.
+    pub incidents: BTreeMap<IncidentCause, u64>,
+    /// Requests that were lost in these, by how: as the causes of cut connections, and `refused`.
+    pub incident_lost: BTreeMap<&'static str, u64>,
+    /// When its last drain or incident began: who is folded first.
     last_at: Timestamp,
 }
 
@@ -123,6 +132,25 @@ impl StoryFigures {
         }
     }
 
+    /// An incident lasts: its service's counters are born, so that the end of its first one is seen as a rise.
+    pub fn incident_began(&mut self, incident: &Incident) {
+        self.service(&incident.service, incident.started_at)
+            .incidents_born();
+    }
+
+    /// An incident is over.
+    pub fn incident_ended(&mut self, incident: &Incident) {
+        let figures = self.service(&incident.service, incident.started_at);
+        figures.incidents_born();
+        *figures.incidents.entry(incident.cause).or_default() += 1;
+        let cut = incident.cut;
+        let lost = [cut.unanswered, cut.unread, cut.late, incident.refused];
+        for (how, count) in LOST.into_iter().zip(lost) {
+            *figures.incident_lost.entry(how).or_default() += count;
+        }
+        figures.found(&incident.findings);
+    }
+
     fn service(&mut self, service: &Service, at: Timestamp) -> &mut ServiceFigures {
         if !self.services.contains_key(service) {
             self.make_room();
@@ -170,7 +198,19 @@ impl ServiceFigures {
             durations: BTreeMap::new(),
             opened_after_signal: 0,
             diagnoses: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            incident_lost: BTreeMap::new(),
             last_at: at,
+        }
+    }
+
+    /// Every cause, and every way to lose a request, is there, at zero.
+    fn incidents_born(&mut self) {
+        for cause in IncidentCause::ALL {
+            self.incidents.entry(cause).or_default();
+        }
+        for lost in LOST {
+            self.incident_lost.entry(lost).or_default();
         }
     }
 
@@ -186,6 +226,8 @@ impl ServiceFigures {
             durations,
             opened_after_signal,
             diagnoses,
+            incidents,
+            incident_lost,
             last_at,
         } = more;
         for (pair, count) in drains {
@@ -197,6 +239,12 @@ impl ServiceFigures {
         self.opened_after_signal += opened_after_signal;
         for (diagnosis, count) in diagnoses {
             *self.diagnoses.entry(diagnosis.clone()).or_default() += count;
+        }
+        for (cause, count) in incidents {
+            *self.incidents.entry(*cause).or_default() += count;
+        }
+        for (lost, count) in incident_lost {
+            *self.incident_lost.entry(lost).or_default() += count;
         }
         self.last_at = self.last_at.max(*last_at);
     }

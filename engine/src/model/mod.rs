@@ -10,6 +10,7 @@ mod deploy;
 mod drain;
 mod figures;
 mod finding;
+mod incident;
 mod live;
 mod rollout;
 mod service;
@@ -29,6 +30,7 @@ pub use figures::{
     StoryFigures,
 };
 pub use finding::{Finding, Severity, Verdict};
+pub use incident::{EndedProcess, IdleTimes, Incident, IncidentCause, IncidentEnd};
 pub use live::{ServiceState, Totals};
 pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};

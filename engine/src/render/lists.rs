@@ -7,7 +7,9 @@ use super::{
     tree::{Cell, Column, Kind, Span, Table, Tone},
     units::{Times, plain, service, span},
 };
-use crate::model::{Basis, Drain, Role, Rollout, ServiceState, Shape, Verdict, words::Word as _};
+use crate::model::{
+    Basis, Drain, Incident, Role, Rollout, ServiceState, Shape, Verdict, words::Word as _,
+};
 
 /// One line a service. What hardly anybody has stands there only where somebody has it.
 pub fn services(services: &[ServiceState]) -> Table {
@@ -151,6 +153,36 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
             rollout.drains.len().to_string().into(),
             rollout.counts.cut.total().to_string().into(),
             verdict(rollout.is_over(), rollout.verdict),
+        ]
+    });
+    table(columns, rows)
+}
+
+/// One line an incident.
+pub fn incidents(incidents: &[Incident], times: &Times) -> Table {
+    let started = incidents.first().map(|incident| incident.started_at);
+    let started = started_header(started, times);
+    let columns = [
+        ("ID", Kind::Text),
+        ("SERVICE", Kind::Name),
+        (started.as_str(), Kind::Text),
+        ("LASTED", Kind::Text),
+        ("LOST", Kind::Number),
+        ("CAUSE", Kind::Text),
+    ];
+    let rows = incidents.iter().map(|incident| {
+        let lasted = incident.last_at.duration_since(incident.started_at);
+        let lasted: Cell = match incident.is_over() {
+            true => span(lasted).into(),
+            false => verdict(false, incident.verdict),
+        };
+        [
+            id(&incident.id),
+            service(&incident.service).into(),
+            times.short(incident.started_at).into(),
+            lasted,
+            incident.lost().to_string().into(),
+            incident.cause.as_str().to_owned().into(),
         ]
     });
     table(columns, rows)

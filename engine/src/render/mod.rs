@@ -5,6 +5,7 @@
 pub(crate) mod columns;
 mod drain;
 pub(crate) mod finding;
+mod incident;
 pub(crate) mod lists;
 pub mod markdown;
 mod not_judged;
@@ -17,7 +18,8 @@ pub(crate) mod verdict;
 pub use self::{
     columns::wrap,
     drain::drain,
-    lists::{drains, rollouts, services},
+    incident::incident,
+    lists::{drains, incidents, rollouts, services},
     not_judged::not_judged,
     rollout::rollout,
     tree::{Cell, Column, Field, Kind, Line, Section, Span, Table, Tone},

@@ -7,7 +7,6 @@
 mod account;
 mod adopt;
 mod grow;
-mod ids;
 mod live;
 mod look;
 mod outside;
@@ -26,9 +25,10 @@ pub use self::{
     account::{Account, RefusedReading},
     look::{LateClose, Look},
 };
-use self::{ids::Ids, live::Live, pair::Heard};
+use self::{live::Live, pair::Heard};
 use crate::bounded::{Bounded, Queue};
 use crate::diagnoses::JudgeOptions;
+use crate::ids::Ids;
 use crate::model::{Counts, DeployEvent, Drain, Gap, Rollout, Service, Start};
 
 /// Most rollouts that run at once; more drains go to none.

@@ -6,7 +6,10 @@ use super::look::{Looks, Watched};
 use crate::{
     diagnoses::{
         self as diagnoses, JudgeOptions, growth,
-        judge::{beside, burst},
+        judge::{
+            beside, burst,
+            idle::{Idle, LATE_MIN},
+        },
     },
     model::{Finding, Gap, GrowthTest, Rollout, Service, Severity},
     render::units::{count, length, secs, were},
@@ -18,10 +21,6 @@ const SHOWN_MAX: usize = 5;
 const LEAK_MIN: u64 = 5;
 /// Sockets in CLOSE_WAIT that do not get fewer for so long stay.
 const LEAK_SECS: f64 = 60.0;
-/// Fewer requests on just closed connections are chance.
-const LATE_MIN: u64 = 3;
-/// Idle times that differ by less are the same: a share of the time, and seconds.
-const SAME_IDLE: (f64, f64) = (0.1, 0.5);
 
 /// Every finding, in the order of the reference.
 pub(super) fn findings(rollout: &Rollout, looks: &Looks, options: &JudgeOptions) -> Vec<Finding> {
@@ -43,23 +42,11 @@ fn idle_timeout_race(looks: &Looks) -> Option<Finding> {
     if looks.late_count < LATE_MIN {
         return None;
     }
-    let mut idle: Vec<f64> = looks
-        .late
-        .iter()
-        .filter_map(|late| late.idle_secs)
-        .collect();
-    idle.sort_by(f64::total_cmp);
-    let how_long = match idle.get(idle.len() / 2) {
+    let idle = looks.late.iter().filter_map(|late| late.idle_secs);
+    let how_long = match Idle::of(idle) {
         None => "How long they had been idle is not known.".to_owned(),
-        Some(median) => {
-            let (share, slack) = SAME_IDLE;
-            let near = |secs: &&f64| (**secs - median).abs() <= (median * share).max(slack);
-            // A time-out shows in most of them; closes for other reasons are scattered.
-            if idle.iter().filter(near).count() * 4 < idle.len() * 3 {
-                return None;
-            }
-            format!("They had been idle for {}, most of them.", length(*median))
-        }
+        Some(idle) if !idle.is_constant => return None,
+        Some(idle) => idle.told(),
     };
     let services: Vec<_> = names(looks.late.iter().map(|late| &late.service));
     Some(diagnoses::IDLE_TIMEOUT_RACE.found(vec![

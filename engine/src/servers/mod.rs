@@ -75,6 +75,8 @@ pub enum Topic {
     StopReloads,
     /// Workers that outlive their supervisor.
     LeftBehind,
+    /// Workers that end after so many requests, or so much memory.
+    Recycle,
     /// Idle connections that hold its end up.
     HeldByIdle,
     /// How it tells clients to leave.

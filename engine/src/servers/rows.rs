@@ -11,7 +11,7 @@ use super::{
     Meaning, Server,
     Topic::{
         Finish, GracePeriod, HeldByIdle, IdleTimeout, LeftBehind, LetGo, Linger, OldWorkers,
-        Overlap, Queue, StopReloads, TellToLeave, Upstream,
+        Overlap, Queue, Recycle, StopReloads, TellToLeave, Upstream,
     },
 };
 
@@ -327,6 +327,10 @@ pub const SERVERS: &[Server] = &[
                 GracePeriod,
                 "Its arbiter kills workers after `--graceful-timeout` (30 s).",
             ),
+            (
+                Recycle,
+                "`max_requests` ends a worker with its kept-alive connections, and what came on them meanwhile is reset: do without it, or set `max_requests_jitter` and keep no connections alive towards clients that do not retry.",
+            ),
         ],
         ..BLANK
     },
@@ -354,6 +358,10 @@ pub const SERVERS: &[Server] = &[
                 StopReloads,
                 "`die-on-term = true`; its SIGTERM reloads by default. For a graceful stop: `hook-master-start = unix_signal:15 gracefully_kill_them_all`.",
             ),
+            (
+                Recycle,
+                "`max-requests`, `max-worker-lifetime` and `reload-on-rss` end workers: set `worker-reload-mercy` longer than the longest request, and `max-requests-delta` to spread them.",
+            ),
         ],
         ..BLANK
     },
@@ -379,6 +387,10 @@ pub const SERVERS: &[Server] = &[
             (
                 LeftBehind,
                 "A version whose supervisor does not handle SIGHUP dies of it and leaves its workers: stop it by SIGTERM, or upgrade.",
+            ),
+            (
+                Recycle,
+                "`--limit-max-requests` ends it with its kept-alive connections: do without it, or spread it by `--limit-max-requests-jitter` where the version has that.",
             ),
         ],
         ..BLANK

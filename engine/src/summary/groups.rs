@@ -99,13 +99,18 @@ fn name_only(subject: &Subject<'_>, groups: &mut [Group<'_>]) {
     let of = |diagnosis: &Diagnosis| groups.iter().find(|group| group.is_of(diagnosis));
     // Where every request was late, the race tells how it came and what to do.
     let late = of(&KEEPALIVE_RACE).map(Group::connections);
-    let all_late = late.is_some() && late == of(&REQUESTS_CUT).map(Group::connections);
+    let cut = of(&REQUESTS_CUT).map(Group::connections);
+    let all_late = late.is_some() && late == cut;
+    // With no drain what stands first explains all of it.
+    let explained = subject.drains.is_empty() && groups.iter().any(|g| g.part == Part::Cause);
     for group in groups {
         group.is_brief = match group.part {
             Part::Note => true,
             // Some drain was idle; the others were judged.
             Part::Doubt => subject.verdict != Verdict::Inconclusive,
-            Part::Cause | Part::Loss | Part::Cost => all_late && group.is_of(&REQUESTS_CUT),
+            Part::Cause | Part::Loss | Part::Cost => {
+                (all_late || explained) && group.is_of(&REQUESTS_CUT)
+            }
         };
     }
 }
@@ -281,16 +286,16 @@ impl<'a> Group<'a> {
 
 impl Found<'_> {
     fn remedy(&self) -> String {
+        if self.finding.remedy.is_empty() {
+            // There is nothing to mend, or what to do stands with what it came of.
+            return String::new();
+        }
         let of_server = self.server.and_then(|server| {
             let diagnosis = diagnoses::find(&self.finding.diagnosis)?;
             let remedy = diagnosis.remedy_for(server)?;
             Some(format!("remedy for {}: {remedy}", server.title))
         });
-        match (of_server, self.finding.remedy.as_str()) {
-            (Some(remedy), _) => remedy,
-            (None, "") => String::new(),
-            (None, remedy) => format!("remedy: {}", plain(remedy)),
-        }
+        of_server.unwrap_or_else(|| format!("remedy: {}", plain(&self.finding.remedy)))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     groups::{Group, groups},
     lost::Lost,
-    subject::Subject,
+    subject::{Subject, lost_in},
 };
 use crate::render::{
     columns::{fitted, width},
@@ -11,12 +11,20 @@ use crate::render::{
 };
 use crate::{
     diagnoses::Part,
-    model::{Drain, DrainKind, Rollout, Severity, Verdict},
+    model::{Drain, DrainKind, Incident, Rollout, Severity, Verdict},
 };
 
 /// What clients lost in a rollout and why, in full.
 pub fn headline(rollout: &Rollout) -> String {
     let subject = Subject::of_rollout(rollout);
+    let told = told(&subject, &groups(&subject));
+    told.into_iter().next().unwrap_or_default()
+}
+
+/// What clients lost in an incident and why, in full.
+pub fn incident_headline(incident: &Incident) -> String {
+    let counts = lost_in(incident);
+    let subject = Subject::of_incident(incident, &counts);
     let told = told(&subject, &groups(&subject));
     told.into_iter().next().unwrap_or_default()
 }

@@ -192,8 +192,12 @@ impl Lost {
     }
 }
 
-/// What most of the drains that failed have in common.
+/// What most of the drains that failed have in common; with no drain, what stands first.
 fn cause(subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
+    if subject.drains.is_empty() {
+        let mut causes = groups.iter().filter(|group| group.part == Part::Cause);
+        return causes.next().map(Group::says);
+    }
     let drains = subject.drains.iter();
     let failed: Vec<&Drain> = drains
         .filter(|drain| drain.verdict == Verdict::Fail)

@@ -14,11 +14,14 @@ use self::{
     groups::groups,
     headline::fitting,
     room::{Room, lines},
-    subject::Subject,
+    subject::{Subject, lost_in},
     when::when,
 };
-pub use self::{headline::headline, verdict::judged};
-use crate::model::{Drain, Rollout};
+pub use self::{
+    headline::{headline, incident_headline},
+    verdict::judged,
+};
+use crate::model::{Drain, Incident, Rollout};
 use crate::render::{
     COLUMNS,
     columns::{fitted, width},
@@ -47,6 +50,12 @@ fn rollout_with(rollout: &Rollout, times: &Times, note: &str) -> Section {
 /// What a drain comes to.
 pub fn drain(drain: &Drain, times: &Times) -> Section {
     summary(&Subject::of_drain(drain), times, None)
+}
+
+/// What an incident comes to.
+pub fn incident(incident: &Incident, times: &Times) -> Section {
+    let counts = lost_in(incident);
+    summary(&Subject::of_incident(incident, &counts), times, None)
 }
 
 fn summary(subject: &Subject<'_>, times: &Times, note: Option<&str>) -> Section {

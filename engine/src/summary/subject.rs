@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::{Counts, Drain, EndedConnection, Finding, Rollout, Source, Verdict},
+    model::{Counts, Drain, EndedConnection, Finding, Incident, Rollout, Source, Verdict},
     render::{
         columns::shortened,
         lists::workload,
@@ -40,6 +40,8 @@ pub(super) struct Subject<'a> {
     pub(super) drains: &'a [Drain],
     /// Of the rollout as a whole; each drain has its own.
     pub(super) findings: &'a [Finding],
+    /// The program that it is of, where no drain says.
+    pub(super) program: &'a str,
     /// What shows it.
     pub(super) command: String,
 }
@@ -69,6 +71,7 @@ impl<'a> Subject<'a> {
             refused: rollout.counts.refused.max(in_gaps),
             drains: &rollout.drains,
             findings: &rollout.findings,
+            program: "",
             command: format!("finwatch rollouts show {}", plain(&rollout.id)),
         }
     }
@@ -91,7 +94,30 @@ impl<'a> Subject<'a> {
             refused: drain.counts.refused,
             drains: std::slice::from_ref(drain),
             findings: &[],
+            program: "",
             command: format!("finwatch drains show {}", plain(&drain.id)),
+        }
+    }
+
+    /// `counts`: what it lost, as [`lost_in`] has it.
+    pub(super) fn of_incident(incident: &'a Incident, counts: &'a Counts) -> Self {
+        Self {
+            name: plain(&shortened(&service(&incident.service), NAME_MAX)),
+            verdict: incident.verdict,
+            is_over: incident.is_over(),
+            is_one_drain: false,
+            interrupted: false,
+            announced: None,
+            started_at: incident.started_at,
+            ended_at: incident.ended_at,
+            counts,
+            outside: Some(counts),
+            outside_examples: &incident.examples,
+            refused: incident.refused,
+            drains: &[],
+            findings: &incident.findings,
+            program: &incident.program,
+            command: format!("finwatch incidents show {}", plain(&incident.id)),
         }
     }
 
@@ -111,7 +137,17 @@ impl<'a> Subject<'a> {
 
     /// The server that it is, as the first of its programs that is known tells.
     pub(super) fn server(&self) -> Option<&'static Server> {
-        self.drains.iter().find_map(server_of)
+        let of_drains = self.drains.iter().find_map(server_of);
+        of_drains.or_else(|| servers::known(self.program))
+    }
+}
+
+/// What an incident lost.
+pub(super) fn lost_in(incident: &Incident) -> Counts {
+    Counts {
+        cut: incident.cut,
+        refused: incident.refused,
+        ..Counts::default()
     }
 }
 

@@ -80,7 +80,9 @@ pub(super) struct Conn {
     pub(super) last_read_ns: u64,
     /// State left for CLOSE.
     pub(super) old_state: u8,
-    pub(super) pad: [u8; 3],
+    pub(super) pad: u8,
+    /// Tenths of a second that it had been idle when our FIN went out; 0: it was not at rest.
+    pub(super) idle_ds: u16,
     /// Segments with data that had come at the last read.
     pub(super) segments: u32,
     /// See [`Conn::forget`].
@@ -245,6 +247,7 @@ impl Conn {
         self.cut = NONE;
         self.evidence = NONE;
         self.old_state = 0;
+        self.idle_ds = 0;
     }
 
     /// Takes on the phase that its instance is in. Once it reached CLOSE it keeps the last: what is settled later

@@ -154,6 +154,9 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
                     mini_socket::Past::new(conn.cut != NONE, conn.service.phase, conn.manner());
                 mini_socket::remember(conn.cookie, past);
             }
+            if conn.idle_ds > 0 {
+                mini_socket::note_rest(conn.cookie, conn.idle_ds);
+            }
         }
         _ if old == state::CLOSING && outcome == Outcome::Fin as u8 => {
             row.inc(Cell::NO_MINI_SOCKET_BOTH);

@@ -115,6 +115,24 @@ pub(super) fn note_rest(tcp: Tcp, conn: &mut Conn, unread: u32) {
         && (conn.turns.may_be_tls() || age_ns(tcp.get(offset!(lsndtime))) >= REST_NS)
     {
         conn.set(flag::AT_REST);
+        conn.idle_ds = idle_ds(tcp);
+    }
+}
+
+/// Since the last data came or went, in tenths of a second, and 1 at least; what is longer than they can say is the longest.
+#[inline(always)]
+fn idle_ds(tcp: Tcp) -> u16 {
+    const TENTH_NS: u64 = 100_000_000;
+    const LONGEST: u64 = u16::MAX as u64;
+    let came = age_ns(tcp.get(offset!(lrcvtime)));
+    let went = age_ns(tcp.get(offset!(lsndtime)));
+    let tenths = if came < went { came } else { went } / TENTH_NS;
+    if tenths == 0 {
+        1
+    } else if tenths > LONGEST {
+        u16::MAX
+    } else {
+        tenths as u16
     }
 }
 

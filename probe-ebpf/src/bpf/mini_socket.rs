@@ -1,7 +1,7 @@
-//! Mini-sockets (TIME_WAIT): whether one was left, and what is remembered of those whose connection
-//! already counts as cut.
+//! Mini-sockets (TIME_WAIT): whether one was left, what is remembered of those whose connection
+//! already counts as cut, and how long others had been idle when this side closed them.
 //!
-//! Memory of the table: 8192 entries of 64 bytes, least recently used first out.
+//! Memory of each table: 8192 entries of 64 bytes, least recently used first out.
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
@@ -19,6 +19,12 @@ const STEPS: usize = 24;
 /// belongs to the phase in which its connection ended.
 #[btf_map]
 static PASTS: LruHashMap<u64, u8, 8192> = LruHashMap::new();
+
+/// By cookie, of connections that left a FIN_WAIT2 mini-socket and were at rest when this side closed them: for how many tenths of
+/// a second. A table of its own, as nothing is counted by it: there may be many in ordinary time, and they must not push out
+/// what is.
+#[btf_map]
+static RESTS: LruHashMap<u64, u16, 8192> = LruHashMap::new();
 
 /// What is remembered of a connection.
 #[derive(Clone, Copy)]
@@ -74,6 +80,23 @@ pub(super) fn past_of(cookie: u64) -> Past {
         // SAFETY: the entry stays readable for the run of the program; one byte.
         Some(past) => Past(unsafe { *past }),
         None => Past(0),
+    }
+}
+
+/// Remembers that a connection had been idle for so many tenths of a second.
+#[inline(always)]
+pub(super) fn note_rest(cookie: u64, idle_ds: u16) {
+    // As above.
+    let _ = RESTS.insert(cookie, idle_ds, 0);
+}
+
+/// For how many tenths of a second a connection had been idle; 0: it was not, or that is not known.
+#[inline(always)]
+pub(super) fn rest_of(cookie: u64) -> u16 {
+    match RESTS.get_ptr(cookie) {
+        // SAFETY: the entry stays readable for the run of the program; two bytes.
+        Some(idle_ds) => unsafe { *idle_ds },
+        None => 0,
     }
 }
 

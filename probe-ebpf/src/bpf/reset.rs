@@ -293,6 +293,7 @@ fn by_mini_socket(event: Event) {
             state: state::TIME_WAIT,
             reason,
             lost,
+            idle_ds: mini_socket::rest_of(cookie),
         },
     );
 }
@@ -367,6 +368,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         state: tcp_state,
         reason,
         lost,
+        idle_ds: conn.idle_ds,
     };
     tell::reset(sk, conn.cookie, &service, told);
 }

@@ -111,7 +111,10 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).evidence).write(conn.evidence);
         (&raw mut (*to).reason).write(0);
         (&raw mut (*to).lost).write(Lost::Nothing as u8);
-        (&raw mut (*to).segments).write(tcp.get(offset!(data_segs_in)));
+        (&raw mut (*to).idle_ds).write(conn.idle_ds);
+        let segments: u32 = tcp.get(offset!(data_segs_in));
+        let most = u16::MAX as u32;
+        (&raw mut (*to).segments).write(if segments > most { most } else { segments } as u16);
     }
     slot.submit();
 }
@@ -175,7 +178,9 @@ pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8) {
         (&raw mut (*to).remote_port).write(tcp.remote_port());
         (&raw mut (*to).unread).write(unread);
         (&raw mut (*to).cut).write(cut);
-        (&raw mut (*to).pad).write([0; 7]);
+        (&raw mut (*to).pad).write(0);
+        (&raw mut (*to).idle_ds).write(conn.idle_ds);
+        (&raw mut (*to).tail).write([0; 4]);
     }
     slot.submit();
 }
@@ -189,6 +194,7 @@ pub(super) struct ToldReset {
     pub(super) state: u8,
     pub(super) reason: u8,
     pub(super) lost: Lost,
+    pub(super) idle_ds: u16,
 }
 
 #[inline(always)]
@@ -247,6 +253,7 @@ fn write_reset(
         state,
         reason,
         lost,
+        idle_ds,
     } = told;
     let to = slot.record();
     // SAFETY: the slot is room for exactly this record, and every field is written.
@@ -265,7 +272,8 @@ fn write_reset(
         (&raw mut (*to).state).write(state);
         (&raw mut (*to).reason).write(reason);
         (&raw mut (*to).lost).write(lost as u8);
-        (&raw mut (*to).pad).write([0; 3]);
+        (&raw mut (*to).pad).write(0);
+        (&raw mut (*to).idle_ds).write(idle_ds);
     }
     slot.submit();
 }

@@ -42,6 +42,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("bounded", &[]),
     ("timing", &[]),
+    ("ids", &["bounded"]),
     ("clocks", &[]),
     ("input", &["model"]),
     ("want", &["model"]),
@@ -53,11 +54,12 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("closes", &["model", "clocks", "known", "drains"]),
     ("diagnoses", &["model", "servers", "render"]),
     ("summary", &["model", "servers", "render", "diagnoses"]),
-    ("rollouts", &["model", "bounded", "timing", "render", "services", "diagnoses"]),
+    ("rollouts", &["model", "bounded", "timing", "ids", "render", "services", "diagnoses"]),
+    ("incidents", &["model", "bounded", "timing", "servers", "render", "known", "drains", "diagnoses", "ids"]),
     ("relatives", &["timing"]),
     ("accounting", &["timing", "known", "drains", "rollouts", "want"]),
     ("snapshot", &["model", "drains"]),
-    ("engine", &["model", "bounded", "timing", "clocks", "input", "want", "services", "known", "drains", "closes", "diagnoses", "rollouts", "relatives", "accounting", "snapshot"]),
+    ("engine", &["model", "bounded", "timing", "clocks", "input", "want", "services", "known", "drains", "closes", "diagnoses", "rollouts", "incidents", "relatives", "accounting", "snapshot"]),
     ("lib", &[]),
 ];
 

@@ -9,7 +9,8 @@ use super::{
     parameters::{self as p, Asked},
 };
 use finwatch_engine::model::{
-    Close, Drain, Rollout, RolloutState, Service, ServiceState, WorkloadRef, words::Word as _,
+    Close, Drain, Incident, Rollout, RolloutState, Service, ServiceState, WorkloadRef,
+    words::Word as _,
 };
 
 /// Drains, newest first, and whether there would be more.
@@ -42,6 +43,23 @@ pub(super) fn rollouts(story: &dyn Story, asked: &Asked) -> (Vec<Rollout>, bool)
             is_over: rollout.state == RolloutState::Ended,
         };
         list.take(wanted, about, rollout)
+    });
+    (list.taken, list.more)
+}
+
+/// Incidents, newest first, and whether there would be more.
+pub(super) fn incidents(story: &dyn Story, asked: &Asked) -> (Vec<Incident>, bool) {
+    let mut list = List::new(asked);
+    story.incidents(&mut |incident| {
+        let wanted = asked.means(&incident.service)
+            && asked.wants(&p::VERDICT, incident.verdict.as_str())
+            && asked.wants(&p::CAUSE, incident.cause.as_str());
+        let about = About {
+            id: incident.id.clone(),
+            began: incident.started_at,
+            is_over: incident.is_over(),
+        };
+        list.take(wanted, about, incident)
     });
     (list.taken, list.more)
 }

@@ -1,4 +1,4 @@
-//! The read API: services, drains, rollouts and recent closes as JSON, and the document that describes it. It
+//! The read API: services, drains, rollouts, incidents and recent closes as JSON, and the document that describes it. It
 //! does not know who tells the story, and changes nothing.
 
 mod filter;
@@ -29,7 +29,7 @@ use self::{
     routes::ROUTES,
 };
 use crate::clock;
-use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Incident, Rollout, ServiceState};
 
 /// Questions answered at once; others wait for a turn.
 const AT_ONCE: usize = 2;
@@ -48,6 +48,13 @@ pub trait Story: Send + Sync + 'static {
     /// Shows rollouts until told to stop: those that are not over, then the others, each newest first. One
     /// that ends meanwhile may come twice.
     fn rollouts(&self, visit: &mut dyn FnMut(Rollout) -> ControlFlow<()>);
+
+    /// Shows incidents until told to stop: those that are not over, then the others, each newest first. One
+    /// that ends meanwhile may come twice.
+    fn incidents(&self, visit: &mut dyn FnMut(Incident) -> ControlFlow<()>);
+
+    /// Since when incidents are watched for without a break.
+    fn watches_since(&self) -> Timestamp;
 
     /// The connections that ended last, newest first; as many as are remembered.
     fn closes(&self) -> Vec<Close>;

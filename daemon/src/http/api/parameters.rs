@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use finwatch_engine::model::{DrainKind, Source, Verdict};
+use finwatch_engine::model::{DrainKind, IncidentCause, Source, Verdict};
 
 /// One parameter.
 #[derive(Debug)]
@@ -70,6 +70,11 @@ pub(super) const SOURCE: Parameter = Parameter {
     name: "source",
     shape: Shape::OneOf(|| Source::ALL.map(Source::as_str).to_vec()),
     help: "Only rollouts that were announced so",
+};
+pub(super) const CAUSE: Parameter = Parameter {
+    name: "cause",
+    shape: Shape::OneOf(|| IncidentCause::ALL.map(IncidentCause::as_str).to_vec()),
+    help: "Only what came of that",
 };
 pub(super) const STATE: Parameter = Parameter {
     name: "state",

@@ -7,13 +7,14 @@ use serde::Serialize;
 use super::{
     filter, openapi,
     parameters::{
-        CUT, ID, KIND, LIMIT, NAMESPACE, ORIGIN, OUTCOME, PHASE, PORT, ROLE, SINCE, SOURCE, STATE,
-        VERDICT, WORKLOAD,
+        CAUSE, CUT, ID, KIND, LIMIT, NAMESPACE, ORIGIN, OUTCOME, PHASE, PORT, ROLE, SINCE, SOURCE,
+        STATE, VERDICT, WORKLOAD,
     },
     problem::Problem,
     route::{Question, Route},
 };
-use finwatch_engine::model::{Close, Drain, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Incident, Rollout, ServiceState};
+use jiff::Timestamp;
 
 /// Every route, in the order of the document.
 pub(super) const ROUTES: &[Route] = &[
@@ -88,6 +89,39 @@ pub(super) const ROUTES: &[Route] = &[
         },
     },
     Route {
+        path: "/v1/incidents",
+        operation: "listIncidents",
+        summary: "Requests that services lost with nobody stopping or changing them: incidents that are not over, then the others, each newest first",
+        parameters: &[
+            &WORKLOAD, &NAMESPACE, &PORT, &VERDICT, &CAUSE, &STATE, &SINCE, &ID, &LIMIT,
+        ],
+        schema: SchemaGenerator::subschema_for::<Incidents>,
+        answer: |story, Question { asked, .. }| {
+            let (incidents, more) = filter::incidents(story, asked);
+            json(&Incidents {
+                incidents,
+                more,
+                watched_since: story.watches_since(),
+            })
+        },
+    },
+    Route {
+        path: "/v1/incidents/{id}",
+        operation: "getIncident",
+        summary: "One incident",
+        parameters: &[],
+        schema: SchemaGenerator::subschema_for::<Incident>,
+        answer: |story, Question { id, .. }| {
+            let id = id.as_deref().unwrap_or_default();
+            json(&find(
+                "incident",
+                id,
+                |visit| story.incidents(visit),
+                |incident: &Incident| &incident.id,
+            )?)
+        },
+    },
+    Route {
         path: "/v1/closes",
         operation: "listCloses",
         summary: "The connections that ended last, newest first; as many as the daemon remembers",
@@ -135,6 +169,16 @@ struct Rollouts {
     rollouts: Vec<Rollout>,
     /// Whether the limit left others out.
     more: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Incidents {
+    /// Newest first, those that are not over before the others.
+    incidents: Vec<Incident>,
+    /// Whether the limit left others out.
+    more: bool,
+    /// Since when this daemon watches without a break: of the time before, it has what an earlier one wrote.
+    watched_since: Timestamp,
 }
 
 #[derive(Serialize, JsonSchema)]

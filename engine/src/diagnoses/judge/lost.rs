@@ -237,6 +237,39 @@ pub(super) fn died_serving(facts: &Facts<'_>) -> Option<Finding> {
     Some(finding)
 }
 
+/// One process of several ended by itself: no signal asked for it.
+pub(super) fn worker_recycled(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let code = drain.exit.as_ref()?.code?;
+    let others_go_on = drain.worker_pid.is_some() || drain.listening.taken_over;
+    if drain.signal.is_some() || !others_go_on || !drain.further_signals.is_empty() {
+        return None;
+    }
+    let cut = drain.counts.cut.total();
+    let mut finding = facts.found_with_stop(
+        &diagnoses::WORKER_RECYCLED,
+        vec![
+            format!(
+                "{} exited with code {code} and with no signal, and others went on listening.",
+                facts.program()
+            ),
+            format!(
+                "{} ended with it; on {} a request was lost.",
+                count(drain.counts.closes(), "connection"),
+                match cut {
+                    0 => "none".to_owned(),
+                    _ => cut.to_string(),
+                }
+            ),
+        ],
+    );
+    if cut == 0 {
+        finding.severity = Severity::Info;
+        finding.remedy.clear();
+    }
+    Some(finding)
+}
+
 pub(super) fn listener_closed_early(facts: &Facts<'_>) -> Option<Finding> {
     let refused = facts.drain.signs.refused_while_running;
     if refused == 0 {

@@ -4,6 +4,7 @@
 mod cost;
 mod ends;
 mod facts;
+pub(crate) mod idle;
 mod lost;
 
 use jiff::Timestamp;
@@ -115,6 +116,7 @@ const CHECKS: &[Check] = &[
     cost::time_wait_burst,
     cost::accepts_after_signal,
     lost::died_serving,
+    lost::worker_recycled,
     cost::clients_gave_up,
     lost::listener_closed_early,
     lost::accept_queue_dropped,

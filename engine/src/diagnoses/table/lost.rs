@@ -109,6 +109,32 @@ pub const DIED_SERVING: Diagnosis = Diagnosis {
 };
 
 /// See the table.
+pub const WORKER_RECYCLED: Diagnosis = Diagnosis {
+    name: "worker-recycled",
+    severity: Severity::Fail,
+    summary: "With nobody stopping anything a process of the server ended while others went on, and requests on its connections were lost.",
+    signature: "A process of the instance exited by itself, with no signal before it, while others listened on the port; and requests were lost on connections that it closed, that the kernel closed for it, or, where nobody knows who closed them, within five seconds of its end. A drain of one process that lost nothing is told as info.",
+    evidence: "Names the processes that ended, with their exit codes, and counts the requests that were lost by it. `max_requests` and the like end a worker in the middle of its clients; so do leaks' watchdogs and uncaught errors.",
+    remedy: "Let a worker that is to be replaced stop accepting, answer what it has, say `Connection: close`, and only then end; spread the ends over time, or do without them.",
+    servers: OfServers::On(Topic::Recycle),
+    places: &[
+        at(
+            "Node cluster, pm2",
+            "`worker.disconnect()` and wait for its connections to end in place of `process.exit()`; pm2 `max_memory_restart` sends SIGINT: handle it.",
+        ),
+        at(
+            "Ruby worker killers",
+            "Kill with the graceful signal between two requests, and with a random share of the limit.",
+        ),
+        at(
+            "any program",
+            "An exit code other than 0 is a crash: look at its log. With 0 it meant to end: close connections after their answer, not at the exit.",
+        ),
+    ],
+    limits: "A process that hands its connections on before it ends loses nothing and is not told. What a signal ended is told as killed-without-stop, or as a drain.",
+};
+
+/// See the table.
 pub const LISTENER_CLOSED_EARLY: Diagnosis = Diagnosis {
     name: "listener-closed-early",
     severity: Severity::Fail,

@@ -8,7 +8,7 @@ use super::{
     KILLED_WITHOUT_STOP, LISTENER_CLOSED_EARLY, LISTENER_GAP, NOT_ACCEPTING, OLD_WORKERS_PILE_UP,
     REQUESTS_CUT, REQUESTS_KEEP_COMING, RESPONSE_TRUNCATED, SERVER_HANGS_UP_FIRST, SIGNAL_IGNORED,
     SIGNAL_MEANS_RELOAD, TIME_WAIT_BURST, TLS_GOODBYE_RESETS, TOO_LITTLE_SEEN,
-    TRAFFIC_BEFORE_READY, UPSTREAM_CLOSED_EARLY, WORKERS_LEFT_BEHIND,
+    TRAFFIC_BEFORE_READY, UPSTREAM_CLOSED_EARLY, WORKER_RECYCLED, WORKERS_LEFT_BEHIND,
 };
 use crate::model::{Drain, Severity};
 
@@ -74,6 +74,18 @@ pub const PLACES: &[Place] = &[
         |drain| drain.open_at_start.max(drain.counts.by_exit),
     ),
     cause(
+        &WORKER_RECYCLED,
+        "a worker ended while others went on",
+        |drain| drain.counts.by_exit.max(drain.counts.cut.total()),
+    )
+    .with(&["unanswered", "unread", "late"]),
+    cause(
+        &IDLE_TIMEOUT_RACE,
+        "requests crossed the close of idle connections",
+        none,
+    )
+    .with(&["late"]),
+    cause(
         &DRAIN_TIMED_OUT,
         "its time to finish ran out, and SIGKILL came",
         |drain| {
@@ -132,11 +144,6 @@ pub const PLACES: &[Place] = &[
         &TOO_LITTLE_SEEN,
         Part::Doubt,
         "too little was seen to tell",
-        none,
-    ),
-    cost(
-        &IDLE_TIMEOUT_RACE,
-        "requests crossed the close of idle connections",
         none,
     ),
     cost(

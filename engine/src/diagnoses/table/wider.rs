@@ -8,15 +8,15 @@ pub const IDLE_TIMEOUT_RACE: Diagnosis = Diagnosis {
     name: "idle-timeout-race",
     severity: Severity::Warn,
     summary: "With nobody stopping anything, requests meet connections that this side just closed as idle.",
-    signature: "Three or more connections in ordinary time on which this side sent its FIN first and a request came after it, where the time that they had been idle is the same.",
-    evidence: "Counts them, and gives the time that they had been idle: it is this side's idle timeout.",
+    signature: "Three or more connections in ordinary time on which this side sent its FIN first and a request came after it, where the time that they had been idle is the same for three in four of them. The kernel tells that time of each connection: from the last data, either way, to this side's FIN.",
+    evidence: "Counts them, and gives the time that they had been idle: it is this side's idle timeout. What clients lost by it stands in an incident, or in the rollout that it is told of.",
     remedy: "Make this server's idle timeout longer than that of the load balancer or client in front of it.",
     servers: OfServers::On(Topic::IdleTimeout),
     places: &[at(
         "Go",
         "`IdleTimeout` of http.Server, or `ReadTimeout` when it is not set.",
     )],
-    limits: "Told only beside a rollout of the workload. `keepalive_requests` and similar limits close at a count in place of a time, and are not told apart when no idle times are known.",
+    limits: "The time is known to a tick of the kernel's clock (4 ms as a rule), is told to a tenth of a second, and is not known of a connection that this side closed right behind an answer: `keepalive_requests` and similar limits close at a count in place of a time, and are told as keepalive-race. Before kernel 6.10 the RST of a mini-socket cannot be seen, nor what it lost.",
 };
 
 /// See the table.

@@ -14,7 +14,7 @@ use super::{
     own_calls::OwnCalls,
 };
 use crate::{
-    drains::{accounts::Accounts, draining::Draining, lasting::Lasting},
+    drains::{accounts::Accounts, draining::Draining, lasting::Lasting, losses::Losses},
     known::Known,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Connections {
     own_calls: OwnCalls,
     recent: Recent,
     accounts: Accounts,
+    losses: Losses,
     /// Closes told before the RST that they wait for.
     told_early: u64,
 }
@@ -75,7 +76,14 @@ impl Connections {
         lasting: &mut Lasting,
         known: &Known<'_>,
     ) {
-        if !self.are_wanted(lasting) || reset.service.role() != Some(Role::Server) {
+        if reset.service.role() != Some(Role::Server) {
+            return;
+        }
+        if !self.are_wanted(lasting) {
+            // Nothing but what is lost is of interest to anybody.
+            if !self.merger.reset(reset) {
+                self.losses.late(reset, known);
+            }
             return;
         }
         if reset.cookie == 0 {
@@ -99,7 +107,7 @@ impl Connections {
         self.accounts
             .late(reset, id.is_some(), lingerer.as_ref(), known);
         let Some(draining) = id.and_then(|id| lasting.get_mut(id)) else {
-            return;
+            return self.losses.late(reset, known);
         };
         let target = draining.cause.target();
         draining.reported.outdated();
@@ -117,17 +125,14 @@ impl Connections {
         lasting: &mut Lasting,
         known: &Known<'_>,
     ) {
-        if !self.are_wanted(lasting)
-            || unread.service.role() != Some(Role::Server)
-            || self.merger.unread(unread)
-        {
+        if unread.service.role() != Some(Role::Server) || self.merger.unread(unread) {
             return;
         }
         let lingerer = lasting.lingering_mut().take(unread.cookie);
         self.accounts.never_read(unread, lingerer.as_ref(), known);
         // A connection that is not remembered was told before the drains that last now, or is none of theirs.
         let Some(lingerer) = lingerer else {
-            return;
+            return self.losses.never_read(unread, known);
         };
         let Some(draining) = lasting.get_mut(lingerer.drain) else {
             return;
@@ -163,6 +168,16 @@ impl Connections {
     /// The same, to be opened, told and closed.
     pub(in crate::drains) fn accounts_mut(&mut self) -> &mut Accounts {
         &mut self.accounts
+    }
+
+    /// Requests that were lost in ordinary time.
+    pub(in crate::drains) fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// The same, to be told.
+    pub(in crate::drains) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
     }
 
     /// Connections that ended a moment ago.
@@ -201,18 +216,19 @@ impl Connections {
                 .lost
                 .max(Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing));
         }
-        let taken = self.give(&closed, lasting, instances, known).is_some();
-        self.accounts.ended(&closed, taken, known);
+        let taken = self.give(&closed, lasting, instances, known);
+        self.losses.closed(&closed, taken, known);
+        self.accounts.ended(&closed, taken.is_some(), known);
     }
 
-    /// Gives a connection that ended to its drain; none where no drain counts it.
+    /// Gives a connection that ended to its drain, and says which that is; none where no drain counts it.
     fn give(
         &self,
         closed: &ClosedConnection,
         lasting: &mut Lasting,
         instances: &Instances,
         known: &Known<'_>,
-    ) -> Option<()> {
+    ) -> Option<u64> {
         let record = closed.record;
         let key = record.service.in_phase(Phase::Steady);
         let owner = owner_of(&record, &key, lasting, instances)?;
@@ -241,7 +257,7 @@ impl Connections {
             let lingerer = Lingerer::of(closed, id);
             lasting.lingering_mut().insert(record.cookie, lingerer);
         }
-        Some(())
+        Some(id)
     }
 }
 

@@ -145,6 +145,17 @@ impl Instances {
             .unwrap_or(0)
     }
 
+    /// Whether anybody listens on a service's port.
+    pub(crate) fn is_up(&self, key: &ServiceKey) -> bool {
+        self.up.contains_key(&(key.netns, key.port))
+    }
+
+    /// Whether one who listened as this service lives.
+    pub(crate) fn is_served(&self, key: &ServiceKey) -> bool {
+        let mut known = self.known.values();
+        known.any(|instance| !instance.owner_gone && instance.ports.contains_key(key))
+    }
+
     /// What was refused in the drains of a port that are over.
     pub(crate) fn refused_before(&self, key: &ServiceKey) -> Refused {
         self.refused.get(key).copied().unwrap_or_default()

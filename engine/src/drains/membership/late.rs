@@ -5,25 +5,47 @@ use finwatch_common::{Cut, Phase, Role, ServiceKey, reset_flags};
 
 use crate::input::Record;
 
-/// Whose request was lost so, and when (the kernel's clock, nanoseconds), if the record tells of one: by the RST that
-/// answered it, or by its bytes, which the program never read.
-pub fn late_in_steady_time(record: &Record) -> Option<(ServiceKey, u64)> {
-    let (service, header, late) = match record {
+/// A request that was lost so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRequest {
+    /// On whose connection.
+    pub service: ServiceKey,
+    /// When, on the kernel's clock, nanoseconds.
+    pub at_ns: u64,
+    /// For how many tenths of a second that had been idle when this side closed it; 0: not at rest, or unknown.
+    pub idle_ds: u16,
+}
+
+/// The request that was lost so, if the record tells of one: by the RST that answered it, or by its bytes, which the program
+/// never read.
+pub fn late_in_steady_time(record: &Record) -> Option<LateRequest> {
+    let (service, header, idle_ds, late) = match record {
         Record::Reset(reset) => (
             reset.service,
             reset.header,
+            reset.idle_ds,
             reset.flags & reset_flags::CUT_LATE != 0,
         ),
-        Record::Close(close) => (close.service, close.header, close.cut() == Some(Cut::Late)),
+        Record::Close(close) => (
+            close.service,
+            close.header,
+            close.idle_ds,
+            close.cut() == Some(Cut::Late),
+        ),
         Record::Unread(unread) => (
             unread.service,
             unread.header,
+            unread.idle_ds,
             unread.cut() == Some(Cut::Late),
         ),
         Record::Listener(_) | Record::Signal(_) | Record::Exit(_) => return None,
     };
     let steady = service.role() == Some(Role::Server) && service.phase() == Some(Phase::Steady);
-    (late && steady).then_some((service, header.at_ns))
+    (late && steady).then_some(LateRequest {
+        service,
+        at_ns: header.at_ns,
+        idle_ds,
+    })
 }
 
 #[cfg(test)]
@@ -49,7 +71,9 @@ mod tests {
             remote_port: 40_000,
             unread: 100,
             cut: cut.map_or(0xff, |cut| cut as u8),
-            pad: [0; 7],
+            pad: 0,
+            idle_ds: 52,
+            tail: [0; 4],
         })
     }
 
@@ -57,7 +81,12 @@ mod tests {
     fn a_server_in_its_ordinary_time_that_had_closed_first() {
         let steady = ServiceKey::other(Role::Server, Phase::Steady);
         let told = |service, cut| late_in_steady_time(&unread(service, cut));
-        assert_eq!(told(steady, Some(Cut::Late)), Some((steady, AT_NS)));
+        let late = LateRequest {
+            service: steady,
+            at_ns: AT_NS,
+            idle_ds: 52,
+        };
+        assert_eq!(told(steady, Some(Cut::Late)), Some(late));
         assert_eq!(told(steady, Some(Cut::Unread)), None);
         assert_eq!(told(steady, None), None);
         let draining = ServiceKey::other(Role::Server, Phase::Draining);

@@ -44,6 +44,7 @@ fn close(cookie: u64, flags: u16) -> CloseRecord {
         evidence: 0xff,
         reason: 0,
         lost: 0,
+        idle_ds: 0,
         segments: 0,
     }
 }
@@ -66,7 +67,8 @@ fn reset(cookie: u64, flags: u16) -> ResetRecord {
         state: 7,
         reason: 8,
         lost: Lost::Data as u8,
-        pad: [0; 3],
+        pad: 0,
+        idle_ds: 0,
     }
 }
 

@@ -9,14 +9,14 @@ use finwatch_common::{
     reset_flags,
 };
 
-use super::names::peer;
+use super::examples;
 use crate::{
     drains::{
         goodbye,
         membership::{lingering::Lingerer, merge::ClosedConnection},
     },
     known::Known,
-    model::{Counts, EndedConnection, Resets, words::Word},
+    model::{Counts, EndedConnection, Resets},
 };
 
 /// Most connections shown as examples.
@@ -135,17 +135,7 @@ impl Tally {
             self.likely_cut += u64::from(closed.cut.is_none() && left_with_goodbye);
         }
         if closed.cut.is_some() {
-            self.example(|| EndedConnection {
-                peer: peer(record.remote_addr, record.remote_port),
-                opened_at: (record.opened_at_ns != 0).then(|| known.wall(record.opened_at_ns)),
-                ended_at: known.wall(ended_ns),
-                closed_by_pid: record.closer_tgid,
-                cut: closed.cut.map_or("", Word::word).to_owned(),
-                asked_bytes: record.asked,
-                unread_bytes: record.unread,
-                origin: closed.origin.word().to_owned(),
-                outcome: closed.outcome.word().to_owned(),
-            });
+            self.example(|| examples::closed(closed, known));
         }
     }
 
@@ -166,19 +156,7 @@ impl Tally {
             return;
         }
         self.add_cut(Some(Cut::Late));
-        self.example(|| EndedConnection {
-            peer: peer(reset.remote_addr, reset.remote_port),
-            opened_at: lingerer
-                .filter(|l| l.opened_at_ns != 0)
-                .map(|l| known.wall(l.opened_at_ns)),
-            ended_at: known.wall(reset.header.at_ns),
-            closed_by_pid: lingerer.map_or(0, |l| l.closer_tgid),
-            cut: Cut::Late.word().to_owned(),
-            asked_bytes: reset.lost_bytes,
-            unread_bytes: 0,
-            origin: lingerer.map_or("", |l| l.origin.word()).to_owned(),
-            outcome: lingerer.map_or("", |l| l.outcome.word()).to_owned(),
-        });
+        self.example(|| examples::late(reset, lingerer, known));
     }
 
     /// Adds what a program never read of a connection that was told before.
@@ -194,17 +172,7 @@ impl Tally {
             return;
         };
         self.add_cut(Some(cut));
-        self.example(|| EndedConnection {
-            peer: peer(record.remote_addr, record.remote_port),
-            opened_at: (lingerer.opened_at_ns != 0).then(|| known.wall(lingerer.opened_at_ns)),
-            ended_at: known.wall(lingerer.ended_at_ns),
-            closed_by_pid: lingerer.closer_tgid,
-            cut: cut.word().to_owned(),
-            asked_bytes: 0,
-            unread_bytes: record.unread,
-            origin: lingerer.origin.word().to_owned(),
-            outcome: lingerer.outcome.word().to_owned(),
-        });
+        self.example(|| examples::never_read(record, Some(lingerer), known));
     }
 
     /// A connection was established after T0.
@@ -375,7 +343,7 @@ fn first(a_ns: Option<u64>, b_ns: Option<u64>) -> Option<u64> {
 /// Brought one message after another, each in a segment of its own, and never had an answer: whoever waits for one sends nothing
 /// more, and one long question fills its segments.
 fn is_sender(record: &CloseRecord) -> bool {
-    const MESSAGES_MIN: u32 = 4;
+    const MESSAGES_MIN: u16 = 4;
     const MESSAGE_BYTES_MAX: u64 = 1_000;
     record.bytes_sent == 0
         && record.segments >= MESSAGES_MIN

@@ -255,6 +255,7 @@ impl Kernel {
                 1..18 => Lost::Goodbye as u8,
                 _ => Lost::Data as u8,
             },
+            idle_ds: 0,
             segments: 0,
         };
         self.record(Record::Close(record));

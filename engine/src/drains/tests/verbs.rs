@@ -275,7 +275,9 @@ impl Kernel {
             remote_port: 40_000,
             unread: c.unread,
             cut: if cut { Cut::Unread as u8 } else { 0xff },
-            pad: [0; 7],
+            pad: 0,
+            idle_ds: 0,
+            tail: [0; 4],
         };
         self.record(Record::Unread(record));
     }
@@ -299,7 +301,8 @@ impl Kernel {
             state: 6,
             reason: 9,
             lost: if data { Lost::Data } else { Lost::Goodbye } as u8,
-            pad: [0; 3],
+            pad: 0,
+            idle_ds: 0,
         };
         self.record(Record::Reset(record));
     }

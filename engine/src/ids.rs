@@ -1,4 +1,4 @@
-//! Names of rollouts: the workload and when it began, once each.
+//! Names of rollouts and incidents: whose it is and when it began, once each.
 
 use jiff::Timestamp;
 
@@ -9,16 +9,16 @@ const TAKEN_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     taken: Bounded<String, (), TAKEN_MAX>,
 }
 
 // === impl Ids ===
 
 impl Ids {
-    /// A name that no other rollout has.
-    pub(super) fn fresh(&mut self, workload: &str, at: Timestamp) -> String {
-        let name: String = workload
+    /// A name that no other has.
+    pub(crate) fn fresh(&mut self, whose: &str, at: Timestamp) -> String {
+        let name: String = whose
             .chars()
             .map(|c| match c {
                 c if c.is_ascii_alphanumeric() => c,

@@ -1,0 +1,190 @@
+//! Incidents: bursts of requests that a service lost with nobody stopping, reloading or changing it. What a drain or a rollout
+//! tells is none of them.
+//!
+//! Lost requests come from the drains, which know what they took; SYNs that were refused while somebody lived who had listened
+//! come from the readings of the rows. Three within a minute are an incident, and a single one is where a process ended
+//! with it: a request that meets a close by chance is ordinary, a process that drops its clients is not.
+
+mod burst;
+mod judge;
+
+use std::collections::{BTreeMap, HashMap};
+
+use finwatch_common::{Cut, ExitRecord, Kinship, Phase, ServiceKey};
+
+use self::burst::{Burst, Ended, Mark, What};
+use crate::{
+    bounded::Queue,
+    drains::{Drains, Loss},
+    ids::Ids,
+    known::Known,
+    model::{Incident, IncidentEnd, Service},
+    timing,
+};
+
+/// Most services that are followed at once.
+const SERVICES_MAX: usize = 1_024;
+/// Most requests that wait until it is known whether a drain or a name comes.
+const WAITING_MAX: usize = 8_192;
+/// Most processes remembered that ended a moment ago.
+const ENDED_MAX: usize = 256;
+/// Most incidents that wait to be taken.
+const TOLD_MAX: usize = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Incidents {
+    stream_ports: Vec<u16>,
+    waiting: Queue<Loss, WAITING_MAX>,
+    ended: Queue<Ended, ENDED_MAX>,
+    /// What each service had refused in its ordinary time when that was last looked at.
+    refused: HashMap<ServiceKey, u64>,
+    bursts: BTreeMap<Service, Burst>,
+    ids: Ids,
+    over: Queue<Incident, TOLD_MAX>,
+    left_out: u64,
+}
+
+// === impl Incidents ===
+
+impl Incidents {
+    /// None yet. On `stream_ports` nobody need be answered.
+    pub(crate) fn new(stream_ports: Vec<u16>) -> Self {
+        Self {
+            stream_ports,
+            ..Self::default()
+        }
+    }
+
+    /// A process of an instance with these services ended.
+    pub(crate) fn exit(&mut self, exit: &ExitRecord, services: Vec<ServiceKey>) {
+        if exit.kinship == Kinship::Controller as u8 || services.is_empty() {
+            return;
+        }
+        let ended = Ended::of(exit, services);
+        for burst in self.bursts.values_mut() {
+            burst.ended(&ended);
+        }
+        self.ended.push(ended);
+    }
+
+    /// Takes what was lost, and lets time pass; `is_told`: a rollout tells what is lost of a service.
+    pub(crate) fn tick(
+        &mut self,
+        now_ns: u64,
+        drains: &mut Drains,
+        is_told: impl Fn(&Service) -> bool,
+        known: &Known<'_>,
+    ) {
+        for loss in drains.lost_outside() {
+            self.left_out += u64::from(self.waiting.push(loss).is_some());
+        }
+        let is_clear = |loss: &Loss| {
+            let is_old = loss.at_ns.saturating_add(timing::ACCOUNT_NS) <= now_ns;
+            !known.names.is_pending(&loss.key) && (is_old || !drains.concern(&loss.key))
+        };
+        for loss in self.waiting.take_all(is_clear) {
+            let is_judged =
+                loss.cut != Cut::Unanswered || !self.stream_ports.contains(&loss.key.port);
+            let service = known.service(&loss.key);
+            if is_judged && !is_told(&service) {
+                let listened = drains.is_listened(&loss.key);
+                self.lose(service, Mark::of_loss(loss), listened);
+            }
+        }
+        self.take_refused(drains, &is_told, known);
+        self.pass(now_ns, is_told, known);
+    }
+
+    /// Incidents that last and of which something changed.
+    pub(crate) fn changed(&mut self, known: &Known<'_>) -> Vec<Incident> {
+        let tell = |(service, burst): (&Service, &mut Burst)| {
+            let is_due = burst.is_incident() && burst.take_change();
+            is_due.then(|| judge::tell(service, burst, None, known))
+        };
+        self.bursts.iter_mut().filter_map(tell).collect()
+    }
+
+    /// Incidents that were over since the last call.
+    pub(crate) fn over(&mut self) -> Vec<Incident> {
+        self.over.take_all(|_| true)
+    }
+
+    /// How often a bound kept something out.
+    pub(crate) fn bitten(&self) -> u64 {
+        self.left_out + self.over.bitten()
+    }
+
+    fn lose(&mut self, service: Service, mark: Mark, listened: bool) {
+        if !self.bursts.contains_key(&service) && self.bursts.len() >= SERVICES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        let burst = self
+            .bursts
+            .entry(service)
+            .or_insert_with(|| Burst::new(&mark.key));
+        burst.lose(mark, &self.ended, listened);
+    }
+
+    /// What was refused since the last look counts where one lives who had listened: after an end there is nobody to ask, and the
+    /// drain has told of it.
+    fn take_refused(
+        &mut self,
+        drains: &Drains,
+        is_told: impl Fn(&Service) -> bool,
+        known: &Known<'_>,
+    ) {
+        let mut looked_at = HashMap::new();
+        for key in known.refusals.services() {
+            let before = self.refused.get(key).copied().unwrap_or(0);
+            let Some(refused) = known.refused(key) else {
+                continue;
+            };
+            let now = refused.by_phase[Phase::Steady as usize];
+            if now > before && (known.names.is_pending(key) || drains.concern(key)) {
+                looked_at.insert(*key, before);
+                continue;
+            }
+            looked_at.insert(*key, now);
+            let service = known.service(key);
+            if now > before && drains.is_served(key) && !is_told(&service) {
+                let what = What::Refused(now - before);
+                let mark = Mark::new(*key, refused.read_ns, what);
+                self.lose(service, mark, drains.is_listened(key));
+            }
+        }
+        self.refused = looked_at;
+    }
+
+    /// Begins what has become an incident, and ends what is over.
+    fn pass(&mut self, now_ns: u64, is_told: impl Fn(&Service) -> bool, known: &Known<'_>) {
+        let Self {
+            bursts, ids, over, ..
+        } = self;
+        let since = |at_ns: u64| now_ns.saturating_sub(at_ns);
+        bursts.retain(|service, burst| {
+            if !burst.is_incident() {
+                // What a drain gave back may be older.
+                burst.forget_before(burst.last_ns().saturating_sub(timing::INCIDENT_NS));
+                if burst.is_enough() {
+                    let whose = format!("{}-{}", service.workload, service.port);
+                    burst.begin(ids.fresh(&whose, known.wall(burst.began_ns())));
+                    return true;
+                }
+                return since(burst.last_ns()) <= timing::INCIDENT_NS;
+            }
+            let ending = if is_told(service) {
+                IncidentEnd::Rollout
+            } else if since(burst.last_ns()) >= timing::INCIDENT_QUIET_NS {
+                IncidentEnd::Quiet
+            } else if since(burst.began_ns()) >= timing::INCIDENT_LONGEST_NS {
+                IncidentEnd::GoesOn
+            } else {
+                return true;
+            };
+            over.push(judge::tell(service, burst, Some(ending), known));
+            false
+        });
+    }
+}
