@@ -14,7 +14,7 @@ pub type CounterRow = [u64; CELLS];
 pub struct Cell(u16);
 
 /// Number of cells in a row.
-pub const CELLS: usize = Cell::EARLY.index() + 1;
+pub const CELLS: usize = Cell::WAITED.index() + 1;
 
 impl Cell {
     /// Reached ESTABLISHED (or, with TCP Fast Open, was closed before).
@@ -84,6 +84,9 @@ impl Cell {
 
     /// Answered before all of the question was read, and reset with the rest of it unread.
     pub const EARLY: Self = Self(Self::UNANSWERED + Evidence::COUNT as u16);
+    /// Server: the first question lay unread for [`crate::WAITED_MS`] and longer. Counted when it is read, in the phase in which the
+    /// connection was established.
+    pub const WAITED: Self = Self(Self::EARLY.0 + 1);
 
     /// Connections ended with this origin and outcome.
     pub const fn closes(origin: Origin, outcome: Outcome) -> Self {

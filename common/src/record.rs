@@ -238,9 +238,13 @@ pub struct CloseRecord {
     pub reason: u8,
     /// A [`Lost`].
     pub lost: u8,
-    /// Always zero.
-    pub pad: [u8; 4],
+    /// Server: for how long the last bytes of the first question had been there when the program read them, milliseconds; 0 when
+    /// it never read, and where the beginning was not seen.
+    pub waited_ms: u32,
 }
+
+/// Whose first question lay unread for so many milliseconds waited to be taken up: [`crate::Cell::WAITED`] counts these.
+pub const WAITED_MS: u32 = 1_000;
 
 impl CloseRecord {
     /// Why the connection counts as cut, if it does.

@@ -100,7 +100,7 @@ pub(super) fn close_record() -> CloseRecord {
         evidence: 0xff,
         reason: 0,
         lost: Lost::Nothing as u8,
-        pad: [0; 4],
+        waited_ms: 0,
     }
 }
 

@@ -93,6 +93,8 @@ pub struct Counts {
     pub abandoned: u64,
     /// Answered before all of the request was read, and reset with the rest of it unread.
     pub early_answers: u64,
+    /// The first request lay unread for a second or more.
+    pub waited: u64,
     /// SYNs answered with RST as nothing listened.
     pub refused: u64,
     /// Established, never accepted, dropped with the listener.
@@ -155,6 +157,7 @@ impl Counts {
             by_exit_while_sending,
             abandoned,
             early_answers,
+            waited,
             refused,
             accept_queue_dropped,
         } = other;
@@ -199,6 +202,7 @@ impl Counts {
         self.by_exit_while_sending += by_exit_while_sending;
         self.abandoned += abandoned;
         self.early_answers += early_answers;
+        self.waited += waited;
         self.refused += refused;
         self.accept_queue_dropped += accept_queue_dropped;
     }
@@ -252,6 +256,7 @@ impl Counts {
             by_exit_while_sending: left(self.by_exit_while_sending, other.by_exit_while_sending),
             abandoned: left(self.abandoned, other.abandoned),
             early_answers: left(self.early_answers, other.early_answers),
+            waited: left(self.waited, other.waited),
             refused: left(self.refused, other.refused),
             accept_queue_dropped: left(self.accept_queue_dropped, other.accept_queue_dropped),
         }

@@ -83,6 +83,9 @@ pub(super) struct Conn {
     pub(super) pad: [u8; 3],
     /// Segments with data that had come at the last read.
     pub(super) segments: u32,
+    /// See [`finwatch_common::CloseRecord::waited_ms`].
+    pub(super) waited_ms: u32,
+    pub(super) pad_2: u32,
     /// See [`Conn::forget`].
     scratch: u64,
 }
@@ -239,6 +242,7 @@ impl Conn {
         self.unread = 0;
         self.last_read_ns = 0;
         self.segments = 0;
+        self.waited_ms = 0;
         self.flags = 0;
         self.kind = kind::CONNECTION;
         self.pending = pending::NOTHING;

@@ -111,6 +111,13 @@ pub(super) fn note_rest(tcp: Tcp, conn: &mut Conn, unread: u32) {
     }
 }
 
+/// As [`age_ns`], in milliseconds.
+#[inline(always)]
+pub(super) fn age_ms(noted: u32) -> u32 {
+    const MS_NS: u64 = 1_000_000;
+    (age_ns(noted) / MS_NS) as u32
+}
+
 /// Since the kernel noted the time, of which it keeps the lower half (`tcp_jiffies32`).
 #[inline(always)]
 fn age_ns(noted: u32) -> u64 {

@@ -111,7 +111,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).evidence).write(conn.evidence);
         (&raw mut (*to).reason).write(0);
         (&raw mut (*to).lost).write(Lost::Nothing as u8);
-        (&raw mut (*to).pad).write([0; 4]);
+        (&raw mut (*to).waited_ms).write(conn.waited_ms);
     }
     slot.submit();
 }

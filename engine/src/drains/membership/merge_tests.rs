@@ -44,7 +44,7 @@ fn close(cookie: u64, flags: u16) -> CloseRecord {
         evidence: 0xff,
         reason: 0,
         lost: 0,
-        pad: [0; 4],
+        waited_ms: 0,
     }
 }
 

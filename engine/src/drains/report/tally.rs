@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use finwatch_common::{
     CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
-    close_flags,
+    WAITED_MS, close_flags,
     frames::{ALERT_BYTES_MAX, GOAWAY_ENDS},
     reset_flags,
 };
@@ -338,6 +338,7 @@ impl Tally {
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
         counts.early_answers += has(close_flags::EARLY);
+        counts.waited += u64::from(record.waited_ms >= WAITED_MS);
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
         self.add_cut(closed.cut);
     }

@@ -10,7 +10,7 @@ use crate::{
 /// Counts of one service; see [`counted`] for their order.
 pub(super) type Counted = [u32; COUNTED];
 /// Number of counts.
-pub(super) const COUNTED: usize = 30;
+pub(super) const COUNTED: usize = 31;
 
 /// What a service has counted in phase `steady`, modulo 2^32: [`counts`] turns sums of it back.
 pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
@@ -38,6 +38,7 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
         Cell::EXIT,
         Cell::ABANDONED,
         Cell::EARLY,
+        Cell::WAITED,
         Cell::REFUSED,
         Cell::ACCEPT_QUEUE_DROPPED,
         Cell::OPENED,
@@ -96,6 +97,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        waited,
         refused,
         accept_queue_dropped,
         opened,
@@ -120,6 +122,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        waited,
         refused,
         accept_queue_dropped,
         ..Counts::default()
