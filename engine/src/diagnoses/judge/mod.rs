@@ -116,6 +116,7 @@ const CHECKS: &[Check] = &[
     cost::accepts_after_signal,
     lost::died_serving,
     cost::clients_gave_up,
+    cost::clients_waited,
     lost::listener_closed_early,
     lost::accept_queue_dropped,
     ends::not_accepting,

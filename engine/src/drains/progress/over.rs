@@ -94,8 +94,8 @@ impl Draining {
         let listens = |port: &Port| {
             let seen = &port.seen;
             let told = seen.surveyed_ns() >= told_ns;
-            let hang = port.waiting.hang_since(gone.since_ns);
-            seen.is_listening() && seen.closed().is_none() && told && !hang
+            let taken_up = self.is_taken_up(now_ns, gone, port);
+            seen.is_listening() && seen.closed().is_none() && told && taken_up
         };
         let replaced = now_ns >= closed_ns && self.ports.values().all(listens);
         let news = replaced && self.progress.replaced_ns.is_none();

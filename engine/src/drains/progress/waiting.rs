@@ -4,6 +4,8 @@
 //! Surveys show who waits in an accept queue, and since when; the end of a connection tells how long its first question had waited
 //! until it was read. Both are told as "at least".
 
+use std::collections::HashSet;
+
 use finwatch_common::{CloseRecord, SurveyRow, WAITED_MS, close_flags};
 
 use crate::{bounded::Bounded, model::Waited, timing};
@@ -20,8 +22,8 @@ pub(crate) struct Waiting {
     waiters: Bounded<u64, Waiter, WAITERS_MAX>,
     /// How long the one had waited that did so longest at the last survey, among those that had not been accepted then.
     longest_now_ms: u32,
-    /// How many waited for long at the last survey, and do still as far as is known.
-    still: u64,
+    /// Those that had waited for long at the last survey, and do still as far as is known.
+    still: HashSet<u64>,
     /// When the last survey began.
     surveyed_ns: u64,
     /// When the last connection was established that somebody accepted and answered.
@@ -56,7 +58,7 @@ impl Waiting {
         }
         self.surveyed_ns = began_ns;
         self.longest_now_ms = 0;
-        self.still = 0;
+        self.still.clear();
         for row in rows
             .iter()
             .filter(|row| row.opened_at_ns <= around.until_ns)
@@ -66,7 +68,7 @@ impl Waiting {
                 self.served_ns = self.served_ns.max(row.opened_at_ns);
             }
             if around.counts(began_ns, row.waits_ms) {
-                self.still += 1;
+                self.still.insert(row.cookie);
                 self.waited(row.cookie, row.waits_ms);
             }
         }
@@ -74,6 +76,7 @@ impl Waiting {
 
     /// A connection on the port ended.
     pub(crate) fn ended(&mut self, record: &CloseRecord, around: Around) {
+        self.still.remove(&record.cookie);
         let accepted = record.flags & close_flags::NEVER_ACCEPTED == 0;
         if accepted && record.bytes_sent > 0 {
             self.served_ns = self.served_ns.max(record.opened_at_ns);
@@ -117,7 +120,7 @@ impl Waiting {
             long: waiters().count() as u64,
             longest_secs: f64::from(waiters().map(|w| w.ms).max().unwrap_or(0)) / 1e3,
             unserved: waiters().filter(|w| w.unserved).count() as u64,
-            still: self.still,
+            still: self.still.len() as u64,
         }
     }
 

@@ -134,7 +134,13 @@ impl Kernel {
                 self.ends(name, now_ns, &end);
             }
             "break" => {
+                let queued = c.worker == 0;
                 let end = End {
+                    flags: if queued {
+                        close_flags::NEVER_ACCEPTED
+                    } else {
+                        0
+                    },
                     origin: Origin::None,
                     outcome: Outcome::ResetReceived,
                     time_wait: TimeWait::None,
