@@ -14,7 +14,7 @@ pub type CounterRow = [u64; CELLS];
 pub struct Cell(u16);
 
 /// Number of cells in a row.
-pub const CELLS: usize = Cell::NO_PAYLOAD.index() + 1;
+pub const CELLS: usize = Cell::WAITED.index() + 1;
 
 impl Cell {
     /// Reached ESTABLISHED (or, with TCP Fast Open, was closed before).
@@ -90,6 +90,9 @@ impl Cell {
     pub const NEVER_ASKED: Self = Self(Self::EARLY.0 + 2);
     /// Ended with no payload at all.
     pub const NO_PAYLOAD: Self = Self(Self::EARLY.0 + 3);
+    /// Server: the first question lay unread for [`crate::WAITED_MS`] and longer. Counted when it is read, in the phase in which the
+    /// connection was established.
+    pub const WAITED: Self = Self(Self::EARLY.0 + 4);
 
     /// Connections ended with this origin and outcome.
     pub const fn closes(origin: Origin, outcome: Outcome) -> Self {

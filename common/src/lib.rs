@@ -23,7 +23,7 @@ pub use process::{
 };
 pub use record::{
     CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
-    Outcome, RecordHeader, ResetRecord, TimeWait, close_flags, reset_flags,
+    Outcome, RecordHeader, ResetRecord, TimeWait, WAITED_MS, close_flags, reset_flags,
 };
 pub use service::{
     Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey, inferred_reason,

@@ -169,6 +169,9 @@ pub mod close_flags {
     pub const EARLY: u16 = 1 << 10;
     /// Data was sent since its instance began to drain or reload, or up to two ticks of the kernel's clock before.
     pub const SENT_IN_PHASE: u16 = 1 << 11;
+    /// The peer sent one message after another, each in a segment of its own, and never had an answer: whoever waits for one sends
+    /// nothing more, and one long question fills its segments.
+    pub const MESSAGES: u16 = 1 << 12;
 }
 
 /// The end of one connection, with its evidence.
@@ -241,11 +244,20 @@ pub struct CloseRecord {
     /// For how many tenths of a second no data had come or gone when this side closed it; 0: it was not at rest then, or that is
     /// not known.
     pub idle_ds: u16,
-    /// Segments with payload received (saturating).
-    pub segments: u16,
+    /// Server: for how long the last bytes of the first question had been there when the program read them, hundredths of a second
+    /// (saturating); 0 when it never read, and where the beginning was not seen.
+    pub waited_cs: u16,
 }
 
+/// Whose first question lay unread for so many milliseconds waited to be taken up: [`crate::Cell::WAITED`] counts these.
+pub const WAITED_MS: u32 = 1_000;
+
 impl CloseRecord {
+    /// See `waited_cs`, in milliseconds.
+    pub const fn waited_ms(&self) -> u32 {
+        self.waited_cs as u32 * 10
+    }
+
     /// Why the connection counts as cut, if it does.
     pub const fn cut(&self) -> Option<Cut> {
         Cut::from_u8(self.cut)

@@ -12,8 +12,8 @@ pub mod survey_kind {
     pub const TIME_WAIT: u8 = 3;
     /// A mini-socket in substate FIN_WAIT2: as [`TIME_WAIT`].
     pub const FIN_WAIT2: u8 = 4;
-    /// A connection that is open and neither owes nor awaits an answer, of an instance that drains or reloads: `a` and
-    /// `b` as in [`AWAITING`].
+    /// A connection that is open and neither owes nor awaits an answer, of an instance that drains or reloads, or that no
+    /// program has accepted yet: `a` and `b` as in [`AWAITING`].
     pub const OPEN: u8 = 5;
     /// A connection that is closing and has not ended (FIN_WAIT1 to LAST_ACK), of an instance that drains or
     /// reloads: `a` is its TCP state.
@@ -40,11 +40,16 @@ pub struct SurveyRow {
     pub kind: u8,
     /// Of [`survey_kind::AWAITING`] and [`survey_kind::OPEN`]: 1 when surely nothing was sent since its instance began to drain or reload.
     pub quiet: u8,
+    /// 1: a server's connection that no program has accepted yet.
+    pub queued: u8,
     /// Always zero.
-    pub pad: [u8; 6],
+    pub pad: u8,
+    /// Of one that is queued: for how long its peer's last bytes have been there by now, in milliseconds and at least 1; 0: it asked
+    /// nothing yet, or the peer left.
+    pub waits_ms: u32,
 }
 
-// SAFETY: repr(C), 40+16+8+8+4+4+1+1+6 = 88 bytes without padding, integers only.
+// SAFETY: repr(C), 40+16+8+8+4+4+1+1+1+1+4 = 88 bytes without padding, integers only.
 unsafe impl Wire for SurveyRow {
     fn check(&self) -> Result<(), WireError> {
         match self.kind {

@@ -296,7 +296,9 @@ impl Server {
             b: 511,
             kind: survey_kind::LISTENER,
             quiet: 0,
-            pad: [0; 6],
+            queued: 0,
+            pad: 0,
+            waits_ms: 0,
         }
     }
 }

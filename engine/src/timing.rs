@@ -93,6 +93,12 @@ pub const LEFT_BEHIND_NS: u64 = 40 * SECOND;
 
 /// Processes that hold no socket for so long are done.
 pub const QUIET_NS: u64 = 10 * SECOND;
+/// Who came so soon after a reload's signal and waited for long did so for its sake.
+pub const AROUND_NS: u64 = MINUTE;
+/// Who has waited for so long to be accepted is worth a closer look: a queue that moves is emptied sooner.
+pub const WAITS_NS: u64 = 250 * MS;
+/// Whoever holds the listening socket of the one who is gone may let clients wait; when none was served in this time, none came.
+pub const TAKEN_UP_NS: u64 = 10 * SECOND;
 /// How long a table of processes may take before the known ends must do.
 pub const TABLE_LATE_NS: u64 = 2 * SECOND;
 /// How long a dying process may take to close its sockets, before a survey that finds them means something.

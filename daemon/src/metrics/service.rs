@@ -73,6 +73,7 @@ fn counters(out: &mut Services<'_, '_>, reasons: &BTreeMap<u8, String>) -> fmt::
     out.by_phase(&catalog::UNANSWERED, any, &unanswered)?;
     out.by_phase(&catalog::ABANDONED, servers, &[(None, Cell::ABANDONED)])?;
     out.by_phase(&catalog::EARLY, servers, &[(None, Cell::EARLY)])?;
+    out.by_phase(&catalog::WAITED, servers, &[(None, Cell::WAITED)])?;
     for (family, cell) in [
         (&catalog::UNREAD, Cell::UNREAD),
         (&catalog::UNREAD_BYTES, Cell::UNREAD_BYTES),

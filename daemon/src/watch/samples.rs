@@ -101,7 +101,7 @@ pub(super) fn close_record() -> CloseRecord {
         reason: 0,
         lost: Lost::Nothing as u8,
         idle_ds: 0,
-        segments: 0,
+        waited_cs: 0,
     }
 }
 

@@ -12,10 +12,10 @@ use super::{
         members::{Gone, Members, Over, Since},
     },
     port::Port,
-    progress::Progress,
+    progress::{Progress, waiting::Around},
     report::{reported::Reported, tally::Setting},
 };
-use crate::{known::Known, timing};
+use crate::{known::Known, model::DrainKind, timing};
 
 /// See the module.
 #[derive(Debug)]
@@ -74,6 +74,16 @@ impl Draining {
             moved,
             replaced: self.cause.is_phased() && self.progress.was_replaced_by(ended_ns),
         }
+    }
+
+    /// Who waited for its sake: of a reload those that came around T0, of others all that came while it lasts.
+    pub(super) fn around(&self) -> Around {
+        let since_ns = self.members.t0_ns();
+        let until_ns = match self.cause.kind() {
+            DrainKind::Reload => since_ns.saturating_add(timing::AROUND_NS),
+            DrainKind::Stop | DrainKind::Kill | DrainKind::Crash => u64::MAX,
+        };
+        Around { since_ns, until_ns }
     }
 
     /// Keeps a signal that came after T0.

@@ -1,10 +1,13 @@
-//! One port of a drain: what is seen of it, and what is counted. It is told which connections are its own.
+//! One port of a drain: what is seen of it, what is counted, and who waited. It is told which connections are its own.
 
 use finwatch_common::{CloseRecord, Process, ServiceKey};
 
 use super::{
     membership::{instances::Instances, merge::ClosedConnection},
-    progress::seen::{ListenersClosed, Seen},
+    progress::{
+        seen::{ListenersClosed, Seen},
+        waiting::Waiting,
+    },
     report::{counted::Counted, refused::Refused, tally::Setting},
 };
 use crate::known::Known;
@@ -14,6 +17,7 @@ use crate::known::Known;
 pub(super) struct Port {
     pub(super) seen: Seen,
     pub(super) counted: Counted,
+    pub(super) waiting: Waiting,
 }
 
 // === impl Port ===
@@ -35,6 +39,7 @@ impl Port {
                 known.baseline(key, t0_ns),
                 Refused::since(key, t0_ns, phased, instances, known),
             ),
+            waiting: Waiting::default(),
         }
     }
 
@@ -67,12 +72,14 @@ impl Port {
     /// Adds a port of another drain, which this one takes in.
     pub(super) fn absorb(&mut self, other: Self) {
         self.seen.absorb(&other.seen, other.counted.older());
+        self.waiting.absorb(&other.waiting);
         self.counted.absorb(other.counted);
     }
 
     /// Leaves only what the signalled process ended itself.
     pub(super) fn keep_only_target(&mut self) {
         self.seen.forget_all();
+        self.waiting = Waiting::default();
         self.counted.keep_only_target();
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{draining::Draining, lasting::Lasting, progress::seen::Seen, starts::Starts};
+use super::{draining::Draining, lasting::Lasting, port::Port, starts::Starts};
 use crate::{timing, want::Want};
 
 /// Most surveys that may be unanswered at once.
@@ -26,6 +26,8 @@ enum Urgency {
     First,
     /// It settles, or it is not clear what it is.
     Settling,
+    /// Somebody waits to be accepted, since so many nanoseconds.
+    Waiting(u64),
     /// It lasts, since so many nanoseconds.
     Lasting(u64),
 }
@@ -52,7 +54,7 @@ impl Schedule {
         for (_, draining) in lasting.iter() {
             table = table.min(urgency_of_table(draining, now_ns));
             for (key, port) in &draining.ports {
-                let urgency = urgency_of_survey(draining, &port.seen, now_ns);
+                let urgency = urgency_of_survey(draining, port, now_ns);
                 let known = surveys.entry(key.netns).or_insert(urgency);
                 *known = (*known).min(urgency);
             }
@@ -142,6 +144,10 @@ impl Requests {
         let interval_ns = match urgency {
             Urgency::First => 0,
             Urgency::Settling => timing::SURVEY_SETTLING_NS,
+            // How long it was is known by the surveys alone: to a tenth of it.
+            Urgency::Waiting(waits_ns) => {
+                (waits_ns / 10).clamp(timing::SURVEY_SETTLING_NS, timing::SURVEY_SELDOM_NS)
+            }
             Urgency::Lasting(age_ns) => {
                 (age_ns / 10).clamp(timing::SURVEY_OFTEN_NS, timing::SURVEY_SELDOM_NS)
             }
@@ -156,11 +162,15 @@ impl Asked {
     }
 }
 
-fn urgency_of_survey(draining: &Draining, seen: &Seen, now_ns: u64) -> Urgency {
-    if !seen.all_surveyed(&draining.members.since_mono()) {
+fn urgency_of_survey(draining: &Draining, port: &Port, now_ns: u64) -> Urgency {
+    if !port.seen.all_surveyed(&draining.members.since_mono()) {
         return Urgency::First;
     }
-    settling_or_lasting(draining, now_ns)
+    let urgency = settling_or_lasting(draining, now_ns);
+    match port.waiting.waits_ns() {
+        Some(waits_ns) => urgency.min(Urgency::Waiting(waits_ns)),
+        None => urgency,
+    }
 }
 
 fn urgency_of_table(draining: &Draining, now_ns: u64) -> Urgency {

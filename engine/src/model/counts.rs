@@ -99,6 +99,8 @@ pub struct Counts {
     pub never_asked: u64,
     /// Nobody wrote anything.
     pub no_payload: u64,
+    /// The first request lay unread for a second or more.
+    pub waited: u64,
     /// SYNs answered with RST as nothing listened.
     pub refused: u64,
     /// Established, never accepted, dropped with the listener.
@@ -164,6 +166,7 @@ impl Counts {
             never_answered,
             never_asked,
             no_payload,
+            waited,
             refused,
             accept_queue_dropped,
         } = other;
@@ -211,6 +214,7 @@ impl Counts {
         self.never_answered += never_answered;
         self.never_asked += never_asked;
         self.no_payload += no_payload;
+        self.waited += waited;
         self.refused += refused;
         self.accept_queue_dropped += accept_queue_dropped;
     }
@@ -267,6 +271,7 @@ impl Counts {
             never_answered: left(self.never_answered, other.never_answered),
             never_asked: left(self.never_asked, other.never_asked),
             no_payload: left(self.no_payload, other.no_payload),
+            waited: left(self.waited, other.waited),
             refused: left(self.refused, other.refused),
             accept_queue_dropped: left(self.accept_queue_dropped, other.accept_queue_dropped),
         }

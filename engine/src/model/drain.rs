@@ -90,6 +90,23 @@ pub struct Listening {
     /// The same at the first look after T0.
     #[serde(default)]
     pub backlog_at_start: u32,
+    /// Whether, when the old processes had ended, somebody else held a listening socket of theirs: it was inherited or handed over.
+    pub held_by_others: bool,
+}
+
+/// Clients whose first request lay unread for a second or more, most of them as nobody accepted them, whoever took them up in the
+/// end. Who was slow to ask has not waited.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Waited {
+    /// How many waited for a second and more since T0.
+    pub long: u64,
+    /// For how many seconds, at least, the one did that waited longest; 0: nobody waited for long.
+    pub longest_secs: f64,
+    /// Of those: ended without an answer, as the client left or nobody ever accepted it.
+    pub unserved: u64,
+    /// Of those: waiting at the last look.
+    pub still: u64,
 }
 
 /// A connection worth showing.
@@ -188,6 +205,9 @@ pub struct Drain {
     pub counts: Counts,
     /// The listening sockets.
     pub listening: Listening,
+    /// Clients that waited to be taken up.
+    #[serde(default)]
+    pub waited: Waited,
     /// Connections whose request was cut, at most 5.
     pub examples: Vec<EndedConnection>,
     /// What counts do not show.

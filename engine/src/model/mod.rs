@@ -24,7 +24,9 @@ pub use finwatch_common::{Phase, Role};
 pub use close::{Close, Ends};
 pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
-pub use drain::{Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen};
+pub use drain::{
+    Baseline, Drain, DrainKind, EndedConnection, Exit, Listening, Sender, SignalSeen, Waited,
+};
 pub use figures::{
     DURATION_BOUNDS_SECS, Durations, RECENT_MAX, RecentRollout, SERVICES_MAX, ServiceFigures,
     StoryFigures,

@@ -254,6 +254,17 @@ fn add_listening(section: &mut Section, drain: &Drain) {
         let waited = count(listening.backlog.into(), "connection");
         section.field("backlog", format!("{waited} waited to be accepted"));
     }
+    let waited = &drain.waited;
+    if waited.long > 0 {
+        let long = count(waited.long, "client");
+        let longest = span_of_secs(waited.longest_secs);
+        let unserved = match waited.unserved {
+            0 => String::new(),
+            unserved => format!(", {unserved} in vain"),
+        };
+        let text = format!("{long} for a second or more, the longest {longest} at least{unserved}");
+        section.field("waited", text);
+    }
 }
 
 fn add_end(section: &mut Section, drain: &Drain) {

@@ -69,6 +69,8 @@ pub enum Topic {
     Overlap,
     /// What becomes of connections that wait to be accepted.
     Queue,
+    /// How long clients wait until the next one takes them up.
+    TakeUp,
     /// After which time it kills what has not finished.
     GracePeriod,
     /// A signal that reloads it where one would stop it.

@@ -11,7 +11,7 @@ use super::{
     Meaning, Server,
     Topic::{
         Finish, GracePeriod, HeldByIdle, IdleTimeout, LeftBehind, LetGo, Linger, OldWorkers,
-        Overlap, Queue, Recycle, StopReloads, TellToLeave, Upstream,
+        Overlap, Queue, Recycle, StopReloads, TakeUp, TellToLeave, Upstream,
     },
 };
 
@@ -461,10 +461,16 @@ pub const SERVERS: &[Server] = &[
         ],
         graceful: Some(QUIT),
         fast: &[TERM, INT],
-        advice: &[(
-            Finish,
-            "Stop it with SIGQUIT, not SIGTERM (`KillSignal=SIGQUIT`, `STOPSIGNAL SIGQUIT`).",
-        )],
+        advice: &[
+            (
+                Finish,
+                "Stop it with SIGQUIT, not SIGTERM (`KillSignal=SIGQUIT`, `STOPSIGNAL SIGQUIT`).",
+            ),
+            (
+                TakeUp,
+                "After SIGUSR2 send the old master SIGQUIT only when the new one's workers accept: from its last worker's `before_fork` or `after_fork`, with `preload_app true`, not from the script that deploys.",
+            ),
+        ],
         ..BLANK
     },
     Server {
@@ -476,10 +482,16 @@ pub const SERVERS: &[Server] = &[
         ],
         graceful: Some(QUIT),
         fast: &[TERM, INT],
-        advice: &[(
-            Finish,
-            "Stop it with SIGQUIT, not SIGTERM, and set `process_control_timeout` longer than the longest request.",
-        )],
+        advice: &[
+            (
+                Finish,
+                "Stop it with SIGQUIT, not SIGTERM, and set `process_control_timeout` longer than the longest request.",
+            ),
+            (
+                TakeUp,
+                "A reload starts new workers only when the old ones have ended: until then, for up to `process_control_timeout`, every new client waits. Keep that near the longest request that matters, or reload one of two pools or instances after the other.",
+            ),
+        ],
         ..BLANK
     },
     Server {
@@ -620,10 +632,16 @@ pub const SERVERS: &[Server] = &[
         ],
         graceful: Some(INT),
         fast: &[QUIT],
-        advice: &[(
-            Finish,
-            "SIGINT waits for the transactions that run; SIGTERM waits for clients to leave from 1.23 on, and ends at once before that, as SIGQUIT always does. Run two of them on one port (`so_reuseport`), and stop one after the other.",
-        )],
+        advice: &[
+            (
+                TakeUp,
+                "While it waits for its servers' transactions it serves nobody who comes: have clients led elsewhere before the signal, or run two of them on one port (`so_reuseport`).",
+            ),
+            (
+                Finish,
+                "SIGINT waits for the transactions that run; SIGTERM waits for clients to leave from 1.23 on, and ends at once before that, as SIGQUIT always does. Run two of them on one port (`so_reuseport`), and stop one after the other.",
+            ),
+        ],
         ..BLANK
     },
     Server {

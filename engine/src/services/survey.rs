@@ -98,7 +98,9 @@ mod tests {
             b,
             kind,
             quiet: 0,
-            pad: [0; 6],
+            queued: 0,
+            pad: 0,
+            waits_ms: 0,
         }
     }
 

@@ -38,7 +38,9 @@ fn mini(local: u32, remote: u32, kind: u8) -> SurveyRow {
         b: remote,
         kind,
         quiet: 0,
-        pad: [0; 6],
+        queued: 0,
+        pad: 0,
+        waits_ms: 0,
     }
 }
 

@@ -85,6 +85,9 @@ pub(super) struct Conn {
     pub(super) idle_ds: u16,
     /// Segments with data that had come at the last read.
     pub(super) segments: u32,
+    /// See [`finwatch_common::CloseRecord::waited_cs`], in milliseconds.
+    pub(super) waited_ms: u32,
+    pub(super) pad_2: u32,
     /// See [`Conn::forget`].
     scratch: u64,
 }
@@ -183,6 +186,18 @@ impl Conn {
         }
     }
 
+    /// See [`finwatch_common::CloseRecord::waited_cs`].
+    #[inline(always)]
+    pub(super) const fn waited_cs(&self) -> u16 {
+        const MOST: u32 = u16::MAX as u32;
+        let waited = self.waited_ms / 10;
+        if waited > MOST {
+            u16::MAX
+        } else {
+            waited as u16
+        }
+    }
+
     /// Passes a number through memory. The verifier follows what it knows of a number along every path,
     /// and of memory it knows nothing: paths that differ in such numbers alone become one, and the
     /// program stays within what kernels are willing to verify.
@@ -241,6 +256,7 @@ impl Conn {
         self.unread = 0;
         self.last_read_ns = 0;
         self.segments = 0;
+        self.waited_ms = 0;
         self.flags = 0;
         self.kind = kind::CONNECTION;
         self.pending = pending::NOTHING;

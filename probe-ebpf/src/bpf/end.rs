@@ -119,7 +119,9 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
 
 /// Which way payload went over the connection's life.
 #[inline(always)]
-fn count_ways(tcp: Tcp, conn: &Conn, row: Row) {
+fn count_ways(tcp: Tcp, conn: &mut Conn, row: Row) {
+    const MESSAGES_MIN: u32 = 4;
+    const MESSAGE_BYTES_MAX: u64 = 1_000;
     if !conn.is_server() {
         return;
     }
@@ -129,7 +131,13 @@ fn count_ways(tcp: Tcp, conn: &Conn, row: Row) {
     let asked = received > u64::from(tcp.flags() & SOCK_DONE != 0);
     match (asked, sent > 0) {
         (true, true) => {}
-        (true, false) => row.inc(Cell::NEVER_ANSWERED),
+        (true, false) => {
+            row.inc(Cell::NEVER_ANSWERED);
+            let segments: u32 = tcp.get(offset!(data_segs_in));
+            if segments >= MESSAGES_MIN && received < u64::from(segments) * MESSAGE_BYTES_MAX {
+                conn.set(flag::MESSAGES);
+            }
+        }
         (false, true) => row.inc(Cell::NEVER_ASKED),
         (false, false) => row.inc(Cell::NO_PAYLOAD),
     }

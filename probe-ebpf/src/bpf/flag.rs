@@ -40,3 +40,5 @@ pub(super) const AT_REST: u32 = 1 << 17;
 pub(super) const MORE_TO_READ: u32 = 1 << 18;
 /// Answered before all of its question was read, and reset with the rest.
 pub(super) const EARLY: u32 = 1 << 19;
+/// The peer sent one message after another, and never had an answer.
+pub(super) const MESSAGES: u32 = 1 << 20;

@@ -136,6 +136,13 @@ fn idle_ds(tcp: Tcp) -> u16 {
     }
 }
 
+/// As [`age_ns`], in milliseconds.
+#[inline(always)]
+pub(super) fn age_ms(noted: u32) -> u32 {
+    const MS_NS: u64 = 1_000_000;
+    (age_ns(noted) / MS_NS) as u32
+}
+
 /// Since the kernel noted the time, of which it keeps the lower half (`tcp_jiffies32`).
 #[inline(always)]
 fn age_ns(noted: u32) -> u64 {

@@ -2,10 +2,12 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 
+use finwatch_common::{Cell, WAITED_MS};
 use finwatch_probe::tcp::seq_after;
 
 use super::{
     conn::{Conn, flag},
+    counters, judge,
     kernel::{Tcp, offset},
     phases,
 };
@@ -35,10 +37,14 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     };
     conn.segments = segments;
     let before = conn.turns.read;
+    let first = conn.turns.count == 0;
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
     // A peek took nothing, and leaves everything.
     if conn.turns.read != before && (tcp.unread() > 0) != conn.has(flag::MORE_TO_READ) {
         conn.toggle(flag::MORE_TO_READ);
+    }
+    if first && conn.turns.count > 0 {
+        note_wait(tcp, conn);
     }
     // The peer's goodbye in answer to the stop is no question that came after it, and behind a FIN nobody asks in TLS.
     if phases::any()
@@ -49,4 +55,19 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
         conn.last_read_ns = unsafe { bpf_ktime_get_ns() };
     }
     0
+}
+
+/// The first question is read: it had been there for so long. Who is slow to ask has not waited, and the rest of a question that
+/// still came makes it less, never more.
+#[inline(always)]
+fn note_wait(tcp: Tcp, conn: &mut Conn) {
+    if !conn.is_server() || conn.has(flag::PREEXISTING) {
+        return;
+    }
+    conn.waited_ms = judge::age_ms(tcp.get(offset!(lrcvtime)));
+    if conn.waited_ms >= WAITED_MS
+        && let Some(row) = counters::row(&conn.service)
+    {
+        row.inc_at::<{ Cell::WAITED.index() }>();
+    }
 }

@@ -240,6 +240,7 @@ fn without_socket(event: Event) {
             state: state::CLOSE,
             reason,
             lost,
+            idle_ds: 0,
         };
         tell::refused(header_at(skb, offset!(skb_network_header)), &service, told);
     }

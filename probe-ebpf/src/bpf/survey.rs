@@ -17,6 +17,7 @@ use finwatch_probe::{
 
 use super::{
     conn::{Conn, kind},
+    judge,
     kernel::{Raw, Tcp, offset},
     mini_socket, phases, sent, turn,
 };
@@ -84,6 +85,8 @@ pub(super) fn on_socket(ctx: *const IterContext) -> i32 {
 #[inline(always)]
 fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
     let mut quiet = false;
+    let mut queued = false;
+    let mut waits_ms = 0;
     let (kind, a, b) = match (conn.kind, tcp_state) {
         (kind::LISTENER, state::LISTEN) => (
             survey_kind::LISTENER,
@@ -100,9 +103,13 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
                 conn.turns.awaited(turn, unread).is_some()
             };
             quiet = sent::nothing_in_phase(tcp, conn);
+            queued = conn.is_server() && !tcp.has_file();
+            if queued && unread > 0 && tcp_state == state::ESTABLISHED {
+                waits_ms = judge::age_ms(tcp.get(offset!(lrcvtime))) | 1;
+            }
             if waits && tcp_state == state::ESTABLISHED {
                 (survey_kind::AWAITING, turn.asked, turn.since_read)
-            } else if in_phase(conn) {
+            } else if in_phase(conn) || queued {
                 (survey_kind::OPEN, turn.asked, turn.since_read)
             } else {
                 return None;
@@ -127,7 +134,9 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
         b,
         kind,
         quiet: quiet.into(),
-        pad: [0; 6],
+        queued: queued.into(),
+        pad: 0,
+        waits_ms,
     })
 }
 
@@ -183,7 +192,9 @@ pub(super) fn on_mini_socket(ctx: *const IterContext) -> i32 {
             TimeWait::TimeWait | TimeWait::None => survey_kind::TIME_WAIT,
         },
         quiet: 0,
-        pad: [0; 6],
+        queued: 0,
+        pad: 0,
+        waits_ms: 0,
     };
     write(seq, &row);
     0

@@ -112,9 +112,7 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
         (&raw mut (*to).reason).write(0);
         (&raw mut (*to).lost).write(Lost::Nothing as u8);
         (&raw mut (*to).idle_ds).write(conn.idle_ds);
-        let segments: u32 = tcp.get(offset!(data_segs_in));
-        let most = u16::MAX as u32;
-        (&raw mut (*to).segments).write(if segments > most { most } else { segments } as u16);
+        (&raw mut (*to).waited_cs).write(conn.waited_cs());
     }
     slot.submit();
 }
@@ -142,6 +140,9 @@ fn told_flags(tcp: Tcp, conn: &Conn) -> u16 {
     }
     if conn.has(flag::NEVER_ACCEPTED) {
         flags |= close_flags::NEVER_ACCEPTED;
+    }
+    if conn.has(flag::MESSAGES) {
+        flags |= close_flags::MESSAGES;
     }
     if conn.has(flag::EARLY) {
         flags |= close_flags::EARLY;

@@ -5,7 +5,7 @@ use finwatch_common::signal;
 use super::{JudgeOptions, facts::Facts};
 use crate::{
     diagnoses::{self as diagnoses, growth},
-    model::{Finding, GrowthTest, Resets, Severity},
+    model::{Finding, GrowthTest, Resets, Severity, Waited},
     render::units::{count, length, percent, probability, were},
 };
 
@@ -25,7 +25,8 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
     let lost = unanswered + counts.cut.unread + counts.cut.late + data;
     // Whoever listens at its end is the one who refuses them.
     let refused = facts.refused() > 0 && !drain.listening.taken_over;
-    let gave_up = clients_gave_up(facts).is_some();
+    let warns = |finding: Finding| finding.severity >= Severity::Warn;
+    let gave_up = clients_gave_up(facts).is_some() || clients_waited(facts).is_some_and(warns);
     let orderly = (facts.is_stop() || facts.is_reload()) && facts.kill().is_none();
     if lost > 0 || refused || gave_up || !orderly {
         return None;
@@ -208,7 +209,9 @@ pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
         ordinary.counts.abandoned,
         growth::ordinary_secs(ordinary),
     );
-    let told = grown.count >= facts.options.gave_up_min && is_growth(&grown, facts);
+    // Where nobody ever did, a few are no chance.
+    let unheard_of = grown.baseline_count == 0;
+    let told = grown.count >= facts.options.gave_up_min && (unheard_of || is_growth(&grown, facts));
     (told && facts.judges_turns()).then(|| {
         diagnoses::CLIENTS_GAVE_UP.found(vec![beside(
             &grown,
@@ -216,6 +219,62 @@ pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
             "clients left without their answer",
         )])
     })
+}
+
+pub(super) fn clients_waited(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let Waited {
+        long,
+        longest_secs,
+        unserved,
+        still,
+    } = drain.waited;
+    if long == 0 || !(facts.is_stop() || facts.is_reload()) {
+        return None;
+    }
+    let grown = growth::test(
+        long,
+        facts.exposure_secs(),
+        drain.baseline.counts.waited,
+        growth::ordinary_secs(&drain.baseline),
+    );
+    let usual = grown.baseline_count > 0 && !is_growth(&grown, facts);
+    let clients = |number: u64| match number {
+        1 => "1 client".to_owned(),
+        _ => format!("{number} clients"),
+    };
+    let mut evidence = vec![
+        facts.began(),
+        format!(
+            "{} waited a second or more until somebody read their first request, one of them {} at least.",
+            clients(long),
+            length(longest_secs)
+        ),
+    ];
+    if unserved > 0 {
+        evidence.push(format!(
+            "{} left or ended without an answer.",
+            clients(unserved)
+        ));
+    }
+    if still > 0 {
+        let waits = if still == 1 { "waits" } else { "wait" };
+        evidence.push(format!("{} {waits} still.", clients(still)));
+    }
+    if drain.listening.held_by_others {
+        let held = "Its listening socket outlived it: whoever holds it did not accept at once.";
+        evidence.push(held.to_owned());
+    }
+    let with = beside(&grown, "client waited so long", "clients waited so long");
+    evidence.push(match usual {
+        true => format!("As in its ordinary time: {with}"),
+        false => with,
+    });
+    let mut finding = facts.found_with_server(&diagnoses::CLIENTS_WAITED, evidence);
+    if usual {
+        finding.severity = Severity::Info;
+    }
+    Some(finding)
 }
 
 pub(super) fn accepts_after_signal(facts: &Facts<'_>) -> Option<Finding> {
@@ -290,7 +349,10 @@ pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {
     let came = drain.opened_after_start + late + refused;
     // However long it waited: who is refused after its end had not been led elsewhere.
     let early = facts.refused_after_end() > 0 || asked_to_stop && soon && came > 0;
-    if !facts.is_stop() || !early || drain.listening.taken_over {
+    // Whoever holds its listening socket lets nobody be refused.
+    let listening = &drain.listening;
+    let succeeded = listening.taken_over || (listening.held_by_others && refused == 0);
+    if !facts.is_stop() || !early || succeeded {
         return None;
     }
     Some(diagnoses::EXITED_TOO_EARLY.found(vec![
@@ -379,6 +441,13 @@ fn is_growth(grown: &GrowthTest, facts: &Facts<'_>) -> bool {
 /// A growth as a sentence, with both counts and both windows.
 pub(crate) fn beside(grown: &GrowthTest, one: &str, many: &str) -> String {
     let noun = if grown.count == 1 { one } else { many };
+    if grown.p_value.is_none() {
+        return format!(
+            "{} {noun} in {}; too little is known of its ordinary time to set it beside.",
+            grown.count,
+            length(grown.secs)
+        );
+    }
     let ratio = match grown.ratio {
         Some(ratio) => format!("{ratio:.1} times the ordinary rate"),
         None => "the ordinary rate is zero".to_owned(),

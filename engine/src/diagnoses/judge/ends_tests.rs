@@ -1,7 +1,7 @@
 //! Each diagnosis of how the processes took their end: it is told on its signature, and not beside it.
 
 use super::{scenarios::*, *};
-use crate::model::{Cuts, Drain, DrainKind, Exit, Severity};
+use crate::model::{Baseline, Counts, Cuts, Drain, DrainKind, Exit, Severity, Waited};
 
 #[test]
 fn not_accepting() {
@@ -393,4 +393,94 @@ fn killed_without_stop() {
     assert_eq!(judged(crash.clone()).verdict, Verdict::Warn);
     in_flight_cut(&mut crash, 1);
     assert_eq!(severity(crash, name), Some(Severity::Fail));
+}
+
+/// Four clients that waited for three seconds, of a reload or a stop, beside so many in ten ordinary minutes.
+fn clients_hung(mut drain: Drain, before: u64) -> Drain {
+    drain.waited = Waited {
+        long: 4,
+        longest_secs: 2.9,
+        ..Waited::default()
+    };
+    let counts = Counts {
+        waited: before,
+        ..Counts::default()
+    };
+    ordinary(&mut drain, counts);
+    drain
+}
+
+#[test]
+fn clients_waited_at_a_stop_a_reload_and_a_hand_over() {
+    let name = "clients-waited";
+    let stop = || clients_hung(quiet("unicorn", "SIGQUIT"), 0);
+    let found = finding(stop(), name).expect("told");
+    assert_eq!(found.severity, Severity::Warn);
+    let text = found.evidence.join(" ");
+    assert!(
+        text.contains("4 clients waited a second or more") && text.contains("2.9 s at least"),
+        "{text}"
+    );
+    assert!(text.contains("0 in the 10 min before"), "{text}");
+    assert!(found.remedy.starts_with("unicorn: "), "{}", found.remedy);
+    assert_eq!(told(stop(), "clean-drain"), None, "they hung");
+    let reload = but(stop(), |d| d.kind = DrainKind::Reload);
+    assert!(told(reload, name).is_some(), "a reload lets them hang too");
+    assert_eq!(told(quiet("unicorn", "SIGQUIT"), name), None);
+    let crash = but(stop(), |d| d.kind = DrainKind::Crash);
+    assert_eq!(told(crash, name), None, "nobody planned it");
+    let nothing_known = but(stop(), |d| d.baseline = Baseline::default());
+    assert!(told(nothing_known, name).is_some_and(|t| t.contains("too little is known")));
+}
+
+#[test]
+fn clients_that_always_wait_only_inform() {
+    let usual = clients_hung(quiet("s", "SIGTERM"), 3_000);
+    let found = finding(usual.clone(), "clients-waited").expect("told");
+    assert_eq!(found.severity, Severity::Info);
+    assert!(found.evidence.join(" ").contains("As in its ordinary time"));
+    assert!(told(usual, "clean-drain").is_some());
+    let more = clients_hung(quiet("s", "SIGTERM"), 12);
+    let found = finding(more, "clients-waited").expect("told");
+    assert_eq!(found.severity, Severity::Warn, "it grew");
+}
+
+#[test]
+fn who_left_a_socket_behind_did_not_exit_too_early() {
+    let came = but(quiet("s", "SIGTERM"), |d| d.opened_after_start = 4);
+    let name = "exited-too-early";
+    assert!(told(came.clone(), name).is_some());
+    let held = but(came, |d| {
+        d.listening.closed_at = None;
+        d.listening.held_by_others = true;
+    });
+    assert_eq!(told(held.clone(), name), None, "a successor holds it");
+    let refused = but(held, |d| d.counts.refused = 2);
+    assert!(told(refused, name).is_some(), "and yet they were refused");
+}
+
+#[test]
+fn a_few_that_gave_up_where_nobody_ever_did_are_told() {
+    let gave_up = |number, window_secs| {
+        but(quiet("pgbouncer", "SIGINT"), |d: &mut Drain| {
+            d.counts.abandoned = number;
+            d.exit.as_mut().expect("an exit").at = at(30.0);
+            d.baseline = Baseline {
+                window_secs,
+                counts: Counts {
+                    opened: 4,
+                    ..Counts::default()
+                },
+            };
+        })
+    };
+    for window_secs in [0.0, 35.0, 600.0] {
+        let drain = gave_up(4, window_secs);
+        assert!(
+            told(drain.clone(), "clients-gave-up").is_some(),
+            "{window_secs}"
+        );
+        assert_eq!(told(drain, "clean-drain"), None, "{window_secs}");
+    }
+    assert_eq!(told(gave_up(2, 600.0), "clients-gave-up"), None, "chance");
 }

@@ -146,6 +146,18 @@ impl<'a> Facts<'a> {
         self.with_remedy(diagnosis, evidence, Topic::LetGo)
     }
 
+    /// A finding whose remedy begins with what is said of it for this server, if anything is.
+    pub(super) fn found_with_server(
+        &self,
+        diagnosis: &Diagnosis,
+        evidence: Vec<String>,
+    ) -> Finding {
+        match diagnosis.servers {
+            OfServers::On(topic) => self.with_remedy(diagnosis, evidence, topic),
+            OfServers::Signals | OfServers::Nothing => diagnosis.found(evidence),
+        }
+    }
+
     fn with_remedy(&self, diagnosis: &Diagnosis, evidence: Vec<String>, or: Topic) -> Finding {
         let own = self.server.and_then(|server| {
             let to_the_point = match diagnosis.servers {

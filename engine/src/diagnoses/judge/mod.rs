@@ -118,6 +118,7 @@ const CHECKS: &[Check] = &[
     lost::died_serving,
     lost::worker_recycled,
     cost::clients_gave_up,
+    cost::clients_waited,
     lost::listener_closed_early,
     lost::accept_queue_dropped,
     ends::not_accepting,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{JudgeOptions, judge};
 use crate::model::{
     Baseline, Counts, Cuts, Drain, DrainKind, Exit, Finding, Instance, Listening, Resets, Sender,
-    Service, Shape, SignalSeen, Signs, Verdict,
+    Service, Shape, SignalSeen, Signs, Verdict, Waited,
 };
 
 /// T0 of every scenario.
@@ -90,6 +90,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
             closed_at: Some(at(0.001)),
             ..Listening::default()
         },
+        waited: Waited::default(),
         examples: Vec::new(),
         signs: Signs::default(),
         baseline: Baseline::default(),

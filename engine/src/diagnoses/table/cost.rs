@@ -162,7 +162,7 @@ pub const EXITED_TOO_EARLY: Diagnosis = Diagnosis {
     name: "exited-too-early",
     severity: Severity::Warn,
     summary: "The process was gone before the load balancer could know: clients still came.",
-    signature: "The last old process ended, nobody took the port over, and clients were still coming: SYNs refused after its end, or, when it ended less than five seconds after T0 with connections open at T0, connections after T0 or requests after its FIN.",
+    signature: "The last old process ended, nobody took the port over or held its listening socket, and clients were still coming: SYNs refused after its end, or, when it ended less than five seconds after T0 with connections open at T0, connections after T0 or requests after its FIN.",
     evidence: "Gives the time from T0 to the exit, and what came afterwards.",
     remedy: "Let the load balancer leave first: a preStop sleep, or a delay in the program between the signal and the end.",
     servers: OfServers::Nothing,

@@ -30,6 +30,32 @@ pub const NOT_ACCEPTING: Diagnosis = Diagnosis {
 };
 
 /// See the table.
+pub const CLIENTS_WAITED: Diagnosis = Diagnosis {
+    name: "clients-waited",
+    severity: Severity::Warn,
+    summary: "Around the stop, the reload or the hand-over clients hung: they had connected and asked, and nobody took them up for a second or more.",
+    signature: "Connections whose first bytes lay unread for a second or more after T0, mostly in an accept queue, whoever read them in the end: the old server, its new workers, or a successor that holds the listening socket. In ordinary time the kernel counts the same when it is read; where that was usual, and is no more frequent by the exact test, this informs.",
+    evidence: "Counts them, tells for how long the one waited at least that waited longest, how many of them had no answer in the end and how many wait still, and sets the number beside the ordinary time's. A drain of which it warns is not clean.",
+    remedy: "Let the successor accept before the old server stops accepting; or close the listener at once, so that clients go elsewhere.",
+    servers: OfServers::On(Topic::TakeUp),
+    places: &[
+        at(
+            "sockets that are handed over",
+            "Whoever holds an inherited listening socket keeps the kernel taking connections for it: stop the old process when the new one accepts, not when it was started.",
+        ),
+        at(
+            "reloads that run the program anew",
+            "Nobody accepts from the end of the old workers, or from the signal, to the start of the new: bound that wait, or reload a second instance behind the same balancer first.",
+        ),
+        at(
+            "systemd socket activation",
+            "Clients wait while the service restarts, for as long as it needs to start: make the start short, or run two instances.",
+        ),
+    ],
+    limits: "Accept queues are looked at while the drain lasts, four times a second where somebody waits: a wait is told as at least so long. A client that says nothing before the server speaks (SMTP, MySQL) is not known to wait. When the old process is gone, and another holds its listening socket, it is looked for ten seconds whether anybody comes and is served; who comes later is not seen. It does not tell a queue from a program that accepts and does not read.",
+};
+
+/// See the table.
 pub const DRAIN_TIMED_OUT: Diagnosis = Diagnosis {
     name: "drain-timed-out",
     severity: Severity::Fail,

@@ -24,7 +24,7 @@ pub const CLIENTS_GAVE_UP: Diagnosis = Diagnosis {
     name: "clients-gave-up",
     severity: Severity::Warn,
     summary: "More clients than ordinarily left before their request was answered.",
-    signature: "Closes that the peer began while its request had no answer, during the rollout, compared with the service's ordinary rate by the exact test; told from a p-value of 0.01 and three connections on.",
+    signature: "Closes that the peer began while its request had no answer, during the rollout, compared with the service's ordinary rate by the exact test; told from a p-value of 0.01 and three connections on. Of one drain three are told, too, where nobody is known ever to have done so.",
     evidence: "Gives both counts with their windows and the p-value. The new revision may be slow or stuck, or the old one too busy with its end. A drain of which it is told is not clean.",
     remedy: "Look at the new revision's response times; warm it up before it takes traffic.",
     servers: OfServers::Nothing,
@@ -42,7 +42,7 @@ pub const CLIENTS_GAVE_UP: Diagnosis = Diagnosis {
             "Their timeout may be shorter than an ordinary slow request: compare with the latency of ordinary time.",
         ),
     ],
-    limits: "Cancelled requests of impatient users look the same; the ordinary rate takes them out on the average only. Needs 30 s of ordinary time.",
+    limits: "Cancelled requests of impatient users look the same; the ordinary rate takes them out on the average only. A rollout is judged beside 30 s of ordinary time or not at all.",
 };
 
 /// See the table.

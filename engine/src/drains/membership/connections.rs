@@ -56,8 +56,10 @@ impl Connections {
         self.recent.insert(record.cookie);
         let key = record.service.in_phase(Phase::Steady);
         for draining in lasting.iter_mut() {
+            let around = draining.around();
             if let Some(port) = draining.ports.get_mut(&key) {
                 port.seen.ended(record.cookie);
+                port.waiting.ended(record, around);
                 draining.reported.outdated();
             }
         }

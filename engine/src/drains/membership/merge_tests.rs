@@ -45,7 +45,7 @@ fn close(cookie: u64, flags: u16) -> CloseRecord {
         reason: 0,
         lost: 0,
         idle_ds: 0,
-        segments: 0,
+        waited_cs: 0,
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod over;
 mod port_survey;
 pub(crate) mod seen;
 pub(crate) mod surveys;
+pub(crate) mod waiting;
 
 use finwatch_common::{CloseRecord, Process, close_flags};
 

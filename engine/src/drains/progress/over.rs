@@ -93,7 +93,9 @@ impl Draining {
         };
         let listens = |port: &Port| {
             let seen = &port.seen;
-            seen.is_listening() && seen.closed().is_none() && seen.surveyed_ns() >= told_ns
+            let told = seen.surveyed_ns() >= told_ns;
+            let taken_up = self.is_taken_up(now_ns, gone, port);
+            seen.is_listening() && seen.closed().is_none() && told && taken_up
         };
         let replaced = now_ns >= closed_ns && self.ports.values().all(listens);
         let news = replaced && self.progress.replaced_ns.is_none();
@@ -205,6 +207,19 @@ impl Draining {
             .then_some(Gone::since(until_ns, Over::Nothing))
     }
 
+    /// Whether nobody hangs in an accept queue, and whoever holds the listening socket of the one who is gone has served somebody, or
+    /// has had nobody to serve.
+    fn is_taken_up(&self, now_ns: u64, gone: Gone, port: &Port) -> bool {
+        let handed_over = self.members.is_stop()
+            && gone.over == Over::Ended
+            && port.seen.is_listening()
+            && port.seen.closed().is_none();
+        let late = now_ns >= gone.since_ns.saturating_add(timing::TAKEN_UP_NS);
+        let waiting = &port.waiting;
+        !waiting.hang_since(gone.since_ns)
+            && (!handed_over || late || waiting.is_served_since(gone.since_ns))
+    }
+
     fn is_settled(&self, now_ns: u64, gone: Gone, limit_ns: u64) -> bool {
         let last_close_ns = self
             .ports
@@ -226,6 +241,7 @@ impl Draining {
         let nobody_serves = self.members.scope() == Scope::Instance && gone.over == Over::Ended;
         self.ports.values().all(|port| {
             port.seen.is_settled()
+                && self.is_taken_up(now_ns, gone, port)
                 && !(nobody_serves && port.seen.is_open() && !port.seen.is_listening())
         })
     }

@@ -43,6 +43,7 @@ impl<'a> Survey<'a> {
         now_ns: u64,
         known: &Known<'_>,
     ) {
+        let everybody = self.everybody();
         for id in lasting.ids() {
             let concerns = |draining: &Draining| self.began_ns >= draining.members.t0_ns();
             if !lasting.get(id).is_some_and(concerns) {
@@ -60,9 +61,21 @@ impl<'a> Survey<'a> {
                 let rows = self.rows_of(draining, instances);
                 draining.open_found(&rows, instances, known);
                 draining.survey_ports(self, &rows, &minis, recent, room);
+                draining.survey_waiting(self, &everybody);
                 draining.surveyed(self.began_ns, now_ns);
             }
         }
+    }
+
+    /// Everybody's open connections, by port.
+    fn everybody(&self) -> BTreeMap<ServiceKey, Vec<&'a SurveyRow>> {
+        let mut rows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let served = |row: &&SurveyRow| row.service.role() == Some(Role::Server) && is_open(row);
+        for row in self.rows.iter().filter(served) {
+            let key = row.service.in_phase(Phase::Steady);
+            rows.entry(key).or_default().push(row);
+        }
+        rows
     }
 
     /// The rows of a drain's instances, by port. Of one process's drain only the listeners: a survey does not tell which
@@ -135,6 +148,21 @@ impl Draining {
                 ended: &ended,
             };
             port.seen.surveyed(&of_port, room);
+        }
+    }
+
+    /// Who waits on its ports, in whosever queue.
+    fn survey_waiting(
+        &mut self,
+        survey: &Survey<'_>,
+        everybody: &BTreeMap<ServiceKey, Vec<&SurveyRow>>,
+    ) {
+        let around = self.around();
+        for (key, port) in &mut self.ports {
+            if key.netns == survey.netns {
+                let rows = everybody.get(key).map_or(&[][..], Vec::as_slice);
+                port.waiting.surveyed(survey.began_ns, rows, around);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use finwatch_common::{
     CloseRecord, Cut, Evidence, Lost, Origin, Outcome, ResetRecord, TimeWait, UnreadRecord,
-    close_flags,
+    WAITED_MS, close_flags,
     frames::{ALERT_BYTES_MAX, GOAWAY_ENDS},
     reset_flags,
 };
@@ -117,7 +117,7 @@ impl Tally {
             && record.unacked > ALERT_BYTES_MAX
             && !is_farewell(record, since_ns, owed_at_start);
         self.truncated += u64::from(truncated);
-        self.senders += u64::from(is_sender(record));
+        self.senders += u64::from(record.flags & close_flags::MESSAGES != 0);
         self.by_exit_truncated += u64::from(truncated && by_exit);
         self.by_exit_answering +=
             u64::from(closed.cut.is_none() && was_answering(record, since_ns));
@@ -317,6 +317,7 @@ impl Tally {
             (false, true) => counts.never_asked += 1,
             (false, false) => counts.no_payload += 1,
         }
+        counts.waited += u64::from(record.waited_ms() >= WAITED_MS);
         counts.accept_queue_dropped += has(close_flags::NEVER_ACCEPTED);
         self.add_cut(closed.cut);
     }
@@ -338,17 +339,6 @@ fn first(a_ns: Option<u64>, b_ns: Option<u64>) -> Option<u64> {
         (Some(a_ns), Some(b_ns)) => Some(a_ns.min(b_ns)),
         (known, None) | (None, known) => known,
     }
-}
-
-/// Brought one message after another, each in a segment of its own, and never had an answer: whoever waits for one sends nothing
-/// more, and one long question fills its segments.
-fn is_sender(record: &CloseRecord) -> bool {
-    const MESSAGES_MIN: u16 = 4;
-    const MESSAGE_BYTES_MAX: u64 = 1_000;
-    record.bytes_sent == 0
-        && record.segments >= MESSAGES_MIN
-        && record.bytes_received > 0
-        && record.bytes_received / u64::from(record.segments) < MESSAGE_BYTES_MAX
 }
 
 /// Died while it was still sending.

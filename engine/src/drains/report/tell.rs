@@ -131,7 +131,8 @@ fn drain(
         still_open: still.all,
         still_open_idle: still.idle,
         counts,
-        listening: listening(port, known),
+        listening: listening(port, successors && draining.members.is_stop(), known),
+        waited: port.waiting.told(),
         examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),
         baseline: port.counted.baseline.clone(),
@@ -253,12 +254,13 @@ fn signs(draining: &Draining, port: &Port, now_ns: u64, known: &Known<'_>) -> Si
     }
 }
 
-fn listening(port: &Port, known: &Known<'_>) -> Listening {
+fn listening(port: &Port, inherited: bool, known: &Known<'_>) -> Listening {
     Listening {
         closed_at: port.seen.closed().map(|closed| known.wall(closed.at_ns)),
         closed_by_exit: port.seen.closed().is_some_and(|closed| closed.by_exit),
         taken_over: port.seen.closed().is_some_and(|closed| closed.taken_over),
         backlog: port.seen.backlog(),
         backlog_at_start: port.seen.backlog_at_start(),
+        held_by_others: inherited && port.seen.closed().is_none(),
     }
 }

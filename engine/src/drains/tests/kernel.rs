@@ -82,6 +82,10 @@ pub(super) struct Connection {
     pub(super) sent: u64,
     pub(super) turns: u32,
     pub(super) unread: u32,
+    /// When the last of that came.
+    pub(super) came_ns: u64,
+    /// The first question had been there for so long when it was read.
+    pub(super) waited_ms: u32,
     pub(super) last_read_ns: u64,
     pub(super) closer: u32,
     pub(super) state: State,
@@ -166,7 +170,7 @@ impl Kernel {
         match want {
             Want::Survey { netns } if self.surveys_fail => Told::SurveyFailed(netns),
             Want::Survey { netns } => {
-                let (rows, minis) = self.survey();
+                let (rows, minis) = self.survey(now_ns);
                 Told::Survey(netns, now_ns, rows, minis)
             }
             Want::Counters { service } => Told::Counted(vec![service], now_ns, self.refused),
@@ -256,7 +260,7 @@ impl Kernel {
                 _ => Lost::Data as u8,
             },
             idle_ds: 0,
-            segments: 0,
+            waited_cs: (connection.waited_ms / 10) as u16,
         };
         self.record(Record::Close(record));
     }
@@ -276,7 +280,7 @@ impl Kernel {
         self.processes.iter().filter_map(entry).collect()
     }
 
-    fn survey(&self) -> (Vec<SurveyRow>, Vec<SurveyRow>) {
+    fn survey(&self, now_ns: u64) -> (Vec<SurveyRow>, Vec<SurveyRow>) {
         let mut rows = Vec::new();
         let mut minis = Vec::new();
         for (cookie, listener) in &self.listeners {
@@ -289,15 +293,18 @@ impl Kernel {
                 b: 511,
                 kind: survey_kind::LISTENER,
                 quiet: 0,
-                pad: [0; 6],
+                queued: 0,
+                pad: 0,
+                waits_ms: 0,
             });
         }
         for c in self.connections.values() {
             let phase = self.phases.contains_key(&c.owner);
+            let queued = c.worker == 0 && c.state == State::Open;
             let awaiting = c.turns > 0 && c.since_read == 0 && c.asked >= 18;
             let (kind, a, b) = match c.state {
                 State::Open if awaiting => (survey_kind::AWAITING, c.asked, c.since_read),
-                State::Open if phase => (survey_kind::OPEN, c.asked, c.since_read),
+                State::Open if phase || queued => (survey_kind::OPEN, c.asked, c.since_read),
                 State::Closing if phase || c.phase(Phase::Steady) != Phase::Steady => {
                     (survey_kind::CLOSING, 4, 0)
                 }
@@ -321,7 +328,13 @@ impl Kernel {
                 b,
                 kind,
                 quiet: u8::from(phase && !c.sent_in_phase),
-                pad: [0; 6],
+                queued: queued.into(),
+                pad: 0,
+                waits_ms: match c.unread {
+                    0 => 0,
+                    _ if queued => ((now_ns - c.came_ns) / MS) as u32 | 1,
+                    _ => 0,
+                },
             };
             if mini { &mut minis } else { &mut rows }.push(row);
         }

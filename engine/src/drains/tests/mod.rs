@@ -12,5 +12,6 @@ pub(crate) mod scenario;
 mod stop_tests;
 mod unclear_tests;
 mod verbs;
+mod waiting_tests;
 
 use super::{Drains, Input, Options, lasting::LASTING_MAX};

@@ -11,7 +11,7 @@
 //! 0     controller 1 tini 100         1 controls the instance of 100; `holds` behind it: it holds the sockets too
 //! 10    open c1..c5 :80 by 101        connections, accepted by 101; without `by` they wait in the queue
 //! 20    accept c1 102                 takes one from the queue
-//! 20    ask c1 [bytes]                a request is read
+//! 20    ask c1 [bytes]                a request is read: the first that was sent, if one was
 //! 20    send c1 [bytes]               a request comes, unread
 //! 20    answer c1 [bytes]             bytes are written
 //! 30    close c1 [half]               the server closes; `half`: a mini-socket in FIN_WAIT2 is left

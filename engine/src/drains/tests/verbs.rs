@@ -81,6 +81,10 @@ impl Kernel {
         match verb {
             "accept" => c.worker = bytes,
             "ask" => {
+                if c.turns == 0 && c.unread > 0 {
+                    c.waited_ms = ((now_ns - c.came_ns) / MS) as u32;
+                    c.unread = 0;
+                }
                 let answered = c.since_read > 0 || c.turns == 0;
                 c.turns += u32::from(answered);
                 c.asked = if answered { bytes } else { c.asked + bytes };
@@ -93,7 +97,10 @@ impl Kernel {
                 c.sent_ns = now_ns;
                 c.sent += u64::from(bytes);
             }
-            "send" => c.unread += bytes,
+            "send" => {
+                c.unread += bytes;
+                c.came_ns = now_ns;
+            }
             "close" if words.contains(&"half") => {
                 c.closer = c.worker;
                 let time_wait = TimeWait::FinWait2;
@@ -127,7 +134,13 @@ impl Kernel {
                 self.ends(name, now_ns, &end);
             }
             "break" => {
+                let queued = c.worker == 0;
                 let end = End {
+                    flags: if queued {
+                        close_flags::NEVER_ACCEPTED
+                    } else {
+                        0
+                    },
                     origin: Origin::None,
                     outcome: Outcome::ResetReceived,
                     time_wait: TimeWait::None,
@@ -251,6 +264,8 @@ impl Kernel {
             sent: 0,
             turns: 0,
             unread: 0,
+            came_ns: 0,
+            waited_ms: 0,
             last_read_ns: 0,
             closer: 0,
             state: State::Open,

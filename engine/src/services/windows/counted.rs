@@ -10,7 +10,7 @@ use crate::{
 /// Counts of one service; see [`counted`] for their order.
 pub(super) type Counted = [u32; COUNTED];
 /// Number of counts.
-pub(super) const COUNTED: usize = 33;
+pub(super) const COUNTED: usize = 34;
 
 /// What a service has counted in phase `steady`, modulo 2^32: [`counts`] turns sums of it back.
 pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
@@ -41,6 +41,7 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
         Cell::NEVER_ANSWERED,
         Cell::NEVER_ASKED,
         Cell::NO_PAYLOAD,
+        Cell::WAITED,
         Cell::REFUSED,
         Cell::ACCEPT_QUEUE_DROPPED,
         Cell::OPENED,
@@ -102,6 +103,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         never_answered,
         never_asked,
         no_payload,
+        waited,
         refused,
         accept_queue_dropped,
         opened,
@@ -129,6 +131,7 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         never_answered,
         never_asked,
         no_payload,
+        waited,
         refused,
         accept_queue_dropped,
         ..Counts::default()

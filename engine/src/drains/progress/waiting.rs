@@ -1,0 +1,143 @@
+//! Who waited to be taken up on one port around a drain: clients whose first question lay unread for long, mostly as nobody accepted
+//! them. Whose connections they are in the end does not matter: a successor that accepts late lets the same clients hang.
+//!
+//! Surveys show who waits in an accept queue, and since when; the end of a connection tells how long its first question had waited
+//! until it was read. Both are told as "at least".
+
+use std::collections::HashSet;
+
+use finwatch_common::{CloseRecord, SurveyRow, WAITED_MS, close_flags};
+
+use crate::{bounded::Bounded, model::Waited, timing};
+
+/// Most connections remembered of one port that waited for long.
+const WAITERS_MAX: usize = 16_384;
+/// Nanoseconds of a millisecond.
+const MS: u64 = 1_000_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Those that waited for long, by cookie.
+    waiters: Bounded<u64, Waiter, WAITERS_MAX>,
+    /// How long the one had waited that did so longest at the last survey, among those that had not been accepted then.
+    longest_now_ms: u32,
+    /// Those that had waited for long at the last survey, and do still as far as is known.
+    still: HashSet<u64>,
+    /// When the last survey began.
+    surveyed_ns: u64,
+    /// When the last connection was established that somebody accepted and answered.
+    served_ns: u64,
+}
+
+/// One connection that waited.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiter {
+    /// For so long at least.
+    ms: u32,
+    /// It ended, and nobody had answered.
+    unserved: bool,
+}
+
+/// In which time somebody waits on a drain's account, on the clock of the records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around {
+    /// It began then; for long is only who waited for long since then.
+    pub(crate) since_ns: u64,
+    /// Whoever came later came to others.
+    pub(crate) until_ns: u64,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Takes a survey: the rows of everybody's connections on the port.
+    pub(super) fn surveyed(&mut self, began_ns: u64, rows: &[&SurveyRow], around: Around) {
+        if began_ns < self.surveyed_ns {
+            return;
+        }
+        self.surveyed_ns = began_ns;
+        self.longest_now_ms = 0;
+        self.still.clear();
+        for row in rows
+            .iter()
+            .filter(|row| row.opened_at_ns <= around.until_ns)
+        {
+            self.longest_now_ms = self.longest_now_ms.max(row.waits_ms);
+            if row.queued == 0 {
+                self.served_ns = self.served_ns.max(row.opened_at_ns);
+            }
+            if around.counts(began_ns, row.waits_ms) {
+                self.still.insert(row.cookie);
+                self.waited(row.cookie, row.waits_ms);
+            }
+        }
+    }
+
+    /// A connection on the port ended.
+    pub(crate) fn ended(&mut self, record: &CloseRecord, around: Around) {
+        self.still.remove(&record.cookie);
+        let accepted = record.flags & close_flags::NEVER_ACCEPTED == 0;
+        if accepted && record.bytes_sent > 0 {
+            self.served_ns = self.served_ns.max(record.opened_at_ns);
+        }
+        let read_ns = record.opened_at_ns + u64::from(record.waited_ms()) * MS;
+        if record.opened_at_ns <= around.until_ns && around.counts(read_ns, record.waited_ms()) {
+            self.waited(record.cookie, record.waited_ms());
+        }
+        if let Some(waiter) = self.waiters.get_mut(&record.cookie) {
+            waiter.unserved = !accepted || record.flags & close_flags::ABANDONED != 0;
+        }
+    }
+
+    /// Adds what another drain saw of the port, which this one takes in.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        for (cookie, waiter) in other.waiters.iter() {
+            self.waited(*cookie, waiter.ms);
+        }
+    }
+
+    /// For how long somebody has waited, by the last survey, if that is worth a closer look.
+    pub(crate) fn waits_ns(&self) -> Option<u64> {
+        let waits_ns = u64::from(self.longest_now_ms) * MS;
+        (waits_ns >= timing::WAITS_NS).then_some(waits_ns)
+    }
+
+    /// Whether somebody waits to be accepted, and nobody was served who came after that time: a queue is served in its order.
+    pub(crate) fn hang_since(&self, since_ns: u64) -> bool {
+        self.waits_ns().is_some() && !self.is_served_since(since_ns)
+    }
+
+    /// Whether somebody was served who came after that time.
+    pub(crate) fn is_served_since(&self, since_ns: u64) -> bool {
+        self.served_ns > since_ns
+    }
+
+    /// What there is to tell.
+    pub(crate) fn told(&self) -> Waited {
+        let waiters = || self.waiters.iter().map(|(_, waiter)| waiter);
+        Waited {
+            long: waiters().count() as u64,
+            longest_secs: f64::from(waiters().map(|w| w.ms).max().unwrap_or(0)) / 1e3,
+            unserved: waiters().filter(|w| w.unserved).count() as u64,
+            still: self.still.len() as u64,
+        }
+    }
+
+    fn waited(&mut self, cookie: u64, ms: u32) {
+        if let Some(waiter) = self.waiters.admit(cookie, Waiter::default) {
+            waiter.ms = waiter.ms.max(ms);
+        }
+    }
+}
+
+// === impl Around ===
+
+impl Around {
+    /// Whether a wait of that length, which went on until then or longer, was a long one on the drain's account.
+    fn counts(self, until_ns: u64, ms: u32) -> bool {
+        let since_t0_ns = until_ns.saturating_sub(self.since_ns);
+        let ms_ns = u64::from(ms) * MS;
+        ms_ns.min(since_t0_ns) >= u64::from(WAITED_MS) * MS
+    }
+}
