@@ -16,7 +16,7 @@ use finwatch_common::{Process, ServiceKey};
 use self::{
     cgroupfs::{CgroupFs, Resolved},
     names::EngineFiles,
-    path::{Identity, identify, short_id},
+    path::{Identity, identify, printable, short_id},
     programs::Programs,
 };
 use finwatch_engine::{
@@ -225,13 +225,6 @@ fn name(files: &EngineFiles, identity: &Identity) -> Option<Named> {
         workload: Workload::on_host(kind, printable(&name)),
         pod_uid,
     })
-}
-
-/// Names reach terminals and labels: control characters do not.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 use finwatch_engine::servers;
 
 use super::{
-    path::is_lower_hex,
-    printable,
+    path::{is_lower_hex, printable},
     runtimes::{self, What},
 };
 

@@ -57,7 +57,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("rollouts", &["model", "bounded", "timing", "ids", "render", "services", "diagnoses"]),
     ("incidents", &["model", "bounded", "timing", "servers", "render", "known", "drains", "diagnoses", "ids"]),
     ("relatives", &["timing"]),
-    ("accounting", &["timing", "known", "drains", "rollouts", "want"]),
+    ("accounting", &["model", "timing", "known", "drains", "rollouts", "want"]),
     ("snapshot", &["model", "drains"]),
     ("engine", &["model", "bounded", "timing", "clocks", "input", "want", "services", "known", "drains", "closes", "diagnoses", "rollouts", "incidents", "relatives", "accounting", "snapshot"]),
     ("lib", &[]),
