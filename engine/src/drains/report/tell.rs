@@ -128,7 +128,11 @@ fn drain(
             refused: port.counted.refused().so_far(),
             ..port.counted.whole.counts(known)
         },
-        listening: listening(port, successors && draining.members.is_stop(), known),
+        listening: listening(
+            port,
+            successors && draining.cause.kind() == DrainKind::Stop,
+            known,
+        ),
         waited: port.waiting.told(),
         examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),
