@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 BODY = b"x" * 150
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -22,6 +23,8 @@ async def serve(reader, writer):
             asked.write(b"GET /slow HTTP/1.0\r\n\r\n")
             await gate.read()
             asked.close()
+        if head.startswith(b"GET /hand-over"):
+            Predecessor.one.start_successor()
         writer.write(ANSWER)
         await writer.drain()
     writer.close()
@@ -50,7 +53,8 @@ class Master:
 
     PR_SET_NAME = 15
 
-    def __init__(self, name):
+    def __init__(self, name, patient):
+        self.patient = patient
         ctypes.CDLL(None).prctl(self.PR_SET_NAME, name.encode(), 0, 0, 0)
         self.listener = socket.create_server(("127.0.0.1", 8080), backlog=1024)
         self.came, came = os.pipe()
@@ -67,10 +71,17 @@ class Master:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         asyncio.run(self.work())
+        os._exit(0)
 
     async def work(self):
+        told = asyncio.Event()
+        if self.patient:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
         server = await asyncio.start_server(serve, sock=self.listener)
-        await server.serve_forever()
+        await told.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def run(self):
         for [number] in iter(lambda: os.read(self.came, 1), None):
@@ -78,17 +89,54 @@ class Master:
                 open("rotated", "w").close()
                 continue
             old, self.worker = self.worker, None
-            if number == signal.SIGUSR2:
+            reloads = number == signal.SIGUSR2
+            if reloads and not self.patient:
                 self.worker = self.fork()
             os.kill(old, signal.SIGTERM)
             os.waitpid(old, 0)
+            if reloads and self.patient:
+                self.worker = self.fork()
             if not self.worker:
                 break
 
 
-if sys.argv[1] == "forking":
-    Master(sys.argv[2]).run()
+class Predecessor:
+    """Serves until it is ended; the other has the listening socket, and knows the end by that of a pipe."""
+
+    one = None
+
+    def __init__(self):
+        Predecessor.one = self
+        self.listener = socket.create_server(("127.0.0.1", 8080), backlog=1024)
+        self.over, self.lives = os.pipe()
+
+    def start_successor(self):
+        inherited = (self.listener.fileno(), self.over)
+        if os.fork():
+            return
+        for number in inherited:
+            os.set_inheritable(number, True)
+        os.execv(sys.executable, [sys.executable, __file__, "takes-over", *map(str, inherited)])
+
+
+def take_over(listener, over):
+    os.read(over, 1)
+    time.sleep(2)
+    asyncio.run(serve_on(socket.socket(fileno=listener)))
+
+
+async def serve_on(listener):
+    server = await asyncio.start_server(serve, sock=listener)
+    await server.serve_forever()
+
+
+if sys.argv[1] in ("forking", "patient"):
+    Master(sys.argv[2], sys.argv[1] == "patient").run()
     sys.exit()
+if sys.argv[1] == "hands-over":
+    asyncio.run(serve_on(Predecessor().listener))
+if sys.argv[1] == "takes-over":
+    take_over(int(sys.argv[2]), int(sys.argv[3]))
 
 if sys.argv[1] == "supervised" and os.fork():
     signal.pause()

@@ -79,7 +79,6 @@ impl Port {
     /// Leaves only what the signalled process ended itself.
     pub(super) fn keep_only_target(&mut self) {
         self.seen.forget_all();
-        self.waiting = Waiting::default();
         self.counted.keep_only_target();
     }
 

@@ -22,6 +22,7 @@ mod spring;
 mod stage;
 mod told;
 mod unclear;
+mod waiting;
 
 /// Idle keep-alive connections of a crowd.
 const IDLE: usize = 20;

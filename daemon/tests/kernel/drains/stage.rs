@@ -55,7 +55,8 @@ impl Stage {
     ) -> R {
         let unit = format!("finwatch-stage-{}.service", std::process::id());
         let cgroup = Cgroup::make(&unit);
-        Self::set_in(Some(cgroup.path()), server, arguments, |stage| {
+        let daemon = Daemon::start();
+        Self::set_in(daemon, Some(cgroup.path()), server, arguments, |stage| {
             let _neighbour = Neighbour::start();
             wait_until("the service is known", || {
                 let services: Vec<ServiceState> = stage.daemon.list("services");
@@ -73,16 +74,29 @@ impl Stage {
         arguments: &[&str],
         body: impl FnOnce(&mut Self) -> R + Send,
     ) -> R {
-        Self::set_in(None, server, arguments, body)
+        Self::set_in(Daemon::start(), None, server, arguments, body)
+    }
+
+    /// The same as [`Stage::set`], and drains wait for as long as they do by default for whom nobody takes up.
+    pub(super) fn set_patiently<R: Send>(
+        server: &str,
+        arguments: &[&str],
+        body: impl FnOnce(&mut Self) -> R + Send,
+    ) -> R {
+        let daemon = Daemon::start_that_waits("60s");
+        Self::set_in(daemon, None, server, arguments, |stage| {
+            let _neighbour = Neighbour::start();
+            body(stage)
+        })
     }
 
     fn set_in<R: Send>(
+        daemon: Daemon,
         cgroup: Option<&Path>,
         server: &str,
         arguments: &[&str],
         body: impl FnOnce(&mut Self) -> R + Send,
     ) -> R {
-        let daemon = Daemon::start();
         Netns::run(|_| {
             let resets = Resets::watch();
             let server = Server::start_in(cgroup, server, arguments, &[PLAIN]);

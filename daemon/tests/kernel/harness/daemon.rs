@@ -26,11 +26,18 @@ pub(crate) struct Daemon {
     home: TempDir,
     port: u16,
     deploys_port: u16,
+    settle_limit: &'static str,
 }
 
 impl Daemon {
     /// Starts it and waits until it is ready.
     pub(crate) fn start() -> Self {
+        // Nobody asks late here, unless a test does; then it has done so before this is over.
+        Self::start_that_waits("2s")
+    }
+
+    /// One whose drains wait for so long for what may come late.
+    pub(crate) fn start_that_waits(settle_limit: &'static str) -> Self {
         let [port, deploys_port] = at_home(free_ports);
         let mut daemon = Self {
             process: None,
@@ -40,6 +47,7 @@ impl Daemon {
                 .unwrap(),
             port,
             deploys_port,
+            settle_limit,
         };
         daemon.start_again();
         daemon
@@ -61,8 +69,12 @@ impl Daemon {
             .arg(format!("127.0.0.1:{}", self.deploys_port))
             .arg("--state-directory")
             .arg(self.home.path().join("state"))
-            // Nobody asks late here, unless a test does; then it has done so before this is over.
-            .args(["--drain-settle-limit", "2s", "--rollout-quiet", "1s"])
+            .args([
+                "--drain-settle-limit",
+                self.settle_limit,
+                "--rollout-quiet",
+                "1s",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

@@ -97,12 +97,19 @@ impl Server {
     /// Waits for the end of the main process and then of all others.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = self.wait_for_main();
+        wait_until("its processes end", || processes_here().is_empty());
+        status
+    }
+
+    /// Waits until the process that was started has ended; others may live on.
+    #[track_caller]
+    pub(crate) fn wait_for_main(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the server ends", || {
             status = self.main.try_wait().unwrap();
             status.is_some()
         });
-        wait_until("its processes end", || processes_here().is_empty());
         status.unwrap()
     }
 

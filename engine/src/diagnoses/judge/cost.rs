@@ -232,9 +232,11 @@ pub(super) fn clients_waited(facts: &Facts<'_>) -> Option<Finding> {
     if long == 0 || !(facts.is_stop() || facts.is_reload()) {
         return None;
     }
+    // Whom others took up is in no other count: it was looked for them until the end.
+    let until = drain.ended_at.unwrap_or_else(|| facts.until());
     let grown = growth::test(
         long,
-        facts.exposure_secs(),
+        facts.after(until).max(facts.exposure_secs()),
         drain.baseline.counts.waited,
         growth::ordinary_secs(&drain.baseline),
     );

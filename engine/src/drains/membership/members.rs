@@ -499,6 +499,7 @@ impl Members {
         let mut alive = BTreeSet::new();
         for (instance, since) in self.since.clone() {
             let first = self.tabled.insert(instance);
+            let owner_ended = self.old.get(&instance.tgid).is_some_and(Option::is_some);
             let mut workers = 0;
             for (tgid, kin) in instances.processes(&instance) {
                 if kin.kinship == Kinship::Controller || self.excluded.contains(&tgid) {
@@ -506,6 +507,10 @@ impl Members {
                 }
                 if kin.start_ns >= since.boot_ns {
                     self.came(tgid, kin.start_ns);
+                    continue;
+                }
+                if owner_ended && !first && !self.old.contains_key(&tgid) {
+                    self.inherited(tgid);
                     continue;
                 }
                 alive.insert(tgid);
@@ -530,6 +535,13 @@ impl Members {
         }
     }
 
+    /// Nobody knew it while its owner lived: all it has of the instance is the listening socket.
+    fn inherited(&mut self, tgid: u32) {
+        if self.excluded.len() < PROCESSES_MAX {
+            self.excluded.insert(tgid);
+        }
+    }
+
     fn came(&mut self, tgid: u32, start_ns: u64) {
         if self.new.len() < PROCESSES_MAX {
             self.new.insert(tgid);
@@ -538,6 +550,11 @@ impl Members {
             .new_boot_ns
             .map_or(start_ns, |known| known.min(start_ns));
         self.new_boot_ns = Some(first_ns);
+    }
+
+    /// Whether a process is none of its own although it is older than T0.
+    pub(crate) fn excludes(&self, tgid: u32) -> bool {
+        self.excluded.contains(&tgid)
     }
 
     /// Whether a process is none of the instances', as far as tables tell.

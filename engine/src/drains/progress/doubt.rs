@@ -61,7 +61,7 @@ impl Draining {
             instances.processes(instance).any(|(tgid, kin)| {
                 let holds =
                     kin.kinship != Kinship::Controller || self.progress.surveys_listening > 0;
-                tgid != self.cause.target() && holds
+                tgid != self.cause.target() && holds && !self.members.excludes(tgid)
             })
         });
         let wait_ns = if self.cause.is_doubtful() {

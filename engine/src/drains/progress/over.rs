@@ -53,6 +53,12 @@ impl Draining {
                 self.reported.outdated();
             }
         }
+        if let Some(gone) = self.members.gone() {
+            let ports = self.ports.values_mut();
+            ports
+                .filter(|port| port.waiting.is_served_since(gone.since_ns))
+                .for_each(|port| port.waiting.taken_up(now_ns));
+        }
         match self.members.gone() {
             Some(gone) if self.is_settled(now_ns, gone, settle_limit_ns) => Step::End,
             _ => Step::Stay,
@@ -215,9 +221,8 @@ impl Draining {
             && port.seen.is_listening()
             && port.seen.closed().is_none();
         let late = now_ns >= gone.since_ns.saturating_add(timing::TAKEN_UP_NS);
-        let waiting = &port.waiting;
-        !waiting.hang_since(gone.since_ns)
-            && (!handed_over || late || waiting.is_served_since(gone.since_ns))
+        let hang = port.waiting.waits_ns().is_some();
+        port.waiting.was_taken_up() || (!hang && (!handed_over || late))
     }
 
     fn is_settled(&self, now_ns: u64, gone: Gone, limit_ns: u64) -> bool {

@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
     surveyed_ns: u64,
     /// When the last connection was established that somebody accepted and answered.
     served_ns: u64,
+    /// Since when it is known that somebody is served in the stead of those who are gone.
+    taken_up_ns: Option<u64>,
 }
 
 /// One connection that waited.
@@ -103,14 +105,21 @@ impl Waiting {
         (waits_ns >= timing::WAITS_NS).then_some(waits_ns)
     }
 
-    /// Whether somebody waits to be accepted, and nobody was served who came after that time: a queue is served in its order.
-    pub(crate) fn hang_since(&self, since_ns: u64) -> bool {
-        self.waits_ns().is_some() && !self.is_served_since(since_ns)
+    /// Whether somebody was served who came after that time.
+    pub(super) fn is_served_since(&self, since_ns: u64) -> bool {
+        self.served_ns > since_ns
     }
 
-    /// Whether somebody was served who came after that time.
-    pub(crate) fn is_served_since(&self, since_ns: u64) -> bool {
-        self.served_ns > since_ns
+    /// Somebody is served in the stead of those who are gone, as is known from now on.
+    pub(super) fn taken_up(&mut self, now_ns: u64) {
+        self.taken_up_ns.get_or_insert(now_ns);
+    }
+
+    /// Whether somebody is served in their stead, and a survey has told since then who waits nevertheless.
+    pub(super) fn was_taken_up(&self) -> bool {
+        let surveyed_ns = self.surveyed_ns;
+        self.taken_up_ns
+            .is_some_and(|since_ns| surveyed_ns >= since_ns)
     }
 
     /// What there is to tell.

@@ -131,7 +131,11 @@ fn drain(
         still_open: still.all,
         still_open_idle: still.idle,
         counts,
-        listening: listening(port, successors && draining.members.is_stop(), known),
+        listening: listening(
+            port,
+            successors && draining.cause.kind() == DrainKind::Stop,
+            known,
+        ),
         waited: port.waiting.told(),
         examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),

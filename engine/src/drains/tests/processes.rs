@@ -32,6 +32,13 @@ impl Kernel {
         self.processes.get_mut(&pid).expect("a process").kin = None;
     }
 
+    pub(super) fn heir(&mut self, pid: u32, of: u32) {
+        let mut owners = self.listeners.values().map(|listener| listener.owner);
+        let instance = owners.find(|owner| owner.tgid == of).expect("an owner");
+        let process = self.processes.get_mut(&pid).expect("a process");
+        process.kin = Some((instance, Kinship::Member));
+    }
+
     pub(super) fn controller(&mut self, now_ns: u64, pid: u32, name: &str, of: u32, holds: bool) {
         let instance = self
             .processes

@@ -8,6 +8,7 @@
 //! 0     listen 101 :80                one that is there listens too
 //! 0     fork 100 101 102              100 forks 101 and 102; they hold its sockets
 //! 5     exec 102                      102 runs another program: it leaves the family, and holds what it held
+//! 5     heir 102 100                  102, which holds a socket of the instance of 100, is found to belong there
 //! 0     controller 1 tini 100         1 controls the instance of 100; `holds` behind it: it holds the sockets too
 //! 10    open c1..c5 :80 by 101        connections, accepted by 101; without `by` they wait in the queue
 //! 20    accept c1 102                 takes one from the queue

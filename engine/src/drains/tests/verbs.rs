@@ -47,6 +47,7 @@ impl Kernel {
             }
             "signal" => self.signal(now_ns, &words),
             "exec" => self.exec(number(1)),
+            "heir" => self.heir(number(1), number(2)),
             "exit" => self.exit(now_ns, number(1), words[2], has("half")),
             "refuse" => self.refused += u64::from(number(2)),
             "lose" => self.losing += u64::from(number(1)),

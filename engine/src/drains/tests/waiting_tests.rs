@@ -193,3 +193,50 @@ fn a_queue_that_moves_holds_nothing_up() {
     );
     waited(only(&played), 0, 0, 0);
 }
+
+/// When the owner has gone, who holds its socket is found in its family: it is none of the old processes.
+#[test]
+fn an_heir_is_no_old_process() {
+    let played = play(&format!(
+        "{HANDED_OVER}
+         1021 heir 200 100
+         1300 open c1..c4 :80
+         1301 send c1..c4
+         4300 accept c1..c4 200
+         4301 ask c1..c4 0
+         4310 answer c1..c4
+         4320 close c1..c4
+         20000 end"
+    ));
+    let drain = only(&played);
+    waited(drain, 4, 3_000, 0);
+    assert_eq!((drain.processes, drain.processes_ended), (2, 2));
+    assert_eq!((drain.worker_pid, drain.new_processes), (None, 0));
+    assert!(drain.listening.held_by_others);
+}
+
+#[test]
+fn who_served_alone_and_has_an_heir_is_told_of_as_itself() {
+    let played = play(
+        "0 listen 100 node :80
+         10 open k1 :80 by 100
+         20 ask k1
+         30 answer k1
+         500 fork 100 200
+         510 exec 200
+         1000 signal TERM 100 from 7
+         1001 close k1
+         1020 exit 100 0
+         1021 heir 200 100
+         1300 open c1 :80
+         1301 send c1
+         3300 accept c1 200
+         3301 ask c1 0
+         3302 answer c1
+         3303 close c1
+         20000 end",
+    );
+    let drain = only(&played);
+    waited(drain, 1, 2_000, 0);
+    assert_eq!((drain.worker_pid, drain.processes), (None, 1));
+}
