@@ -8,4 +8,5 @@ mod story {
     mod pages;
     mod schema;
     mod server;
+    mod span;
 }
