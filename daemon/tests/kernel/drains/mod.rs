@@ -10,6 +10,7 @@ mod announced;
 mod flight;
 mod grpc;
 mod idle;
+mod incidents;
 mod kills;
 mod late;
 mod lives_on;
