@@ -55,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) fins_then_resets: u64,
     /// Some clients had TLS: they answer the server's goodbye with their own and a FIN, which may come before the server's.
     pub(crate) with_tls: bool,
+    /// Connections of others, whom the drain has nothing to do with.
+    pub(crate) beside: u64,
 }
 
 struct Visitor {
@@ -216,6 +218,7 @@ impl Tally {
             resets,
             fins_then_resets,
             with_tls,
+            beside,
         } = other;
         Self {
             connections: self.connections + connections,
@@ -225,6 +228,7 @@ impl Tally {
             resets: self.resets + resets,
             fins_then_resets: self.fins_then_resets + fins_then_resets,
             with_tls: self.with_tls || with_tls,
+            beside: self.beside + beside,
         }
     }
 
