@@ -42,8 +42,10 @@ fn key(port: u16) -> ServiceKey {
 
 /// What the port came to: so many closes since second 0.
 fn account(port: u16, closed: u64) -> Account {
-    let mut counts = Counts::default();
-    counts.local_first = closed;
+    let counts = Counts {
+        local_first: closed,
+        ..Counts::default()
+    };
     Account {
         service: of_program(service("nginx", port)),
         netns: HERE,

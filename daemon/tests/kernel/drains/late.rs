@@ -28,6 +28,7 @@ fn next_request(server: &str, arguments: &[&str], signal: libc::c_int, reload: b
             resets: all,
             fins_then_resets: all,
             with_tls: false,
+            beside: 0,
         };
         assert_eq!(tally, expected, "by the clients' count");
         let told = if reload {

@@ -244,6 +244,7 @@ impl Tally {
             resets: u64::from(reset),
             fins_then_resets: u64::from(matches!(end, End::FinThenReset)),
             with_tls: !matches!(visitor.line, Line::Plain(_)),
+            beside: 0,
         })
     }
 }

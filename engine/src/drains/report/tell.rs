@@ -2,6 +2,8 @@
 
 use finwatch_common::{ExitRecord, Process, ServiceKey, SignalRecord, comm_str};
 
+use jiff::Timestamp;
+
 use super::names;
 use crate::{
     drains::{
@@ -76,12 +78,7 @@ fn drain(
     };
     let shape = shape(port, &counts, telling.stream_ports.contains(&key.port));
     Drain {
-        id: format!(
-            "{:x}-{}-{}",
-            started_at.as_millisecond(),
-            draining.members.name(),
-            key.port
-        ),
+        id: id(started_at, draining, key),
         service: known.service(key),
         instance: instance(&draining.members.first(), key, port, telling.now_ns, known),
         worker_pid: worker,
@@ -147,6 +144,12 @@ fn drain(
         verdict: Verdict::default(),
         findings: Vec::new(),
     }
+}
+
+/// Unique on this node: when it began, whose it is, which port.
+fn id(started_at: Timestamp, draining: &Draining, key: &ServiceKey) -> String {
+    let (began, name) = (started_at.as_millisecond(), draining.members.name());
+    format!("{began:x}-{name}-{}", key.port)
 }
 
 /// As configured, else as its ordinary connections show, else as those of the drain do.
