@@ -9,6 +9,7 @@ use std::{
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::de::DeserializeOwned;
 use ureq::http::Uri;
 
 use super::paint::TERMINAL;
@@ -89,6 +90,22 @@ pub(super) struct Slice {
     limit: u16,
 }
 
+/// What the daemon answers to whoever asks for a list.
+pub(super) trait Listed: DeserializeOwned {
+    /// Where it is served.
+    const PATH: &'static str;
+    /// What is in it, as a plural.
+    const WHAT: &'static str;
+
+    /// One line each; none where there is nothing.
+    fn table(&self) -> Option<Table>;
+
+    /// There are more than were asked for.
+    fn has_more(&self) -> bool {
+        false
+    }
+}
+
 // === impl Asking ===
 
 impl Asking {
@@ -98,6 +115,32 @@ impl Asking {
             anstream::ColorChoice::Never.write_global();
         }
         Client::new(&self.url)
+    }
+
+    /// Asks for a list and prints it.
+    pub(super) fn list<L: Listed>(&self, query: &Query) -> anyhow::Result<ExitCode> {
+        let client = self.client();
+        let ask = || {
+            let text = client.text(L::PATH, query)?;
+            let listed: L = client.understand(L::PATH, &text)?;
+            Ok((text, listed))
+        };
+        let (text, listed) = match ask() {
+            Ok(answer) => answer,
+            Err(error) => return self.finish(Err(error)),
+        };
+        if self.output == Output::Json {
+            return self.finish(Ok(text + "\n"));
+        }
+        let Some(table) = listed.table() else {
+            mention(&format!("no {}", L::WHAT))?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let printed = self.finish(Ok(self.output.table(&table)));
+        if listed.has_more() {
+            mention("there are more; --limit shows them")?;
+        }
+        printed
     }
 
     /// Prints the answer, or says why there is none.

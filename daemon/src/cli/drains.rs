@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::asking::{Asking, Detail, EXIT_CODES, Output, Slice, Which, local_times, mention};
+use super::asking::{Asking, Detail, EXIT_CODES, Listed, Output, Slice, Which, local_times};
 use crate::client::{AskError, find_drain};
 use finwatch_engine::{
     model::{Drain, DrainKind, Verdict},
-    render, summary,
+    render::{self, Table},
+    summary,
 };
 
 /// What was typed.
@@ -123,29 +124,22 @@ impl List {
         slice.add_to(&mut query);
         query.extend(verdict.clone().map(|verdict| ("verdict", verdict)));
         query.extend(kind.map(|kind| ("kind", DrainKind::from(kind).as_str().to_owned())));
-        let client = asking.client();
-        let ask = || -> Result<(String, Page), AskError> {
-            let text = client.text("/v1/drains", &query)?;
-            let page = client.understand("/v1/drains", &text)?;
-            Ok((text, page))
-        };
-        let (text, page) = match ask() {
-            Ok(answer) => answer,
-            Err(error) => return asking.finish(Err(error)),
-        };
-        if asking.output == Output::Json {
-            return asking.finish(Ok(text + "\n"));
-        }
-        if page.drains.is_empty() {
-            mention("no drains")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let table = render::drains(&page.drains, &local_times());
-        let printed = asking.finish(Ok(asking.output.table(&table)));
-        if page.more {
-            mention("there are more; --limit shows them")?;
-        }
-        printed
+        asking.list::<Page>(&query)
+    }
+}
+
+// === impl Page ===
+
+impl Listed for Page {
+    const PATH: &'static str = "/v1/drains";
+    const WHAT: &'static str = "drains";
+
+    fn table(&self) -> Option<Table> {
+        (!self.drains.is_empty()).then(|| render::drains(&self.drains, &local_times()))
+    }
+
+    fn has_more(&self) -> bool {
+        self.more
     }
 }
 

@@ -6,13 +6,14 @@ use clap::Subcommand;
 use serde::Deserialize;
 
 use super::{
-    asking::{Asking, Detail, EXIT_CODES, Output, Slice, Which, local_times, mention},
+    asking::{Asking, Detail, EXIT_CODES, Listed, Output, Slice, Which, local_times},
     drains::VerdictArg,
 };
 use crate::client::{AskError, find_incident};
 use finwatch_engine::{
     model::{Incident, IncidentCause},
-    render, summary,
+    render::{self, Table},
+    summary,
 };
 
 /// What was typed.
@@ -113,28 +114,21 @@ impl List {
         slice.add_to(&mut query);
         query.extend(verdict.clone().map(|verdict| ("verdict", verdict)));
         query.extend(cause.clone().map(|cause| ("cause", cause)));
-        let client = asking.client();
-        let ask = || -> Result<(String, Page), AskError> {
-            let text = client.text("/v1/incidents", &query)?;
-            let page = client.understand("/v1/incidents", &text)?;
-            Ok((text, page))
-        };
-        let (text, page) = match ask() {
-            Ok(answer) => answer,
-            Err(error) => return asking.finish(Err(error)),
-        };
-        if asking.output == Output::Json {
-            return asking.finish(Ok(text + "\n"));
-        }
-        if page.incidents.is_empty() {
-            mention("no incidents")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let table = render::incidents(&page.incidents, &local_times());
-        let printed = asking.finish(Ok(asking.output.table(&table)));
-        if page.more {
-            mention("there are more; --limit shows them")?;
-        }
-        printed
+        asking.list::<Page>(&query)
+    }
+}
+
+// === impl Page ===
+
+impl Listed for Page {
+    const PATH: &'static str = "/v1/incidents";
+    const WHAT: &'static str = "incidents";
+
+    fn table(&self) -> Option<Table> {
+        (!self.incidents.is_empty()).then(|| render::incidents(&self.incidents, &local_times()))
+    }
+
+    fn has_more(&self) -> bool {
+        self.more
     }
 }

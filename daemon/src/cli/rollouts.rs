@@ -12,15 +12,14 @@ use serde_json::Value;
 
 use super::{
     asking::{
-        Asking, Detail, EXIT_CODES, Output, Slice, Which, complain, local_times, mention, now,
-        print,
+        Asking, Detail, EXIT_CODES, Listed, Output, Slice, Which, complain, local_times, now,
     },
     drains::VerdictArg,
 };
 use crate::client::{AskError, Client, Query, find_rollout};
 use finwatch_engine::{
     model::Rollout,
-    render::{self, units::Times},
+    render::{self, Table, units::Times},
     summary,
 };
 
@@ -78,15 +77,36 @@ struct List {
 
 #[derive(Deserialize)]
 struct Page {
-    rollouts: Vec<Value>,
+    rollouts: Vec<Rollout>,
     more: bool,
+}
+
+/// The same as it was said, to see what changed.
+#[derive(Deserialize)]
+struct Said {
+    rollouts: Vec<Value>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Some(Command::Show(show)) => show.asking.finish(show.ask()),
         None if args.list.watch => args.list.watch(),
-        None => args.list.once(),
+        None => args.list.asking.list::<Page>(&args.list.query()),
+    }
+}
+
+// === impl Page ===
+
+impl Listed for Page {
+    const PATH: &'static str = "/v1/rollouts";
+    const WHAT: &'static str = "rollouts";
+
+    fn table(&self) -> Option<Table> {
+        (!self.rollouts.is_empty()).then(|| render::rollouts(&self.rollouts, &local_times()))
+    }
+
+    fn has_more(&self) -> bool {
+        self.more
     }
 }
 
@@ -126,35 +146,6 @@ impl List {
         query
     }
 
-    fn once(&self) -> anyhow::Result<ExitCode> {
-        let client = self.asking.client();
-        let text = match client.text("/v1/rollouts", &self.query()) {
-            Ok(text) => text,
-            Err(error) => return self.asking.finish(Err(error)),
-        };
-        if self.asking.output == Output::Json {
-            return print(&(text + "\n"));
-        }
-        let understood = client.understand(PATH, &text).and_then(|page: Page| {
-            let rollouts = understood(&client, &page.rollouts)?;
-            Ok((rollouts, page.more))
-        });
-        let (rollouts, more) = match understood {
-            Ok(understood) => understood,
-            Err(error) => return self.asking.finish(Err(error)),
-        };
-        if rollouts.is_empty() {
-            mention("no rollouts")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let table = render::rollouts(&rollouts, &local_times());
-        let printed = print(&self.asking.output.table(&table));
-        if more {
-            mention("there are more; --limit shows them")?;
-        }
-        printed
-    }
-
     /// A daemon that is gone for a while, as in its own restart, ends nothing; one that never was there does.
     fn watch(&self) -> anyhow::Result<ExitCode> {
         let client = self.asking.client();
@@ -163,7 +154,7 @@ impl List {
         let mut reached = false;
         let mut lost = false;
         loop {
-            match client.ask::<Page>(PATH, &self.query()) {
+            match client.ask::<Said>(Page::PATH, &self.query()) {
                 Ok(page) => {
                     let drawn = self.draw(&client, &times, &page.rollouts, &shown, reached);
                     match drawn {
@@ -215,12 +206,10 @@ impl List {
     }
 }
 
-const PATH: &str = "/v1/rollouts";
-
 fn understood(client: &Client, values: &[Value]) -> Result<Vec<Rollout>, AskError> {
     let values = values.iter();
     values
-        .map(|value| client.understand(PATH, &value.to_string()))
+        .map(|value| client.understand(Page::PATH, &value.to_string()))
         .collect()
 }
 

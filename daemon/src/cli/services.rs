@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use super::asking::{Asking, EXIT_CODES, Output, Which, mention};
-use crate::client::AskError;
-use finwatch_engine::{model::ServiceState, render};
+use super::asking::{Asking, EXIT_CODES, Listed, Which};
+use finwatch_engine::{
+    model::ServiceState,
+    render::{self, Table},
+};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -25,22 +27,14 @@ struct Page {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Args { which, asking } = args;
-    let client = asking.client();
-    let ask = || -> Result<(String, bool), AskError> {
-        let text = client.text("/v1/services", &which.query())?;
-        let page: Page = client.understand("/v1/services", &text)?;
-        let empty = page.services.is_empty();
-        Ok(match asking.output {
-            Output::Json => (text + "\n", false),
-            _ if empty => (String::new(), true),
-            output => (output.table(&render::services(&page.services)), false),
-        })
-    };
-    match ask() {
-        Ok((_, true)) => {
-            mention("no services")?;
-            Ok(ExitCode::SUCCESS)
-        }
-        answer => asking.finish(answer.map(|(text, _)| text)),
+    asking.list::<Page>(&which.query())
+}
+
+impl Listed for Page {
+    const PATH: &'static str = "/v1/services";
+    const WHAT: &'static str = "services";
+
+    fn table(&self) -> Option<Table> {
+        (!self.services.is_empty()).then(|| render::services(&self.services))
     }
 }
