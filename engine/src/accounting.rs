@@ -6,7 +6,6 @@ use finwatch_common::{Role, ServiceKey};
 use crate::{
     drains::{Drains, Sum},
     known::Known,
-    model::Shape,
     rollouts::{Account, Correlator, RefusedReading},
     timing,
     want::Want,
@@ -17,25 +16,16 @@ use crate::{
 pub(crate) struct Accounting {
     /// When something last lasted, on the kernel's clock.
     busy_ns: u64,
-    stream_ports: Vec<u16>,
 }
 
 // === impl Accounting ===
 
 impl Accounting {
-    /// Nothing lasts yet. On `stream_ports` turns are not judged.
-    pub(crate) const fn new(stream_ports: Vec<u16>) -> Self {
-        Self {
-            busy_ns: 0,
-            stream_ports,
-        }
-    }
-
     /// Tells the rollouts what their services have come to.
-    pub(crate) fn tell(&self, drains: &mut Drains, rollouts: &mut Correlator, known: &Known<'_>) {
+    pub(crate) fn tell(drains: &mut Drains, rollouts: &mut Correlator, known: &Known<'_>) {
         let is_named = |key: &ServiceKey| !known.names.is_pending(key);
         for sum in drains.accounts(is_named, known) {
-            let (key, account) = self.account(sum, drains, known);
+            let (key, account) = account(sum, drains, known);
             rollouts.account(key, account);
         }
         for late in drains.late_outside() {
@@ -82,29 +72,28 @@ impl Accounting {
         drains.trim_accounts(now_ns, |key| rollouts.counts(key));
         rollouts.trim_accounts(|key| drains.accounts_for(key));
     }
+}
 
-    fn account(&self, sum: Sum, drains: &Drains, known: &Known<'_>) -> (ServiceKey, Account) {
-        let Sum {
-            key,
-            first_ns,
-            last_ns,
-            counts,
-            examples,
-        } = sum;
-        let ordinary = known.baseline(&key, first_ns);
-        let account = Account {
-            service: known.service(&key),
-            netns: drains.netns_inum(key.netns),
-            first_at: known.wall(first_ns),
-            last_at: known.wall(last_ns),
-            counts,
-            examples,
-            turns_not_judged: self.stream_ports.contains(&key.port)
-                || !Shape::learned(&ordinary.counts).waits_for_answers(),
-            ordinary,
-        };
-        (key, account)
-    }
+fn account(sum: Sum, drains: &Drains, known: &Known<'_>) -> (ServiceKey, Account) {
+    let Sum {
+        key,
+        first_ns,
+        last_ns,
+        counts,
+        examples,
+    } = sum;
+    let ordinary = known.baseline(&key, first_ns);
+    let account = Account {
+        service: known.service(&key),
+        netns: drains.netns_inum(key.netns),
+        first_at: known.wall(first_ns),
+        last_at: known.wall(last_ns),
+        counts,
+        examples,
+        turns_not_judged: !known.shape(key.port, &ordinary.counts).waits_for_answers(),
+        ordinary,
+    };
+    (key, account)
 }
 
 fn tell_refused(key: &ServiceKey, drains: &Drains, rollouts: &mut Correlator, known: &Known<'_>) {

@@ -20,7 +20,7 @@ use crate::{
     incidents::Incidents,
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, Shape, StoryFigures},
+    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{
@@ -108,9 +108,9 @@ pub struct Engine {
 
 /// See [`Engine::parts`].
 struct Parts<'a> {
-    accounting: &'a mut Accounting,
     drains: &'a mut Drains,
     rollouts: &'a mut Correlator,
+    incidents: &'a mut Incidents,
     wants: &'a mut Vec<Want>,
     known: Known<'a>,
 }
@@ -142,16 +142,13 @@ impl Engine {
             surveys: Surveys::default(),
             time_waits: TimeWaits::default(),
             windows: Windows::new(nanos(options.baseline_window)),
-            drains: Drains::new(drains::Options {
-                settle_limit_ns: nanos(options.settle_limit),
-                stream_ports: options.stream_ports.clone(),
-            }),
+            drains: Drains::new(nanos(options.settle_limit)),
             running: BTreeMap::new(),
             begun: HashSet::new(),
-            accounting: Accounting::new(options.stream_ports.clone()),
+            accounting: Accounting::default(),
             rollouts: Correlator::new(options.rollouts.clone()),
             rolling: BTreeMap::new(),
-            incidents: Incidents::new(options.stream_ports.clone()),
+            incidents: Incidents::default(),
             lasting: BTreeMap::new(),
             rounds: Rounds::default(),
             counted: VecDeque::new(),
@@ -272,7 +269,9 @@ impl Engine {
     /// The state of every service of a view.
     pub fn states(&self, view: &View) -> Vec<ServiceState> {
         let running: Vec<_> = self.running.values().flatten().cloned().collect();
-        let shape = |labels: &SeriesLabels| Shape::learned(&self.windows.ordinary(labels).counts);
+        let known = self.known();
+        let shape =
+            |labels: &SeriesLabels| known.shape(labels.port, &self.windows.ordinary(labels).counts);
         services::states(view, &running, shape)
     }
 
@@ -288,6 +287,7 @@ impl Engine {
             reasons: &self.options.reasons,
             windows: &self.windows,
             refusals: &self.refusals,
+            stream_ports: &self.options.stream_ports,
         }
     }
 
@@ -298,13 +298,12 @@ impl Engine {
 
     fn tell_accounts(&mut self) {
         let Parts {
-            accounting,
             drains,
             rollouts,
             known,
             ..
         } = self.parts();
-        accounting.tell(drains, rollouts, &known);
+        Accounting::tell(drains, rollouts, &known);
     }
 
     /// What tells and is told, and what it may know beside.
@@ -315,11 +314,12 @@ impl Engine {
             reasons: &self.options.reasons,
             windows: &self.windows,
             refusals: &self.refusals,
+            stream_ports: &self.options.stream_ports,
         };
         Parts {
-            accounting: &mut self.accounting,
             drains: &mut self.drains,
             rollouts: &mut self.rollouts,
+            incidents: &mut self.incidents,
             wants: &mut self.wants,
             known,
         }

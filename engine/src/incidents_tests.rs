@@ -520,6 +520,20 @@ fn a_stream_need_not_answer() {
 }
 
 #[test]
+fn a_service_that_never_answers_misses_no_answer() {
+    let mut host = Host::new();
+    let closes = Cell::closes(Origin::Remote, Outcome::Fin);
+    host.row[closes.index()] += 20;
+    host.row[Cell::NEVER_ANSWERED.index()] += 20;
+    host.wait(60 * SECOND_MS);
+    for _ in 0..5 {
+        host.close(SIBLING, Some(Cut::Unanswered), 0);
+    }
+    host.wait(SECOND_MS);
+    assert!(host.incidents.is_empty());
+}
+
+#[test]
 fn clean_closes_are_no_loss() {
     let mut host = Host::new();
     for _ in 0..50 {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     clocks::Clocks,
-    model::{Baseline, Service},
+    model::{Baseline, Counts, Service, Shape},
     services::{Names, Refusals, Refused, Windows},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Known<'a> {
     pub(crate) reasons: &'a Reasons,
     pub(crate) windows: &'a Windows,
     pub(crate) refusals: &'a Refusals,
+    /// Ports where the configuration says that nobody need be answered.
+    pub(crate) stream_ports: &'a [u16],
 }
 
 /// Names of the reset reasons, snake_case: `enum sk_rst_reason` of the running kernel, or `inferred_*` from 128 on.
@@ -57,6 +59,20 @@ impl Known<'_> {
     /// The service's ordinary time before T0.
     pub(crate) fn baseline(&self, key: &ServiceKey, t0_ns: u64) -> Baseline {
         self.windows.baseline(&self.names.labels(key), t0_ns)
+    }
+
+    /// What kind of conversation a service of this port holds: as configured, else as its ordinary connections show.
+    pub(crate) fn shape(&self, port: u16, ordinary: &Counts) -> Shape {
+        match self.stream_ports.contains(&port) {
+            true => Shape::CONFIGURED,
+            false => Shape::learned(ordinary),
+        }
+    }
+
+    /// The same, by the service's ordinary time up to now.
+    pub(crate) fn ordinary_shape(&self, key: &ServiceKey) -> Shape {
+        let ordinary = self.windows.ordinary(&self.names.labels(key));
+        self.shape(key.port, &ordinary.counts)
     }
 
     /// SYNs refused on the service's port by the last reading; none before there was one.

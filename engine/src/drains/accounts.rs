@@ -86,7 +86,7 @@ impl Accounts {
     /// Nothing lasts.
     pub(super) fn close(&mut self) {
         *self = Self {
-            left_out: self.left_out,
+            left_out: self.bitten(),
             ..Self::default()
         };
     }

@@ -52,15 +52,6 @@ pub use self::{
 };
 use crate::{input::Record, known::Known, model as story, timing, want::Want};
 
-/// How drains are told.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// How long a drain waits for late requests after the last old process.
-    pub settle_limit_ns: u64,
-    /// Ports where turns are not judged.
-    pub stream_ports: Vec<u16>,
-}
-
 /// What the drains are told.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Input<'a> {
@@ -130,12 +121,8 @@ pub(crate) struct Drains {
 // === impl Drains ===
 
 impl Drains {
-    /// One that knows nobody yet.
-    pub(crate) fn new(options: Options) -> Self {
-        let Options {
-            settle_limit_ns,
-            stream_ports,
-        } = options;
+    /// One that knows nobody yet; its drains wait for late requests so long after the last old process.
+    pub(crate) fn new(settle_limit_ns: u64) -> Self {
         Self {
             settle_limit_ns,
             instances: Instances::default(),
@@ -144,7 +131,7 @@ impl Drains {
             lasting: Lasting::default(),
             starts: Starts::default(),
             schedule: Schedule::default(),
-            reports: Reports::new(stream_ports),
+            reports: Reports::default(),
             lost_total: 0,
         }
     }

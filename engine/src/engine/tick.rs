@@ -6,8 +6,6 @@ use super::{COUNTED_MAX, Engine, Parts};
 use crate::{
     clocks::Moment,
     diagnoses::{JudgeOptions, judge},
-    known::Known,
-    model::Service,
     snapshot::Change,
     want::Want,
 };
@@ -123,18 +121,16 @@ impl Engine {
 
     /// What was lost and neither a drain nor a rollout tells.
     fn tell_incidents(&mut self, now_ns: u64) {
-        let known = Known {
-            clocks: self.clocks,
-            names: &self.names,
-            reasons: &self.options.reasons,
-            windows: &self.windows,
-            refusals: &self.refusals,
-        };
-        let is_told = |service: &Service| self.rollouts.wants(service);
-        self.incidents
-            .tick(now_ns, &mut self.drains, is_told, &known);
-        let changed = self.incidents.changed(&known);
-        let over = self.incidents.over();
+        let Parts {
+            drains,
+            rollouts,
+            incidents,
+            known,
+            ..
+        } = self.parts();
+        incidents.tick(now_ns, drains, |service| rollouts.wants(service), &known);
+        let changed = incidents.changed(&known);
+        let over = incidents.over();
         self.stale |= !changed.is_empty() || !over.is_empty();
         for incident in changed {
             Arc::make_mut(&mut self.story).incident_began(&incident);

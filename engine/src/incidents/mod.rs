@@ -34,7 +34,6 @@ const TOLD_MAX: usize = 256;
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
-    stream_ports: Vec<u16>,
     waiting: Queue<Loss, WAITING_MAX>,
     ended: Queue<Ended, ENDED_MAX>,
     /// What each service had refused in its ordinary time when that was last looked at.
@@ -48,14 +47,6 @@ pub(crate) struct Incidents {
 // === impl Incidents ===
 
 impl Incidents {
-    /// None yet. On `stream_ports` nobody need be answered.
-    pub(crate) fn new(stream_ports: Vec<u16>) -> Self {
-        Self {
-            stream_ports,
-            ..Self::default()
-        }
-    }
-
     /// A process of an instance with these services ended.
     pub(crate) fn exit(&mut self, exit: &ExitRecord, services: Vec<ServiceKey>) {
         if exit.kinship == Kinship::Controller as u8 || services.is_empty() {
@@ -85,7 +76,7 @@ impl Incidents {
         };
         for loss in self.waiting.take_all(is_clear) {
             let is_judged =
-                loss.cut != Cut::Unanswered || !self.stream_ports.contains(&loss.key.port);
+                loss.cut != Cut::Unanswered || known.ordinary_shape(&loss.key).waits_for_answers();
             let service = known.service(&loss.key);
             if is_judged && !is_told(&service) {
                 let listened = drains.is_listened(&loss.key);

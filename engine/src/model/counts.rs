@@ -114,6 +114,13 @@ impl Cuts {
     pub const fn total(&self) -> u64 {
         self.unanswered + self.unread + self.late
     }
+
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
+        self.unanswered += other.unanswered;
+        self.unread += other.unread;
+        self.late += other.late;
+    }
 }
 
 // === impl Counts ===
@@ -171,9 +178,7 @@ impl Counts {
             accept_queue_dropped,
         } = other;
         self.opened += opened;
-        self.cut.unanswered += cut.unanswered;
-        self.cut.unread += cut.unread;
-        self.cut.late += cut.late;
+        self.cut.add(cut);
         self.local_first += local_first;
         self.remote_first += remote_first;
         self.both_first += both_first;

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Counts, DeployEvent, Drain, EndedConnection, Finding, Service, Source, Verdict, WorkloadRef,
+    Counts, Cuts, DeployEvent, Drain, EndedConnection, Finding, Service, Source, Verdict,
+    WorkloadRef,
 };
 
 /// How far it is.
@@ -112,7 +113,10 @@ pub struct Rollout {
     /// Of these, what none of its drains counted.
     #[serde(default)]
     pub outside: Counts,
-    /// Connections of these whose request was cut, at most 5.
+    /// Of the requests `outside` that had no answer, those of services where nobody waits for one: they are not lost.
+    #[serde(default)]
+    pub outside_unjudged: u64,
+    /// Connections of these whose request was lost, at most 5.
     #[serde(default)]
     pub outside_examples: Vec<EndedConnection>,
     /// Growth against the baseline.
@@ -132,5 +136,14 @@ impl Rollout {
     /// Whether it has ended: its verdict counts from then on.
     pub fn is_over(&self) -> bool {
         self.state == RolloutState::Ended
+    }
+
+    /// Requests that were lost and that none of its drains counted.
+    pub fn lost_outside(&self) -> Cuts {
+        let cut = self.outside.cut;
+        Cuts {
+            unanswered: cut.unanswered.saturating_sub(self.outside_unjudged),
+            ..cut
+        }
     }
 }

@@ -86,7 +86,7 @@ fn add_outside(section: &mut Section, rollout: &Rollout) {
     let outside = &rollout.outside;
     let parts = [
         (outside.closes(), "connection", "ended"),
-        (outside.cut.total(), "request", "lost"),
+        (rollout.lost_outside().total(), "request", "lost"),
         (outside.refused, "SYN", "refused"),
     ];
     let parts = parts.iter().filter(|(number, ..)| *number > 0);

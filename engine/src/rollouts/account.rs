@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     diagnoses::growth::ordinary_secs,
-    model::{Baseline, Counts, EndedConnection, Service},
+    model::{Baseline, Counts, Drain, EndedConnection, Service},
 };
 
 /// Most services that one rollout is told of.
@@ -68,8 +68,9 @@ pub(super) struct Shares {
 }
 
 /// One service's.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Share {
+    service: Service,
     /// What it had come to before.
     base: Counts,
     now: Counts,
@@ -102,11 +103,15 @@ impl Shares {
         }
         let share = self.by_service.entry(*key).or_insert_with(|| Share {
             base: base(),
+            service: account.service.clone(),
             turns_not_judged: account.turns_not_judged,
-            ..Share::default()
+            now: Counts::default(),
+            held: Counts::default(),
+            examples: Vec::new(),
         });
         share.now.clone_from(&account.counts);
         share.examples.clone_from(&account.examples);
+        share.turns_not_judged = account.turns_not_judged;
         self.last_at = self.last_at.max(Some(account.last_at));
         let known = self.ordinary.entry(account.service.clone()).or_default();
         if ordinary_secs(&account.ordinary) > ordinary_secs(known) {
@@ -192,13 +197,18 @@ impl Shares {
         sum
     }
 
-    /// Of requests that were lost, those of which it is not judged that they had no answer.
-    pub(super) fn unjudged(&self) -> u64 {
-        let unjudged = self
-            .by_service
-            .values()
-            .filter(|share| share.turns_not_judged);
-        unjudged.map(|share| share.counts().cut.unanswered).sum()
+    /// Of the requests that had no answer and that none of `drains` counted, those of services where nobody waits for one.
+    pub(super) fn unjudged(&self, drains: &[Drain]) -> u64 {
+        let mut unanswered = BTreeMap::<&Service, u64>::new();
+        for share in self.by_service.values().filter(|one| one.turns_not_judged) {
+            *unanswered.entry(&share.service).or_default() += share.counts().cut.unanswered;
+        }
+        for drain in drains {
+            if let Some(of_service) = unanswered.get_mut(&drain.service) {
+                *of_service = of_service.saturating_sub(drain.counts.cut.unanswered);
+            }
+        }
+        unanswered.values().sum()
     }
 
     /// The ordinary time of all services that counted anything: their counts, and their seconds together.
@@ -223,7 +233,7 @@ impl Shares {
 
     /// Connections whose request was lost and that no drain took, the first few.
     pub(super) fn examples(&self, since: Timestamp) -> Vec<EndedConnection> {
-        let all = self.by_service.values().flat_map(|share| &share.examples);
+        let all = self.by_service.values().flat_map(Share::lost);
         let mut examples: Vec<_> = all.filter(|one| one.ended_at >= since).cloned().collect();
         examples.sort_by_key(|one| one.ended_at);
         examples.truncate(EXAMPLES_MAX);
@@ -238,5 +248,11 @@ impl Share {
         let mut counts = self.now.less(&self.base);
         counts.add(&self.held);
         counts
+    }
+
+    /// Its examples, but for those that nobody had to answer.
+    fn lost(&self) -> impl Iterator<Item = &EndedConnection> {
+        let is_lost = |one: &&EndedConnection| !self.turns_not_judged || one.cut != "unanswered";
+        self.examples.iter().filter(is_lost)
     }
 }

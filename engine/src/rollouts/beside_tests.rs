@@ -1,7 +1,7 @@
 //! Programs of one name side by side, each with a configuration of its own: whose is what, when nobody announced it.
 
 use super::{scenarios::*, *};
-use crate::model::Verdict;
+use crate::model::{Cuts, Verdict};
 
 fn of_program(service: Service) -> Service {
     Service {
@@ -100,6 +100,37 @@ fn each_counts_what_its_own_ports_counted() {
         .map(|r| (r.drains.len(), r.counts.local_first))
         .collect();
     assert_eq!(told, [(2, 20 + 30), (1, 70)]);
+}
+
+#[test]
+fn where_nobody_waits_for_an_answer_none_is_missed_beside_a_drain() {
+    let mut story = Story::new();
+    let correlator = &mut story.correlator;
+    correlator.account(key(80), account(80, 0));
+    let mut drain = drained("a1", "nginx", 80, 1.0, 2.0);
+    drain.turns_not_judged = true;
+    drain.counts.cut.unanswered = 3;
+    correlator.drain(of(700, drain));
+    let mut told = account(80, 10);
+    told.turns_not_judged = true;
+    (told.counts.cut.unanswered, told.counts.cut.unread) = (8, 1);
+    correlator.account(key(80), told);
+    let rollout = &story.until(3, 10)[0];
+    assert_eq!(
+        (rollout.outside.cut.unanswered, rollout.outside_unjudged),
+        (5, 5)
+    );
+    let unread = Cuts {
+        unread: 1,
+        ..Cuts::default()
+    };
+    assert_eq!(rollout.lost_outside(), unread);
+    let cut = rollout
+        .findings
+        .iter()
+        .find(|one| one.diagnosis == "requests-cut");
+    let evidence = &cut.expect("one was lost").evidence[0];
+    assert!(evidence.starts_with("1 request was lost"), "{evidence}");
 }
 
 #[test]

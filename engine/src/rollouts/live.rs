@@ -121,6 +121,7 @@ impl Live {
                 gaps: Vec::new(),
                 counts: Counts::default(),
                 outside: Counts::default(),
+                outside_unjudged: 0,
                 outside_examples: Vec::new(),
                 growth: Growth::default(),
                 verdict: Verdict::Inconclusive,

@@ -40,8 +40,7 @@ pub(super) fn findings(rollout: &Rollout, live: &Live, options: &JudgeOptions) -
         unanswered,
         unread,
         late,
-    } = rollout.outside.cut;
-    let unanswered = unanswered.saturating_sub(live.shares.unjudged());
+    } = rollout.lost_outside();
     let ordinary = live.shares.ordinary();
     let services = live.shares.services().max(1) as f64;
     let judged =

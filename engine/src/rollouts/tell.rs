@@ -15,6 +15,7 @@ pub(super) fn running(live: &Live, options: &CorrelatorOptions) -> Rollout {
     // A drain begins a little before it is known that there is anything to account for.
     rollout.counts = live.shares.counts().at_least(&of_drains);
     rollout.outside = rollout.counts.less(&of_drains);
+    rollout.outside_unjudged = live.shares.unjudged(&rollout.drains);
     rollout.outside_examples = live.shares.examples(rollout.started_at);
     rollout.growth = if rollout.drains.is_empty() {
         outside::growth(live)

@@ -58,25 +58,17 @@ const KINDS: [Kind; 3] = [
 
 impl Lost {
     pub(super) fn of(subject: &Subject<'_>, groups: &[Group<'_>]) -> Self {
-        let all = subject.counts.cut;
-        // Where nobody waits for answers, the first cause is none, and hides others.
-        let streams = || subject.drains.iter().filter(|drain| drain.turns_not_judged);
-        let judged = |all: u64, of: fn(&Cuts) -> u64| {
-            let counted: u64 = streams().map(|drain| of(&drain.counts.cut)).sum();
-            let lost: u64 = streams().map(|drain| of(&drain.lost())).sum();
-            all.saturating_sub(counted) + lost
-        };
+        let mut cut = subject.outside;
+        for drain in subject.drains {
+            cut.add(&drain.lost());
+        }
         let truncated = groups.iter().find(|group| group.is_of(&RESPONSE_TRUNCATED));
         let likely = subject
             .drains
             .iter()
             .filter(|drain| !drain.turns_not_judged);
         Self {
-            cut: Cuts {
-                unanswered: judged(all.unanswered, |cut| cut.unanswered),
-                unread: judged(all.unread, |cut| cut.unread),
-                late: judged(all.late, |cut| cut.late),
-            },
+            cut,
             likely: likely.map(|drain| drain.likely_cut).sum(),
             truncated: truncated.map_or(0, Group::connections),
             refused: subject.refused,

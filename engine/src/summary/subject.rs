@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::{Counts, Drain, EndedConnection, Finding, Incident, Rollout, Source, Verdict},
+    model::{Counts, Cuts, Drain, EndedConnection, Finding, Incident, Rollout, Source, Verdict},
     render::{
         columns::shortened,
         lists::workload,
@@ -31,9 +31,9 @@ pub(super) struct Subject<'a> {
     pub(super) ended_at: Option<Timestamp>,
     /// Of all of it.
     pub(super) counts: &'a Counts,
-    /// Of these, what no drain counted.
-    pub(super) outside: Option<&'a Counts>,
-    /// Connections of these whose request was cut.
+    /// Requests that were lost and that no drain counted.
+    pub(super) outside: Cuts,
+    /// Connections of these.
     pub(super) outside_examples: &'a [EndedConnection],
     /// SYNs refused.
     pub(super) refused: u64,
@@ -66,7 +66,7 @@ impl<'a> Subject<'a> {
             started_at: rollout.started_at,
             ended_at: rollout.ended_at.filter(|_| rollout.is_over()),
             counts: &rollout.counts,
-            outside: Some(&rollout.outside),
+            outside: rollout.lost_outside(),
             outside_examples: &rollout.outside_examples,
             refused: rollout.counts.refused.max(in_gaps),
             drains: &rollout.drains,
@@ -89,7 +89,7 @@ impl<'a> Subject<'a> {
             started_at: drain.started_at,
             ended_at: drain.ended_at,
             counts: &drain.counts,
-            outside: None,
+            outside: Cuts::default(),
             outside_examples: &[],
             refused: drain.counts.refused,
             drains: std::slice::from_ref(drain),
@@ -111,7 +111,7 @@ impl<'a> Subject<'a> {
             started_at: incident.started_at,
             ended_at: incident.ended_at,
             counts,
-            outside: Some(counts),
+            outside: incident.cut,
             outside_examples: &incident.examples,
             refused: incident.refused,
             drains: &[],
@@ -123,12 +123,11 @@ impl<'a> Subject<'a> {
 
     /// Requests that were cut by these causes with no drain to count them.
     pub(super) fn cut_outside(&self, causes: &[&str]) -> u64 {
-        let cut = self.outside.map(|outside| outside.cut).unwrap_or_default();
         let of = |(cause, number)| if causes.contains(&cause) { number } else { 0 };
         [
-            ("unanswered", cut.unanswered),
-            ("unread", cut.unread),
-            ("late", cut.late),
+            ("unanswered", self.outside.unanswered),
+            ("unread", self.outside.unread),
+            ("late", self.outside.late),
         ]
         .map(of)
         .iter()

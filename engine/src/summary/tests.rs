@@ -69,6 +69,7 @@ fn rollout(drains: Vec<Drain>) -> Rollout {
         gaps: Vec::new(),
         counts,
         outside: Counts::default(),
+        outside_unjudged: 0,
         outside_examples: Vec::new(),
         growth: Growth::default(),
         interrupted: false,

@@ -17,24 +17,14 @@ use crate::{
 const ENDED_MAX: usize = 1_024;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reports {
-    /// Ports where turns are not judged.
-    stream_ports: Vec<u16>,
     ended: Queue<Drain, ENDED_MAX>,
 }
 
 // === impl Reports ===
 
 impl Reports {
-    /// None yet; `stream_ports` are those where turns are not judged.
-    pub(crate) fn new(stream_ports: Vec<u16>) -> Self {
-        Self {
-            stream_ports,
-            ended: Queue::default(),
-        }
-    }
-
     /// Drains that are certain and due to be judged, as they stand, by their ids.
     pub(in crate::drains) fn changed(
         &self,
@@ -49,7 +39,7 @@ impl Reports {
                 continue;
             };
             if draining.is_certain(now_ns) && draining.reported.is_due(now_ns, lost) {
-                let telling = self.telling(draining, lost, now_ns, false);
+                let telling = telling(draining, lost, now_ns, false);
                 changed.push((id, tell(draining, &telling, known)));
                 draining.reported.done(now_ns, lost);
             }
@@ -77,11 +67,7 @@ impl Reports {
         }
         // It was over when only answers were waited for.
         let over_ns = draining.progress.over_ns().unwrap_or(now_ns);
-        for drain in tell(
-            draining,
-            &self.telling(draining, lost, over_ns, true),
-            known,
-        ) {
+        for drain in tell(draining, &telling(draining, lost, over_ns, true), known) {
             self.ended.push(drain);
         }
     }
@@ -95,13 +81,12 @@ impl Reports {
     pub(crate) fn bitten(&self) -> u64 {
         self.ended.bitten()
     }
+}
 
-    fn telling(&self, draining: &Draining, lost: u64, now_ns: u64, ended: bool) -> Telling<'_> {
-        Telling {
-            now_ns,
-            stream_ports: &self.stream_ports,
-            records_lost: draining.reported.lost_since(lost),
-            ended,
-        }
+fn telling(draining: &Draining, lost: u64, now_ns: u64, ended: bool) -> Telling {
+    Telling {
+        now_ns,
+        records_lost: draining.reported.lost_since(lost),
+        ended,
     }
 }

@@ -19,11 +19,9 @@ use crate::{
 };
 
 /// What a drain needs beside itself to be told.
-pub(super) struct Telling<'a> {
+pub(super) struct Telling {
     /// Now, or when it was over, on the clock of the records.
     pub(super) now_ns: u64,
-    /// Ports where turns are not judged.
-    pub(super) stream_ports: &'a [u16],
     /// Records lost while it lasted.
     pub(super) records_lost: u64,
     /// It is over.
@@ -31,7 +29,7 @@ pub(super) struct Telling<'a> {
 }
 
 /// One drain for each port of which there is anything to tell, and whose name is known or not to be had.
-pub(super) fn tell(draining: &Draining, telling: &Telling<'_>, known: &Known<'_>) -> Vec<Drain> {
+pub(super) fn tell(draining: &Draining, telling: &Telling, known: &Known<'_>) -> Vec<Drain> {
     let told = |(key, port): &(&ServiceKey, &Port)| {
         port.is_told() && (telling.ended || !known.names.is_pending(key))
     };
@@ -44,7 +42,7 @@ fn drain(
     draining: &Draining,
     key: &ServiceKey,
     port: &Port,
-    telling: &Telling<'_>,
+    telling: &Telling,
     known: &Known<'_>,
 ) -> Drain {
     let t0_ns = draining.members.t0_ns();
@@ -76,7 +74,7 @@ fn drain(
         refused: port.counted.refused().so_far(),
         ..port.counted.whole.counts(known)
     };
-    let shape = shape(port, &counts, telling.stream_ports.contains(&key.port));
+    let shape = shape(key, port, &counts, known);
     Drain {
         id: id(started_at, draining, key),
         service: known.service(key),
@@ -153,14 +151,11 @@ fn id(started_at: Timestamp, draining: &Draining, key: &ServiceKey) -> String {
 }
 
 /// As configured, else as its ordinary connections show, else as those of the drain do.
-fn shape(port: &Port, counts: &Counts, is_configured: bool) -> Shape {
-    if is_configured {
-        return Shape::CONFIGURED;
-    }
-    let learned = Shape::learned(&port.counted.baseline.counts);
-    match learned.basis {
+fn shape(key: &ServiceKey, port: &Port, counts: &Counts, known: &Known<'_>) -> Shape {
+    let ordinary = known.shape(key.port, &port.counted.baseline.counts);
+    match ordinary.basis {
         Basis::Unknown => Shape::guessed(counts, port.counted.whole.senders),
-        Basis::Guessed | Basis::Learned | Basis::Configured => learned,
+        Basis::Guessed | Basis::Learned | Basis::Configured => ordinary,
     }
 }
 

@@ -364,6 +364,7 @@ impl Kernel {
             reasons: &self.reasons,
             windows: &self.windows,
             refusals: &self.refusals,
+            stream_ports: &[1_883, 3_001],
         }
     }
 

@@ -14,4 +14,4 @@ mod unclear_tests;
 mod verbs;
 mod waiting_tests;
 
-use super::{Drains, Input, Options, lasting::LASTING_MAX};
+use super::{Drains, Input, lasting::LASTING_MAX};

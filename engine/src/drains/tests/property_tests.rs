@@ -11,7 +11,7 @@ use finwatch_common::{
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::{
-    Drains, LASTING_MAX, Options,
+    Drains, LASTING_MAX,
     kernel::Kernel,
     scenario::{BEGIN_NS, MS, Played, Told, play, replay},
 };
@@ -73,20 +73,13 @@ const BUSY: &str = "
     20000 end
 ";
 
-fn options() -> Options {
-    Options {
-        settle_limit_ns: 10_000 * MS,
-        stream_ports: vec![3_001],
-    }
-}
-
 fn recorded() -> Vec<(u64, Told)> {
     let Played { inputs, .. } = play(BUSY);
     inputs
 }
 
 fn told(inputs: &[(u64, Told)]) -> (Vec<Drain>, Drains) {
-    let mut drains = Drains::new(options());
+    let mut drains = Drains::new(10_000 * MS);
     let ended = replay(inputs, &mut drains);
     (ended, drains)
 }

@@ -1,7 +1,7 @@
 //! Servers that replace their workers, or themselves.
 
 use super::{
-    Drains, Options,
+    Drains,
     scenario::{MS, Told, lines, play, replay},
     stop_tests::{NGINX, NODE, ends},
 };
@@ -57,10 +57,7 @@ fn a_table_that_is_ahead_of_the_records_makes_no_lone_process_of_a_master() {
     let at_ns = inputs[table].0;
     let late = exits.into_iter().map(|(_, told)| (at_ns, told));
     inputs.splice(table + 1..table + 1, late);
-    let mut drains = Drains::new(Options {
-        settle_limit_ns: 60_000 * MS,
-        stream_ports: Vec::new(),
-    });
+    let mut drains = Drains::new(60_000 * MS);
     assert_eq!(
         lines(&replay(&inputs, &mut drains)),
         lines(&played.ended),

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 
 use finwatch_common::ServiceKey;
 
-use super::{Drains, Input, Options, kernel::Kernel};
+use super::{Drains, Input, kernel::Kernel};
 use crate::want::Want;
 use crate::{
     input::Record,
@@ -94,9 +94,9 @@ pub(crate) enum Told {
 }
 
 /// Plays a scenario with settings of its own.
-pub(crate) fn play_with(script: &str, options: Options) -> Played {
+pub(crate) fn play(script: &str) -> Played {
     let mut player = Player {
-        drains: Drains::new(options),
+        drains: Drains::new(60_000 * MS),
         kernel: Kernel::new(BEGIN_NS),
         played: Played::default(),
         answers: BTreeMap::new(),
@@ -117,15 +117,6 @@ pub(crate) fn play_with(script: &str, options: Options) -> Played {
     let running = player.drains.changed(player.now_ns, &player.kernel.known());
     player.played.running = running.into_iter().flat_map(|(_, drains)| drains).collect();
     player.played
-}
-
-/// Plays a scenario: late requests are waited for at most a minute.
-pub(crate) fn play(script: &str) -> Played {
-    let options = Options {
-        settle_limit_ns: 60_000 * MS,
-        stream_ports: vec![1_883],
-    };
-    play_with(script, options)
 }
 
 /// Tells a drain in one line: what is zero is left out.

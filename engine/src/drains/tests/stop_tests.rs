@@ -2,7 +2,7 @@
 //! as they are told.
 
 use super::{
-    Drains, Options,
+    Drains,
     scenario::{MS, Told, lines, play, replay},
 };
 use crate::input::Record;
@@ -71,10 +71,7 @@ fn a_look_that_is_ahead_of_the_records_does_not_lose_when_the_listener_closed() 
         .expect("the drain is looked at");
     assert!(closed < surveyed);
     inputs[closed..=surveyed].rotate_left(1);
-    let mut drains = Drains::new(Options {
-        settle_limit_ns: 60_000 * MS,
-        stream_ports: Vec::new(),
-    });
+    let mut drains = Drains::new(60_000 * MS);
     assert_eq!(lines(&replay(&inputs, &mut drains)), lines(&played.ended));
 }
 

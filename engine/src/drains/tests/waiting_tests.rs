@@ -1,20 +1,7 @@
 //! Who waited to be taken up: the clients' own waits, as the lines say them, are what is right.
 
-use super::{
-    Options,
-    scenario::{Played, play_with},
-};
+use super::scenario::{Played, play};
 use crate::model::{Drain, Waited};
-
-fn play(script: &str) -> Played {
-    play_with(
-        script,
-        Options {
-            settle_limit_ns: 60_000_000_000,
-            ..Options::default()
-        },
-    )
-}
 
 fn only(played: &Played) -> &Drain {
     assert_eq!(played.running.len(), 0, "it is over");
