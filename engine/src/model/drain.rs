@@ -252,6 +252,14 @@ impl Drain {
             late: thrown_away.saturating_sub(unread).max(late),
         }
     }
+
+    /// When the last that was seen of it happened, once it is over: an end of a process or of a connection. That it was over is
+    /// known later, when no late request can come.
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        let exit = self.exit.as_ref().map(|exit| exit.at);
+        let last = self.last_close_at.max(exit);
+        last.filter(|_| self.ended_at.is_some())
+    }
 }
 
 // === impl DrainKind ===

@@ -138,6 +138,28 @@ impl Rollout {
         self.state == RolloutState::Ended
     }
 
+    /// When the last that was seen of it happened, once it is over: of its drains, starts, gaps and announcements.
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        let over = |drain: &Drain| drain.last_seen_at().or(drain.ended_at);
+        let drains = self.drains.iter().filter_map(over);
+        let starts = self.starts.iter().map(|start| start.at);
+        let gaps = self.gaps.iter().filter_map(|gap| gap.until);
+        let events = self.events.iter().map(|event| event.receive_time);
+        let last = drains.chain(starts).chain(gaps).chain(events).max();
+        self.ended_at
+            .filter(|_| self.is_over())
+            .map(|ended| last.map_or(ended, |last| last.min(ended)))
+    }
+
+    /// Requests that were lost, in its drains and outside of them.
+    pub fn lost(&self) -> Cuts {
+        let mut lost = self.lost_outside();
+        for drain in &self.drains {
+            lost.add(&drain.lost());
+        }
+        lost
+    }
+
     /// Requests that were lost and that none of its drains counted.
     pub fn lost_outside(&self) -> Cuts {
         let cut = self.outside.cut;

@@ -112,7 +112,7 @@ pub fn drains(drains: &[Drain], times: &Times) -> Table {
             times.short(drain.started_at).into(),
             took(drain).into(),
             drain.open_at_start.to_string().into(),
-            drain.counts.cut.total().to_string().into(),
+            drain.lost().total().to_string().into(),
             verdict(drain.ended_at.is_some(), drain.verdict),
         ]
     });
@@ -121,10 +121,8 @@ pub fn drains(drains: &[Drain], times: &Times) -> Table {
 
 /// From T0 to the last that was seen of it.
 pub(crate) fn took(drain: &Drain) -> String {
-    let exit = drain.exit.as_ref().map(|exit| exit.at);
-    let last = drain.last_close_at.max(exit);
-    let over = last.filter(|_| drain.ended_at.is_some());
-    over.map_or_else(dash, |at| span(at.duration_since(drain.started_at)))
+    let last = drain.last_seen_at();
+    last.map_or_else(dash, |at| span(at.duration_since(drain.started_at)))
 }
 
 /// One line a rollout.
@@ -142,7 +140,7 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
         ("VERDICT", Kind::Text),
     ];
     let rows = rollouts.iter().map(|rollout| {
-        let took = rollout.ended_at;
+        let took = rollout.last_seen_at();
         [
             id(&rollout.id),
             workload(rollout).into(),
@@ -151,7 +149,7 @@ pub fn rollouts(rollouts: &[Rollout], times: &Times) -> Table {
             took.map_or_else(dash, |at| span(at.duration_since(rollout.started_at)))
                 .into(),
             rollout.drains.len().to_string().into(),
-            rollout.counts.cut.total().to_string().into(),
+            rollout.lost().total().to_string().into(),
             verdict(rollout.is_over(), rollout.verdict),
         ]
     });

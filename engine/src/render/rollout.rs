@@ -20,9 +20,9 @@ pub fn rollout(rollout: &Rollout, times: &Times) -> Section {
     let title = title(over, rollout.verdict, "rollout", &rollout.id).and(Tone::Plain, of);
     let mut section = Section::new(title);
     let began = times.exact(rollout.started_at);
-    let began = match rollout.ended_at {
-        Some(ended) => {
-            let took = span(ended.duration_since(rollout.started_at));
+    let began = match rollout.last_seen_at() {
+        Some(last) => {
+            let took = span(last.duration_since(rollout.started_at));
             format!("{began}, over after {took}")
         }
         None => format!("{began}, still running"),

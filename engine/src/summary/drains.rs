@@ -51,7 +51,7 @@ pub(super) fn worst(subject: &Subject<'_>) -> Table {
             after(drain.started_at, subject.started_at).into(),
             took(drain).into(),
             drain.open_at_start.to_string().into(),
-            drain.counts.cut.total().to_string().into(),
+            drain.lost().total().to_string().into(),
             drain.counts.refused.to_string().into(),
             verdict(drain.ended_at.is_some(), drain.verdict),
         ]

@@ -28,7 +28,7 @@ pub(super) struct Subject<'a> {
     /// Who announced it, if anybody did.
     pub(super) announced: Option<Source>,
     pub(super) started_at: Timestamp,
-    pub(super) ended_at: Option<Timestamp>,
+    pub(super) last_seen_at: Option<Timestamp>,
     /// Of all of it.
     pub(super) counts: &'a Counts,
     /// Requests that were lost and that no drain counted.
@@ -64,7 +64,7 @@ impl<'a> Subject<'a> {
             interrupted: rollout.interrupted,
             announced: Some(rollout.source).filter(|source| source.is_announced()),
             started_at: rollout.started_at,
-            ended_at: rollout.ended_at.filter(|_| rollout.is_over()),
+            last_seen_at: rollout.last_seen_at(),
             counts: &rollout.counts,
             outside: rollout.lost_outside(),
             outside_examples: &rollout.outside_examples,
@@ -87,7 +87,7 @@ impl<'a> Subject<'a> {
             interrupted: drain.interrupted,
             announced: None,
             started_at: drain.started_at,
-            ended_at: drain.ended_at,
+            last_seen_at: drain.last_seen_at(),
             counts: &drain.counts,
             outside: Cuts::default(),
             outside_examples: &[],
@@ -109,7 +109,7 @@ impl<'a> Subject<'a> {
             interrupted: false,
             announced: None,
             started_at: incident.started_at,
-            ended_at: incident.ended_at,
+            last_seen_at: incident.ended_at,
             counts,
             outside: incident.cut,
             outside_examples: &incident.examples,

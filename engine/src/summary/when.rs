@@ -10,10 +10,10 @@ use crate::render::{
 /// When it was, who announced it and what began it, and how much of it there was: what there is room for in a line, two where
 /// the least is too long.
 pub(super) fn when(subject: &Subject<'_>, times: &Times, headline: &str, columns: usize) -> String {
-    let took = match subject.ended_at {
-        Some(ended) => Some(format!(
+    let took = match subject.last_seen_at {
+        Some(last) => Some(format!(
             "took {}",
-            span(ended.duration_since(subject.started_at))
+            span(last.duration_since(subject.started_at))
         )),
         None => (!subject.is_over).then(|| "still running".to_owned()),
     };
