@@ -87,7 +87,9 @@ pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
             None => groups.push((at, Group::new(place, found, subject))),
         }
     }
-    groups.sort_by_key(|(at, group)| (group.part, *at));
+    let cut = groups.iter().find(|(_, group)| group.is_of(&REQUESTS_CUT));
+    let cut = cut.map_or(0, |(_, group)| group.connections());
+    groups.sort_by_key(|(at, group)| (group.part, group.is_of_few(cut), *at));
     let groups = groups.into_iter();
     let mut groups: Vec<_> = groups.map(|(_, group)| group.sorted()).collect();
     name_only(subject, &mut groups);
@@ -167,6 +169,12 @@ impl<'a> Group<'a> {
     /// Connections that it concerns, over all drains.
     pub(super) fn connections(&self) -> u64 {
         self.found.iter().map(|found| found.connections).sum()
+    }
+
+    /// Whether it explains only the smaller part of so many requests that were lost: it stands behind them then.
+    fn is_of_few(&self, cut: u64) -> bool {
+        let explains = self.place.is_some_and(|place| !place.examples.is_empty());
+        self.part == Part::Loss && explains && self.connections() * 2 < cut
     }
 
     /// `7 connections in 2 of 52 drains`; empty where neither says anything.

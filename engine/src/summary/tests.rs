@@ -252,6 +252,20 @@ fn a_cause_of_few_is_not_the_reason_for_all() {
 }
 
 #[test]
+fn what_most_lost_stands_before_what_explains_a_few_of_them() {
+    let mut mixed = quiet("nginx", "SIGHUP");
+    in_flight_cut(&mut mixed, 19);
+    late(&mut mixed, 1);
+    let told = shown(&rollout(vec![judged(mixed)]));
+    let [cut, race] = [
+        "fail  requests-cut  20 connections",
+        "keepalive-race (1 connection)",
+    ]
+    .map(|name| told.find(name));
+    assert!(cut.is_some() && cut < race, "{told}");
+}
+
+#[test]
 fn each_diagnosis_is_told_once_and_so_is_its_remedy() {
     let told = shown(&fifty_two());
     for once in [

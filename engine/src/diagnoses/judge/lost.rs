@@ -64,6 +64,11 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     }
     evidence.extend(facts.examples(""));
     let mut finding = facts.found_with_stop(&diagnoses::REQUESTS_CUT, evidence);
+    // What crossed a close() was lost by how it lets connections go, not by how long it was given.
+    if unread + late > unanswered && facts.drain.counts.by_exit == 0 {
+        let race = facts.found_with_keepalive(&diagnoses::KEEPALIVE_RACE, Vec::new());
+        finding.remedy = race.remedy;
+    }
     finding.severity = severity;
     Some(finding)
 }

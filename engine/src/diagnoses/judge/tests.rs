@@ -73,6 +73,22 @@ fn evidence_names_who_sent_the_signal_and_shows_examples() {
 }
 
 #[test]
+fn what_crossed_a_close_is_mended_by_how_connections_are_let_go() {
+    let remedy = |unread: u64, by_exit: u64| {
+        let drain = but(quiet("nginx", "SIGHUP"), |drain| {
+            in_flight_cut(drain, 2);
+            drain.counts.cut.unread = unread;
+            drain.counts.by_exit = by_exit;
+        });
+        judged(drain).findings[0].remedy.clone()
+    };
+    assert!(remedy(3, 0).starts_with("nginx: It closes idle connections at once"));
+    for other in [remedy(1, 0), remedy(3, 5)] {
+        assert!(other.starts_with("nginx: Stop it with SIGQUIT"), "{other}");
+    }
+}
+
+#[test]
 fn turns_that_are_not_judged_fail_nobody() {
     let mut drain = quiet("streamer", "SIGTERM");
     in_flight_cut(&mut drain, 10);
