@@ -25,38 +25,33 @@ impl Accounting {
     pub(crate) fn tell(drains: &mut Drains, rollouts: &mut Correlator, known: &Known<'_>) {
         let is_named = |key: &ServiceKey| !known.names.is_pending(key);
         for sum in drains.accounts(is_named, known) {
-            let (key, account) = account(sum, drains, known);
+            let (key, account) = account(sum, known);
             rollouts.account(key, account);
         }
         for late in drains.late_outside() {
             let ended_at = known.wall(late.ended_at_ns);
             rollouts.late(&late.key, ended_at, &late.counts);
         }
-        Self::counted(drains, rollouts, known);
+        Self::counted(rollouts, known);
     }
 
     /// Tells the rollouts what their services had refused by the last reading.
-    pub(crate) fn counted(drains: &Drains, rollouts: &mut Correlator, known: &Known<'_>) {
+    pub(crate) fn counted(rollouts: &mut Correlator, known: &Known<'_>) {
         if rollouts.is_busy() {
             for key in known.refusals.services() {
-                tell_refused(key, drains, rollouts, known);
+                tell_refused(key, rollouts, known);
             }
         }
     }
 
     /// A change was announced: what its services had refused by now is to be read.
-    pub(crate) fn announced(
-        drains: &Drains,
-        rollouts: &mut Correlator,
-        known: &Known<'_>,
-        wants: &mut Vec<Want>,
-    ) {
+    pub(crate) fn announced(rollouts: &mut Correlator, known: &Known<'_>, wants: &mut Vec<Want>) {
         let servers = known.names.keys();
         for key in servers.filter(|key| key.role() == Some(Role::Server)) {
             if !rollouts.wants(&known.service(key)) {
                 continue;
             }
-            tell_refused(key, drains, rollouts, known);
+            tell_refused(key, rollouts, known);
             wants.push(Want::Counters { service: *key });
         }
     }
@@ -74,7 +69,7 @@ impl Accounting {
     }
 }
 
-fn account(sum: Sum, drains: &Drains, known: &Known<'_>) -> (ServiceKey, Account) {
+fn account(sum: Sum, known: &Known<'_>) -> (ServiceKey, Account) {
     let Sum {
         key,
         first_ns,
@@ -85,7 +80,7 @@ fn account(sum: Sum, drains: &Drains, known: &Known<'_>) -> (ServiceKey, Account
     let ordinary = known.baseline(&key, first_ns);
     let account = Account {
         service: known.service(&key),
-        netns: drains.netns_inum(key.netns),
+        netns: key.netns,
         first_at: known.wall(first_ns),
         last_at: known.wall(last_ns),
         counts,
@@ -96,7 +91,7 @@ fn account(sum: Sum, drains: &Drains, known: &Known<'_>) -> (ServiceKey, Account
     (key, account)
 }
 
-fn tell_refused(key: &ServiceKey, drains: &Drains, rollouts: &mut Correlator, known: &Known<'_>) {
+fn tell_refused(key: &ServiceKey, rollouts: &mut Correlator, known: &Known<'_>) {
     let service = known.service(key);
     let Some(refused) = known.refused(key).filter(|_| rollouts.wants(&service)) else {
         return;
@@ -104,7 +99,7 @@ fn tell_refused(key: &ServiceKey, drains: &Drains, rollouts: &mut Correlator, kn
     let (before, grew_ns) = known.refusals.last_growth(key);
     let reading = RefusedReading {
         service,
-        netns: drains.netns_inum(key.netns),
+        netns: key.netns,
         at: known.wall(refused.read_ns),
         count: refused.all(),
         before,

@@ -425,12 +425,9 @@ impl Engine {
     fn tell_counted(&mut self, now_ns: u64, services: Option<&[ServiceKey]>) {
         self.tell_drains(now_ns, drains::Input::Counted { services });
         let Parts {
-            drains,
-            rollouts,
-            known,
-            ..
+            rollouts, known, ..
         } = self.parts();
-        Accounting::counted(drains, rollouts, &known);
+        Accounting::counted(rollouts, &known);
     }
 
     /// Every service as a reading shows it.
@@ -525,13 +522,12 @@ impl Engine {
         self.rollouts.event(event.clone());
         self.urgent = true;
         let Parts {
-            drains,
             rollouts,
             wants,
             known,
             ..
         } = self.parts();
-        Accounting::announced(drains, rollouts, &known, wants);
+        Accounting::announced(rollouts, &known, wants);
     }
 }
 

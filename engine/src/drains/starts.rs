@@ -245,6 +245,7 @@ impl Starts {
                 at: known.wall(started.at_ns),
                 pid: started.pid,
                 netns: started.netns_inum,
+                netns_cookie: started.key.netns,
             });
         }
         let place = Place::of(&started.key, known);
@@ -292,6 +293,7 @@ impl Starts {
                 until: Some(known.wall(until_ns)),
                 refused: refused.map_or(0, |now| now.all().saturating_sub(down.refused)),
                 netns: down.netns_inum,
+                netns_cookie: down.key.netns,
             };
             self.gaps.push(EndedGap {
                 key: down.key,

@@ -31,6 +31,9 @@ pub struct Start {
     /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`; 0 unknown.
     #[serde(default)]
     pub netns: u32,
+    /// Cookie of the network namespace (`SO_NETNS_COOKIE`), by which it is known; 0 unknown.
+    #[serde(default)]
+    pub netns_cookie: u64,
 }
 
 /// Nobody listened between two owners of a port.
@@ -47,6 +50,9 @@ pub struct Gap {
     /// Inode number of the network namespace, as in `/proc/<pid>/ns/net`; 0 unknown.
     #[serde(default)]
     pub netns: u32,
+    /// Cookie of the network namespace (`SO_NETNS_COOKIE`), by which it is known; 0 unknown.
+    #[serde(default)]
+    pub netns_cookie: u64,
 }
 
 /// A count set beside the same service's ordinary minutes.

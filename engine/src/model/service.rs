@@ -30,8 +30,11 @@ pub struct Instance {
     pub started_at: Option<Timestamp>,
     /// Its name (`comm`).
     pub program: String,
-    /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`.
+    /// Inode number of its network namespace, as in `/proc/<pid>/ns/net`: the kernel gives it to another one when this is gone.
     pub netns: u32,
+    /// Cookie of its network namespace (`SO_NETNS_COOKIE`), which is given to no other one before the next boot; 0 unknown.
+    #[serde(default)]
+    pub netns_cookie: u64,
     /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,

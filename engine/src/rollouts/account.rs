@@ -21,8 +21,8 @@ const EXAMPLES_MAX: usize = 5;
 pub struct Account {
     /// Whose it is.
     pub service: Service,
-    /// Inode number of its network namespace; 0 unknown.
-    pub netns: u32,
+    /// Cookie of its network namespace.
+    pub netns: u64,
     /// When the first of it ended.
     pub first_at: Timestamp,
     /// When the last of it ended.
@@ -42,8 +42,8 @@ pub struct Account {
 pub struct RefusedReading {
     /// Whose port.
     pub service: Service,
-    /// Inode number of its network namespace; 0 unknown.
-    pub netns: u32,
+    /// Cookie of its network namespace.
+    pub netns: u64,
     /// When it was read.
     pub at: Timestamp,
     /// How many by then.

@@ -26,8 +26,8 @@ const EVENTS_MAX: usize = 32;
 /// Most starts, and most gaps, of one rollout.
 const STARTS_MAX: usize = 256;
 
-/// No network namespace is known.
-const ANYWHERE: u32 = 0;
+/// No network namespace is known: as a drain of an older version tells it.
+const ANYWHERE: u64 = 0;
 /// No process is known.
 const ANYBODY: u32 = 0;
 
@@ -261,6 +261,11 @@ impl Live {
         any_port.means(service)
     }
 
+    /// Whether it counts what this service loses.
+    pub(super) fn tells_of(&self, service: &Service, netns: u64) -> bool {
+        self.means(service, netns, ANYBODY)
+    }
+
     /// Whether what this service looks like is looked at: of a client, whatever it asks.
     pub(super) fn watches(&self, service: &Service, role: Role) -> bool {
         self.concerns(service)
@@ -318,7 +323,7 @@ impl Live {
         let instance = &drain.instance;
         in_time
             && before <= timing::ONE_ROLLOUT
-            && self.means(&drain.service, instance.netns, instance.pid)
+            && self.means(&drain.service, instance.netns_cookie, instance.pid)
     }
 
     /// Whether it goes on with this drain after it was told as ended: its end was never announced.
@@ -336,7 +341,7 @@ impl Live {
         };
         self.rollout.started_at.duration_since(start.at) <= reach
             && start.at.duration_since(self.last_sign) <= window
-            && self.means(&start.service, start.netns, start.pid)
+            && self.means(&start.service, start.netns_cookie, start.pid)
     }
 
     /// Whether it ended without the listener that this one is.
@@ -359,7 +364,7 @@ impl Live {
         known
             || (before <= timing::ONE_ROLLOUT
                 && after <= window
-                && self.means(&gap.service, gap.netns, ANYBODY))
+                && self.means(&gap.service, gap.netns_cookie, ANYBODY))
     }
 
     /// Whether nothing more is to be waited for.
@@ -427,22 +432,20 @@ impl Live {
     }
 
     /// Whether a service in this network namespace, which this process has, is meant.
-    fn means(&self, service: &Service, netns: u32, pid: u32) -> bool {
+    fn means(&self, service: &Service, netns: u64, pid: u32) -> bool {
         self.rollout.workload.means(service) && self.is_beside_it(service, netns, pid)
     }
 
     /// Whether a service of this name is the same program. A process is known by its program's name only, and of one program
     /// there may be many side by side, each with a configuration of its own: with no event that names them all, another is
     /// who runs in another network namespace, or has no port in common with it and is none of its processes.
-    fn is_beside_it(&self, service: &Service, netns: u32, pid: u32) -> bool {
+    fn is_beside_it(&self, service: &Service, netns: u64, pid: u32) -> bool {
         if !self.is_by_ports() || service.workload_kind != WorkloadKind::Process.as_str() {
             return true;
         }
         let Rollout { drains, starts, .. } = &self.rollout;
-        let elsewhere = netns != ANYWHERE
-            && drains
-                .iter()
-                .all(|d| d.instance.netns != netns && d.instance.netns != ANYWHERE);
+        let its = drains.iter().map(|drain| drain.instance.netns_cookie);
+        let elsewhere = netns != ANYWHERE && its.clone().all(|its| its != netns && its != ANYWHERE);
         let has = |port: u16, its: u32| port == service.port || (its == pid && pid != ANYBODY);
         !elsewhere
             && (drains

@@ -209,6 +209,11 @@ impl Correlator {
         self.live.iter().any(|live| live.concerns(service))
     }
 
+    /// Whether a rollout that runs tells what this service in that network namespace loses.
+    pub fn tells_of(&self, service: &Service, netns: u64) -> bool {
+        self.live.iter().any(|live| live.tells_of(service, netns))
+    }
+
     /// Takes what a service counted since the look before.
     pub fn look(&mut self, look: &Look) {
         for live in &mut self.live {

@@ -9,7 +9,7 @@ use crate::{
 pub(super) use scenarios::{at, service};
 
 /// The network namespace of everything that does not say another.
-pub(super) const HERE: u32 = 4_026_531_840;
+pub(super) const HERE: u64 = 4_097;
 
 /// See the module.
 pub(super) struct Story {
@@ -92,7 +92,8 @@ pub(super) fn start(workload: &str, port: u16, secs: f64) -> Start {
         service: service(workload, port),
         at: at(secs),
         pid: 800,
-        netns: HERE,
+        netns: 4_026_531_840,
+        netns_cookie: HERE,
     }
 }
 
@@ -102,7 +103,8 @@ pub(super) fn gap(workload: &str, port: u16, from: f64, until: f64, refused: u64
         from: at(from),
         until: Some(at(until)),
         refused,
-        netns: HERE,
+        netns: 4_026_531_840,
+        netns_cookie: HERE,
     }
 }
 

@@ -47,9 +47,9 @@ fn ports_and_instances_of_one_workload_are_one_rollout() {
 }
 
 /// The same of a program that is known by its name alone, in some network namespace.
-fn of_process(mut drain: Drain, netns: u32) -> Drain {
+fn of_process(mut drain: Drain, netns: u64) -> Drain {
     drain.service = of_program(drain.service);
-    drain.instance.netns = netns;
+    drain.instance.netns_cookie = netns;
     drain
 }
 
@@ -61,9 +61,10 @@ fn of_program(service: Service) -> Service {
     }
 }
 
+/// Their numbers are the same: the kernel gives the one's to the other when it is gone.
 #[test]
 fn programs_of_one_name_in_two_network_namespaces_are_two_rollouts() {
-    const THERE: u32 = HERE + 7;
+    const THERE: u64 = HERE + 7;
     let mut story = Story::new();
     let here = |id, from, until| of_process(drained(id, "nginx", 80, from, until), HERE);
     let there = of_process(cutting(drained("t1", "nginx", 80, 1.0, 2.0)), THERE);
@@ -72,11 +73,11 @@ fn programs_of_one_name_in_two_network_namespaces_are_two_rollouts() {
     story.correlator.drain(here("h2", 1.5, 3.0));
     let mut came = start("nginx", 80, 2.5);
     came.service = of_program(came.service);
-    came.netns = THERE;
+    came.netns_cookie = THERE;
     story.correlator.start(came);
     let mut unheard = gap("nginx", 80, 2.0, 2.5, 3);
     unheard.service = of_program(unheard.service);
-    unheard.netns = THERE;
+    unheard.netns_cookie = THERE;
     story.correlator.gap(unheard);
 
     let ended = story.until(3, 10);

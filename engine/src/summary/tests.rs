@@ -153,6 +153,7 @@ fn refused() -> Rollout {
         until: Some(at(2.5)),
         refused: 6,
         netns: 0,
+        netns_cookie: 0,
     });
     let evidence = "Nobody listened on unit/nginx.service:8080 for 1.5 s: 6 SYNs refused.";
     let gap = diagnoses::LISTENER_GAP.found(vec![evidence.to_owned()]);

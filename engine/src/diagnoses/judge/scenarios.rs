@@ -56,6 +56,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
             started_at: None,
             program: program.to_owned(),
             netns: 4_026_531_840,
+            netns_cookie: 4_097,
         },
         worker_pid: None,
         kind: DrainKind::Stop,

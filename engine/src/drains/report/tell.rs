@@ -202,6 +202,7 @@ fn instance(
         started_at: (process.start_ns != 0).then(|| known.wall(now_ns.saturating_sub(age_ns))),
         program: key.comm().to_owned(),
         netns: port.counted.netns_inum,
+        netns_cookie: key.netns,
         pod_uid: known.pod_uid(key),
     }
 }
