@@ -26,6 +26,7 @@ const PORT: u16 = 8000;
 const MASTER: u32 = 100;
 const WORKER: u32 = 101;
 const SIBLING: u32 = 102;
+const STRANGER: u32 = 200;
 
 /// A master that listens and two workers that serve.
 struct Host {
@@ -36,16 +37,18 @@ struct Host {
     living: BTreeMap<u32, Kinship>,
     incidents: BTreeMap<String, Arc<Incident>>,
     drains: BTreeMap<String, Arc<Drain>>,
+    /// What its services are known as.
+    kind: WorkloadKind,
 }
 
 // === impl Host ===
 
 impl Host {
     fn new() -> Self {
-        Self::with_streams(Vec::new())
+        Self::with(Vec::new(), WorkloadKind::Unit)
     }
 
-    fn with_streams(stream_ports: Vec<u16>) -> Self {
+    fn with(stream_ports: Vec<u16>, kind: WorkloadKind) -> Self {
         let options = Options {
             limits: Limits {
                 servers: 100,
@@ -74,6 +77,7 @@ impl Host {
             ]),
             incidents: BTreeMap::new(),
             drains: BTreeMap::new(),
+            kind,
         };
         host.listen(1);
         host.wait(60 * SECOND_MS);
@@ -101,14 +105,23 @@ impl Host {
 
     /// A connection ends, closed by a process, with its request lost or not.
     fn close(&mut self, by: u32, cut: Option<Cut>, flags: u16) {
+        self.close_in(key().netns, by, cut, flags);
+    }
+
+    /// The same in some network namespace: in another one another instance listens.
+    fn close_in(&mut self, netns: u64, by: u32, cut: Option<Cut>, flags: u16) {
+        let owner = process(if netns == key().netns {
+            MASTER
+        } else {
+            STRANGER
+        });
         self.cookies += 1;
         let mut close = zeroed::<CloseRecord>();
         close.header = self.header::<CloseRecord>(KIND_CLOSE);
         close.cookie = 1_000 + self.cookies;
-        close.service = key();
+        close.service = ServiceKey { netns, ..key() };
         close.opened_at_ns = (self.now_ms - 500) * MS;
-        close.owner_start_ns = process(MASTER).start_ns;
-        close.owner_tgid = MASTER;
+        (close.owner_start_ns, close.owner_tgid) = (owner.start_ns, owner.tgid);
         close.closer_tgid = by;
         close.turns = 1;
         close.asked = 40;
@@ -196,7 +209,7 @@ impl Host {
         for want in self.engine.wants() {
             match want {
                 Want::Name { service } => {
-                    let unit = Workload::on_host(WorkloadKind::Unit, "web.service");
+                    let unit = Workload::on_host(self.kind, "web.service");
                     self.take(Input::Names(&[(service, unit.into())]));
                 }
                 Want::Counters { service } => {
@@ -503,7 +516,7 @@ fn what_goes_on_is_told_in_parts_and_each_loss_once() {
 
 #[test]
 fn a_stream_need_not_answer() {
-    let mut host = Host::with_streams(vec![PORT]);
+    let mut host = Host::with(vec![PORT], WorkloadKind::Unit);
     for _ in 0..5 {
         host.close(SIBLING, Some(Cut::Unanswered), 0);
     }
@@ -531,6 +544,42 @@ fn a_service_that_never_answers_misses_no_answer() {
     }
     host.wait(SECOND_MS);
     assert!(host.incidents.is_empty());
+}
+
+#[test]
+fn two_instances_of_one_name_in_two_network_namespaces_have_each_its_own() {
+    let mut host = Host::new();
+    for netns in [key().netns, key().netns + 1] {
+        for _ in 0..2 {
+            host.close_in(netns, SIBLING, Some(Cut::Unread), 0);
+        }
+    }
+    host.wait(2 * SECOND_MS);
+    assert!(host.incidents.is_empty(), "two of each are chance");
+    for netns in [key().netns, key().netns + 1] {
+        host.close_in(netns, SIBLING, Some(Cut::Unread), 0);
+    }
+    host.wait(2 * SECOND_MS);
+    let told = host.incidents.values();
+    let told: Vec<_> = told
+        .map(|one| (one.netns_cookie, one.cut.unread, one.service.to_string()))
+        .collect();
+    let service = "unit/web.service:8000".to_owned();
+    assert_eq!(told, [(7, 3, service.clone()), (8, 3, service)]);
+}
+
+#[test]
+fn what_is_lost_in_another_network_namespace_is_not_told_by_the_rollout_of_this_one() {
+    let mut host = Host::with(Vec::new(), WorkloadKind::Process);
+    host.stop();
+    host.wait(STEP_MS);
+    for _ in 0..4 {
+        host.close_in(key().netns + 1, SIBLING, Some(Cut::Unread), 0);
+        host.close(WORKER, Some(Cut::Unread), 0);
+    }
+    host.wait(2 * SECOND_MS);
+    let incident = host.incident();
+    assert_eq!((incident.netns_cookie, incident.cut.unread), (8, 4));
 }
 
 #[test]

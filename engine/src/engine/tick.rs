@@ -6,6 +6,7 @@ use super::{COUNTED_MAX, Engine, Parts};
 use crate::{
     clocks::Moment,
     diagnoses::{JudgeOptions, judge},
+    model::Service,
     snapshot::Change,
     want::Want,
 };
@@ -128,7 +129,8 @@ impl Engine {
             known,
             ..
         } = self.parts();
-        incidents.tick(now_ns, drains, |service| rollouts.wants(service), &known);
+        let is_told = |service: &Service, netns| rollouts.tells_of(service, netns);
+        incidents.tick(now_ns, drains, is_told, &known);
         let changed = incidents.changed(&known);
         let over = incidents.over();
         self.stale |= !changed.is_empty() || !over.is_empty();

@@ -58,6 +58,15 @@ pub(super) struct Ended {
     pub(super) at_ns: u64,
 }
 
+/// What was known of its place when something was lost last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    /// Somebody listened.
+    pub(super) listened: bool,
+    /// Inode number of the network namespace; 0 unknown.
+    pub(super) netns_inum: u32,
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Burst {
@@ -71,8 +80,7 @@ pub(super) struct Burst {
     marks: Vec<Mark>,
     last_ns: u64,
     pub(super) deaths: Vec<Ended>,
-    /// Somebody listened when something was lost last.
-    pub(super) listened: bool,
+    pub(super) around: Around,
     is_changed: bool,
 }
 
@@ -156,7 +164,10 @@ impl Burst {
             marks: Vec::new(),
             last_ns: 0,
             deaths: Vec::new(),
-            listened: false,
+            around: Around {
+                listened: false,
+                netns_inum: 0,
+            },
             is_changed: false,
         }
     }
@@ -166,7 +177,7 @@ impl Burst {
         &mut self,
         mut mark: Mark,
         ended: &Queue<Ended, MAX>,
-        listened: bool,
+        around: Around,
     ) {
         for ended in ended.iter() {
             if mark.died(ended) {
@@ -176,7 +187,15 @@ impl Burst {
         self.count(&mark, |sum, number| *sum += number);
         self.key = mark.key;
         self.last_ns = self.last_ns.max(mark.at_ns);
-        self.listened = listened;
+        // What was known of the namespace stays so when all that listened in it is gone.
+        let netns_inum = match around.netns_inum {
+            0 => self.around.netns_inum,
+            known => known,
+        };
+        self.around = Around {
+            netns_inum,
+            ..around
+        };
         self.is_changed = true;
         if self.marks.len() >= MARKS_MAX {
             return;

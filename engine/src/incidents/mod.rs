@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{Cut, ExitRecord, Kinship, Phase, ServiceKey};
 
-use self::burst::{Burst, Ended, Mark, What};
+use self::burst::{Around, Burst, Ended, Mark, What};
 use crate::{
     bounded::Queue,
     drains::{Drains, Loss},
@@ -31,6 +31,15 @@ const ENDED_MAX: usize = 256;
 /// Most incidents that wait to be taken.
 const TOLD_MAX: usize = 256;
 
+/// Where requests are lost: of a service whose instances run in several network namespaces, as pods do, one may lose them and
+/// the others not, and each for a reason of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    service: Service,
+    /// Cookie of the network namespace.
+    netns: u64,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
@@ -38,7 +47,7 @@ pub(crate) struct Incidents {
     ended: Queue<Ended, ENDED_MAX>,
     /// What each service had refused in its ordinary time when that was last looked at.
     refused: HashMap<ServiceKey, u64>,
-    bursts: BTreeMap<Service, Burst>,
+    bursts: BTreeMap<Place, Burst>,
     ids: Ids,
     over: Queue<Incident, TOLD_MAX>,
     left_out: u64,
@@ -59,14 +68,16 @@ impl Incidents {
         self.ended.push(ended);
     }
 
-    /// Takes what was lost, and lets time pass; `is_told`: a rollout tells what is lost of a service.
+    /// Takes what was lost, and lets time pass; `is_told`: a rollout tells what is lost of a service in the network namespace with
+    /// this cookie.
     pub(crate) fn tick(
         &mut self,
         now_ns: u64,
         drains: &mut Drains,
-        is_told: impl Fn(&Service) -> bool,
+        is_told: impl Fn(&Service, u64) -> bool,
         known: &Known<'_>,
     ) {
+        let is_told = |place: &Place| is_told(&place.service, place.netns);
         for loss in drains.lost_outside() {
             self.left_out += u64::from(self.waiting.push(loss).is_some());
         }
@@ -77,21 +88,20 @@ impl Incidents {
         for loss in self.waiting.take_all(is_clear) {
             let is_judged =
                 loss.cut != Cut::Unanswered || known.ordinary_shape(&loss.key).waits_for_answers();
-            let service = known.service(&loss.key);
-            if is_judged && !is_told(&service) {
-                let listened = drains.is_listened(&loss.key);
-                self.lose(service, Mark::of_loss(loss), listened);
+            let place = Place::of(&loss.key, known);
+            if is_judged && !is_told(&place) {
+                self.lose(place, Mark::of_loss(loss), drains);
             }
         }
-        self.take_refused(drains, &is_told, known);
+        self.take_refused(drains, is_told, known);
         self.pass(now_ns, is_told, known);
     }
 
     /// Incidents that last and of which something changed.
     pub(crate) fn changed(&mut self, known: &Known<'_>) -> Vec<Incident> {
-        let tell = |(service, burst): (&Service, &mut Burst)| {
+        let tell = |(place, burst): (&Place, &mut Burst)| {
             let is_due = burst.is_incident() && burst.take_change();
-            is_due.then(|| judge::tell(service, burst, None, known))
+            is_due.then(|| judge::tell(&place.service, burst, None, known))
         };
         self.bursts.iter_mut().filter_map(tell).collect()
     }
@@ -106,16 +116,20 @@ impl Incidents {
         self.left_out + self.over.bitten()
     }
 
-    fn lose(&mut self, service: Service, mark: Mark, listened: bool) {
-        if !self.bursts.contains_key(&service) && self.bursts.len() >= SERVICES_MAX {
+    fn lose(&mut self, place: Place, mark: Mark, drains: &Drains) {
+        if !self.bursts.contains_key(&place) && self.bursts.len() >= SERVICES_MAX {
             self.left_out += 1;
             return;
         }
+        let around = Around {
+            listened: drains.is_listened(&mark.key),
+            netns_inum: drains.netns_inum(place.netns),
+        };
         let burst = self
             .bursts
-            .entry(service)
+            .entry(place)
             .or_insert_with(|| Burst::new(&mark.key));
-        burst.lose(mark, &self.ended, listened);
+        burst.lose(mark, &self.ended, around);
     }
 
     /// What was refused since the last look counts where one lives who had listened: after an end there is nobody to ask, and the
@@ -123,7 +137,7 @@ impl Incidents {
     fn take_refused(
         &mut self,
         drains: &Drains,
-        is_told: impl Fn(&Service) -> bool,
+        is_told: impl Fn(&Place) -> bool,
         known: &Known<'_>,
     ) {
         let mut looked_at = HashMap::new();
@@ -138,34 +152,34 @@ impl Incidents {
                 continue;
             }
             looked_at.insert(*key, now);
-            let service = known.service(key);
-            if now > before && drains.is_served(key) && !is_told(&service) {
+            let place = Place::of(key, known);
+            if now > before && drains.is_served(key) && !is_told(&place) {
                 let what = What::Refused(now - before);
-                let mark = Mark::new(*key, refused.read_ns, what);
-                self.lose(service, mark, drains.is_listened(key));
+                self.lose(place, Mark::new(*key, refused.read_ns, what), drains);
             }
         }
         self.refused = looked_at;
     }
 
     /// Begins what has become an incident, and ends what is over.
-    fn pass(&mut self, now_ns: u64, is_told: impl Fn(&Service) -> bool, known: &Known<'_>) {
+    fn pass(&mut self, now_ns: u64, is_told: impl Fn(&Place) -> bool, known: &Known<'_>) {
         let Self {
             bursts, ids, over, ..
         } = self;
         let since = |at_ns: u64| now_ns.saturating_sub(at_ns);
-        bursts.retain(|service, burst| {
+        bursts.retain(|place, burst| {
             if !burst.is_incident() {
                 // What a drain gave back may be older.
                 burst.forget_before(burst.last_ns().saturating_sub(timing::INCIDENT_NS));
                 if burst.is_enough() {
-                    let whose = format!("{}-{}", service.workload, service.port);
+                    let Service { workload, port, .. } = &place.service;
+                    let whose = format!("{workload}-{port}");
                     burst.begin(ids.fresh(&whose, known.wall(burst.began_ns())));
                     return true;
                 }
                 return since(burst.last_ns()) <= timing::INCIDENT_NS;
             }
-            let ending = if is_told(service) {
+            let ending = if is_told(place) {
                 IncidentEnd::Rollout
             } else if since(burst.last_ns()) >= timing::INCIDENT_QUIET_NS {
                 IncidentEnd::Quiet
@@ -174,8 +188,19 @@ impl Incidents {
             } else {
                 return true;
             };
-            over.push(judge::tell(service, burst, Some(ending), known));
+            over.push(judge::tell(&place.service, burst, Some(ending), known));
             false
         });
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(key: &ServiceKey, known: &Known<'_>) -> Self {
+        Self {
+            service: known.service(key),
+            netns: key.netns,
+        }
     }
 }

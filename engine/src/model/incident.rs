@@ -81,6 +81,16 @@ pub struct Incident {
     pub service: Service,
     /// Name of the program (`comm`) that served them.
     pub program: String,
+    /// Inode number of the network namespace that it served them in, as in `/proc/<pid>/ns/net`; 0 unknown. What is lost by the
+    /// same service in two of them is two incidents.
+    #[serde(default)]
+    pub netns: u32,
+    /// Cookie of the network namespace (`SO_NETNS_COOKIE`), by which it is known; 0 unknown.
+    #[serde(default)]
+    pub netns_cookie: u64,
+    /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
     /// When the first request was lost.
     pub started_at: Timestamp,
     /// When the last one was.

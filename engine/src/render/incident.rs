@@ -19,6 +19,12 @@ pub fn incident(incident: &Incident, times: &Times) -> Section {
     section.field("last lost", format!("+{lasted}"));
     section.field("ended", ending(incident.ending));
     section.field("cause", incident.cause.as_str());
+    if let Some(uid) = &incident.pod_uid {
+        section.field("pod", plain(uid));
+    }
+    if incident.netns > 0 {
+        section.field("network namespace", incident.netns.to_string());
+    }
     add_cut(&mut section, incident.cut);
     if incident.refused > 0 {
         section.field("refused", count(incident.refused, "SYN"));
