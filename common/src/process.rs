@@ -20,7 +20,7 @@ pub struct Process {
     pub pad: u32,
 }
 
-// SAFETY: repr(C), 8+4+4 = 16 bytes without padding, integers only.
+// SAFETY: repr(C), 8+8+4+4 = 24 bytes without padding, integers only.
 unsafe impl Wire for Process {
     fn check(&self) -> Result<(), WireError> {
         Ok(())
@@ -255,6 +255,8 @@ unsafe impl Wire for ExitRecord {
 pub struct PhaseEntry {
     /// When it was set, `bpf_ktime_get_ns`.
     pub since_ns: u64,
+    /// When a signal last asked for it, the first one or another, `bpf_ktime_get_ns`: earlier than its record says.
+    pub signalled_ns: u64,
     /// A [`Phase`].
     pub phase: u32,
     /// Always zero.
@@ -289,4 +291,4 @@ const _: () = assert!(size_of::<ProcessEntry>() == 40);
 const _: () = assert!(size_of::<MeaningKey>() == 20);
 const _: () = assert!(size_of::<SignalRecord>() == 88);
 const _: () = assert!(size_of::<ExitRecord>() == 80);
-const _: () = assert!(size_of::<PhaseEntry>() == 16);
+const _: () = assert!(size_of::<PhaseEntry>() == 24);

@@ -213,7 +213,7 @@ impl Host {
     fn answer(&mut self) {
         for want in self.engine.wants() {
             match want {
-                Want::EndPhase { instance } => {
+                Want::EndPhase { instance, .. } => {
                     self.phases.remove(&instance);
                 }
                 Want::Survey { netns } => {

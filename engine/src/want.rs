@@ -5,10 +5,13 @@ use finwatch_common::{Process, ServiceKey};
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// Delete an instance's entry in the kernel's table of phases: it is steady, or gone.
+    /// Delete an instance's entry in the kernel's table of phases: it is steady, or gone. Not where a signal asked for a phase since:
+    /// its record is still to come, and what it begins ends that one.
     EndPhase {
         /// Which.
         instance: Process,
+        /// Signals until then are known, on the kernel's clock.
+        heard_ns: u64,
     },
     /// Survey the sockets of a network namespace, and its mini-sockets: a drain waits for it.
     Survey {

@@ -253,9 +253,9 @@ impl EngineTask {
         // Who is gone has failed, and the daemon ends for that.
         for want in self.engine.wants() {
             match want {
-                Want::EndPhase { instance } => {
+                Want::EndPhase { instance, heard_ns } => {
                     if let Some(phases) = &mut self.wants.phases {
-                        phases.end(instance);
+                        phases.end(instance, heard_ns);
                     }
                 }
                 Want::Survey { netns } => {

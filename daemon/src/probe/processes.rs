@@ -85,8 +85,13 @@ impl Phases {
         })
     }
 
-    /// Ends the phase of an instance: it is steady, or gone, and counts as steady from now on. One system call or two.
-    pub fn end(&mut self, instance: Process) {
+    /// Ends the phase of an instance: it is steady, or gone, and counts as steady from now on; but not where a signal later than
+    /// `heard_ns` (`bpf_ktime_get_ns`) asked for one, of which whoever ends it has not heard. Three system calls at most.
+    pub fn end(&mut self, instance: Process, heard_ns: u64) {
+        let entry = self.phases.get(&Plain(instance), 0);
+        if entry.is_ok_and(|Plain(entry)| entry.signalled_ns > heard_ns) {
+            return;
+        }
         if self.phases.remove(&Plain(instance)).is_ok() {
             self.removed += 1;
             // An array's element can always be set.

@@ -232,7 +232,8 @@ impl Session {
         stream.due(now.kernel_ns, &mut world, &mut tell);
         if stream.wants_processes() {
             for instance in stream.processes(now.kernel_ns, &processes.table()) {
-                phases.end(instance);
+                // A signal that came meanwhile is still to be read.
+                phases.end(instance, now.kernel_ns);
             }
         }
         stream.losses(losses.read(), now.wall(), &mut tell);

@@ -28,6 +28,8 @@ pub(super) struct Lasting {
     room: usize,
     /// Instances that no drain concerns any more.
     phases_over: BTreeSet<Process>,
+    /// When what was heard of last happened that is told at once: signals, and ends of processes.
+    heard_ns: u64,
     bitten: u64,
 }
 
@@ -41,6 +43,7 @@ impl Default for Lasting {
             lingering: Lingering::default(),
             room: CONNECTIONS_MAX,
             phases_over: BTreeSet::new(),
+            heard_ns: 0,
             bitten: 0,
         }
     }
@@ -106,6 +109,8 @@ impl Lasting {
     ) {
         if self.drains.len() >= LASTING_MAX {
             self.bitten += 1;
+            // Nobody will say when its processes are gone.
+            self.end_phases(&draining);
             return;
         }
         draining.reported.begins(lost);
@@ -140,14 +145,8 @@ impl Lasting {
             return;
         };
         self.lingering.forget(id);
-        if draining.progress.is_replaced() {
-            return;
-        }
-        for instance in draining.members.instances() {
-            let mut others = self.drains.values().filter(|d| !d.members.is_of_one());
-            if !others.any(|d| d.members.has(instance)) {
-                self.end_phase(*instance);
-            }
+        if !draining.progress.is_replaced() {
+            self.end_phases(&draining);
         }
     }
 
@@ -177,6 +176,16 @@ impl Lasting {
         }
     }
 
+    /// A drain is none of those that last: the phases of its instances end, unless others have them.
+    fn end_phases(&mut self, draining: &Draining) {
+        for instance in draining.members.instances() {
+            let mut others = self.drains.values().filter(|d| !d.members.is_of_one());
+            if !others.any(|d| d.members.has(instance)) {
+                self.end_phase(*instance);
+            }
+        }
+    }
+
     fn end_phase(&mut self, instance: Process) {
         if self.phases_over.len() < PHASES_MAX {
             self.phases_over.insert(instance);
@@ -190,9 +199,14 @@ impl Lasting {
         self.phases_over.remove(instance);
     }
 
-    /// Instances whose phases ended since the last call.
-    pub(super) fn take_phases_over(&mut self) -> BTreeSet<Process> {
-        std::mem::take(&mut self.phases_over)
+    /// A signal came, or a process ended.
+    pub(super) fn hear(&mut self, at_ns: u64) {
+        self.heard_ns = self.heard_ns.max(at_ns);
+    }
+
+    /// Instances whose phases ended since the last call, as far as signals are known by the time that is given.
+    pub(super) fn take_phases_over(&mut self) -> (BTreeSet<Process>, u64) {
+        (std::mem::take(&mut self.phases_over), self.heard_ns)
     }
 
     /// Connections that ended and whose story may go on.

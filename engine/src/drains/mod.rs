@@ -160,6 +160,7 @@ impl Drains {
                 return self.schedule.plan_counters(lasting, starts, now_ns);
             }
             Input::Record(Record::Signal(signal)) => {
+                lasting.hear(signal.header.at_ns);
                 let begun = self.detector.signal(signal, lasting, instances, known);
                 self.begin(begun, known);
             }
@@ -415,6 +416,7 @@ impl Drains {
     }
 
     fn on_exit(&mut self, exit: &ExitRecord, now_ns: u64, known: &Known<'_>) {
+        self.lasting.hear(exit.header.at_ns);
         let instance = self.instances.resolve(exit.instance);
         self.instances.exited(&instance, exit.process.tgid);
         let begun = self.detector.exit(

@@ -100,8 +100,9 @@ impl Schedule {
 
     /// What is wanted since the last call, the ends of phases first.
     pub(super) fn take(&mut self, lasting: &mut Lasting) -> Vec<Want> {
-        let phases = lasting.take_phases_over().into_iter();
-        let ends = phases.map(|instance| Want::EndPhase { instance });
+        let (phases, heard_ns) = lasting.take_phases_over();
+        let phases = phases.into_iter();
+        let ends = phases.map(|instance| Want::EndPhase { instance, heard_ns });
         ends.chain(std::mem::take(&mut self.wanted)).collect()
     }
 }

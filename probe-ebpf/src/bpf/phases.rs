@@ -3,7 +3,10 @@
 //! connection of it can be asked any more.
 //!
 //! Most of the time nothing drains, so a look-up begins with two numbers: how many entries the programs made, and
-//! how many user space removed. 1024 entries of about 80 bytes, set aside at load.
+//! how many user space removed. 1024 entries of about 90 bytes, set aside at load.
+//!
+//! User space removes an entry some time after it knew that the phase is over. A signal may come in between, so each leaves its
+//! time, and what was asked for since is left as it is.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -69,9 +72,11 @@ pub(super) fn since_ns(start_ns: u64, tgid: u32) -> u64 {
 /// An instance begins to drain, or to reload unless it drains.
 #[inline(always)]
 pub(super) fn set(instance: Process, phase: Phase) {
+    // SAFETY: the helper has no preconditions.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     let entry = PhaseEntry {
-        // SAFETY: the helper has no preconditions.
-        since_ns: unsafe { bpf_ktime_get_ns() },
+        since_ns: now_ns,
+        signalled_ns: now_ns,
         phase: phase as u32,
         pad: 0,
     };
@@ -84,6 +89,8 @@ pub(super) fn set(instance: Process, phase: Phase) {
     }
     match PHASES.get_ptr_mut(instance) {
         Some(there) => {
+            // SAFETY: as below.
+            unsafe { (&raw mut (*there).signalled_ns).write_volatile(now_ns) };
             if matches!(phase, Phase::Draining) {
                 // SAFETY: the entry stays writable for the run of the program; one aligned word.
                 unsafe { (&raw mut (*there).phase).write_volatile(phase as u32) };

@@ -175,8 +175,8 @@ impl Recorder {
                     service,
                     reading: self.probe.rows.some(&[service]).unwrap(),
                 },
-                Want::EndPhase { instance } => {
-                    self.probe.phases.end(instance);
+                Want::EndPhase { instance, heard_ns } => {
+                    self.probe.phases.end(instance, heard_ns);
                     continue;
                 }
                 Want::Relatives { instance } => {

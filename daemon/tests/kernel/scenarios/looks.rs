@@ -88,7 +88,7 @@ fn open_and_closing_connections_are_rows_while_it_drains() {
         assert_eq!(closing_row.a, u32::from(state::FIN_WAIT2));
         assert!(closing_row.opened_at_ns > until);
 
-        probe.with(|probe| probe.phases.end(servant.instance));
+        probe.with(|probe| probe.phases.end(servant.instance, clock::monotonic_ns()));
         assert!(kinds().is_empty(), "it is steady again");
         drop((idle, answered, closing));
     });

@@ -3,7 +3,10 @@
 
 use std::net::TcpStream;
 
-use finwatch::probe::{Probe, ProbeOptions, Rows};
+use finwatch::{
+    clock,
+    probe::{Probe, ProbeOptions, Rows},
+};
 use finwatch_common::Phase;
 
 use super::{ANSWER, REQUEST};
@@ -175,6 +178,30 @@ fn a_stop_during_a_reload_drains_and_a_reload_during_a_stop_changes_nothing() {
     });
 }
 
+/// Whoever ends a phase may not have heard of a signal that asked for one again: that one goes on.
+#[test]
+fn a_phase_that_was_asked_for_since_does_not_end() {
+    let probe = shared();
+    Netns::run(|ns| {
+        let servant = Servant::start(Manners {
+            handled: &[libc::SIGHUP],
+            ..Manners::default()
+        });
+        let open = || drop(servant.connect());
+        servant.signal(libc::SIGHUP);
+        let heard_ns = clock::monotonic_ns();
+        servant.signal(libc::SIGHUP);
+        probe.with(|probe| probe.phases.end(servant.instance, heard_ns));
+        open();
+        probe.with(|probe| probe.phases.end(servant.instance, clock::monotonic_ns()));
+        open();
+        for (phase, count) in [(Phase::Steady, 1), (Phase::Reloading, 1)] {
+            let observed = Observed::read_phase(probe.counters(), ns.cookie(), phase);
+            assert_eq!(observed.server.get(Cell::OPENED), count, "{phase:?}");
+        }
+    });
+}
+
 #[test]
 fn the_end_of_a_phase_is_steady_again() {
     let probe = shared();
@@ -188,7 +215,7 @@ fn the_end_of_a_phase_is_steady_again() {
         let (other, other_index) = servant.connect();
         for _ in 0..2 {
             // To end it twice changes nothing.
-            probe.with(|probe| probe.phases.end(servant.instance));
+            probe.with(|probe| probe.phases.end(servant.instance, clock::monotonic_ns()));
         }
         for (client, index) in [(client, index), (other, other_index), servant.connect()] {
             servant.tell(Order::Close, index);
@@ -384,7 +411,7 @@ fn what_was_left_half_closed_in_a_phase_ends_in_it_when_it_is_over() {
         let old = servant.connect();
         servant.signal(libc::SIGHUP);
         let old = half_close(old);
-        probe.with(|probe| probe.phases.end(servant.instance));
+        probe.with(|probe| probe.phases.end(servant.instance, clock::monotonic_ns()));
         let new = half_close(servant.connect());
         drop((steady, old, new));
         let port = servant.address.port();
@@ -440,7 +467,7 @@ fn a_late_request_belongs_to_the_phase_of_its_close() {
         let draining_two = late(servant.connect());
         send(steady);
         send(draining_one);
-        probe.with(|probe| probe.phases.end(servant.instance));
+        probe.with(|probe| probe.phases.end(servant.instance, clock::monotonic_ns()));
         send(draining_two);
         let cut = |side: Side| {
             side.fin_wait2()

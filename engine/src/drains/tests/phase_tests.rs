@@ -202,3 +202,16 @@ fn what_was_closing_before_the_signal_was_not_open_at_it() {
         lines(&played.ended)[0]
     );
 }
+
+/// Nobody will say when its processes are gone: better no phase than one without an end.
+#[test]
+fn of_a_drain_that_nobody_has_room_for_it_ends_at_once() {
+    const SERVERS: usize = crate::drains::lasting::LASTING_MAX + 1;
+    let each = |line: fn(usize) -> String| (0..SERVERS).map(line).collect::<Vec<_>>().join("\n");
+    let listen = |number| format!("0 listen {} node :{}", 100 + number, 3_000 + number);
+    let signal = |number| format!("1000 signal TERM {} from 7", 100 + number);
+    let played = play(&format!("{}\n{}\n1010 end", each(listen), each(signal)));
+    assert_eq!(played.running.len(), SERVERS - 1);
+    let last = 100 + u32::try_from(SERVERS - 1).unwrap();
+    assert_eq!(played.phases_ended, [(1_000, last)]);
+}

@@ -35,7 +35,7 @@
 
 use std::collections::BTreeMap;
 
-use finwatch_common::ServiceKey;
+use finwatch_common::{ExitRecord, ServiceKey, SignalRecord};
 
 use super::{Drains, Input, kernel::Kernel};
 use crate::want::Want;
@@ -101,6 +101,7 @@ pub(crate) fn play(script: &str) -> Played {
         played: Played::default(),
         answers: BTreeMap::new(),
         now_ns: BEGIN_NS,
+        heard_ns: 0,
     };
     player.tell(Told::Tick);
     for line in script.lines() {
@@ -217,6 +218,8 @@ struct Player {
     /// What is to be answered, and when.
     answers: BTreeMap<(u64, Want), ()>,
     now_ns: u64,
+    /// When the last signal or end of a process was, of those that were told.
+    heard_ns: u64,
 }
 
 // === impl Player ===
@@ -254,10 +257,16 @@ impl Player {
 
     fn tell(&mut self, told: Told) {
         give(&mut self.drains, self.now_ns, &told, &mut self.kernel);
+        if let Told::Record(Record::Signal(SignalRecord { header, .. }))
+        | Told::Record(Record::Exit(ExitRecord { header, .. })) = &told
+        {
+            self.heard_ns = header.at_ns;
+        }
         self.played.inputs.push((self.now_ns, told));
         for want in self.drains.wants() {
             match want {
-                Want::EndPhase { instance } => {
+                Want::EndPhase { instance, heard_ns } => {
+                    assert_eq!(heard_ns, self.heard_ns, "what else is asked for may stay");
                     self.kernel.phases.remove(&instance);
                     let at_ms = (self.now_ns - BEGIN_NS) / MS;
                     self.played.phases_ended.push((at_ms, instance.tgid));

@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
+use finwatch::clock;
 use finwatch_common::{Kinship, Process, ProcessEntry};
 
 use self::hand::{HANDS, ROLE};
@@ -189,7 +190,7 @@ impl Drop for Servant {
     fn drop(&mut self) {
         // Those that it forked end as their orders do.
         self.child.take();
-        shared().with(|probe| probe.phases.end(self.instance));
+        shared().with(|probe| probe.phases.end(self.instance, clock::monotonic_ns()));
     }
 }
 
