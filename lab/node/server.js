@@ -18,10 +18,11 @@ const server = http.createServer((request, response) => {
   gate.resume();
   gate.on('close', () => answer(response));
 });
-server.keepAliveTimeout = 300000;
+const [, , manner] = process.argv;
+server.keepAliveTimeout = manner === 'hasty' ? 1000 : 300000;
 server.listen(8080, '127.0.0.1', 1024);
 
-if (process.argv[2] === 'graceful') {
+if (manner !== 'careless') {
   process.on('SIGTERM', () => {
     server.close(() => process.exit(0));
     server.closeIdleConnections();

@@ -20,7 +20,7 @@ const ROUND_NS: u64 = 100_000_000;
 const ROUNDS_MAX: u64 = 7_000;
 
 /// What is in the folder: a run that is lost from it must not go unnoticed.
-const RUNS: [&str; 11] = [
+const RUNS: [&str; 12] = [
     "apache-graceful",
     "go-close-http2",
     "go-close-tls",
@@ -30,6 +30,7 @@ const RUNS: [&str; 11] = [
     "nginx-quit-idle",
     "nginx-reload",
     "nginx-term",
+    "node-idle-timeout",
     "node-kill",
     "tomcat-graceful",
 ];
@@ -104,9 +105,15 @@ fn as_many_connections_are_cut_as_the_clients_lost_requests() {
         assert_eq!(head.asked - head.answered, head.lost, "{run}");
         let story = retell(&recording);
         assert_eq!(story.cut(), head.lost, "{run}: {}", story.json());
-        assert!(story.incidents.is_empty(), "{run}: {}", story.json());
-        let failed = story.rollouts.iter().any(|r| r.verdict == Verdict::Fail);
-        assert_eq!(failed, head.lost > 0, "{run}: {}", story.json());
+        let is_fail = |verdict: Verdict| verdict == Verdict::Fail;
+        let by_rollout = story.rollouts.iter().any(|one| is_fail(one.verdict));
+        let by_incident = story.incidents.iter().any(|one| is_fail(one.verdict));
+        // What is lost with nobody stopping anything is told once, and not by the stop that comes later.
+        let told = match run {
+            "node-idle-timeout" => (false, true),
+            _ => (head.lost > 0, false),
+        };
+        assert_eq!((by_rollout, by_incident), told, "{run}: {}", story.json());
     }
 }
 

@@ -212,10 +212,9 @@ impl Teller {
 impl Story {
     /// Connections that are told as cut.
     pub(crate) fn cut(&self) -> u64 {
-        self.drains
-            .iter()
-            .map(|drain| drain.counts.cut.total())
-            .sum()
+        let drains = self.drains.iter().map(|drain| drain.counts.cut);
+        let incidents = self.incidents.iter().map(|incident| incident.cut);
+        drains.chain(incidents).map(|cut| cut.total()).sum()
     }
 
     pub(crate) fn json(&self) -> String {

@@ -221,6 +221,23 @@ fn nginx_is_missed_after_ordinary_time() {
     });
 }
 
+/// Nobody stops it, and its idle connections are closed a second after their last answer: requests cross the FIN. Then it is stopped, as
+/// a recording ends with a drain, when nobody is there any more.
+#[test]
+fn node_closes_idle_connections_before_its_clients_do() {
+    recorded("node-idle-timeout", ("node", &["hasty"]), |server, gate| {
+        let mut crowd = Crowd::gather(Transport::Plain, IDLE, 0, gate);
+        crowd.ask_again_when_closed();
+        let tally = crowd.leave();
+        assert_eq!(tally.lost(), IDLE as u64, "{tally:?}");
+        // An incident takes in what comes within half a minute.
+        thread::sleep(Duration::from_secs(1));
+        server.signal(libc::SIGTERM);
+        server.wait();
+        (tally.asked, tally.answered)
+    });
+}
+
 /// Everybody leaves, having lost so many requests, and the server ends.
 #[track_caller]
 fn counted(crowd: Crowd, server: &mut Server, lost: usize) -> (u64, u64) {
