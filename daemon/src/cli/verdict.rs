@@ -48,6 +48,8 @@ too and was not judged is listed below. Where nothing fits, the answer says what
 
 With --since and --workload, without --wait, and where no rollout of it reaches into the time since then, that time is judged by
 its incidents (`finwatch incidents`): fail where requests were lost, pass where none were and finwatch watched for all of it.
+Incidents in the time of a rollout that is judged are named below it, and do not change its verdict: they are of services or
+network namespaces that it has nothing to do with. With --since, so are those of its workload that came before or after it.
 
 Exit codes:
    0  pass; or warn, without --fail-on-warn
@@ -59,7 +61,7 @@ Exit codes:
 
 With -o json: `verdict`, `exit_code`, `reason`, `rollout` (the one whose verdict it is; null when nothing was found) and
 `others` (the rollouts that were judged with it, mostly none), `not_judged` (those that fit too) and `incidents` (what a time
-without a rollout was judged by).
+without a rollout was judged by; beside a rollout, what was lost in its time and none of it tells).
 
 In a pipeline, so that no earlier rollout can be taken for this one:
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -232,11 +234,16 @@ fn report(args: &Args, passed: &Passed, output: Output) -> String {
         false => summary::judged(one, lets_pass, &times),
     };
     let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, section);
-    let incidents = passed.incidents.iter().take(INCIDENTS_SHOWN);
-    sections.extend(incidents.map(|(_, incident)| match args.detail.verbose {
-        true => render::incident(incident, &times),
-        false => summary::incident(incident, &times),
-    }));
+    let incidents = passed.incidents.iter().map(|(_, incident)| incident);
+    if judged.is_empty() {
+        let shown = incidents.take(INCIDENTS_SHOWN);
+        sections.extend(shown.map(|incident| match args.detail.verbose {
+            true => render::incident(incident, &times),
+            false => summary::incident(incident, &times),
+        }));
+    } else {
+        sections.extend(render::beside(incidents, &times));
+    }
     sections.extend(render::not_judged(&passed.others));
     output.reports(&sections)
 }

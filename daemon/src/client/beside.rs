@@ -1,8 +1,11 @@
 //! What there is beside the rollouts that a gate judges, and where it finds none, instead of them: so that nobody takes an
 //! answer for another, nor waits for a name that is written wrong.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     api::{AskError, Query},
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::nearest::Unknown;
 use finwatch_engine::{
-    model::{Rollout, ServiceState},
+    model::{Incident, Rollout, ServiceState},
     render::units,
 };
 
@@ -57,6 +60,36 @@ impl Gate<'_> {
         Ok(others
             .filter(|other| lasted(other) && !is_judged(other))
             .collect())
+    }
+
+    /// Incidents in the time of what is judged: it tells of none of them. Of its own workloads' also what came since the time that was
+    /// asked for.
+    pub(super) fn incidents_beside(
+        &self,
+        judged: &[Found],
+    ) -> Result<Vec<(Value, Incident)>, AskError> {
+        let since = match &self.wanted {
+            Wanted::Fitting {
+                since: Since::Deploy(since),
+                ..
+            } => Some(*since),
+            _ => None,
+        };
+        let started = judged.iter().map(|(_, rollout)| rollout.started_at);
+        let Some(from) = started.chain(since).min() else {
+            return Ok(Vec::new());
+        };
+        let (mut incidents, _) = self.incidents(&Query::new(), from)?;
+        incidents.retain(|(_, incident)| {
+            let after = since.is_some_and(|since| incident.last_at >= since);
+            judged.iter().any(|(_, rollout)| {
+                let lasted = |at| rollout.ended_at.is_none_or(|ended_at| at <= ended_at);
+                let beside = incident.last_at >= rollout.started_at && lasted(incident.started_at);
+                beside || after && rollout.workload.means(&incident.service)
+            })
+        });
+        incidents.sort_by_key(|(_, incident)| Reverse((incident.verdict, incident.lost())));
+        Ok(incidents)
     }
 
     /// What there is where nothing was found: the newest that would fit had it begun later, or the names that are known.

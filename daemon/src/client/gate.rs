@@ -76,8 +76,8 @@ pub(crate) struct Passed {
     pub(crate) judged: Vec<Judged>,
     /// What fits too and was not judged, the newest first: told where the choice is not plain from the question.
     pub(crate) others: Vec<Rollout>,
-    /// Where no rollout was found: what the time since then is judged by, the newest first; as the daemon wrote it and as it was
-    /// understood.
+    /// Beside what was judged: what lies in its time and none of it tells, the worst first. Where no rollout was found: what the time
+    /// since then is judged by, the newest first. As the daemon wrote it and as it was understood.
     pub(crate) incidents: Vec<(Value, Incident)>,
 }
 
@@ -226,6 +226,7 @@ impl Gate<'_> {
             return Ok(passed);
         }
         let others = self.others(&found)?;
+        let incidents = self.incidents_beside(&found)?;
         let mut judged: Vec<Judged> = found
             .into_iter()
             .map(|found| self.judge_one(found))
@@ -258,7 +259,7 @@ impl Gate<'_> {
             reason,
             judged,
             others,
-            incidents: Vec::new(),
+            incidents,
         })
     }
 

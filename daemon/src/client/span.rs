@@ -93,7 +93,7 @@ impl Gate<'_> {
     }
 
     /// Those that reach into the time, the newest first, and since when they are watched for.
-    fn incidents(
+    pub(super) fn incidents(
         &self,
         query: &Query,
         since: Timestamp,

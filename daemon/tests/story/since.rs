@@ -207,6 +207,52 @@ fn a_name_that_is_not_known_is_answered_at_once_with_those_that_are() {
     child.wait().expect("its end");
 }
 
+/// So many requests are lost in an incident of this workload, so many seconds after a fixed time, within two.
+fn incident_of(told: &mut Told, workload: &str, lost: u64, began: i64) {
+    let mut incident = Told::sample().incidents.remove(1);
+    incident.id = format!("{workload}-{began}");
+    incident.service.workload = workload.to_owned();
+    (incident.cut.late, incident.refused) = (lost, 0);
+    incident.started_at =
+        SINCE.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(began);
+    incident.last_at = incident.started_at + SignedDuration::from_secs(2);
+    incident.ended_at = Some(incident.last_at);
+    told.incidents.push(incident);
+}
+
+/// The rollout lasts from second 1 to second 11.
+#[test]
+fn what_was_lost_beside_a_rollout_is_named_and_does_not_judge_it() {
+    let mut told = of_nginx(&[("ours", Source::Cli, 1, Verdict::Pass)]);
+    told.incidents.clear();
+    for (workload, lost, began) in [
+        ("nginx.service", 3, -40),
+        ("app.service", 12, -2),
+        ("app.service", 4, 5),
+        ("other.service", 20, 12),
+        ("nginx.service", 7, 60),
+    ] {
+        incident_of(&mut told, workload, lost, began);
+    }
+    let server = Server::start(told);
+    let ran = verdict(&server, &["-w", "nginx", "--since", SINCE]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_expected("verdict-beside.txt", &ran.out);
+    for (args, beside) in [
+        (&["--rollout", "ours"][..], &["app.service-5"][..]),
+        (
+            &["-w", "nginx", "--since", SINCE],
+            &["nginx.service-60", "app.service-5"],
+        ),
+    ] {
+        let ran = verdict(&server, &[args, &["-o", "json"]].concat());
+        let said: Value = serde_json::from_str(&ran.out).expect("JSON");
+        let told = said["incidents"].as_array().expect("a list").iter();
+        let told: Vec<_> = told.filter_map(|one| one["id"].as_str()).collect();
+        assert_eq!((ran.code, told.as_slice()), (0, beside), "{args:?}");
+    }
+}
+
 /// No rollout of nginx reaches into the time from then on, but an incident does.
 const AFTER: &str = "2026-11-22T17:20:05Z";
 /// Nothing does.

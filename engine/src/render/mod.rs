@@ -2,6 +2,7 @@
 //! [`crate::model`], and written by whoever shows it: [`text`] for a terminal, [`markdown`] for a comment or a page. It
 //! knows neither terminals nor colours, and prints nothing.
 
+mod beside;
 pub(crate) mod columns;
 mod drain;
 pub(crate) mod finding;
@@ -16,6 +17,7 @@ pub mod units;
 pub(crate) mod verdict;
 
 pub use self::{
+    beside::beside,
     columns::wrap,
     drain::drain,
     incident::incident,
