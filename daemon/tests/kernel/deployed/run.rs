@@ -26,6 +26,8 @@ pub(super) const BUSY: usize = 10;
 pub(super) const LATE: usize = 5;
 /// Clients that come while nobody listens.
 pub(super) const REFUSED: usize = 2;
+/// Clients that ask on connections which the server has closed, with nobody stopping it.
+pub(super) const RACED: usize = 3;
 /// How long nobody listens: long enough to be seen in a counter of seconds.
 const GAP: Duration = Duration::from_millis(300);
 /// What the clients counted.
@@ -50,6 +52,19 @@ pub(super) fn some_ordinary_connections() {
     Patient::new(polite).read_to_end(&mut Vec::new()).unwrap();
     let reset = Patient::new(slow).read(&mut [0]).unwrap_err();
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+}
+
+/// Clients that go on asking where the server has hung up, as it had been asked to. Nobody stops or reloads it.
+pub(super) fn race_with_its_fin() {
+    const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for _ in 0..RACED {
+        let mut client = TcpStream::connect(("127.0.0.1", nginx::PLAIN)).unwrap();
+        client.write_all(LAST).unwrap();
+        Patient::new(&client).read_to_end(&mut Vec::new()).unwrap();
+        client.write_all(LAST).unwrap();
+        let answer = Patient::new(&client).read(&mut [0]);
+        assert!(!matches!(answer, Ok(1..)), "by the clients' count");
+    }
 }
 
 /// Idle clients, and clients whose requests take longer than the old workers may.
