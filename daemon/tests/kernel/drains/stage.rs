@@ -134,6 +134,7 @@ impl Stage {
     pub(super) fn gather_for_once(&mut self, transport: Transport, busy: usize) -> Crowd {
         self.port = port_of(transport);
         let crowd = Crowd::ask_once(transport, busy, &mut self.gate);
+        assert!(crowd.is_held(), "{}", self.server.log());
         self.old = self.server.processes();
         crowd
     }

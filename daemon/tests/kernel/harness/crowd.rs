@@ -112,6 +112,20 @@ impl Crowd {
         crowd
     }
 
+    /// Whether nobody with a request in flight has had an answer, or the end.
+    pub(crate) fn is_held(&self) -> bool {
+        self.busy.iter().all(|busy| match &busy.line {
+            Line::Plain(stream) => {
+                stream.set_nonblocking(true).unwrap();
+                let nothing = stream.peek(&mut [0]).is_err();
+                stream.set_nonblocking(false).unwrap();
+                nothing
+            }
+            // What comes is another program's to read.
+            Line::Tls(_) | Line::Curl(_) => true,
+        })
+    }
+
     /// More clients connect and write a request; whether anybody accepts and answers is not waited for.
     pub(crate) fn push_in(&mut self, count: usize) {
         for _ in 0..count {
