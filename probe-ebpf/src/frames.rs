@@ -16,6 +16,9 @@ pub const fn is_alert(bytes: u32) -> bool {
 /// No size. An `Option` of it would make the compiler read what was never written, which the verifier forbids.
 pub const NONE: u32 = u32::MAX;
 
+/// The most that [`around_pings`] knows.
+pub const AROUND_PINGS_MAX: u32 = 2 * (PING_BYTES + TLS12_GCM);
+
 /// When so many bytes are one or two HTTP/2 PINGs, or the peer's acknowledgements of ours: what is added to each, 0 without TLS;
 /// else [`NONE`].
 #[inline(always)]

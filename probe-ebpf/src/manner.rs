@@ -145,12 +145,9 @@ pub(crate) const fn is_farewell(bytes: u32, record: u32) -> bool {
 /// What TLS adds to a record, as two bits; 0 is not known.
 #[inline(always)]
 pub(crate) const fn record_of(kind: u8) -> u32 {
-    match kind {
-        1 => TLS13,
-        2 => TLS12_GCM,
-        3 => TLS12_CHACHA,
-        _ => 0,
-    }
+    // By shifting: of what is behind a branch the verifier would follow each way on its own.
+    const RECORDS: u32 = TLS13 << 8 | TLS12_GCM << 16 | TLS12_CHACHA << 24;
+    RECORDS >> (8 * (kind as u32 & 0b11)) & 0xff
 }
 
 #[inline(always)]

@@ -21,6 +21,7 @@ use super::{
     kernel::{Tcp, offset},
     losses, phases, ports,
     task::Task,
+    turn,
 };
 
 /// No [`finwatch_common::Cut`] and no [`finwatch_common::Evidence`].
@@ -180,9 +181,9 @@ impl Conn {
     #[inline(always)]
     pub(super) fn manner(&self) -> Manner {
         if self.service.phase == Phase::Steady as u8 && !self.has(flag::BY_EXIT) {
-            self.turns.manner()
+            turn::manner(&self.turns, false)
         } else {
-            self.turns.manner_at_stop()
+            turn::manner(&self.turns, true)
         }
     }
 
@@ -232,7 +233,8 @@ impl Conn {
     pub(super) fn reset(&mut self, tcp: Tcp, role: Role, port: u16) {
         self.forget_connection();
         self.service.cgroup = tcp.cgroup();
-        self.service.netns = tcp.net_cookie();
+        let net = tcp.net();
+        self.service.netns = net.get(offset!(net_cookie));
         self.service.comm = [0; 16];
         self.service.port = port;
         self.service.role = role as u8;
@@ -240,7 +242,7 @@ impl Conn {
         self.service.pad = 0;
         self.start_ns = 0;
         self.owner_tgid = 0;
-        self.netns_inum = tcp.net_inum();
+        self.netns_inum = net.get(offset!(net_inum));
     }
 
     /// Forgets all but whose the socket is.

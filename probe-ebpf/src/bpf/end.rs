@@ -51,9 +51,9 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     {
         mini_socket::left_by(tcp, conn)
     } else {
-        TimeWait::None
+        TimeWait::None as u32
     };
-    let time_wait = conn.forget(time_wait as u32);
+    let time_wait = conn.forget(time_wait);
     let unread = conn.forget(tcp.unread());
     let unacked = unacked(tcp.write_seq(), tcp.get(offset!(snd_una)), old);
     let unacked = conn.forget(unacked);

@@ -164,13 +164,15 @@ impl Tcp {
     }
 
     #[inline(always)]
-    pub(super) fn net_inum(self) -> u32 {
-        self.net().get(offset!(net_inum))
+    pub(super) fn net(self) -> Typed {
+        self.follow(offset!(net))
     }
 
+    /// The structure that a field of `struct sock` points to. From [`Self::tcp`], as newer verifiers look through all of the
+    /// kernel's types to learn what is behind a pointer of what they trust, each time they come by: a millisecond.
     #[inline(always)]
-    pub(super) fn net(self) -> Typed {
-        self.sock.follow(offset!(net))
+    fn follow(self, offset: usize) -> Typed {
+        self.tcp.follow(offset)
     }
 
     /// cgroup v2 id: of the socket, inherited from the listener, valid in every context.
@@ -179,8 +181,7 @@ impl Tcp {
         if offset!(cgroup) == MISSING as usize {
             return 0;
         }
-        self.sock
-            .follow(offset!(cgroup))
+        self.follow(offset!(cgroup))
             .follow(offset!(cgroup_kn))
             .get(offset!(kn_id))
     }
@@ -206,7 +207,7 @@ impl Tcp {
     pub(super) fn has_file(self) -> bool {
         // Opaque, else the compiler joins this test with others by arithmetic on the pointer, which the
         // verifier refuses.
-        black_box(!self.sock.follow(offset!(socket)).is_null())
+        black_box(!self.follow(offset!(socket)).is_null())
     }
 
     #[inline(always)]

@@ -107,18 +107,26 @@ pub(super) fn rest_of(cookie: u64) -> u16 {
 /// The walk takes no lock. It starts over when it was led into another chain, as the kernel's own
 /// lookups do (`__inet_lookup_established`): the list's end tells which chain it is.
 #[inline(always)]
-pub(super) fn left_by(tcp: Tcp, conn: &mut Conn) -> TimeWait {
+pub(super) fn left_by(tcp: Tcp, conn: &mut Conn) -> u32 {
     let hashinfo = hashinfo(tcp.net());
     let mask: u32 = hashinfo.get(offset!(ehash_mask));
     let hash: u32 = tcp.sock(offset!(hash));
-    let chain = u64::from(hash & mask);
     let ehash = conn.as_number(hashinfo.follow(offset!(ehash)).ptr());
+    finwatch_mini_socket(ehash, mask, hash, conn.cookie)
+}
+
+/// The substate of the mini-socket with such a hash or cookie, as a [`TimeWait`]. A function of its own, for the verifier: see
+/// [`super::turn`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn finwatch_mini_socket(ehash: u64, mask: u32, hash: u32, cookie: u64) -> u32 {
+    let chain = u64::from(hash & mask);
     let bucket = Raw(ehash.wrapping_add(chain * 8));
     let mut node: u64 = bucket.get(0);
     for _ in 0..STEPS {
         if node & 1 != 0 || node == 0 {
             if node >> 1 == chain || node == 0 {
-                return TimeWait::None;
+                return TimeWait::None as u32;
             }
             node = bucket.get(0);
             continue;
@@ -126,12 +134,12 @@ pub(super) fn left_by(tcp: Tcp, conn: &mut Conn) -> TimeWait {
         let mini = Raw(node.wrapping_sub(offset!(nulls_node) as u64));
         // The socket itself is out of the table by now, so who has its cookie is its mini-socket.
         let its: u64 = mini.get(offset!(cookie));
-        if its == conn.cookie || (its == 0 && is_mini_socket_of(mini, hash)) {
-            return substate(mini);
+        if its == cookie || (its == 0 && is_mini_socket_of(mini, hash)) {
+            return substate(mini) as u32;
         }
         node = Raw(node).get(0);
     }
-    TimeWait::None
+    TimeWait::None as u32
 }
 
 #[inline(always)]

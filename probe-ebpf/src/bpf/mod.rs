@@ -34,6 +34,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 /// Counts every transition of a TCP socket.
 // match-proto: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn finwatch_state(ctx: BtfTracePointContext) -> i32 {
     state::on_state(&ctx, state::Pass::First)
 }
@@ -41,6 +42,7 @@ fn finwatch_state(ctx: BtfTracePointContext) -> i32 {
 /// Runs after [`finwatch_state`] and makes good what the recursion guard skipped there.
 // match-proto: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn finwatch_state_again(ctx: BtfTracePointContext) -> i32 {
     state::on_state(&ctx, state::Pass::Second)
 }

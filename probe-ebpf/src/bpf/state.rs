@@ -70,7 +70,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         return 0;
     };
     let transition = u32::from(old) << 8 | u32::from(new);
-    let token = Token::of(Typed::new(sk).get(offset!(hash)), transition);
+    let Some(token) = Token::of(Typed::new(sk).get(offset!(hash)), transition) else {
+        return 0;
+    };
     if pass == Pass::Second
         && (token.take() || Conn::find(sk).is_some_and(|conn| conn.last == transition))
     {

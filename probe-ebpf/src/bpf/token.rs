@@ -13,45 +13,44 @@ static TOKENS: PerCpuArray<u64, { SLOTS as usize }> = PerCpuArray::new();
 
 /// An event, as both programs see it.
 pub(super) struct Token {
-    slot: Option<*mut u64>,
+    slot: *mut u64,
     value: u64,
 }
 
 impl Token {
-    /// Of a socket's hash (of its four-tuple) and its transition. A socket without one leaves no token.
+    /// Of a socket's hash (of its four-tuple) and its transition. A socket without one leaves no token. `None` cannot be: it is
+    /// for the verifier, which would follow every path twice if it were carried on.
     #[inline(always)]
-    pub(super) fn of(hash: u32, transition: u32) -> Self {
-        Self {
-            slot: if hash == 0 {
-                None
-            } else {
-                TOKENS.get_ptr_mut(hash & (SLOTS - 1))
-            },
+    pub(super) fn of(hash: u32, transition: u32) -> Option<Self> {
+        Some(Self {
+            slot: TOKENS.get_ptr_mut(hash & (SLOTS - 1))?,
             value: u64::from(transition) << 32 | u64::from(hash),
-        }
+        })
     }
 
     /// The first program is done.
     #[inline(always)]
     pub(super) fn leave(&self) {
-        if let Some(slot) = self.slot {
+        if self.is_of_a_hash() {
             // SAFETY: the slot is this CPU's own.
-            unsafe { *slot = self.value };
+            unsafe { *self.slot = self.value };
         }
     }
 
     /// Whether the first program is done. Clears the token.
     #[inline(always)]
     pub(super) fn take(&self) -> bool {
-        let Some(slot) = self.slot else {
-            return false;
-        };
         // SAFETY: the slot is this CPU's own.
-        let found = unsafe { *slot } == self.value;
+        let found = self.is_of_a_hash() && unsafe { *self.slot } == self.value;
         if found {
             // SAFETY: as above.
-            unsafe { *slot = 0 };
+            unsafe { *self.slot = 0 };
         }
         found
+    }
+
+    #[inline(always)]
+    const fn is_of_a_hash(&self) -> bool {
+        self.value as u32 != 0
     }
 }

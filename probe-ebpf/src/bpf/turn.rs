@@ -3,6 +3,7 @@
 
 use finwatch_common::Evidence;
 use finwatch_probe::{
+    frames,
     manner::Manner,
     turns::{Turn, Turns},
 };
@@ -26,6 +27,13 @@ pub(super) fn judged(turns: &Turns, write_seq: u32, unread: u32) -> (Turn, Optio
     (turn, Evidence::from_u8((told >> EVIDENCE_SHIFT) as u8))
 }
 
+/// What the conversation says of the peer's last bytes; `at_stop`: while a server ends what is open.
+#[inline(always)]
+pub(super) fn manner(turns: &Turns, at_stop: bool) -> Manner {
+    // SAFETY: the pointer is a reference.
+    Manner::from_bits(unsafe { finwatch_manner(turns, at_stop.into()) } as u8)
+}
+
 /// Whether so many bytes in so many segments are the goodbye of a peer with such a manner.
 #[inline(always)]
 pub(super) fn is_goodbye(manner: Manner, bytes: u32, segments: u32) -> bool {
@@ -42,7 +50,14 @@ unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: 
     let Some(turns) = (unsafe { turns.as_ref() }) else {
         return NONE << EVIDENCE_SHIFT;
     };
-    let turn = turns.last(write_seq, unread);
+    let turn = turns.last_by(
+        write_seq,
+        unread,
+        // SAFETY: the pointer is a reference.
+        || unsafe { finwatch_alert_behind_pings(turns, write_seq, unread) },
+        // SAFETY: as above.
+        || unsafe { finwatch_alert_behind_settings(turns, write_seq, unread) },
+    );
     let evidence = match turns.owed(turn) {
         Some(evidence) => evidence as u64,
         None => NONE,
@@ -53,6 +68,58 @@ unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: 
         turn.asked
     };
     u64::from(turn.since_read) | u64::from(asked) << ASKED_SHIFT | evidence << EVIDENCE_SHIFT
+}
+
+/// # Safety
+///
+/// `turns` is null, or points to turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_alert_behind_pings(
+    turns: *const Turns,
+    write_seq: u32,
+    unread: u32,
+) -> u32 {
+    // SAFETY: by the caller.
+    match unsafe { turns.as_ref() } {
+        Some(turns) => turns.alert_behind_pings(write_seq, unread),
+        None => frames::NONE,
+    }
+}
+
+/// # Safety
+///
+/// `turns` is null, or points to turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_alert_behind_settings(
+    turns: *const Turns,
+    write_seq: u32,
+    unread: u32,
+) -> u32 {
+    // SAFETY: by the caller.
+    match unsafe { turns.as_ref() } {
+        Some(turns) => turns.alert_behind_settings(write_seq, unread),
+        None => frames::NONE,
+    }
+}
+
+/// # Safety
+///
+/// `turns` is null, or points to turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_manner(turns: *const Turns, at_stop: u32) -> u32 {
+    // SAFETY: by the caller.
+    let Some(turns) = (unsafe { turns.as_ref() }) else {
+        return 0;
+    };
+    let manner = if at_stop == 0 {
+        turns.manner()
+    } else {
+        turns.manner_at_stop()
+    };
+    manner.bits().into()
 }
 
 #[unsafe(no_mangle)]

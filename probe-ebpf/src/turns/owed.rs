@@ -6,9 +6,9 @@ use finwatch_common::Evidence;
 use super::{PREFACE_BYTES_MAX, SETTINGS_TURNS, Turn, Turns};
 use crate::{
     frames::{
-        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES, SETTINGS_ACK_BYTES,
-        SMALL_BYTES, TLS13, alert_in, around_pings, is_alert, is_control, is_control_in,
-        is_settings, is_settings_of_go, silence,
+        AROUND_PINGS_MAX, NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, PROBE_BYTES,
+        SETTINGS_ACK_BYTES, SMALL_BYTES, TLS13, alert_in, around_pings, is_alert, is_control,
+        is_control_in, is_settings, is_settings_of_go, silence,
     },
     manner::is_farewell,
     tcp::seq_after,
@@ -19,31 +19,81 @@ impl Turns {
     /// PING that was no answer (then with nothing written since).
     /// `unread` bytes belong to the last turn as long as nothing was written since.
     #[inline(always)]
-    pub const fn last(&self, write_seq: u32, unread: u32) -> Turn {
-        let asked = seq_after(self.read, self.began);
-        let since_read = seq_after(write_seq, self.written);
-        let pings = around_pings(asked, self.may_be_tls());
-        // The peer's alert may lie there still.
-        let nothing_more = unread == 0 || (self.may_be_tls() && is_alert(unread));
-        if (nothing_more || around_pings(unread, pings != 0) != NONE)
-            && self.is_open_behind_pings(asked)
-        {
-            let alert = silence(since_read, pings);
-            if alert != NONE {
-                return Turn {
-                    since_read: alert,
-                    asked: self.prev_asked,
-                };
+    pub fn last(&self, write_seq: u32, unread: u32) -> Turn {
+        self.last_by(
+            write_seq,
+            unread,
+            || self.alert_behind_pings(write_seq, unread),
+            || self.alert_behind_settings(write_seq, unread),
+        )
+    }
+
+    /// The same for who has his own ways to ask [`Turns::alert_behind_pings`] and [`Turns::alert_behind_settings`].
+    #[inline(always)]
+    pub fn last_by(
+        &self,
+        write_seq: u32,
+        unread: u32,
+        behind_pings: impl FnOnce() -> u32,
+        behind_settings: impl FnOnce() -> u32,
+    ) -> Turn {
+        let mut alert = NONE;
+        if self.may_be_frames() {
+            alert = behind_pings();
+            if alert == NONE {
+                alert = behind_settings();
             }
         }
-        if nothing_more && self.is_open_behind_tls_settings(asked) {
-            let alert = silence(since_read, self.settings_record());
-            if alert != NONE {
-                return Turn {
-                    since_read: alert,
-                    asked: self.prev_asked,
-                };
-            }
+        self.last_unless_open(alert, write_seq, unread)
+    }
+
+    /// Whether the last question is so short that it may be none: only then the request before it may be open.
+    #[inline(always)]
+    const fn may_be_frames(&self) -> bool {
+        self.count >= 2 && seq_after(self.read, self.began) <= AROUND_PINGS_MAX
+    }
+
+    /// When the request before the last turn is open behind PINGs: how many of the bytes written since are an alert; else [`NONE`].
+    #[inline(always)]
+    pub const fn alert_behind_pings(&self, write_seq: u32, unread: u32) -> u32 {
+        let asked = seq_after(self.read, self.began);
+        let pings = around_pings(asked, self.may_be_tls());
+        if (self.is_nothing_more(unread) || around_pings(unread, pings != 0) != NONE)
+            && self.is_open_behind_pings(asked)
+        {
+            silence(seq_after(write_seq, self.written), pings)
+        } else {
+            NONE
+        }
+    }
+
+    /// The same behind SETTINGS in TLS.
+    #[inline(always)]
+    pub const fn alert_behind_settings(&self, write_seq: u32, unread: u32) -> u32 {
+        let asked = seq_after(self.read, self.began);
+        if self.is_nothing_more(unread) && self.is_open_behind_tls_settings(asked) {
+            silence(seq_after(write_seq, self.written), self.settings_record())
+        } else {
+            NONE
+        }
+    }
+
+    /// The peer's alert may lie there still.
+    #[inline(always)]
+    const fn is_nothing_more(&self, unread: u32) -> bool {
+        unread == 0 || (self.may_be_tls() && is_alert(unread))
+    }
+
+    /// [`Turns::last`], where it is known whether the request before the last turn is open: then `alert` is no [`NONE`].
+    #[inline(always)]
+    const fn last_unless_open(&self, alert: u32, write_seq: u32, unread: u32) -> Turn {
+        let asked = seq_after(self.read, self.began);
+        let since_read = seq_after(write_seq, self.written);
+        if alert != NONE {
+            return Turn {
+                since_read: alert,
+                asked: self.prev_asked,
+            };
         }
         if self.count >= 2
             && self.may_be_tls()
@@ -61,7 +111,12 @@ impl Turns {
                 asked: self.prev_asked,
             };
         }
-        if pings != NONE && nothing_more && self.count >= 2 && self.is_no_question(pings) {
+        let pings = around_pings(asked, self.may_be_tls());
+        if pings != NONE
+            && self.is_nothing_more(unread)
+            && self.count >= 2
+            && self.is_no_question(pings)
+        {
             return Turn {
                 since_read,
                 asked: PING_BYTES,
