@@ -5,6 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs, io,
+    os::unix::fs::MetadataExt as _,
 };
 
 use finwatch_common::{Kinship, Process, ProcessEntry};
@@ -39,6 +40,7 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
         children.entry(stat.parent).or_default().push(stat.pid);
     }
     let mut found = Vec::new();
+    let mut tables = Tables::default();
     for instance in instances {
         let mut entry = |stat: &ProcessStat, kinship: Kinship| {
             found.push((
@@ -53,13 +55,13 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
             ));
         };
         let Some(owner) = stats.get(&instance.tgid) else {
-            for heir in sockets.heirs(instance, &stats) {
+            for heir in sockets.heirs(instance, &stats, &mut tables) {
                 entry(heir, Kinship::Member);
             }
             continue;
         };
         entry(owner, Kinship::Owner);
-        let listening = listening_inodes(instance.tgid);
+        let listening = tables.listening(instance.tgid);
         sockets.remember(*instance, &listening);
         let mut holders: HashSet<u32> = descendants(instance.tgid, &children).into_iter().collect();
         let ancestors = ancestors(instance.tgid, &stats);
@@ -108,6 +110,7 @@ impl Sockets {
         &mut self,
         instance: &Process,
         stats: &'a HashMap<u32, ProcessStat>,
+        tables: &mut Tables,
     ) -> Vec<&'a ProcessStat> {
         let Some(sockets) = self.listening.get(instance) else {
             return Vec::new();
@@ -115,7 +118,7 @@ impl Sockets {
         let heirs: Vec<&ProcessStat> = stats
             .values()
             .filter(|stat| stat.pid > 1 && holds(stat.pid, sockets))
-            .filter(|stat| !listening_inodes(stat.pid).is_disjoint(sockets))
+            .filter(|stat| !tables.listening(stat.pid).is_disjoint(sockets))
             .collect();
         if heirs.is_empty() {
             self.listening.remove(instance);
@@ -212,20 +215,37 @@ fn ids(pid: u32) -> Option<Vec<String>> {
     Some(ids.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
-/// Inodes of the listening TCP sockets that a process holds.
-fn listening_inodes(pid: u32) -> HashSet<u64> {
-    let held: HashSet<u64> = owners::sockets(pid)
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
+/// The listening sockets of each network namespace, looked up once a scan: for each table that it prints, the kernel walks
+/// through those of all namespaces, which takes milliseconds.
+#[derive(Default)]
+struct Tables {
+    /// By inode of `/proc/PID/net/tcp`, of which each namespace has its own.
+    listening: HashMap<u64, HashSet<u64>>,
+}
+
+impl Tables {
+    /// Inodes of the listening TCP sockets that a process holds.
+    fn listening(&mut self, pid: u32) -> HashSet<u64> {
+        let held = owners::sockets(pid).unwrap_or_default();
+        let Ok(table) = fs::metadata(format!("/proc/{pid}/net/tcp")) else {
+            return HashSet::new();
+        };
+        let listening = self
+            .listening
+            .entry(table.ino())
+            .or_insert_with(|| listening(pid));
+        held.into_iter()
+            .filter(|inode| listening.contains(inode))
+            .collect()
+    }
+}
+
+/// Inodes of the listening TCP sockets in the network namespace of a process.
+fn listening(pid: u32) -> HashSet<u64> {
     let mut listening = HashSet::new();
     for table in ["tcp", "tcp6"] {
         let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        listening.extend(
-            text.lines()
-                .filter_map(listener)
-                .filter(|inode| held.contains(inode)),
-        );
+        listening.extend(text.lines().filter_map(listener));
     }
     listening
 }
@@ -254,7 +274,7 @@ mod tests {
     #[test]
     fn a_process_that_listens_owns_itself() {
         let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert!(!listening_inodes(process::id()).is_empty());
+        assert!(!Tables::default().listening(process::id()).is_empty());
         let instance = Process {
             start_ns: 0,
             tgid: process::id(),
@@ -279,7 +299,7 @@ mod tests {
         ended.wait().unwrap();
         let mut sockets = Sockets::default();
         assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
-        sockets.remember(gone, &listening_inodes(process::id()));
+        sockets.remember(gone, &Tables::default().listening(process::id()));
         let found = scan(&[gone], &mut sockets).unwrap();
         let (_, heir) = found.iter().find(|(pid, _)| *pid == process::id()).unwrap();
         assert_eq!((heir.instance, heir.kinship), (gone, Kinship::Member as u8));

@@ -77,6 +77,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stats,
         losses,
         reasons,
+        listeners: _,
         unseeded: _,
     } = probe;
     attribution.ask_for_owners(move |service| ports.owner(service));

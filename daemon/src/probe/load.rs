@@ -18,7 +18,7 @@ use super::{
     Probe, ProbeError, ProbeOptions,
     error::refused,
     log, meanings,
-    object::{ITERATORS, OBJECT, SOCKETS, TRACEPOINT_PROGRAMS, map, program},
+    object::{ITERATORS, OBJECT, TRACEPOINT_PROGRAMS, map, program},
     offsets::Kernel,
     ports::Ports,
     processes::{Phases, Processes},
@@ -37,7 +37,7 @@ const LONGEST: [&str; 4] = [
     "finwatch_state",
     "finwatch_state_again",
     "finwatch_destroy",
-    SOCKETS,
+    "finwatch_read",
 ];
 
 /// The object's globals, for the library.
@@ -52,13 +52,12 @@ unsafe impl aya::Pod for Global<Features> {}
 
 /// Loads and attaches every program, and seeds the sockets that are there.
 pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
-    let mut kernel = Kernel::look_up()?;
+    let (mut kernel, btf) = types()?;
     if let Some(name) = kernel.missing_tracepoint() {
         return Err(ProbeError::Tracepoint { name });
     }
     kernel.features.ring_wake_bytes = options.ring_bytes / 4;
     kernel.features.tell_refused = options.tell_refused.into();
-    let btf = Btf::from_sys_fs().map_err(|error| object_error(EbpfError::BtfError(error)))?;
     let offsets = Global(kernel.offsets);
     let features = Global(kernel.features);
     let log_level = log::level(options.log);
@@ -106,11 +105,25 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         stats,
         losses,
         reasons: reasons(kernel.reset_reasons),
+        listeners: seeded.listeners,
         unseeded: seeded.refused,
     })
 }
 
-/// Hands every program to the kernel's verifier: nearly all of the time that a start takes, so on every CPU at once. Those that
+/// The kernel's types: what the programs are told of them, and all of them for the library, which reads them its own way. At once,
+/// as both take some hundredths of a second.
+fn types() -> Result<(Kernel, Btf), ProbeError> {
+    let (kernel, btf) = thread::scope(|scope| {
+        let btf = scope.spawn(Btf::from_sys_fs);
+        let kernel = Kernel::look_up();
+        let btf = btf.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (kernel, btf)
+    });
+    let btf = btf.map_err(|error| object_error(EbpfError::BtfError(error)));
+    Ok((kernel?, btf?))
+}
+
+/// Hands every program to the kernel's verifier: most of the time that a start takes, so on every CPU at once. Those that
 /// take longest are begun first.
 fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
     let mut programs: Vec<(&'static str, &mut Program)> = Vec::new();

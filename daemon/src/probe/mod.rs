@@ -18,6 +18,7 @@ mod seed;
 mod stats;
 mod survey;
 
+use finwatch_common::SurveyRow;
 use finwatch_engine::Reasons;
 
 pub use self::{
@@ -77,13 +78,15 @@ pub struct Probe {
     pub losses: LossCounters,
     /// Names of the reset reasons: `enum sk_rst_reason` of the running kernel, or `inferred_*` from 128 on.
     pub reasons: Reasons,
+    /// Who listened when the programs had been attached; who listens since then is told by records.
+    pub listeners: Vec<SurveyRow>,
     /// Network namespaces that could not be entered, in words: their older sockets are not known.
     pub unseeded: Vec<String>,
 }
 
 impl Probe {
     /// Reads the kernel's BTF, loads and attaches every program, and seeds the sockets of every network
-    /// namespace it may enter. Blocking; about a second, most of it the verifier's.
+    /// namespace it may enter. Blocking; a third of a second, most of it the verifier's.
     ///
     /// # Errors
     /// Names what the kernel or the process lacks.

@@ -6,15 +6,17 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map},
 };
-use finwatch_common::OwnerSeed;
+use finwatch_common::{OwnerSeed, SurveyRow, survey_kind};
 
 use super::{object::SOCKETS, rows::Plain, survey};
 use crate::netns::{Namespaces, owners};
 
-/// What could not be looked at.
+/// What was there.
 #[derive(Debug, Default)]
 pub(super) struct Seeded {
-    /// In words, one a namespace or cause.
+    /// Who listens.
+    pub(super) listeners: Vec<SurveyRow>,
+    /// What could not be looked at, in words, one a namespace or cause.
     pub(super) refused: Vec<String>,
 }
 
@@ -29,9 +31,14 @@ pub(super) fn run(ebpf: &mut Ebpf) -> Seeded {
     match Namespaces::scan() {
         Ok(namespaces) => {
             for namespace in &namespaces.found {
-                if let Err(error) = survey::run(ebpf, SOCKETS, namespace.file.as_fd()) {
-                    let inum = namespace.inum;
-                    seeded.refused.push(format!("net:[{inum}]: {error:#}"));
+                match survey::run(ebpf, SOCKETS, namespace.file.as_fd()) {
+                    Ok(rows) => seeded
+                        .listeners
+                        .extend(rows.into_iter().filter(is_listener)),
+                    Err(error) => {
+                        let inum = namespace.inum;
+                        seeded.refused.push(format!("net:[{inum}]: {error:#}"));
+                    }
                 }
             }
             let refusals = namespaces.refused.iter();
@@ -45,6 +52,10 @@ pub(super) fn run(ebpf: &mut Ebpf) -> Seeded {
     }
     forget_owners(ebpf);
     seeded
+}
+
+const fn is_listener(row: &SurveyRow) -> bool {
+    row.kind == survey_kind::LISTENER
 }
 
 /// Says to the programs who holds which socket.

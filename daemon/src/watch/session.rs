@@ -4,12 +4,11 @@
 use std::{
     collections::BTreeSet,
     io::{self, Write},
-    os::fd::AsFd as _,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use finwatch_common::{Process, ServiceKey, survey_kind};
+use finwatch_common::{Process, ServiceKey, SurveyRow};
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -25,7 +24,6 @@ use super::{
 use crate::{
     attribution::{Attribution, AttributionOptions},
     clock, families,
-    netns::Namespaces,
     probe::{LossCounters, Phases, Probe, ProbeOptions, Processes, Ring, Survey},
 };
 use finwatch_engine::{
@@ -72,12 +70,13 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         ports,
         losses,
         reasons,
+        listeners,
         ..
     } = probe;
     attribution.ask_for_owners(move |service| ports.owner(service));
     let mut session = Session {
         ring,
-        survey,
+        _survey: survey,
         processes,
         phases,
         losses,
@@ -85,7 +84,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         attribution,
         stream: Stream::default(),
     };
-    session.learn_services();
+    session.learn_services(&listeners);
     let times = Times::new(TimeZone::system());
     say(&format!(
         "watching since {}",
@@ -134,7 +133,8 @@ fn end_of_reader(error: io::Error) -> io::Result<Ended> {
 
 struct Session {
     ring: Ring,
-    survey: Survey,
+    /// It keeps the programs attached.
+    _survey: Survey,
     processes: Processes,
     phases: Phases,
     losses: LossCounters,
@@ -146,20 +146,11 @@ struct Session {
 impl Session {
     /// Who listens already, and the processes around each: else their signals would not be seen. What cannot be
     /// looked at is left out, as its connections are.
-    fn learn_services(&mut self) {
-        let Ok(namespaces) = Namespaces::scan() else {
-            return;
-        };
+    fn learn_services(&mut self, listeners: &[SurveyRow]) {
         let mut instances = BTreeSet::new();
-        for namespace in &namespaces.found {
-            let rows = self
-                .survey
-                .sockets(namespace.file.as_fd())
-                .unwrap_or_default();
-            for row in rows.iter().filter(|row| row.kind == survey_kind::LISTENER) {
-                self.stream.learn(row.owner, &row.service);
-                instances.insert(row.owner);
-            }
+        for listener in listeners {
+            self.stream.learn(listener.owner, &listener.service);
+            instances.insert(listener.owner);
         }
         instances.remove(&Process::default());
         let instances: Vec<Process> = instances.into_iter().collect();
@@ -213,7 +204,7 @@ impl Session {
             reasons,
             attribution,
             stream,
-            survey: _,
+            _survey: _,
         } = self;
         attribution.refresh();
         // The time is read first: a close that is taken in after it waits for the next look.

@@ -66,6 +66,7 @@ pub(crate) fn shared() -> &'static Shared {
             losses,
             reasons: _,
             ports: _,
+            listeners: _,
             unseeded: _,
         } = Probe::load(&OPTIONS).map_err(|e| chain(&e))?;
         let handles = Handles {

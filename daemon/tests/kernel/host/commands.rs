@@ -1,7 +1,7 @@
 //! `finwatch watch` and `finwatch doctor`, as a user types them.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     net::{SocketAddr, TcpListener},
     process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
     time::Duration,
@@ -12,7 +12,9 @@ use serde_json::Value;
 use crate::harness::{
     Manners, Netns, Patient, Servant, finish,
     kernel::traces_every_reset,
-    output_of, shared,
+    output_of,
+    servant::signal_process,
+    shared,
     sock::{connect_nonblocking, deliver, listen, pair, read, read_eof, wait_all_closed},
     wait_until,
 };
@@ -54,14 +56,24 @@ impl Running {
     /// Waits until it says that it watches.
     #[track_caller]
     fn begins(&mut self) -> BufReader<Patient<ChildStderr>> {
+        self.says("watching since ")
+    }
+
+    /// Waits until it says a line that begins so.
+    #[track_caller]
+    fn says(&mut self, beginning: &str) -> BufReader<Patient<ChildStderr>> {
         let stderr = self.0.as_mut().unwrap().stderr.take();
         let mut said = BufReader::new(Patient::new(stderr.unwrap()));
         let mut line = String::new();
-        while !line.starts_with("watching since ") {
+        while !line.starts_with(beginning) {
             line.clear();
             assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
         }
         said
+    }
+
+    fn signal(&self, signal: i32) {
+        signal_process(self.0.as_ref().unwrap().id(), signal);
     }
 
     /// What it writes, as it comes.
@@ -214,6 +226,28 @@ fn watch_says_when_it_begins_and_tells_of_who_is_refused() {
             assert_eq!(line["peer"], peer.to_string(), "{line}");
         }
         drop(said);
+    });
+}
+
+/// While the programs are loaded, and in the instant in which they are.
+#[test]
+fn watch_that_is_ended_at_once_warns_of_nothing() {
+    Netns::run(|_| {
+        for moment in ["starting: ", "watching since "] {
+            let mut watch = Running::start(&["watch", "--port", "1"]);
+            let mut said = watch.says(moment);
+            watch.signal(libc::SIGINT);
+            let mut err = String::new();
+            said.read_to_string(&mut err).unwrap();
+            let (code, _, _) = watch.finish();
+            assert_eq!(code, Some(0), "{err}");
+            let more: Vec<&str> = err
+                .lines()
+                .filter(|line| !line.starts_with("watching since "))
+                .collect();
+            assert_eq!(more.len(), 1, "{err}");
+            assert!(more[0].contains(" ended in "), "{err}");
+        }
     });
 }
 

@@ -134,6 +134,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
         losses,
         reasons,
         ports: _,
+        listeners: _,
         unseeded: _,
     } = Probe::load(&OPTIONS).expect("the programs load");
     let in_memory = config::History {
