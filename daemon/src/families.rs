@@ -3,7 +3,7 @@
 //! stop. It does not know why it is asked.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fs, io,
     os::unix::fs::MetadataExt as _,
 };
@@ -226,28 +226,36 @@ struct Tables {
 impl Tables {
     /// Inodes of the listening TCP sockets that a process holds.
     fn listening(&mut self, pid: u32) -> HashSet<u64> {
-        let held = owners::sockets(pid).unwrap_or_default();
-        let Ok(table) = fs::metadata(format!("/proc/{pid}/net/tcp")) else {
+        // It may have ended since.
+        let Ok(listening) = self.of_namespace(pid) else {
             return HashSet::new();
         };
-        let listening = self
-            .listening
-            .entry(table.ino())
-            .or_insert_with(|| listening(pid));
-        held.into_iter()
+        owners::sockets(pid)
+            .unwrap_or_default()
+            .into_iter()
             .filter(|inode| listening.contains(inode))
             .collect()
+    }
+
+    fn of_namespace(&mut self, pid: u32) -> io::Result<&HashSet<u64>> {
+        let namespace = fs::metadata(format!("/proc/{pid}/net/tcp"))?.ino();
+        Ok(match self.listening.entry(namespace) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(listening(pid)?),
+        })
     }
 }
 
 /// Inodes of the listening TCP sockets in the network namespace of a process.
-fn listening(pid: u32) -> HashSet<u64> {
-    let mut listening = HashSet::new();
-    for table in ["tcp", "tcp6"] {
-        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        listening.extend(text.lines().filter_map(listener));
-    }
-    listening
+fn listening(pid: u32) -> io::Result<HashSet<u64>> {
+    let table = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    // There may be no IPv6. That there is a process still shows the other, which is read after it.
+    let mut text = table("tcp6").or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(String::new()),
+        _ => Err(error),
+    })?;
+    text.push_str(&table("tcp")?);
+    Ok(text.lines().filter_map(listener).collect())
 }
 
 /// The inode in a line of `/proc/net/tcp` whose state is LISTEN.

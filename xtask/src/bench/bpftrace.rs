@@ -1,7 +1,7 @@
 //! The bpftrace script as a child of the benchmark, and what it counted.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,19 @@ pub(super) const GUESS: Script = Script {
     text: include_str!("guess.bt"),
 };
 
+// === impl Script ===
+
+impl Script {
+    /// Writes it, and `more` behind it.
+    pub(super) fn write_with(&self, file: &Path, more: &str) -> Result<()> {
+        let Self { text, .. } = self;
+        let mut to = create(file)?;
+        to.write_all(text.as_bytes())
+            .and_then(|()| to.write_all(more.as_bytes()))
+            .with_context(|| format!("write {}", file.display()))
+    }
+}
+
 // === impl Bpftrace ===
 
 impl Bpftrace {
@@ -51,7 +64,7 @@ impl Bpftrace {
         let log = folder.join("bpftrace.log");
         let errors = create(&log)?;
         let file = folder.join(script.name);
-        fs::write(&file, script.text).with_context(|| format!("write {}", file.display()))?;
+        script.write_with(&file, "")?;
         let mut child = Command::new("bpftrace")
             .args(["-f", "json"])
             .arg(&file)

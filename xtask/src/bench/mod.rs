@@ -10,6 +10,7 @@ mod meter;
 mod report;
 mod services;
 mod snmp;
+mod start;
 mod stats;
 mod sys;
 mod targets;
@@ -50,12 +51,14 @@ struct Figures {
     seconds: u32,
     comparison: compare::Comparison,
     metered: meter::Metered,
+    starts: start::Starts,
     idle: services::Idle,
     thousand: services::Thousand,
 }
 
 /// Rounds with the kernel's statistics on; they scatter less than throughput does.
 const METERED_ROUNDS: usize = 5;
+const STARTS: usize = 5;
 const IDLE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
@@ -83,6 +86,7 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
     let figures = Figures {
         rounds,
         seconds,
+        starts: start::starts(paths, STARTS)?,
         idle: services::idle(paths, IDLE)?,
         thousand: services::thousand(paths)?,
         metered: meter::run(paths, METERED_ROUNDS, time)?,
