@@ -90,6 +90,36 @@ const WANTED: &[Want] = &[
         why: "a real server to stop",
     },
     Want {
+        program: "rsyslogd",
+        package: "rsyslog",
+        scope: Scope::Test,
+        why: "a real server that answers nothing, to stop",
+    },
+    Want {
+        program: "sshd",
+        package: "openssh-server",
+        scope: Scope::Test,
+        why: "a real server whose sessions outlive it",
+    },
+    Want {
+        program: "ssh",
+        package: "openssh-client",
+        scope: Scope::Test,
+        why: "users of such sessions",
+    },
+    Want {
+        program: "varnishd",
+        package: "varnish",
+        scope: Scope::Test,
+        why: "a real proxy to stop",
+    },
+    Want {
+        program: "caddy",
+        package: "caddy",
+        scope: Scope::Test,
+        why: "a real proxy that is reloaded without a signal",
+    },
+    Want {
         program: "apache2",
         package: "apache2-bin",
         scope: Scope::Test,
@@ -185,6 +215,10 @@ const ENABLED_BY_THEIR_PACKAGES: &[(&str, &str)] = &[
     ("nginx-light", "nginx.service"),
     ("haproxy", "haproxy.service"),
     ("prometheus", "prometheus.service"),
+    ("rsyslog", "rsyslog.service"),
+    ("openssh-server", "ssh.service"),
+    ("varnish", "varnish.service"),
+    ("caddy", "caddy.service"),
 ];
 
 fn keep_off_at_boot(service: &str) -> Result<()> {
