@@ -17,6 +17,8 @@ use crate::{
 
 /// Most gaps that a finding shows.
 const SHOWN_MAX: usize = 5;
+/// What came within so long was closed in one moment.
+const AT_ONCE_SECS: f64 = 1.0;
 /// Sockets in CLOSE_WAIT that are more than at the start by fewer are chance.
 const LEAK_MIN: u64 = 5;
 /// Sockets in CLOSE_WAIT that do not get fewer for so long stay.
@@ -40,6 +42,12 @@ pub(super) fn findings(rollout: &Rollout, looks: &Looks, options: &JudgeOptions)
 
 fn idle_timeout_race(looks: &Looks) -> Option<Finding> {
     if looks.late_count < LATE_MIN {
+        return None;
+    }
+    // Who closes all that is idle in one moment has changed something, however long it had been idle.
+    let times = looks.late.iter().map(|late| late.at);
+    let (first, last) = (times.clone().min()?, times.max()?);
+    if secs(first, last) < AT_ONCE_SECS {
         return None;
     }
     let idle = looks.late.iter().filter_map(|late| late.idle_secs);

@@ -295,23 +295,25 @@ fn sockets_that_stay_in_close_wait_leak() {
 
 #[test]
 fn an_idle_timeout_shows_in_the_same_idle_time() {
-    let race = |idle: [Option<f64>; 4]| {
+    let apart = |apart_secs: f64, idle: [Option<f64>; 4]| {
         let rollout = rolled_out(Vec::new(), |correlator| {
             correlator.start(start("web", 80, 1.0));
-            for idle_secs in idle {
+            for (number, idle_secs) in (0u8..).zip(idle) {
                 correlator.late_close(&LateClose {
                     service: service("web", 80),
-                    at: at(5.0),
+                    at: at(5.0 + f64::from(number) * apart_secs),
                     idle_secs,
                 });
             }
         });
         find(&rollout, "idle-timeout-race").cloned()
     };
+    let race = |idle| apart(0.5, idle);
     let same = race([Some(60.1), Some(60.0), Some(60.2), Some(12.0)]).expect("told");
     assert!(same.evidence[1].contains("idle for 60 s"), "{same:?}");
     assert_eq!(race([Some(5.0), Some(60.0), Some(33.0), Some(12.0)]), None);
     assert!(race([None; 4]).is_some_and(|f| f.evidence[1].contains("not known")));
+    assert_eq!(apart(0.01, [Some(60.0); 4]), None, "closed in one moment");
 }
 
 #[test]
