@@ -361,7 +361,30 @@ fn three_within_a_minute_are_one_and_two_a_minute_are_none() {
     }
     let incident = host.incident();
     assert_eq!(incident.cut.unanswered, 3);
-    assert_eq!(incident.cause, IncidentCause::Unknown);
+}
+
+#[test]
+fn what_a_server_that_lives_on_closed_itself_is_told_so() {
+    let mut host = Host::new();
+    for _ in 0..4 {
+        host.close(SIBLING, Some(Cut::Unanswered), 0);
+        host.wait(100);
+    }
+    host.wait(SECOND_MS);
+    let incident = host.incident();
+    assert_eq!(incident.cause, IncidentCause::DroppedByServer);
+    assert_eq!(found(incident), ["dropped-by-server", "requests-cut"]);
+    assert_eq!(
+        incident.findings[0].evidence[0],
+        "The server itself closed 4 connections with a request in hand, within 0.30 s, and goes on."
+    );
+    let mut host = Host::new();
+    for _ in 0..4 {
+        host.close(0, Some(Cut::Unanswered), 0);
+    }
+    host.wait(SECOND_MS);
+    let incident = host.incident();
+    assert_eq!(incident.cause, IncidentCause::Unknown, "nobody closed them");
     assert_eq!(found(incident), ["requests-cut"]);
 }
 
@@ -538,6 +561,7 @@ fn a_service_that_never_answers_misses_no_answer() {
     let closes = Cell::closes(Origin::Remote, Outcome::Fin);
     host.row[closes.index()] += 20;
     host.row[Cell::NEVER_ANSWERED.index()] += 20;
+    host.row[Cell::ABANDONED.index()] += 20;
     host.wait(60 * SECOND_MS);
     for _ in 0..5 {
         host.close(SIBLING, Some(Cut::Unanswered), 0);

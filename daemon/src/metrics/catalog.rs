@@ -33,7 +33,7 @@ families! {
     CLOSES = Counter "finwatch_tcp_closes": "Connections ended, by who sent the first FIN (origin) and how it ended (outcome), counted in the kernel.";
     TIME_WAIT_CREATED = Counter "finwatch_tcp_time_wait_created": "Mini-sockets left on this host at a connection's end, by substate, counted in the kernel.";
     RESETS_SENT = Counter "finwatch_tcp_resets_sent": "RSTs this host sent, by the kernel's reason and by what bytes of the peer they threw away: nothing, a goodbye (TLS alert or control frame, harmless) or data.";
-    CUT = Counter "finwatch_tcp_cut_connections": "Connections on which a client's request was really lost, each once by its first cause: read and unanswered, unread, or sent too late; counted in the kernel.";
+    CUT = Counter "finwatch_tcp_cut_connections": "Connections on which a client's request was really lost, each once by its first cause: read and unanswered, unread, or sent too late; counted in the kernel, which does not know where nobody waits for answers (syslog, SSH): there unanswered is no loss.";
     RESETS_RECEIVED = Counter "finwatch_tcp_resets_received": "RSTs that ended a connection here, by its TCP state, counted in the kernel.";
     UNANSWERED = Counter "finwatch_tcp_unanswered_closes": "Server: this side closed first with a request read and not answered. Client: the peer did while our request had no answer. By evidence: silent, alert (only a TLS alert was written), small (a request under 18 bytes).";
     ABANDONED = Counter "finwatch_tcp_abandoned_closes": "Server: the peer closed first while its request had no answer.";
@@ -68,7 +68,7 @@ families! {
     DRAIN_DURATION = Histogram "finwatch_drain_duration_seconds": "From the signal to the last close (where nothing was open, to the end of the last process) of drains that ended, by kind.";
     DRAIN_OPENED_AFTER = Counter "finwatch_drain_opened_after_signal": "Connections that drains which ended accepted after their signal.";
     DIAGNOSES = Counter "finwatch_diagnoses": "Findings of drains, rollouts and incidents that ended, by diagnosis (docs/diagnoses.md).";
-    INCIDENTS = Counter "finwatch_incidents": "Bursts of lost requests with nobody stopping or changing anything that are over, by what they came of (cause: worker-recycled, idle-timeout-race, refused, unknown); born at zero when the service's first one begins.";
+    INCIDENTS = Counter "finwatch_incidents": "Bursts of lost requests with nobody stopping or changing anything that are over, by what they came of (cause: worker-recycled, idle-timeout-race, dropped-by-server, refused, unknown); born at zero when the service's first one begins.";
     INCIDENT_LOST = Counter "finwatch_incident_lost": "Requests and clients that were lost in these, by how: unanswered, unread, late, refused.";
     ROLLOUTS = Counter "finwatch_rollouts": "Rollouts that ended, by who announced them (source; signal: nobody) and by verdict.";
     ROLLOUT_START = Gauge "finwatch_rollout_start_timestamp_seconds": "When each of the last 20 rollouts began, seconds since the epoch; port is empty where it is not one port alone.";

@@ -112,6 +112,12 @@ impl Mark {
         }
     }
 
+    /// A process that lives on closed the connection, with the request unanswered.
+    pub(super) const fn is_dropped(&self) -> bool {
+        let is_in_hand = matches!(self.what, What::Cut(Cut::Unanswered | Cut::Unread));
+        is_in_hand && self.closer != 0 && !self.by_death
+    }
+
     /// How many requests or clients it was.
     const fn weight(&self) -> u64 {
         match self.what {

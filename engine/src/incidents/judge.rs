@@ -58,7 +58,7 @@ pub(super) fn tell(
         verdict: Default::default(),
     };
     incident.findings = findings(&incident, idle.as_ref(), burst, known);
-    incident.cause = cause(&incident);
+    incident.cause = cause(&incident, burst);
     incident.verdict = worst(&incident.findings, false);
     incident
 }
@@ -104,8 +104,9 @@ fn findings(
     let recycled = worker_recycled(incident);
     let race = idle_timeout_race(incident, idle);
     let late = keepalive_race(incident, race.is_some());
+    let dropped = dropped_by_server(incident, burst);
     let refused = refused(incident);
-    let mut findings: Vec<_> = [recycled, race, late, refused]
+    let mut findings: Vec<_> = [recycled, race, late, dropped, refused]
         .into_iter()
         .flatten()
         .collect();
@@ -177,6 +178,23 @@ fn keepalive_race(incident: &Incident, is_explained: bool) -> Option<Finding> {
     Some(found(&diagnoses::KEEPALIVE_RACE, incident, evidence))
 }
 
+/// What the server closed by itself, of its own accord.
+fn dropped_by_server(incident: &Incident, burst: &Burst) -> Option<Finding> {
+    let dropped = burst.marks().filter(|mark| mark.is_dropped());
+    let times: Vec<u64> = dropped.map(|mark| mark.at_ns).collect();
+    let (first_ns, last_ns) = (times.first()?, times.last()?);
+    let within = match times.len() {
+        1 => String::new(),
+        _ => format!(", within {}", length((last_ns - first_ns) as f64 / 1e9)),
+    };
+    let mut evidence = vec![format!(
+        "The server itself closed {} with a request in hand{within}, and goes on.",
+        count(times.len() as u64, "connection")
+    )];
+    evidence.extend(examples(incident, |example| example.cut != "late"));
+    Some(found(&diagnoses::DROPPED_BY_SERVER, incident, evidence))
+}
+
 fn refused(incident: &Incident) -> Option<Finding> {
     let refused = incident.refused;
     (refused > 0).then(|| {
@@ -241,7 +259,7 @@ fn found(diagnosis: &Diagnosis, incident: &Incident, evidence: Vec<String>) -> F
 }
 
 /// What explains half of it.
-fn cause(incident: &Incident) -> IncidentCause {
+fn cause(incident: &Incident, burst: &Burst) -> IncidentCause {
     let lost = incident.lost();
     let has = |diagnosis: &Diagnosis| {
         let mut findings = incident.findings.iter();
@@ -252,6 +270,8 @@ fn cause(incident: &Incident) -> IncidentCause {
         IncidentCause::WorkerRecycled
     } else if has(&diagnoses::IDLE_TIMEOUT_RACE) && is_half(incident.cut.late) {
         IncidentCause::IdleTimeoutRace
+    } else if is_half(burst.marks().filter(|mark| mark.is_dropped()).count() as u64) {
+        IncidentCause::DroppedByServer
     } else if is_half(incident.refused) {
         IncidentCause::Refused
     } else {

@@ -27,6 +27,8 @@ pub enum IncidentCause {
     WorkerRecycled,
     /// This side closed connections that had been idle for a constant time, and requests crossed its FIN.
     IdleTimeoutRace,
+    /// The server closed connections itself, with requests of clients unanswered.
+    DroppedByServer,
     /// Nobody listened for a while, though the process ran.
     Refused,
     /// None of these.
@@ -125,9 +127,10 @@ pub struct Incident {
 
 impl IncidentCause {
     /// Every cause.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::WorkerRecycled,
         Self::IdleTimeoutRace,
+        Self::DroppedByServer,
         Self::Refused,
         Self::Unknown,
     ];
@@ -137,6 +140,7 @@ impl IncidentCause {
         match self {
             Self::WorkerRecycled => "worker-recycled",
             Self::IdleTimeoutRace => "idle-timeout-race",
+            Self::DroppedByServer => "dropped-by-server",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
         }

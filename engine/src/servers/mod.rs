@@ -6,6 +6,8 @@ mod rows;
 
 use finwatch_common::{Intent, signal};
 
+use crate::model::ShapeKind;
+
 pub(crate) use self::rows::LATE_LISTENER;
 pub use self::rows::SERVERS;
 
@@ -52,6 +54,10 @@ pub enum Habit {
     WakesItself,
     /// HTTP/2: it writes before it answers.
     SettingsFirst,
+    /// It takes what comes, and answers nothing.
+    AnswersNothing,
+    /// Both sides write when they like.
+    WritesFreely,
 }
 
 /// What advice is about. A diagnosis says which topic is its own.
@@ -79,6 +85,8 @@ pub enum Topic {
     LeftBehind,
     /// Workers that end after so many requests, or so much memory.
     Recycle,
+    /// What makes it close connections unanswered.
+    Drop,
     /// Idle connections that hold its end up.
     HeldByIdle,
     /// How it tells clients to leave.
@@ -121,6 +129,15 @@ impl Server {
                 Some(beginning) => program.starts_with(beginning),
                 None => program == *pattern,
             })
+    }
+
+    /// The kind of conversation that it holds, where its protocol has no other than one that is not questions and answers.
+    pub fn conversation(&self) -> Option<ShapeKind> {
+        self.habits.iter().find_map(|habit| match habit {
+            Habit::AnswersNothing => Some(ShapeKind::OneWayIn),
+            Habit::WritesFreely => Some(ShapeKind::Stream),
+            Habit::LingeringClose | Habit::WakesItself | Habit::SettingsFirst => None,
+        })
     }
 
     /// What to do with it in this matter.
@@ -178,6 +195,12 @@ impl Habit {
             }
             Self::SettingsFirst => {
                 "Over HTTP/2 it writes its SETTINGS and their acknowledgement before it answers anything; they are no answer."
+            }
+            Self::AnswersNothing => {
+                "It answers nothing: what it has read is not lost, what it leaves unread or gets after its FIN is. A service of it whose connections do get answers is judged by these."
+            }
+            Self::WritesFreely => {
+                "Each side writes when it likes, and what was said last has ordinarily no answer: only what nobody read is lost."
             }
         }
     }

@@ -7,10 +7,10 @@ use finwatch_common::{
 };
 
 use super::{
-    Habit::{LingeringClose, SettingsFirst, WakesItself},
+    Habit::{AnswersNothing, LingeringClose, SettingsFirst, WakesItself, WritesFreely},
     Meaning, Server,
     Topic::{
-        Finish, GracePeriod, HeldByIdle, IdleTimeout, LeftBehind, LetGo, Linger, OldWorkers,
+        Drop, Finish, GracePeriod, HeldByIdle, IdleTimeout, LeftBehind, LetGo, Linger, OldWorkers,
         Overlap, Queue, Recycle, StopReloads, TakeUp, TellToLeave, Upstream,
     },
 };
@@ -174,6 +174,10 @@ pub const SERVERS: &[Server] = &[
                 "`hard-stop-after`, and `timeout client` for idle ones.",
             ),
             (OldWorkers, "`hard-stop-after 60s`."),
+            (
+                Drop,
+                "`on-marked-down shutdown-sessions` closes the sessions of a server as soon as its checks fail, answered or not: leave it out, or have more checks fail first (`fall`).",
+            ),
         ],
         ..BLANK
     },
@@ -687,6 +691,11 @@ pub const SERVERS: &[Server] = &[
         title: "OpenSSH",
         programs: &["sshd", "sshd-session", "sshd-auth"],
         meanings: &[on(HUP, Reload, "runs itself anew; sessions go on")],
+        habits: &[WritesFreely],
+        advice: &[(
+            Finish,
+            "Its sessions are processes of their own: stop the main process alone (`KillMode=process` in a unit), and they go on until their users leave.",
+        )],
         ..BLANK
     },
     Server {
@@ -696,6 +705,11 @@ pub const SERVERS: &[Server] = &[
             on(HUP, Nothing, REOPENS_LOGS),
             on(USR1, Nothing, "switches debugging on or off"),
         ],
+        habits: &[AnswersNothing],
+        advice: &[(
+            Finish,
+            "Plain syslog over TCP acknowledges nothing, so a sender learns of its loss too late, if ever: use RELP (`imrelp`, `omrelp`) where no message may be lost.",
+        )],
         ..BLANK
     },
 ];

@@ -146,6 +146,24 @@ pub(super) fn workers_left_behind(facts: &Facts<'_>) -> Option<Finding> {
     ]))
 }
 
+/// Its processes are gone and its connections are not: others hold them.
+pub(super) fn sessions_live_on(facts: &Facts<'_>) -> Option<Finding> {
+    let drain = facts.drain;
+    let exit = drain.exit.as_ref().filter(|_| !drain.lived_on)?;
+    let open = drain.still_open;
+    if drain.ended_at.is_none() || !facts.is_stop() || open == 0 {
+        return None;
+    }
+    Some(diagnoses::SESSIONS_LIVE_ON.found(vec![format!(
+            "The last process of the listener ended {}; {} {} open in others when the drain was over ({} of them without data \
+             since T0), and how they end is no part of it.",
+            facts.told(exit.at),
+            count(open, "connection"),
+            were(open),
+            drain.still_open_idle
+        )]))
+}
+
 pub(super) fn old_workers_pile_up(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
     if !facts.is_reload() {

@@ -214,6 +214,26 @@ fn signal_means_reload() {
 }
 
 #[test]
+fn sessions_live_on() {
+    let name = "sessions-live-on";
+    let sessions = |d: &mut Drain| (d.still_open, d.still_open_idle) = (5, 3);
+    let evidence = told(but(quiet("sshd", "SIGTERM"), sessions), name).expect("told");
+    assert!(
+        evidence.contains(
+            "5 connections were open in others when the drain was over (3 of them without data since T0)"
+        ),
+        "{evidence}"
+    );
+    assert_eq!(told(quiet("sshd", "SIGTERM"), name), None, "all ended");
+    let runs = but(but(quiet("sshd", "SIGTERM"), sessions), |d| d.exit = None);
+    assert_eq!(told(runs, name), None, "they are its own");
+    let goes_on = but(but(quiet("sshd", "SIGTERM"), sessions), |d| {
+        d.lived_on = true;
+    });
+    assert_eq!(told(goes_on, name), None, "others listen");
+}
+
+#[test]
 fn workers_left_behind() {
     let name = "workers-left-behind";
     let left = |d: &mut Drain| {

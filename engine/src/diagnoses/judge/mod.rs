@@ -126,6 +126,7 @@ const CHECKS: &[Check] = &[
     ends::signal_ignored,
     ends::signal_means_reload,
     ends::workers_left_behind,
+    ends::sessions_live_on,
     cost::fast_stop_signal,
     cost::exited_too_early,
     cost::held_by_idle_connections,

@@ -36,7 +36,7 @@ pub const REQUESTS_CUT: Diagnosis = Diagnosis {
     remedy: "Finish what is in flight before closing: use the server's graceful signal, and give it longer than the longest request takes.",
     servers: OfServers::On(Topic::Finish),
     places: FINISH_REQUESTS,
-    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer. An HTTP/2 request that is cut after a GOAWAY is told only as likely, as is a WebSocket's message before a close frame, which must come in clear and without a reason in words (2 or 4 bytes); an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
+    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer, nor where the protocol of the program has no answers (rsyslog, sshd): there only what nobody read is lost. The kernel's counters cannot know that, and count `unanswered` there too. An HTTP/2 request that is cut after a GOAWAY is told only as likely, as is a WebSocket's message before a close frame, which must come in clear and without a reason in words (2 or 4 bytes); an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
 };
 
 /// See the table.

@@ -3,11 +3,11 @@
 
 use super::{
     ACCEPT_QUEUE_DROPPED, ACCEPTS_AFTER_SIGNAL, CLEAN_DRAIN, CLIENTS_GAVE_UP, CLIENTS_WAITED,
-    CLOSE_WAIT_LEAK, DIED_SERVING, DRAIN_TIMED_OUT, Diagnosis, EARLY_ANSWER_RESET,
-    EXITED_TOO_EARLY, FAST_STOP_SIGNAL, HELD_BY_IDLE_CONNECTIONS, IDLE_TIMEOUT_RACE,
-    KEEPALIVE_RACE, KILLED_WITHOUT_STOP, LISTENER_CLOSED_EARLY, LISTENER_GAP, NOT_ACCEPTING,
-    OLD_WORKERS_PILE_UP, REQUESTS_CUT, REQUESTS_KEEP_COMING, RESPONSE_TRUNCATED,
-    SERVER_HANGS_UP_FIRST, SIGNAL_IGNORED, SIGNAL_MEANS_RELOAD, TIME_WAIT_BURST,
+    CLOSE_WAIT_LEAK, DIED_SERVING, DRAIN_TIMED_OUT, DROPPED_BY_SERVER, Diagnosis,
+    EARLY_ANSWER_RESET, EXITED_TOO_EARLY, FAST_STOP_SIGNAL, HELD_BY_IDLE_CONNECTIONS,
+    IDLE_TIMEOUT_RACE, KEEPALIVE_RACE, KILLED_WITHOUT_STOP, LISTENER_CLOSED_EARLY, LISTENER_GAP,
+    NOT_ACCEPTING, OLD_WORKERS_PILE_UP, REQUESTS_CUT, REQUESTS_KEEP_COMING, RESPONSE_TRUNCATED,
+    SERVER_HANGS_UP_FIRST, SESSIONS_LIVE_ON, SIGNAL_IGNORED, SIGNAL_MEANS_RELOAD, TIME_WAIT_BURST,
     TLS_GOODBYE_RESETS, TOO_LITTLE_SEEN, TRAFFIC_BEFORE_READY, UPSTREAM_CLOSED_EARLY,
     WORKER_RECYCLED, WORKERS_LEFT_BEHIND,
 };
@@ -87,6 +87,12 @@ pub const PLACES: &[Place] = &[
     )
     .with(&["late"]),
     cause(
+        &DROPPED_BY_SERVER,
+        "the server itself closed them, unanswered",
+        none,
+    )
+    .with(&["unanswered", "unread"]),
+    cause(
         &DRAIN_TIMED_OUT,
         "its time to finish ran out, and SIGKILL came",
         |drain| {
@@ -117,7 +123,7 @@ pub const PLACES: &[Place] = &[
         |drain| drain.counts.accept_queue_dropped,
     ),
     loss(&REQUESTS_CUT, "requests were not answered", |drain| {
-        drain.counts.cut.total().max(drain.likely_cut)
+        drain.lost().total().max(drain.likely_cut)
     })
     .with(&["unanswered", "unread", "late"]),
     loss(
@@ -209,6 +215,9 @@ pub const PLACES: &[Place] = &[
             resets.map(|resets| resets.goodbye).sum()
         },
     ),
+    note(&SESSIONS_LIVE_ON, "its sessions outlive it", |drain| {
+        drain.still_open
+    }),
     note(&CLEAN_DRAIN, "nothing was lost", none),
 ];
 

@@ -154,6 +154,22 @@ pub const WORKERS_LEFT_BEHIND: Diagnosis = Diagnosis {
 };
 
 /// See the table.
+pub const SESSIONS_LIVE_ON: Diagnosis = Diagnosis {
+    name: "sessions-live-on",
+    severity: Severity::Info,
+    summary: "Connections outlive the server that accepted them: processes that it started hold them.",
+    signature: "The last process that belonged to the listener ended, nobody listens, and connections of before T0 were open when the drain was over.",
+    evidence: "How many are open, and how many of them carried nothing since T0. Processes that hold no listening socket (sshd's sessions, jobs of a mail server) are none of the drain's: it does not wait for them.",
+    remedy: "None needed where sessions are meant to go on; else stop the whole unit or process group.",
+    servers: OfServers::Nothing,
+    places: &[at(
+        "systemd",
+        "`KillMode=process` (as units of sshd have it) lets them go on, `control-group` (the default) stops them with the server.",
+    )],
+    limits: "What becomes of them later is ordinary time: what they lose then is an incident.",
+};
+
+/// See the table.
 pub const KILLED_WITHOUT_STOP: Diagnosis = Diagnosis {
     name: "killed-without-stop",
     severity: Severity::Fail,

@@ -20,6 +20,22 @@ pub const IDLE_TIMEOUT_RACE: Diagnosis = Diagnosis {
 };
 
 /// See the table.
+pub const DROPPED_BY_SERVER: Diagnosis = Diagnosis {
+    name: "dropped-by-server",
+    severity: Severity::Warn,
+    summary: "With nobody stopping anything, the server closed connections itself with requests of clients in hand.",
+    signature: "Of an incident: requests that were unanswered or unread when a process of the service closed their connections, which did not end about then.",
+    evidence: "How many, and within how long: what is closed in one moment has one reason (a health check that failed, a limit, a new configuration that came by an API), what is scattered has many. The examples name the process.",
+    remedy: "Its own log of that moment says why.",
+    servers: OfServers::On(Topic::Drop),
+    places: &[at(
+        "proxies",
+        "When an upstream hangs up, many close the client's connection too: look for an incident, a drain or refusals of the upstream in the same second.",
+    )],
+    limits: "Why a server closes connections is its own affair: no signal and no system call tells. An answer that was refused on purpose, with no word to the client, looks the same.",
+};
+
+/// See the table.
 pub const CLIENTS_GAVE_UP: Diagnosis = Diagnosis {
     name: "clients-gave-up",
     severity: Severity::Warn,
