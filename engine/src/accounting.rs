@@ -85,7 +85,9 @@ fn account(sum: Sum, known: &Known<'_>) -> (ServiceKey, Account) {
         last_at: known.wall(last_ns),
         counts,
         examples,
-        turns_not_judged: !known.shape(key.port, &ordinary.counts).waits_for_answers(),
+        turns_not_judged: !known
+            .shape(key.port, key.comm(), &ordinary.counts)
+            .waits_for_answers(),
         ordinary,
     };
     (key, account)

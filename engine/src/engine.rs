@@ -4,12 +4,12 @@
 mod tick;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
-use finwatch_common::{Kinship, Process, ServiceKey, SurveyRow, survey_kind};
+use finwatch_common::{Kinship, Process, Role, ServiceKey, SurveyRow, survey_kind};
 
 use crate::{
     accounting::Accounting,
@@ -20,7 +20,7 @@ use crate::{
     incidents::Incidents,
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, StoryFigures},
+    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, Shape, StoryFigures},
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{
@@ -270,8 +270,19 @@ impl Engine {
     pub fn states(&self, view: &View) -> Vec<ServiceState> {
         let running: Vec<_> = self.running.values().flatten().cloned().collect();
         let known = self.known();
-        let shape =
-            |labels: &SeriesLabels| known.shape(labels.port, &self.windows.ordinary(labels).counts);
+        let keys = self.names.keys();
+        let programs: HashMap<SeriesLabels, &str> = keys
+            .map(|key| (self.names.labels(key), key.comm()))
+            .collect();
+        let shape = |labels: &SeriesLabels| match labels.role {
+            Role::Server => {
+                let program = programs.get(labels).copied().unwrap_or_default();
+                let ordinary = self.windows.ordinary(labels);
+                known.shape(labels.port, program, &ordinary.counts)
+            }
+            // What it holds is told of who serves it.
+            Role::Client => Shape::default(),
+        };
         services::states(view, &running, shape)
     }
 

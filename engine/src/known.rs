@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::{
     clocks::Clocks,
     model::{Baseline, Counts, Service, Shape},
+    servers::{self, Server},
     services::{Names, Refusals, Refused, Windows},
 };
 
@@ -61,18 +62,23 @@ impl Known<'_> {
         self.windows.baseline(&self.names.labels(key), t0_ns)
     }
 
-    /// What kind of conversation a service of this port holds: as configured, else as its ordinary connections show.
-    pub(crate) fn shape(&self, port: u16, ordinary: &Counts) -> Shape {
-        match self.stream_ports.contains(&port) {
-            true => Shape::CONFIGURED,
-            false => Shape::learned(ordinary),
+    /// What kind of conversation this program holds on this port: as configured, else as its protocol says, else as its ordinary
+    /// connections show.
+    pub(crate) fn shape(&self, port: u16, program: &str, ordinary: &Counts) -> Shape {
+        if self.stream_ports.contains(&port) {
+            return Shape::CONFIGURED;
         }
+        let conversation = servers::known(program).and_then(Server::conversation);
+        conversation
+            .map(Shape::of_program)
+            .filter(|shape| !shape.is_refuted_by(ordinary))
+            .unwrap_or_else(|| Shape::learned(ordinary))
     }
 
     /// The same, by the service's ordinary time up to now.
     pub(crate) fn ordinary_shape(&self, key: &ServiceKey) -> Shape {
         let ordinary = self.windows.ordinary(&self.names.labels(key));
-        self.shape(key.port, &ordinary.counts)
+        self.shape(key.port, key.comm(), &ordinary.counts)
     }
 
     /// SYNs refused on the service's port by the last reading; none before there was one.

@@ -233,6 +233,11 @@ pub struct Drain {
 // === impl Drain ===
 
 impl Drain {
+    /// Whether a connection that was cut by this cause lost its client something.
+    pub fn is_loss(&self, cause: &str) -> bool {
+        !self.turns_not_judged || cause != "unanswered"
+    }
+
     /// Connections on which a client lost something: requests, where it waits for answers; else what it told and nobody read, as RSTs
     /// threw it away. Each connection counts once, by the first cause, and where nobody waits for answers that one hides others.
     pub fn lost(&self) -> Cuts {

@@ -63,6 +63,8 @@ pub enum Basis {
     Guessed,
     /// By connections that ended in the service's ordinary time.
     Learned,
+    /// By its program, whose protocol has no other.
+    Program,
     /// The configuration says so.
     Configured,
 }
@@ -109,19 +111,40 @@ impl Shape {
         connections: 0,
     };
 
+    /// What a program's protocol says.
+    pub const fn of_program(kind: ShapeKind) -> Self {
+        Self {
+            kind,
+            basis: Basis::Program,
+            connections: 0,
+        }
+    }
+
+    /// Whether these connections show that the program speaks otherwise here: most of them had an answer where it gives none.
+    pub fn is_refuted_by(&self, counts: &Counts) -> bool {
+        let connections = counts.closes().saturating_sub(counts.no_payload);
+        self.kind == ShapeKind::OneWayIn && counts.never_answered.saturating_mul(2) < connections
+    }
+
     /// What a service's ordinary connections show; unknown where too few had anything to say.
+    ///
+    /// Who waits for an answer does not leave without it: where hardly a peer left so, an answer that is missing is a loss,
+    /// and shows nothing of the kind.
     pub fn learned(ordinary: &Counts) -> Self {
         let connections = ordinary.closes().saturating_sub(ordinary.no_payload);
         if connections < CONNECTIONS_MIN {
             return Self::default();
         }
         let most = |of: u64| of.saturating_mul(10) >= connections.saturating_mul(9);
-        let left_open = ordinary.unanswered.silent + ordinary.unanswered.alert;
-        let kind = if most(ordinary.never_answered) {
-            ShapeKind::OneWayIn
-        } else if most(ordinary.never_asked) {
+        let waits = ordinary.abandoned.saturating_mul(4) < connections;
+        let left_open = ordinary.abandoned + ordinary.unanswered.silent + ordinary.unanswered.alert;
+        let kind = if most(ordinary.never_asked) {
             ShapeKind::OneWayOut
-        } else if left_open.saturating_mul(2) >= connections {
+        } else if waits {
+            ShapeKind::RequestAnswer
+        } else if most(ordinary.never_answered) {
+            ShapeKind::OneWayIn
+        } else if most(left_open) {
             ShapeKind::Stream
         } else {
             ShapeKind::RequestAnswer
@@ -180,6 +203,7 @@ mod tests {
         let probed = Counts {
             no_payload: 90,
             never_answered: 10,
+            abandoned: 10,
             ..closes(100)
         };
         assert_eq!(kind(probed), (ShapeKind::OneWayIn, Basis::Learned, 10));
@@ -194,14 +218,51 @@ mod tests {
         };
         let shell = Counts {
             unanswered: goodbye,
+            abandoned: 8,
             ..closes(20)
         };
         assert_eq!(kind(shell).0, ShapeKind::Stream);
+        let slow = Counts {
+            abandoned: 8,
+            ..closes(20)
+        };
+        assert_eq!(kind(slow).0, ShapeKind::RequestAnswer, "clients gave up");
         let web = Counts {
             never_answered: 8,
             ..closes(20)
         };
         assert_eq!(kind(web), (ShapeKind::RequestAnswer, Basis::Learned, 20));
+    }
+
+    #[test]
+    fn losses_are_no_shape() {
+        let lost = Counts {
+            unanswered: Unanswered {
+                silent: 20,
+                ..Unanswered::default()
+            },
+            ..closes(20)
+        };
+        let first_question = Counts {
+            never_answered: 20,
+            ..lost.clone()
+        };
+        for counts in [lost, first_question] {
+            let shape = Shape::learned(&counts);
+            assert_eq!(shape.kind, ShapeKind::RequestAnswer, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_answers_here_is_no_one_way_receiver() {
+        let one_way = Shape::of_program(ShapeKind::OneWayIn);
+        let with_answers = Counts {
+            never_answered: 1,
+            ..closes(3)
+        };
+        assert!(one_way.is_refuted_by(&with_answers));
+        assert!(!one_way.is_refuted_by(&closes(0)));
+        assert!(!Shape::of_program(ShapeKind::Stream).is_refuted_by(&with_answers));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn drain(drain: &Drain, times: &Times) -> Section {
     let mut section = Section::new(title.and(Tone::Plain, of));
     add_beginning(&mut section, drain, times);
     add_start(&mut section, drain);
-    add_cut(&mut section, drain.counts.cut);
+    add_cut(&mut section, drain.lost());
     add_likely(&mut section, drain);
     add_closes(&mut section, &drain.counts);
     add_resets(&mut section, &drain.counts);

@@ -62,6 +62,11 @@ fn service_cells(state: &ServiceState) -> [Cell; 13] {
         Role::Server => count.to_string(),
         Role::Client => dash(),
     };
+    // Where nobody waits for an answer, one that did not come is no loss.
+    let unjudged = match shape.waits_for_answers() {
+        true => 0,
+        false => totals.cut.unanswered,
+    };
     [
         service(name),
         role.word().to_owned(),
@@ -72,7 +77,7 @@ fn service_cells(state: &ServiceState) -> [Cell; 13] {
         (time_wait + fin_wait2).to_string(),
         backlog,
         totals.opened.to_string(),
-        served(totals.cut.total()),
+        served(totals.cut.total() - unjudged),
         served(totals.cut.late),
         served(totals.refused),
         told_shape(shape),
@@ -85,7 +90,7 @@ fn told_shape(shape: &Shape) -> String {
     const SURE: u64 = 20;
     match shape.basis {
         Basis::Unknown => dash(),
-        _ if shape.connections < SURE => format!("{}?", shape.kind),
+        Basis::Guessed | Basis::Learned if shape.connections < SURE => format!("{}?", shape.kind),
         _ => shape.kind.to_string(),
     }
 }

@@ -36,7 +36,7 @@ fn line(other: &Rollout) -> Line {
     } else {
         (Tone::Plain, "running".to_owned())
     };
-    let cut = match other.counts.cut {
+    let cut = match other.lost() {
         cut if cut.total() > 0 => format!("  cut: {}", cuts(cut)),
         _ => String::new(),
     };

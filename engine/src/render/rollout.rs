@@ -35,7 +35,7 @@ pub fn rollout(rollout: &Rollout, times: &Times) -> Section {
     for link in &rollout.links {
         section.field("see", plain(link));
     }
-    add_cut(&mut section, rollout.counts.cut);
+    add_cut(&mut section, rollout.lost());
     add_outside(&mut section, rollout);
     add_growth(&mut section, rollout);
     add_listeners(&mut section, rollout);

@@ -20,7 +20,7 @@ pub(super) fn worst(subject: &Subject<'_>) -> Table {
         let counts = &drain.counts;
         Reverse((
             gravity(drain.verdict, subject.verdict),
-            counts.cut.total(),
+            drain.lost().total(),
             counts.refused,
             Reverse(drain.started_at),
         ))

@@ -259,7 +259,11 @@ impl<'a> Group<'a> {
             true => self.outside,
             false => &[],
         };
-        let connections = drains.flat_map(|drain| &drain.examples).chain(outside);
+        let lost = drains.flat_map(|drain| {
+            let examples = drain.examples.iter();
+            examples.filter(|example| drain.is_loss(&example.cut))
+        });
+        let connections = lost.chain(outside);
         let examples = connections.filter(|example| causes.contains(&example.cut.as_str()));
         let mut line = String::new();
         for example in examples.take(EXAMPLES_MAX) {

@@ -12,6 +12,8 @@ use crate::{
 /// See the module.
 pub(super) struct Lost {
     cut: Cuts,
+    /// What each of them was.
+    what: &'static str,
     /// Requests that were likely lost.
     likely: u64,
     truncated: u64,
@@ -59,9 +61,15 @@ const KINDS: [Kind; 3] = [
 impl Lost {
     pub(super) fn of(subject: &Subject<'_>, groups: &[Group<'_>]) -> Self {
         let mut cut = subject.outside;
+        let mut requests = cut.total();
         for drain in subject.drains {
-            cut.add(&drain.lost());
+            let lost = drain.lost();
+            cut.add(&lost);
+            if !drain.turns_not_judged {
+                requests += lost.total();
+            }
         }
+        let all_told = requests == 0 && cut.total() > 0;
         let truncated = groups.iter().find(|group| group.is_of(&RESPONSE_TRUNCATED));
         let likely = subject
             .drains
@@ -69,6 +77,7 @@ impl Lost {
             .filter(|drain| !drain.turns_not_judged);
         Self {
             cut,
+            what: if all_told { "message" } else { "request" },
             likely: likely.map(|drain| drain.likely_cut).sum(),
             truncated: truncated.map_or(0, Group::connections),
             refused: subject.refused,
@@ -79,6 +88,7 @@ impl Lost {
     pub(super) fn is_nothing(&self) -> bool {
         let Self {
             cut,
+            what: _,
             likely,
             truncated,
             refused,
@@ -93,7 +103,7 @@ impl Lost {
             (0, 0) if subject.verdict == Verdict::Fail => None,
             (0, 0) => Some("no request lost".to_owned()),
             (0, likely) => Some(format!("{} likely lost", many(likely, "request"))),
-            (cut, _) => Some(format!("{} lost", many(cut, "request"))),
+            (cut, _) => Some(format!("{} lost", many(cut, self.what))),
         };
         let why = match (&requests, cause(subject, groups)) {
             (_, Some(cause)) => Some(cause),

@@ -49,7 +49,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("servers", &["model"]),
     ("render", &["model"]),
     ("services", &["model", "bounded", "timing", "input"]),
-    ("known", &["model", "clocks", "services"]),
+    ("known", &["model", "clocks", "servers", "services"]),
     ("drains", &["model", "bounded", "timing", "clocks", "input", "want", "servers", "services", "known"]),
     ("closes", &["model", "clocks", "known", "drains"]),
     ("diagnoses", &["model", "servers", "render"]),

@@ -32,7 +32,7 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let owed = match (facts.judges_turns(), drain.awaiting_at_start) {
-        (false, _) => "turns are not judged on this port".to_owned(),
+        (false, _) => "nobody waits for answers here".to_owned(),
         (true, Some(awaiting)) => format!("{awaiting} of these owed an answer"),
         (true, None) => "how many owed an answer is not known".to_owned(),
     };
@@ -45,11 +45,13 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
             were(open)
         ),
         format!(
-            "{} ended, {} of them closed by this side first, and nobody lost a request.",
+            "{} ended, {} of them closed by this side first, and nobody lost {}.",
             count(counts.closes(), "connection"),
-            counts.local_first
+            counts.local_first,
+            format_args!("a {}", facts.lost_kind())
         ),
     ];
+    evidence.extend(super::lost::shape(facts));
     if let Some(at) = drain.last_close_at {
         evidence.push(format!("The last one ended {}.", facts.told(at)));
     }

@@ -69,6 +69,14 @@ impl<'a> Facts<'a> {
         !self.drain.turns_not_judged
     }
 
+    /// What a client loses.
+    pub(super) fn lost_kind(&self) -> &'static str {
+        match self.judges_turns() {
+            true => "request",
+            false => "message",
+        }
+    }
+
     /// SYNs that were refused since T0: clients that came and were not let in.
     pub(super) fn refused(&self) -> u64 {
         let drain = self.drain;
@@ -209,7 +217,9 @@ impl<'a> Facts<'a> {
 
     /// Examples of a cause; every cause when it is empty.
     pub(super) fn examples(&self, cause: &str) -> Vec<String> {
-        let of_cause = |example: &&EndedConnection| cause.is_empty() || example.cut == cause;
+        let of_cause = |example: &&EndedConnection| {
+            (cause.is_empty() || example.cut == cause) && self.drain.is_loss(&example.cut)
+        };
         let examples = self.drain.examples.iter().filter(of_cause);
         let tell = |example: &EndedConnection| example_told(example, &self.told(example.ended_at));
         examples.take(EXAMPLES_MAX).map(tell).collect()

@@ -2,10 +2,13 @@
 
 use super::facts::Facts;
 use crate::{
-    diagnoses,
+    diagnoses::{self, Diagnosis},
     model::{Basis, Cuts, Finding, Severity, Shape},
     render::units::{count, were},
 };
+
+/// What to do for those whom nobody answers.
+const UNHEARD: &str = "A sender that nobody answers learns of its loss too late, if ever: let the senders leave before the stop, have the next one take the listening socket over, or use a protocol that acknowledges.";
 
 pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     let Cuts {
@@ -36,13 +39,12 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
         }
     }
     let mut evidence = vec![facts.began()];
+    let what = facts.lost_kind();
     if cut > 0 {
         evidence.push(format!(
-            "{} lost on {}: {}.",
-            match cut {
-                1 => "1 request was".to_owned(),
-                _ => format!("{cut} requests were"),
-            },
+            "{} {} lost on {}: {}.",
+            count(cut, what),
+            were(cut),
             match cut {
                 1 => "1 connection".to_owned(),
                 _ => "as many connections".to_owned(),
@@ -63,9 +65,17 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
         evidence.push(shape);
     }
     evidence.extend(facts.examples(""));
-    let mut finding = facts.found_with_stop(&diagnoses::REQUESTS_CUT, evidence);
+    let diagnosis = Diagnosis {
+        remedy: match facts.judges_turns() {
+            true => diagnoses::REQUESTS_CUT.remedy,
+            false => UNHEARD,
+        },
+        ..diagnoses::REQUESTS_CUT
+    };
+    let mut finding = facts.found_with_stop(&diagnosis, evidence);
     // What crossed a close() was lost by how it lets connections go, not by how long it was given.
-    if unread + late > unanswered && facts.drain.counts.by_exit == 0 {
+    let crossed = unread + late > unanswered && facts.drain.counts.by_exit == 0;
+    if crossed && facts.judges_turns() {
         let race = facts.found_with_keepalive(&diagnoses::KEEPALIVE_RACE, Vec::new());
         finding.remedy = race.remedy;
     }
@@ -83,6 +93,7 @@ pub(super) fn shape(facts: &Facts<'_>) -> Option<String> {
     let known = match basis {
         _ if facts.judges_turns() => return None,
         Basis::Configured => "as the port is marked so".to_owned(),
+        Basis::Program => "as the program's protocol says".to_owned(),
         Basis::Learned => format!(
             "as {} of its ordinary time show",
             count(connections, "connection")
@@ -102,6 +113,7 @@ fn in_flight(facts: &Facts<'_>) -> String {
     let open = facts.drain.open_at_start;
     let opened = format!("At T0 {} {} open", count(open, "connection"), were(open));
     match facts.drain.awaiting_at_start {
+        _ if !facts.judges_turns() => format!("{opened}."),
         Some(awaiting) => format!("{opened}, and {awaiting} of these owed an answer."),
         None => format!("{opened}; how many owed an answer is not known."),
     }

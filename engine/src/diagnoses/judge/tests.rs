@@ -114,7 +114,7 @@ fn unread_and_late_are_told_where_turns_are_not_judged() {
         ("requests-cut", Severity::Fail)
     );
     assert!(
-        finding.evidence[1].starts_with("5 requests were lost"),
+        finding.evidence[1].starts_with("5 messages were lost"),
         "{finding:?}"
     );
     assert!(!finding.evidence[1].contains("answered"), "{finding:?}");

@@ -152,9 +152,10 @@ fn id(started_at: Timestamp, draining: &Draining, key: &ServiceKey) -> String {
 
 /// As configured, else as its ordinary connections show, else as those of the drain do.
 fn shape(key: &ServiceKey, port: &Port, counts: &Counts, known: &Known<'_>) -> Shape {
-    let ordinary = known.shape(key.port, &port.counted.baseline.counts);
+    let ordinary = known.shape(key.port, key.comm(), &port.counted.baseline.counts);
     match ordinary.basis {
-        Basis::Unknown => Shape::guessed(counts, port.counted.whole.senders),
+        Basis::Program if !ordinary.is_refuted_by(counts) => ordinary,
+        Basis::Unknown | Basis::Program => Shape::guessed(counts, port.counted.whole.senders),
         Basis::Guessed | Basis::Learned | Basis::Configured => ordinary,
     }
 }
