@@ -361,31 +361,12 @@ fn three_within_a_minute_are_one_and_two_a_minute_are_none() {
     }
     let incident = host.incident();
     assert_eq!(incident.cut.unanswered, 3);
-}
-
-#[test]
-fn what_a_server_that_lives_on_closed_itself_is_told_so() {
-    let mut host = Host::new();
-    for _ in 0..4 {
-        host.close(SIBLING, Some(Cut::Unanswered), 0);
-        host.wait(100);
-    }
-    host.wait(SECOND_MS);
-    let incident = host.incident();
     assert_eq!(incident.cause, IncidentCause::DroppedByServer);
     assert_eq!(found(incident), ["dropped-by-server", "requests-cut"]);
     assert_eq!(
         incident.findings[0].evidence[0],
-        "The server itself closed 4 connections with a request in hand, within 0.30 s, and goes on."
+        "The server itself closed 3 connections with a request in hand, within 40 s, and goes on."
     );
-    let mut host = Host::new();
-    for _ in 0..4 {
-        host.close(0, Some(Cut::Unanswered), 0);
-    }
-    host.wait(SECOND_MS);
-    let incident = host.incident();
-    assert_eq!(incident.cause, IncidentCause::Unknown, "nobody closed them");
-    assert_eq!(found(incident), ["requests-cut"]);
 }
 
 #[test]

@@ -301,3 +301,31 @@ impl Burst {
         change(sum, mark.weight());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use finwatch_common::{Phase, Role};
+
+    use super::*;
+
+    #[test]
+    fn only_a_process_that_lives_on_drops_what_is_in_hand() {
+        let of = |cut| {
+            let key = ServiceKey::other(Role::Server, Phase::Steady);
+            Mark::new(key, 1, What::Cut(cut))
+        };
+        let closed = |cut| Mark {
+            closer: 7,
+            ..of(cut)
+        };
+        assert!(closed(Cut::Unanswered).is_dropped());
+        assert!(closed(Cut::Unread).is_dropped());
+        assert!(!closed(Cut::Late).is_dropped(), "the client came late");
+        assert!(!of(Cut::Unanswered).is_dropped(), "nobody closed it");
+        let died = Mark {
+            by_death: true,
+            ..closed(Cut::Unread)
+        };
+        assert!(!died.is_dropped());
+    }
+}
