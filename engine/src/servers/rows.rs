@@ -431,19 +431,30 @@ pub const SERVERS: &[Server] = &[
         // Ruby writes titles over its arguments: what is left is the name of its script.
         programs: &["puma*"],
         meanings: &[
+            // Which of the two shows in what follows.
             on(
                 HUP,
-                Nothing,
+                Unclear,
                 "opens its log files anew with `stdout_redirect`, and else stops",
             ),
             on(USR1, Reload, "replaces its workers one after the other"),
             on(USR2, Reload, "restarts"),
         ],
         graceful: Some(TERM),
-        advice: &[(
-            Finish,
-            "Set `force_shutdown_after` and `worker_shutdown_timeout` longer than the longest request.",
-        )],
+        advice: &[
+            (
+                Finish,
+                "Set `force_shutdown_after` and `worker_shutdown_timeout` longer than the longest request. SIGHUP stops it where `stdout_redirect` is not set.",
+            ),
+            (
+                Queue,
+                "Set `drain_on_shutdown`: it serves what waits to be accepted before it closes the listener.",
+            ),
+            (
+                TakeUp,
+                "SIGUSR2 ends the old server before the new one has loaded the application, and clients wait that long: in cluster mode restart it by SIGUSR1, which replaces one worker after the other (without `preload_app!`).",
+            ),
+        ],
         ..BLANK
     },
     Server {
@@ -471,6 +482,10 @@ pub const SERVERS: &[Server] = &[
                 "Stop it with SIGQUIT, not SIGTERM (`KillSignal=SIGQUIT`, `STOPSIGNAL SIGQUIT`).",
             ),
             (
+                Queue,
+                "It has a queue of clients wherever requests are longer than they are apart, and drops it when it stops: start the next one by SIGUSR2, which holds the same socket, before the SIGQUIT.",
+            ),
+            (
                 TakeUp,
                 "After SIGUSR2 send the old master SIGQUIT only when the new one's workers accept: from its last worker's `before_fork` or `after_fork`, with `preload_app true`, not from the script that deploys.",
             ),
@@ -489,7 +504,11 @@ pub const SERVERS: &[Server] = &[
         advice: &[
             (
                 Finish,
-                "Stop it with SIGQUIT, not SIGTERM, and set `process_control_timeout` longer than the longest request.",
+                "Set `process_control_timeout` longer than the longest request: at its default, 0, a reload and SIGQUIT cut what is in flight as SIGTERM does. Stop it with SIGQUIT, not SIGTERM.",
+            ),
+            (
+                Queue,
+                "From the signal on it accepts nobody, and holds its listener for up to `process_control_timeout` while requests finish: who comes meanwhile hangs, and is reset. Have the balancer leave first, or keep that timeout short.",
             ),
             (
                 TakeUp,
@@ -552,6 +571,10 @@ pub const SERVERS: &[Server] = &[
             (
                 Finish,
                 "Reload with `pm2 reload`, not `pm2 restart`; workers end on SIGINT: close the server there, and set `kill_timeout` (1600 ms by default) longer than the longest request.",
+            ),
+            (
+                Recycle,
+                "`pm2 reload`, `max_memory_restart` and `cron_restart` end workers by SIGINT, and without a handler they drop what they have in hand: on SIGINT call `server.close()` and `server.closeIdleConnections()`, answer with `Connection: close` from then on, and set `kill_timeout` longer than the longest request.",
             ),
             (
                 Overlap,

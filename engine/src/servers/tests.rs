@@ -123,7 +123,7 @@ const ROWS: &[Row] = &[
     (
         "Puma",
         &["puma", "puma 6.4.2 (tcp", "puma: cluster w"],
-        &[(HUP, Nothing), (USR1, Reload), (USR2, Reload)],
+        &[(HUP, Unclear), (USR1, Reload), (USR2, Reload)],
         Some(TERM),
         &[],
     ),

@@ -65,6 +65,16 @@ impl Cause {
         self.doubtful = false;
     }
 
+    /// All ended, and nobody came in their stead: where it was not certain what the signal asks for, it was a stop.
+    pub(crate) fn all_ended(&mut self) {
+        if self
+            .signal
+            .is_some_and(|signal| signal.intent() == Intent::Unclear)
+        {
+            self.kind = DrainKind::Stop;
+        }
+    }
+
     /// What it is, as far as that is known.
     pub(crate) fn kind(&self) -> DrainKind {
         self.kind

@@ -1,6 +1,6 @@
 //! When a drain is over: whether its processes are gone, and whether all that they left behind has settled.
 
-use finwatch_common::Kinship;
+use finwatch_common::{Kinship, Process};
 
 use crate::{
     drains::{
@@ -58,6 +58,9 @@ impl Draining {
             ports
                 .filter(|port| port.waiting.is_served_since(gone.since_ns))
                 .for_each(|port| port.waiting.taken_up(now_ns));
+        }
+        if self.nobody_follows(instances) {
+            self.cause.all_ended();
         }
         match self.members.gone() {
             Some(gone) if self.is_settled(now_ns, gone, settle_limit_ns) => Step::End,
@@ -119,6 +122,17 @@ impl Draining {
         for port in self.ports.values_mut() {
             port.seen.keep_older(last_ns);
         }
+    }
+
+    /// Whether the old processes ended, those who start others too, and nobody came in their stead.
+    fn nobody_follows(&self, instances: &Instances) -> bool {
+        let ended = self.members.gone().is_some_and(|g| g.over == Over::Ended);
+        let is_gone = |instance: &Process| instances.owner_gone(instance);
+        ended
+            && self.members.instances().all(is_gone)
+            && !self.progress.listener_came
+            && !self.members.has_successors(instances)
+            && !self.cause.has_stopped_by_reload()
     }
 
     fn find_gone(&self, now_ns: u64, instances: &Instances) -> Option<Gone> {

@@ -254,3 +254,48 @@ fn what_is_known_to_mean_nothing_stays_nothing() {
         &[],
     );
 }
+
+#[test]
+fn an_end_that_nobody_follows_makes_it_a_stop() {
+    ends(
+        LONE,
+        "1000 signal HUP 100 from 7 as unclear
+         1100 unlisten 100 80
+         1200 refuse :80 7
+         2000 close c1..c5
+         2010 exit 100 HUP
+         20000 end",
+        &[
+            "stop SIGHUP app:80 at 1000, gone 1/1 SIGHUP, open 5, local 5, fin 5, tw 5, refused 7, while running 7, closed",
+        ],
+    );
+    ends(
+        FORKING,
+        "1000 signal HUP 100 from 7 as unclear
+         1100 close c1..c20
+         1110 exit 101 0
+         1120 answer d1..d10
+         1121 close d1..d10
+         1122 exit 102 0
+         1130 unlisten 100 80
+         1140 exit 100 0
+         20000 end",
+        &[
+            "stop SIGHUP app:80 at 1000, gone 2/2 code 0, open 30, owed 10, local 30, fin 30, tw 30, closed",
+        ],
+    );
+    // A master that stays may yet start others.
+    ends(
+        FORKING,
+        "1000 signal HUP 100 from 7 as unclear
+         1100 close c1..c20
+         1110 exit 101 0
+         1120 answer d1..d10
+         1121 close d1..d10
+         1122 exit 102 0
+         20000 end",
+        &[
+            "reload SIGHUP app:80 at 1000, gone 2/2 code 0, open 30, owed 10, local 30, fin 30, tw 30",
+        ],
+    );
+}
