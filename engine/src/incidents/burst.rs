@@ -1,6 +1,8 @@
 //! What one service lost within a while, and which of its processes ended meanwhile. It decides when that is an incident, and
 //! not what it came of.
 
+use std::collections::BTreeSet;
+
 use finwatch_common::{Cut, ExitRecord, ServiceKey};
 
 use crate::{
@@ -278,6 +280,13 @@ impl Burst {
     /// The first losses, in their order.
     pub(super) fn marks(&self) -> impl Iterator<Item = &Mark> {
         self.marks.iter()
+    }
+
+    /// How many processes ended that had a connection of it in hand.
+    pub(super) fn dead_closers(&self) -> usize {
+        let of_death = self.marks.iter().filter(|mark| mark.by_death);
+        let closers: BTreeSet<u32> = of_death.map(|mark| mark.closer).collect();
+        closers.len()
     }
 
     /// Connections of the first few.

@@ -19,7 +19,7 @@ use crate::{
         IncidentEnd, Service,
     },
     render::units::{count, length, secs, were},
-    servers,
+    servers::{self, Topic},
 };
 
 /// Most examples that a finding shows.
@@ -101,7 +101,7 @@ fn findings(
     burst: &Burst,
     known: &Known<'_>,
 ) -> Vec<Finding> {
-    let recycled = worker_recycled(incident);
+    let recycled = worker_recycled(incident, burst);
     let race = idle_timeout_race(incident, idle);
     let late = keepalive_race(incident, race.is_some());
     let dropped = dropped_by_server(incident, burst);
@@ -114,7 +114,7 @@ fn findings(
     findings
 }
 
-fn worker_recycled(incident: &Incident) -> Option<Finding> {
+fn worker_recycled(incident: &Incident, burst: &Burst) -> Option<Finding> {
     let lost = incident.by_ended_processes;
     if lost == 0 || !incident.listened {
         return None;
@@ -130,15 +130,23 @@ fn worker_recycled(incident: &Incident) -> Option<Finding> {
         format!("{program} (process {pid}) {how}, {when}, and others went on listening.")
     });
     let mut evidence: Vec<_> = ended.collect();
+    // Who serves and does not listen is no process of the instance: only that it ended with its connections is known.
+    let with = match (evidence.len(), burst.dead_closers()) {
+        (0, 0 | 1) => "the process that had them in hand, and others went on listening",
+        (0, _) => "the processes that had them in hand, and others went on listening",
+        (1, _) => "it",
+        _ => "them",
+    };
     evidence.push(format!(
-        "{} lost on connections that ended with {}.",
-        requests(lost),
-        match incident.ended_processes.len() {
-            0 | 1 => "it",
-            _ => "them",
-        }
+        "{} lost on connections that ended with {with}.",
+        requests(lost)
     ));
-    Some(found(&diagnoses::WORKER_RECYCLED, incident, evidence))
+    Some(found(
+        &diagnoses::WORKER_RECYCLED,
+        incident,
+        evidence,
+        Some(Topic::Finish),
+    ))
 }
 
 fn idle_timeout_race(incident: &Incident, idle: Option<&Idle>) -> Option<Finding> {
@@ -160,7 +168,7 @@ fn idle_timeout_race(incident: &Incident, idle: Option<&Idle>) -> Option<Finding
             ),
             format!("The connections had been idle for {min} to {max}."),
         ];
-        found(&diagnoses::IDLE_TIMEOUT_RACE, incident, evidence)
+        found(&diagnoses::IDLE_TIMEOUT_RACE, incident, evidence, None)
     })
 }
 
@@ -175,7 +183,7 @@ fn keepalive_race(incident: &Incident, is_explained: bool) -> Option<Finding> {
         count(late, "connection")
     )];
     evidence.extend(examples(incident, |example| example.cut == "late"));
-    Some(found(&diagnoses::KEEPALIVE_RACE, incident, evidence))
+    Some(found(&diagnoses::KEEPALIVE_RACE, incident, evidence, None))
 }
 
 /// What the server closed by itself, of its own accord.
@@ -203,7 +211,7 @@ fn refused(incident: &Incident) -> Option<Finding> {
             count(refused, "SYN"),
             were(refused)
         )];
-        found(&diagnoses::LISTENER_CLOSED_EARLY, incident, evidence)
+        found(&diagnoses::LISTENER_CLOSED_EARLY, incident, evidence, None)
     })
 }
 
@@ -247,11 +255,20 @@ fn requests_cut(
     Some(finding)
 }
 
-/// With the remedy for the server that it is.
-fn found(diagnosis: &Diagnosis, incident: &Incident, evidence: Vec<String>) -> Finding {
+/// With the remedy for the server that it is; where none is to the point, with what is said of it in another matter.
+fn found(
+    diagnosis: &Diagnosis,
+    incident: &Incident,
+    evidence: Vec<String>,
+    or: Option<Topic>,
+) -> Finding {
     let mut finding = diagnosis.found(evidence);
     let server = servers::known(&incident.program);
-    let own = server.and_then(|server| Some((server.title, diagnosis.remedy_for(server)?)));
+    let own = server.and_then(|server| {
+        let of_another = || Some(server.advice(or?)?.into());
+        let own = diagnosis.remedy_for(server).or_else(of_another);
+        Some((server.title, own?))
+    });
     if let Some((title, own)) = own {
         finding.remedy = format!("{title}: {own} {}", finding.remedy);
     }

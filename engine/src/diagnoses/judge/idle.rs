@@ -6,6 +6,8 @@ use crate::{model::IdleTimes, render::units::length};
 pub(crate) const LATE_MIN: u64 = 3;
 /// Idle times that differ by less are the same: a share of the time, and seconds.
 const SAME: (f64, f64) = (0.1, 0.5);
+/// No server's idle timeout is shorter: times below are the pauses of clients, which are alike by themselves.
+const SHORTEST_SECS: f64 = 1.0;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +34,8 @@ impl Idle {
                 median_secs,
                 max_secs: *secs.last()?,
             },
-            is_constant: secs.iter().filter(near).count() * 4 >= secs.len() * 3,
+            is_constant: median_secs >= SHORTEST_SECS
+                && secs.iter().filter(near).count() * 4 >= secs.len() * 3,
         })
     }
 
@@ -59,5 +62,7 @@ mod tests {
         );
         assert_eq!((timeout.times.min_secs, timeout.times.max_secs), (0.4, 5.1));
         assert!(!of(&[1.0, 4.0, 9.0, 30.0]).expect("some").is_constant);
+        assert!(of(&[1.0, 1.1, 1.0]).expect("some").is_constant);
+        assert!(!of(&[0.1, 0.1, 0.1]).expect("some").is_constant, "a pause");
     }
 }
