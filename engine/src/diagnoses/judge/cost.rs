@@ -215,11 +215,12 @@ pub(super) fn clients_gave_up(facts: &Facts<'_>) -> Option<Finding> {
     let unheard_of = grown.baseline_count == 0;
     let told = grown.count >= facts.options.gave_up_min && (unheard_of || is_growth(&grown, facts));
     (told && facts.judges_turns()).then(|| {
-        diagnoses::CLIENTS_GAVE_UP.found(vec![beside(
+        let left = beside(
             &grown,
             "client left without its answer",
             "clients left without their answer",
-        )])
+        );
+        facts.found_with_server(&diagnoses::CLIENTS_GAVE_UP, vec![left])
     })
 }
 

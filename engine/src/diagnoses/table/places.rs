@@ -163,6 +163,11 @@ pub const PLACES: &[Place] = &[
         },
     ),
     cost(
+        &CLIENTS_GAVE_UP,
+        "more clients than usual left before their answer",
+        |drain| drain.counts.abandoned,
+    ),
+    cost(
         &CLIENTS_WAITED,
         "clients hung until somebody took them up",
         |drain| drain.waited.long,
@@ -193,11 +198,6 @@ pub const PLACES: &[Place] = &[
     cost(&OLD_WORKERS_PILE_UP, "old workers do not end", |drain| {
         drain.still_open
     }),
-    cost(
-        &CLIENTS_GAVE_UP,
-        "more clients than usual left before their answer",
-        |drain| drain.counts.abandoned,
-    ),
     cost(&TIME_WAIT_BURST, "TIME_WAIT piled up here", |drain| {
         drain.counts.time_wait + drain.counts.fin_wait2
     }),

@@ -43,7 +43,7 @@ pub const CLIENTS_GAVE_UP: Diagnosis = Diagnosis {
     signature: "Closes that the peer began while its request had no answer, during the rollout, compared with the service's ordinary rate by the exact test; told from a p-value of 0.01 and three connections on. Of one drain three are told, too, where nobody is known ever to have done so.",
     evidence: "Gives both counts with their windows and the p-value. The new revision may be slow or stuck, or the old one too busy with its end. A drain of which it is told is not clean.",
     remedy: "Look at the new revision's response times; warm it up before it takes traffic.",
-    servers: OfServers::Nothing,
+    servers: OfServers::On(Topic::TakeUp),
     places: &[
         at(
             "Kubernetes",
