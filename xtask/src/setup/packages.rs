@@ -150,6 +150,30 @@ const WANTED: &[Want] = &[
         why: "a real server to stop",
     },
     Want {
+        program: "unicorn",
+        package: "unicorn",
+        scope: Scope::Test,
+        why: "a real server to stop, and to replace while it runs",
+    },
+    Want {
+        program: "puma",
+        package: "puma",
+        scope: Scope::Test,
+        why: "a real server to stop and restart",
+    },
+    Want {
+        program: "php-fpm8.2",
+        package: "php8.2-fpm",
+        scope: Scope::Test,
+        why: "a real server to stop and reload",
+    },
+    Want {
+        program: "pgbouncer",
+        package: "pgbouncer",
+        scope: Scope::Test,
+        why: "a real server to stop, of another protocol than HTTP",
+    },
+    Want {
         program: "node",
         package: "nodejs",
         scope: Scope::Test,
@@ -219,6 +243,9 @@ const ENABLED_BY_THEIR_PACKAGES: &[(&str, &str)] = &[
     ("openssh-server", "ssh.service"),
     ("varnish", "varnish.service"),
     ("caddy", "caddy.service"),
+    ("unicorn", "unicorn.service"),
+    ("php8.2-fpm", "php8.2-fpm.service"),
+    ("pgbouncer", "pgbouncer.service"),
 ];
 
 fn keep_off_at_boot(service: &str) -> Result<()> {

@@ -16,8 +16,11 @@ mod late;
 mod lives_on;
 mod load;
 mod one_way;
+mod pgbouncer;
 mod phases;
+mod php_fpm;
 mod proxies;
+mod puma;
 mod recorded;
 mod recorder;
 mod restart;
@@ -25,6 +28,7 @@ mod spring;
 mod stage;
 mod told;
 mod unclear;
+mod unicorn;
 mod waiting;
 
 /// Idle keep-alive connections of a crowd.

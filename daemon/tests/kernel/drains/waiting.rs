@@ -27,7 +27,18 @@ fn wait_of(asks_after: Duration) -> Duration {
 }
 
 /// So many clients come at once, the last of which is slow to ask: how long each waited.
-fn come(clients: usize, slow: Duration, meanwhile: impl FnOnce()) -> Vec<Duration> {
+pub(super) fn come(clients: usize, slow: Duration, meanwhile: impl FnOnce()) -> Vec<Duration> {
+    come_by(wait_of, clients, slow, meanwhile)
+}
+
+/// The same, each of whom asks and is answered by `wait_of`.
+pub(super) fn come_by(
+    wait_of: impl Fn(Duration) -> Duration + Sync,
+    clients: usize,
+    slow: Duration,
+    meanwhile: impl FnOnce(),
+) -> Vec<Duration> {
+    let wait_of = &wait_of;
     thread::scope(|scope| {
         let asks_after = |client| match client == clients {
             true => slow,
@@ -43,7 +54,7 @@ fn come(clients: usize, slow: Duration, meanwhile: impl FnOnce()) -> Vec<Duratio
 
 /// Holds what is told against the clients' own waits.
 #[track_caller]
-fn check(drain: &Drain, waits: &[Duration]) {
+pub(super) fn check(drain: &Drain, waits: &[Duration]) {
     let long = waits.iter().filter(|wait| **wait >= LONG).count() as u64;
     let longest = waits.iter().max().unwrap();
     let told = Duration::from_secs_f64(drain.waited.longest_secs);
