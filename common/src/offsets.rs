@@ -178,6 +178,8 @@ offsets! {
     si_code: "kernel_siginfo.si_code", 4;
     /// When data was last sent, jiffies.
     lsndtime: "tcp_sock.lsndtime", 4;
+    /// Sequence number of the segment that acknowledged anything new last, or changed the window.
+    snd_wl1: "tcp_sock.snd_wl1", 4;
     /// When data last came, jiffies.
     lrcvtime: "inet_connection_sock.icsk_ack.lrcvtime", 4;
     /// When a segment of the peer last acknowledged something, jiffies.

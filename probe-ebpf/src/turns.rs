@@ -2,7 +2,9 @@
 //! time: a fast answer falls into the same jiffy as its question.
 
 mod owed;
+mod rest;
 
+pub use self::rest::is_body;
 use crate::{
     frames::{
         NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, SMALL_BYTES, TLS12_CHACHA, TLS12_GCM,

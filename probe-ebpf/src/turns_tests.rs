@@ -5,7 +5,7 @@ use finwatch_common::Evidence;
 use super::*;
 
 /// A connection on which the peer's bytes and ours are counted from one.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Talk {
     pub(super) turns: Turns,
     pub(super) written: u32,

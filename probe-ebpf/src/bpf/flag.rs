@@ -40,5 +40,7 @@ pub(super) const AT_REST: u32 = 1 << 17;
 pub(super) const MORE_TO_READ: u32 = 1 << 18;
 /// Answered before all of its question was read, and reset with the rest.
 pub(super) const EARLY: u32 = 1 << 19;
+/// What is asked now began before its peer had seen the last answer.
+pub(super) const FOLLOWS: u32 = 1 << 21;
 /// The peer sent one message after another, and never had an answer.
 pub(super) const MESSAGES: u32 = 1 << 20;

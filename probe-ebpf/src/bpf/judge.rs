@@ -4,7 +4,10 @@
 
 use aya_ebpf::helpers::bpf_jiffies64;
 use finwatch_common::{Cell, Cut, Evidence};
-use finwatch_probe::tcp::{SOCK_DONE, seq_after, state, unread};
+use finwatch_probe::{
+    tcp::{SOCK_DONE, seq_after, state, unread},
+    turns,
+};
 
 use super::{
     conn::{Conn, NONE, flag},
@@ -19,6 +22,7 @@ use super::{
 #[inline(always)]
 pub(super) fn closed_by_us(
     conn: &mut Conn,
+    tcp: Tcp,
     row: Row,
     by_process: bool,
     write_seq: u32,
@@ -33,7 +37,9 @@ pub(super) fn closed_by_us(
             row.inc(Cell::EXIT);
         }
     }
-    let (turn, evidence) = turn::judged(&conn.turns, write_seq, unread);
+    // Who dies throws nothing away on purpose.
+    let rest = !conn.has(flag::BY_EXIT) && is_read_to_its_end(tcp, conn);
+    let (turn, evidence) = turn::judged(&conn.turns, write_seq, unread, rest);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
@@ -67,7 +73,10 @@ pub(super) fn early(conn: &mut Conn, row: Row) {
 /// Bytes of the peer are lost unread at a closing transition: the rest of a question that had its answer, or a question.
 #[inline(always)]
 fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
-    let rest = answered_early(conn) && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp));
+    let rest = answered_early(conn)
+        && (conn.has(flag::MORE_TO_READ)
+            || came_before_answer(tcp)
+            || is_body(conn, tcp.unread()));
     if rest {
         early(conn, row);
     }
@@ -88,6 +97,31 @@ fn is_held_back(tcp: Tcp) -> bool {
 fn came_before_answer(tcp: Tcp) -> bool {
     let came: u32 = tcp.get(offset!(lrcvtime));
     seq_after(tcp.get(offset!(lsndtime)), came) > 0
+}
+
+/// Whether some of what came behind the `read` bytes was sent by a peer that had not seen what was written since: the segment that
+/// acknowledged that begins behind it, or none has come.
+#[inline(always)]
+pub(super) fn was_sent_unanswered(tcp: Tcp, read: u32) -> bool {
+    seq_after(tcp.write_seq(), tcp.get(offset!(snd_una))) > 0
+        || seq_after(tcp.get(offset!(snd_wl1)), read) > 0
+}
+
+/// Whether what followed an answer was read as it came and then let go: so it is done with the rest of an upload, to let the client read
+/// its answer, and not with a question, which takes its time.
+#[inline(always)]
+fn is_read_to_its_end(tcp: Tcp, conn: &Conn) -> bool {
+    const AT_ONCE_NS: u64 = 100_000_000;
+    conn.is_server()
+        && conn.has(flag::FOLLOWS)
+        && age_ns(tcp.get(offset!(lrcvtime))) < AT_ONCE_NS
+}
+
+/// Whether so many bytes are the body of a request that was answered, and the connection closed, when its head had come: who had an
+/// answer and asks again was given time for it, or asks briefly.
+#[inline(always)]
+pub(super) fn is_body(conn: &Conn, bytes: u32) -> bool {
+    !conn.has(flag::AT_REST) && turns::is_body(conn.asked, conn.since_read, bytes)
 }
 
 /// The process died: was an answer on its way? No other fact of TCP tells that one was cut in its middle.
@@ -156,7 +190,8 @@ fn age_ns(noted: u32) -> u64 {
 pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
     conn.set(flag::JUDGED);
     let unread = tcp.unread();
-    let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
+    let rest = is_read_to_its_end(tcp, conn);
+    let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread, rest);
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server() {
@@ -169,6 +204,8 @@ pub(super) fn closed_by_peer(tcp: Tcp, conn: &mut Conn, row: Row) {
             Some(Evidence::Silent) if conn.turns.is_farewell_ping(turn.asked) => {}
             Some(Evidence::Silent) => abandoned(conn, row),
             // A request that the program never got to: the server is slow, the client gave up.
+            // The rest of an upload lies there, which had its answer.
+            None if turn.since_read > 0 && (rest || conn.has(flag::MORE_TO_READ)) => {}
             Some(Evidence::Small) | None
                 if !is_goodbye(tcp, conn, unread) && !conn.turns.is_farewell_ping(unread) =>
             {
@@ -208,14 +245,15 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
     let lost = conn.is_server() && !is_goodbye(tcp, conn, unread);
     if !conn.has(flag::JUDGED) {
         if lost {
-            let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
+            let rest = is_read_to_its_end(tcp, conn) && !Task::current().is_exiting();
+            let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread, rest);
             if evidence.is_none() {
                 conn.since_read = turn.since_read;
             }
             lose_unread(tcp, conn, row, Cut::Unread);
         }
         let by_process = tcp.owned() || conn.has(flag::NEVER_ACCEPTED);
-        closed_by_us(conn, row, by_process, tcp.write_seq(), unread);
+        closed_by_us(conn, tcp, row, by_process, tcp.write_seq(), unread);
         note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
         lose_unread(tcp, conn, row, cause_of_unread(tcp, conn));

@@ -37,11 +37,18 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     };
     conn.segments = segments;
     let before = conn.turns.read;
-    let first = conn.turns.count == 0;
+    let turns = conn.turns.count;
+    let first = turns == 0;
+    let more = conn.has(flag::MORE_TO_READ);
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
     // A peek took nothing, and leaves everything.
     if conn.turns.read != before && (tcp.unread() > 0) != conn.has(flag::MORE_TO_READ) {
         conn.toggle(flag::MORE_TO_READ);
+    }
+    if conn.turns.count != turns
+        && (more || judge::was_sent_unanswered(tcp, before)) != conn.has(flag::FOLLOWS)
+    {
+        conn.toggle(flag::FOLLOWS);
     }
     if first && conn.turns.count > 0 {
         note_wait(tcp, conn);

@@ -20,7 +20,7 @@ use super::{
     counters,
     end::settle_by_reset,
     inferred,
-    judge::{answered_early, cut, early},
+    judge::{answered_early, cut, early, is_body},
     kernel::{Raw, has_reset_reason, offset, tell_refused},
     mini_socket, phases, ports,
     tell::{self, ToldReset},
@@ -349,7 +349,8 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
             flags |= reset_flags::SETTLES;
         }
         if late && conn.is_server() && conn.cut == NONE && matches!(lost, Lost::Data) {
-            if answered_early(conn) && !conn.turns.was_answer_seen(ack_of(skb)) {
+            let is_rest = !conn.turns.was_answer_seen(ack_of(skb)) || is_body(conn, payload(skb));
+            if answered_early(conn) && is_rest {
                 early(conn, row);
                 flags |= reset_flags::EARLY;
             } else {

@@ -188,7 +188,7 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
             conn.set(flag::LOCAL_FIN);
             conn.fin_rcv_nxt = tcp.rcv_nxt();
             let unread = tcp.unread();
-            judge::closed_by_us(conn, row, tcp.owned(), tcp.write_seq(), unread);
+            judge::closed_by_us(conn, tcp, row, tcp.owned(), tcp.write_seq(), unread);
             judge::note_sending(tcp, conn);
             judge::note_rest(tcp, conn, unread);
         }

@@ -95,7 +95,7 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
         ),
         (kind::CONNECTION, state::ESTABLISHED | state::CLOSE_WAIT) => {
             let unread = tcp.unread();
-            let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread);
+            let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread, false);
             let waits = if conn.is_server() {
                 evidence.is_some()
                     && (turn.asked >= SMALL_BYTES || conn.manner().is_small_question(turn.asked))

@@ -15,11 +15,17 @@ const EVIDENCE_SHIFT: u32 = 62;
 /// No [`Evidence`].
 const NONE: u64 = 3;
 
-/// The turn to judge, and whether the server owes its answer.
+/// The turn to judge, and whether the server owes its answer. `rest`: what was asked last is the rest of what was answered, if it was an
+/// upload.
 #[inline(always)]
-pub(super) fn judged(turns: &Turns, write_seq: u32, unread: u32) -> (Turn, Option<Evidence>) {
+pub(super) fn judged(
+    turns: &Turns,
+    write_seq: u32,
+    unread: u32,
+    rest: bool,
+) -> (Turn, Option<Evidence>) {
     // SAFETY: the pointer is a reference.
-    let told = unsafe { finwatch_turn(turns, write_seq, unread) };
+    let told = unsafe { finwatch_turn(turns, write_seq, unread, rest.into()) };
     let turn = Turn {
         since_read: told as u32,
         asked: (told >> ASKED_SHIFT) as u32 & ASKED_MAX,
@@ -45,12 +51,17 @@ pub(super) fn is_goodbye(manner: Manner, bytes: u32, segments: u32) -> bool {
 /// `turns` is null, or points to turns.
 #[unsafe(no_mangle)]
 #[inline(never)]
-unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: u32) -> u64 {
+unsafe extern "C" fn finwatch_turn(
+    turns: *const Turns,
+    write_seq: u32,
+    unread: u32,
+    rest: u32,
+) -> u64 {
     // SAFETY: by the caller.
     let Some(turns) = (unsafe { turns.as_ref() }) else {
         return NONE << EVIDENCE_SHIFT;
     };
-    let turn = turns.last_by(
+    let mut turn = turns.last_by(
         write_seq,
         unread,
         // SAFETY: the pointer is a reference.
@@ -58,6 +69,9 @@ unsafe extern "C" fn finwatch_turn(turns: *const Turns, write_seq: u32, unread: 
         // SAFETY: as above.
         || unsafe { finwatch_alert_behind_settings(turns, write_seq, unread) },
     );
+    if rest != 0 {
+        turn = turns.with_rest(turn);
+    }
     let evidence = match turns.owed(turn) {
         Some(evidence) => evidence as u64,
         None => NONE,
