@@ -74,9 +74,7 @@ pub(super) fn early(conn: &mut Conn, row: Row) {
 #[inline(always)]
 fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
     let rest = answered_early(conn)
-        && (conn.has(flag::MORE_TO_READ)
-            || came_before_answer(tcp)
-            || is_body(conn, tcp.unread()));
+        && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp) || is_body(conn, tcp.unread()));
     if rest {
         early(conn, row);
     }
@@ -112,9 +110,7 @@ pub(super) fn was_sent_unanswered(tcp: Tcp, read: u32) -> bool {
 #[inline(always)]
 fn is_read_to_its_end(tcp: Tcp, conn: &Conn) -> bool {
     const AT_ONCE_NS: u64 = 100_000_000;
-    conn.is_server()
-        && conn.has(flag::FOLLOWS)
-        && age_ns(tcp.get(offset!(lrcvtime))) < AT_ONCE_NS
+    conn.is_server() && conn.has(flag::FOLLOWS) && age_ns(tcp.get(offset!(lrcvtime))) < AT_ONCE_NS
 }
 
 /// Whether so many bytes are the body of a request that was answered, and the connection closed, when its head had come: who had an

@@ -28,6 +28,7 @@ mod stops;
 mod timeouts;
 mod turns;
 mod unread;
+mod uploads;
 mod ways;
 
 /// A request as a client writes it: large enough not to be taken for a control frame.
