@@ -17,6 +17,8 @@ use crate::netns::owners;
 const MAX_BYTES: u64 = 128 << 10;
 /// How long one look at every process is good for.
 const FRESH: Duration = Duration::from_secs(1);
+/// Most steps from a process to the one that it works for: its parent, or that one's where a server forks them.
+const MASTERS_MAX: usize = 3;
 /// Longest time that such a look may take.
 const LOOK_BUDGET: Duration = Duration::from_millis(20);
 
@@ -27,12 +29,33 @@ pub(super) struct Running {
     looked_at: Option<Instant>,
 }
 
-/// The name of the program that a process runs; none when it is not there any more.
+/// The name of the program that a process runs; none when it is not there any more, or when it runs what another one handed to it
+/// that is gone.
 pub(super) fn name_of(process: Process) -> Option<String> {
     let comm = comm(process.tgid)?;
-    let line = command_line(process.tgid)?;
+    let name = name_of_pid(process.tgid, &comm)?;
     // Last, as its number may be another's by now.
-    owners::is_still(process.tgid, process.start_ns).then(|| read(&comm, &line))
+    owners::is_still(process.tgid, process.start_ns).then_some(name)
+}
+
+/// Who works for another program by code that it brought along is called as that one.
+fn name_of_pid(pid: u32, comm: &str) -> Option<String> {
+    let mut line = command_line(pid)?;
+    let (mut pid, mut comm) = (pid, comm.to_owned());
+    for _ in 0..MASTERS_MAX {
+        if !program::works_for_parent(&words(&line)) {
+            return Some(program::name(&comm, &words(&line)));
+        }
+        pid = owners::parent_of(pid)?;
+        comm = self::comm(pid)?;
+        let master = command_line(pid)?;
+        // Another took the worker on when its master had ended.
+        if !program::share_runtime(&words(&line), &words(&master)) {
+            return None;
+        }
+        line = master;
+    }
+    None
 }
 
 // === impl Running ===
@@ -47,7 +70,7 @@ impl Running {
             .by_comm
             .get(comm)?
             .iter()
-            .filter_map(|pid| Some(read(comm, &command_line(*pid)?)))
+            .filter_map(|pid| name_of_pid(*pid, comm))
             .collect();
         let mut names = names.into_iter();
         names.next().filter(|_| names.next().is_none())
@@ -74,9 +97,8 @@ impl Running {
     }
 }
 
-fn read(comm: &str, line: &str) -> String {
-    let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
-    program::name(comm, &words)
+fn words(line: &str) -> Vec<&str> {
+    line.trim_end_matches('\0').split('\0').collect()
 }
 
 fn comm(pid: u32) -> Option<String> {
@@ -162,5 +184,50 @@ mod tests {
             child.wait().unwrap();
         }
         assert_eq!(told, [None, Some("one.sh".to_owned()), None]);
+    }
+
+    /// As uvicorn and hypercorn start their workers.
+    #[test]
+    fn a_worker_of_multiprocessing_is_called_as_the_script_that_started_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("shop.py");
+        let told = dir.path().join("pid");
+        let code = "\
+import multiprocessing, os, sys, time
+def work(told):
+    with open(told + '.new', 'w') as f: f.write(str(os.getpid()))
+    os.rename(told + '.new', told)
+    time.sleep(600)
+if __name__ == '__main__':
+    multiprocessing.set_start_method('spawn')
+    worker = multiprocessing.Process(target=work, args=(sys.argv[1],), daemon=True)
+    worker.start(); worker.join()
+";
+        fs::write(&script, code).unwrap();
+        let mut master = Command::new("python3")
+            .arg(&script)
+            .arg(&told)
+            .spawn()
+            .unwrap();
+        let worker: u32 = loop {
+            match fs::read_to_string(&told) {
+                Ok(pid) => break pid.parse().unwrap(),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let process = Process {
+            start_ns: start_of(worker),
+            tgid: worker,
+            pad: 0,
+        };
+        let named = name_of(process);
+        master.kill().unwrap();
+        master.wait().unwrap();
+        let orphan = name_of(process);
+        // It ends by itself only when it is told.
+        let worker = rustix::process::Pid::from_raw(worker.cast_signed()).unwrap();
+        rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(named.as_deref(), Some("shop.py"));
+        assert_eq!(orphan, None, "nobody knows any more whom it works for");
     }
 }

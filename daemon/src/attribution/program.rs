@@ -37,6 +37,23 @@ pub(super) fn name(comm: &str, words: &[&str]) -> String {
         .map_or_else(|| by_comm(comm), |name| bounded(&printable(&name)))
 }
 
+/// Whether a process runs code that its parent handed to it: a worker, or a helper, of Python's `multiprocessing` (as uvicorn and
+/// hypercorn start theirs).
+pub(super) fn works_for_parent(words: &[&str]) -> bool {
+    let mut options = words.iter().skip_while(|word| **word != "-c");
+    let code = options.nth(1);
+    code.is_some_and(|code| code.starts_with("from multiprocessing."))
+}
+
+/// Whether two command lines are of one interpreter: who works for the other's program.
+pub(super) fn share_runtime(one: &[&str], other: &[&str]) -> bool {
+    let runtime = |words: &[&str]| words.first().and_then(|first| runtimes::of(base(first)));
+    match (runtime(one), runtime(other)) {
+        (Some(one), Some(other)) => std::ptr::eq(one, other),
+        _ => false,
+    }
+}
+
 /// The name of a program of which nothing is known but the kernel's name of its process.
 pub(super) fn by_comm(comm: &str) -> String {
     let is_server = servers::known(comm).is_some();

@@ -9,6 +9,24 @@ fn names(table: &[(&str, &[&str], &str)]) {
 }
 
 #[test]
+fn a_worker_of_multiprocessing_works_for_its_parent() {
+    let spawned = "python3 -B -c|from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=7, pipe_handle=15)|--multiprocessing-fork";
+    let words = |line: &'static str| -> Vec<&'static str> {
+        let (before, after) = line.split_once('|').unwrap_or((line, ""));
+        let code = after.split('|').filter(|word| !word.is_empty());
+        before.split(' ').chain(code).collect()
+    };
+    assert!(works_for_parent(&words(spawned)));
+    for line in [
+        "python3 -c|import shop; shop.serve()",
+        "python3 /srv/shop.py -c|shop.conf",
+        "uvicorn --workers 2 shop:app",
+    ] {
+        assert!(!works_for_parent(&words(line)), "{line}");
+    }
+}
+
+#[test]
 fn scripts_modules_and_code_of_python() {
     names(&[
         ("python3", &["python3", "server.py"], "server.py"),

@@ -171,6 +171,12 @@ pub fn is_still(pid: u32, start_ns: u64) -> bool {
     lives(pid, start_ns - start_ns % NANOS_PER_TICK)
 }
 
+/// The process that started one, or took it on; none when either is gone.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let (stat, _) = stat_of(pid)?;
+    Some(stat.parent).filter(|parent| *parent > 0)
+}
+
 fn stat_of(pid: u32) -> Option<(ProcessStat, [u8; 16])> {
     parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
