@@ -6,7 +6,7 @@ mod rows;
 
 use finwatch_common::{Intent, signal};
 
-use crate::model::ShapeKind;
+use crate::model::{Service, ShapeKind, WorkloadKind};
 
 pub(crate) use self::rows::LATE_LISTENER;
 pub use self::rows::SERVERS;
@@ -100,6 +100,12 @@ pub enum Topic {
 /// The server that a process of this name belongs to.
 pub fn known(program: &str) -> Option<&'static Server> {
     SERVERS.iter().find(|server| server.is(program))
+}
+
+/// The server that a service is: by the kernel's name of its process, else, where an interpreter runs it, by what people call it.
+pub fn of(program: &str, service: &Service) -> Option<&'static Server> {
+    let is_process = service.workload_kind == WorkloadKind::Process.as_str();
+    known(program).or_else(|| known(&service.workload).filter(|_| is_process))
 }
 
 /// The server that goes by this title or program name.

@@ -427,6 +427,37 @@ pub const SERVERS: &[Server] = &[
         ..BLANK
     },
     Server {
+        title: "waitress",
+        programs: &["waitress*"],
+        graceful: Some(INT),
+        fast: &[TERM],
+        advice: &[(
+            Finish,
+            "It has no handler for SIGTERM and dies of it; SIGINT lets it answer what its threads have in hand, for 5 s: `KillSignal=SIGINT`, `STOPSIGNAL SIGINT`.",
+        )],
+        ..BLANK
+    },
+    Server {
+        title: "Flask's development server",
+        programs: &["flask"],
+        fast: &[TERM, INT],
+        advice: &[(
+            Finish,
+            "It is made for development, and cuts what is in flight on every stop: run the application under gunicorn or uWSGI.",
+        )],
+        ..BLANK
+    },
+    Server {
+        title: "Twisted",
+        programs: &["twist*"],
+        fast: &[TERM, INT],
+        advice: &[(
+            Finish,
+            "Its reactor stops at once and cuts what is in flight: have the load balancer leave first, or let a `before`, `shutdown` trigger of the reactor return a Deferred that fires when all is answered.",
+        )],
+        ..BLANK
+    },
+    Server {
         title: "Puma",
         // Ruby writes titles over its arguments: what is left is the name of its script.
         programs: &["puma*"],

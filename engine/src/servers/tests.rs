@@ -121,6 +121,21 @@ const ROWS: &[Row] = &[
     ("hypercorn", &["hypercorn"], &[], Some(TERM), &[]),
     ("Daphne", &["daphne"], &[], None, &[TERM, INT]),
     (
+        "waitress",
+        &["waitress-serve", "waitress"],
+        &[],
+        Some(INT),
+        &[TERM],
+    ),
+    (
+        "Flask's development server",
+        &["flask"],
+        &[],
+        None,
+        &[TERM, INT],
+    ),
+    ("Twisted", &["twistd", "twistd3"], &[], None, &[TERM, INT]),
+    (
         "Puma",
         &["puma", "puma 6.4.2 (tcp", "puma: cluster w"],
         &[(HUP, Unclear), (USR1, Reload), (USR2, Reload)],
@@ -440,4 +455,28 @@ fn signals_are_swapped_only_where_a_better_one_is_known() {
     );
     assert_eq!(swap("uwsgi"), None, "it has no graceful one");
     assert_eq!(swap("java"), None, "it has no fast one");
+}
+
+#[test]
+fn a_server_that_an_interpreter_runs_is_known_by_what_people_call_it() {
+    let service = |kind: WorkloadKind, workload: &str| Service {
+        workload_namespace: String::new(),
+        workload_kind: kind.as_str().to_owned(),
+        workload: workload.to_owned(),
+        port: 8080,
+    };
+    let title = |program: &str, service: &Service| of(program, service).map(|server| server.title);
+    let module = service(WorkloadKind::Process, "uvicorn");
+    assert_eq!(title("python3", &module), Some("uvicorn"));
+    assert_eq!(
+        title("nginx", &module),
+        Some("nginx"),
+        "the kernel's name first"
+    );
+    let container = service(WorkloadKind::Container, "nginx");
+    assert_eq!(
+        title("python3", &container),
+        None,
+        "any program may be in it"
+    );
 }

@@ -40,8 +40,8 @@ pub(super) struct Subject<'a> {
     pub(super) drains: &'a [Drain],
     /// Of the rollout as a whole; each drain has its own.
     pub(super) findings: &'a [Finding],
-    /// The program that it is of, where no drain says.
-    pub(super) program: &'a str,
+    /// The server that it is of, where no drain says.
+    server: Option<&'static Server>,
     /// What shows it.
     pub(super) command: String,
 }
@@ -71,7 +71,7 @@ impl<'a> Subject<'a> {
             refused: rollout.counts.refused.max(in_gaps),
             drains: &rollout.drains,
             findings: &rollout.findings,
-            program: "",
+            server: None,
             command: format!("finwatch rollouts show {}", plain(&rollout.id)),
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Subject<'a> {
             refused: drain.counts.refused,
             drains: std::slice::from_ref(drain),
             findings: &[],
-            program: "",
+            server: None,
             command: format!("finwatch drains show {}", plain(&drain.id)),
         }
     }
@@ -116,7 +116,7 @@ impl<'a> Subject<'a> {
             refused: incident.refused,
             drains: &[],
             findings: &incident.findings,
-            program: &incident.program,
+            server: servers::of(&incident.program, &incident.service),
             command: format!("finwatch incidents show {}", plain(&incident.id)),
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Subject<'a> {
     /// The server that it is, as the first of its programs that is known tells.
     pub(super) fn server(&self) -> Option<&'static Server> {
         let of_drains = self.drains.iter().find_map(server_of);
-        of_drains.or_else(|| servers::known(self.program))
+        of_drains.or(self.server)
     }
 }
 
@@ -152,5 +152,5 @@ pub(super) fn lost_in(incident: &Incident) -> Counts {
 
 /// The server that was drained.
 pub(super) fn server_of(drain: &Drain) -> Option<&'static Server> {
-    servers::known(&drain.instance.program)
+    servers::of(&drain.instance.program, &drain.service)
 }
