@@ -310,8 +310,21 @@ pub(super) fn accepts_after_signal(facts: &Facts<'_>) -> Option<Finding> {
 pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
     let drain = facts.drain;
     let sent = drain.signal.as_ref().filter(|_| facts.is_asked())?;
-    let server = facts.server?;
-    let better = server.better(sent.number).and_then(signal::name)?;
+    let known = facts
+        .server
+        .and_then(|server| Some((server, signal::name(server.better(sent.number)?)?)));
+    let how = match known {
+        Some((server, better)) => format!(
+            "{} stops {} at once; {better} lets it finish.",
+            sent.name, server.title
+        ),
+        None if facts.died_of(sent) => format!(
+            "{} has no handler for {}: the kernel ended it at once.",
+            facts.program(),
+            sent.name
+        ),
+        None => return None,
+    };
     let in_flight = drain
         .awaiting_at_start
         .unwrap_or(0)
@@ -321,14 +334,11 @@ pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
     if in_flight == 0 || !at_once {
         return None;
     }
-    Some(facts.found_with_stop(
+    let mut finding = facts.found_with_stop(
         &diagnoses::FAST_STOP_SIGNAL,
         vec![
             facts.began(),
-            format!(
-                "{} stops {} at once; {better} lets it finish.",
-                sent.name, server.title
-            ),
+            how,
             format!(
                 "{} in flight, and all was over {} after T0.",
                 match in_flight {
@@ -338,7 +348,14 @@ pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
                 length(took)
             ),
         ],
-    ))
+    );
+    if known.is_none() && facts.server.is_none() {
+        finding.remedy = format!(
+            "Handle {} in the program: stop accepting, answer what is in flight, close what is idle, and end. {}",
+            sent.name, finding.remedy
+        );
+    }
+    Some(finding)
 }
 
 pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {

@@ -289,6 +289,30 @@ fn fast_stop_signal() {
         None,
         "nothing was in flight"
     );
+    let died = |d: &mut Drain| {
+        cut(d);
+        d.exit.as_mut().expect("an exit").signal = Some("SIGTERM".to_owned());
+    };
+    assert_eq!(
+        told(but(quiet("checkout", "SIGTERM"), died), name),
+        None,
+        "its handler sent it again"
+    );
+    let unhandled = but(but(quiet("checkout", "SIGTERM"), died), |d| {
+        d.signal.as_mut().expect("a signal").disposition = "default".to_owned();
+    });
+    let evidence = told(unhandled.clone(), name).expect("told");
+    assert!(
+        evidence.contains("checkout (process 700) has no handler for SIGTERM: the kernel ended it"),
+        "{evidence}"
+    );
+    let finding = judged(unhandled).findings.into_iter();
+    let mut remedy = finding.filter(|f| f.diagnosis == name).map(|f| f.remedy);
+    assert!(
+        remedy
+            .next()
+            .is_some_and(|remedy| remedy.starts_with("Handle SIGTERM"))
+    );
     let slow = but(but(quiet("nginx", "SIGTERM"), cut), |d| {
         d.last_close_at = Some(at(9.0));
     });

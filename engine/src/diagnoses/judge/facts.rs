@@ -28,7 +28,7 @@ impl<'a> Facts<'a> {
         Self {
             drain,
             options,
-            server: servers::known(&drain.instance.program),
+            server: servers::of(&drain.instance.program, &drain.service),
         }
     }
 
@@ -127,6 +127,13 @@ impl<'a> Facts<'a> {
     /// Whether the process had no say in its end.
     pub(super) fn was_killed(&self) -> bool {
         self.kill().is_some() || matches!(self.drain.kind, DrainKind::Kill | DrainKind::Crash)
+    }
+
+    /// Whether it had no handler for a signal, and died of it.
+    pub(super) fn died_of(&self, signal: &SignalSeen) -> bool {
+        let exit = self.drain.exit.as_ref();
+        let died_of = exit.and_then(|exit| exit.signal.as_deref());
+        signal.disposition == "default" && died_of == Some(signal.name.as_str())
     }
 
     /// Until when there was something to see.

@@ -142,9 +142,9 @@ pub const ACCEPTS_AFTER_SIGNAL: Diagnosis = Diagnosis {
 pub const FAST_STOP_SIGNAL: Diagnosis = Diagnosis {
     name: "fast-stop-signal",
     severity: Severity::Warn,
-    summary: "The server was sent the signal that stops it at once, and it has one that lets it finish.",
-    signature: "Everything was closed within two seconds of T0 although requests were in flight, and the signal is known as this server's fast one.",
-    evidence: "Names the signal, the sender and the server's graceful signal, and tells what was in flight.",
+    summary: "The server was sent a signal that ends it at once: it has another one that lets it finish, or no handler for this one.",
+    signature: "Everything was closed within two seconds of T0 although requests were in flight, and the signal is known as this server's fast one, or it has no handler for it and died of it.",
+    evidence: "Names the signal, the sender and the server's graceful signal, if it has one, and tells what was in flight.",
     remedy: "Send the server's graceful signal: STOPSIGNAL in the image, KillSignal= in the unit.",
     servers: OfServers::Signals,
     places: &[
