@@ -85,15 +85,19 @@ impl Host {
     }
 
     fn listen(&mut self, up: u8) {
+        self.listen_by(MASTER, up);
+    }
+
+    fn listen_by(&mut self, owner: u32, up: u8) {
         let header = self.header::<ListenerRecord>(KIND_LISTENER);
         self.tell(Record::Listener(ListenerRecord {
             header,
-            cookie: 1,
+            cookie: u64::from(owner),
             service: key(),
-            start_ns: process(MASTER).start_ns,
+            start_ns: process(owner).start_ns,
             local_addr: [0; 16],
-            tgid: MASTER,
-            owner_tgid: MASTER,
+            tgid: owner,
+            owner_tgid: owner,
             netns_inum: 4_026_531_840,
             backlog: 0,
             backlog_limit: 511,
@@ -332,6 +336,38 @@ fn a_worker_that_ends_among_its_siblings_is_named_with_what_it_lost() {
         incident.findings[0].remedy
     );
     assert!(host.drains.is_empty());
+}
+
+/// A server of one process that ends itself, as uvicorn does by `--limit-max-requests`, and is started anew a moment later.
+#[test]
+fn who_is_refused_until_a_server_is_started_anew_is_told_with_what_it_lost() {
+    const NEXT: u32 = 200;
+    let mut host = Host::new();
+    for worker in [WORKER, SIBLING] {
+        host.exit(worker, 0);
+    }
+    host.wait(10 * SECOND_MS);
+    for _ in 0..4 {
+        host.close(MASTER, Some(Cut::Late), 0);
+    }
+    host.listen(0);
+    host.wait(100);
+    host.exit(MASTER, 0);
+    host.refuse(9);
+    host.wait(300);
+    host.living.insert(NEXT, Kinship::Owner);
+    host.listen_by(NEXT, 1);
+    host.wait(10 * SECOND_MS);
+    let incident = host.incident();
+    assert_eq!((incident.cut.late, incident.refused), (4, 9));
+    assert_eq!(incident.cause, IncidentCause::WorkerRecycled);
+    assert_eq!(
+        found(incident),
+        ["worker-recycled", "listener-gap", "requests-cut"]
+    );
+    let evidence = &incident.findings[0].evidence[0];
+    let told = "and 9 SYNs were refused until others listened.";
+    assert!(evidence.ends_with(told), "{evidence}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use finwatch_common::{Cut, ExitRecord, ServiceKey};
+use finwatch_common::{Cut, ExitRecord, Kinship, ServiceKey};
 
 use crate::{
     bounded::Queue,
@@ -55,6 +55,8 @@ pub(super) struct Ended {
     services: Vec<ServiceKey>,
     pub(super) pid: u32,
     pub(super) comm: [u8; 16],
+    /// It had opened the listening socket: the instance ended with it, unless others hold that.
+    pub(super) is_owner: bool,
     /// As `waitpid` gives it.
     pub(super) status: u32,
     pub(super) at_ns: u64,
@@ -149,6 +151,7 @@ impl Ended {
             services,
             pid: exit.process.tgid,
             comm: exit.comm,
+            is_owner: exit.kinship == Kinship::Owner as u8,
             status: exit.status,
             at_ns: exit.header.at_ns,
         }
@@ -292,6 +295,11 @@ impl Burst {
     /// Connections of the first few.
     pub(super) fn examples(&self) -> impl Iterator<Item = &EndedConnection> {
         self.marks.iter().filter_map(|mark| mark.example.as_deref())
+    }
+
+    /// A process ended with what it served that had opened the listening socket itself.
+    pub(super) fn is_ended_whole(&self) -> bool {
+        self.deaths.iter().any(|ended| ended.is_owner)
     }
 
     fn show(&mut self, ended: &Ended) {

@@ -105,7 +105,7 @@ fn findings(
     let race = idle_timeout_race(incident, idle);
     let late = keepalive_race(incident, race.is_some());
     let dropped = dropped_by_server(incident, burst);
-    let refused = refused(incident);
+    let refused = refused(incident, burst);
     let mut findings: Vec<_> = [recycled, race, late, dropped, refused]
         .into_iter()
         .flatten()
@@ -119,6 +119,15 @@ fn worker_recycled(incident: &Incident, burst: &Burst) -> Option<Finding> {
     if lost == 0 || !incident.listened {
         return None;
     }
+    let others = match (burst.is_ended_whole(), incident.refused) {
+        (false, _) => "others went on listening".to_owned(),
+        (true, 0) => "others listen in its stead".to_owned(),
+        (true, refused) => format!(
+            "{} {} refused until others listened",
+            count(refused, "SYN"),
+            were(refused)
+        ),
+    };
     let ended = incident.ended_processes.iter().map(|ended| {
         let EndedProcess { pid, program, exit } = ended;
         let how = match (&exit.signal, exit.code) {
@@ -127,15 +136,15 @@ fn worker_recycled(incident: &Incident, burst: &Burst) -> Option<Finding> {
             (None, None) => "ended".to_owned(),
         };
         let when = told(incident, exit.at);
-        format!("{program} (process {pid}) {how}, {when}, and others went on listening.")
+        format!("{program} (process {pid}) {how}, {when}, and {others}.")
     });
     let mut evidence: Vec<_> = ended.collect();
     // Who serves and does not listen is no process of the instance: only that it ended with its connections is known.
     let with = match (evidence.len(), burst.dead_closers()) {
-        (0, 0 | 1) => "the process that had them in hand, and others went on listening",
-        (0, _) => "the processes that had them in hand, and others went on listening",
-        (1, _) => "it",
-        _ => "them",
+        (0, 0 | 1) => format!("the process that had them in hand, and {others}"),
+        (0, _) => format!("the processes that had them in hand, and {others}"),
+        (1, _) => "it".to_owned(),
+        _ => "them".to_owned(),
     };
     evidence.push(format!(
         "{} lost on connections that ended with {with}.",
@@ -203,9 +212,17 @@ fn dropped_by_server(incident: &Incident, burst: &Burst) -> Option<Finding> {
     Some(found(&diagnoses::DROPPED_BY_SERVER, incident, evidence, None))
 }
 
-fn refused(incident: &Incident) -> Option<Finding> {
+fn refused(incident: &Incident, burst: &Burst) -> Option<Finding> {
     let refused = incident.refused;
     (refused > 0).then(|| {
+        if burst.is_ended_whole() {
+            let evidence = vec![format!(
+                "{} {} refused between the end of one process and the listening socket of the next.",
+                count(refused, "SYN"),
+                were(refused)
+            )];
+            return found(&diagnoses::LISTENER_GAP, incident, evidence, None);
+        }
         let evidence = vec![format!(
             "{} {} refused while the process ran that had listened there, with no stop under way.",
             count(refused, "SYN"),
@@ -263,7 +280,7 @@ fn found(
     or: Option<Topic>,
 ) -> Finding {
     let mut finding = diagnosis.found(evidence);
-    let server = servers::known(&incident.program);
+    let server = servers::of(&incident.program, &incident.service);
     let own = server.and_then(|server| {
         let of_another = || Some(server.advice(or?)?.into());
         let own = diagnosis.remedy_for(server).or_else(of_another);
@@ -283,7 +300,12 @@ fn cause(incident: &Incident, burst: &Burst) -> IncidentCause {
         findings.any(|finding| finding.diagnosis == diagnosis.name)
     };
     let is_half = |number: u64| number > 0 && number * 2 >= lost;
-    if has(&diagnoses::WORKER_RECYCLED) && is_half(incident.by_ended_processes) {
+    // Who was refused came when nobody listened, as the process had ended.
+    let ended = match has(&diagnoses::LISTENER_GAP) {
+        true => incident.by_ended_processes + incident.refused,
+        false => incident.by_ended_processes,
+    };
+    if has(&diagnoses::WORKER_RECYCLED) && is_half(ended) {
         IncidentCause::WorkerRecycled
     } else if has(&diagnoses::IDLE_TIMEOUT_RACE) && is_half(incident.cut.late) {
         IncidentCause::IdleTimeoutRace

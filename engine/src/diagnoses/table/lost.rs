@@ -112,8 +112,8 @@ pub const DIED_SERVING: Diagnosis = Diagnosis {
 pub const WORKER_RECYCLED: Diagnosis = Diagnosis {
     name: "worker-recycled",
     severity: Severity::Fail,
-    summary: "With nobody stopping anything a process of the server ended while others went on, and requests on its connections were lost.",
-    signature: "A process of the instance exited by itself, with no signal before it, while others listened on the port; and requests were lost on connections that it closed, that the kernel closed for it, or, where nobody knows who closed them, within five seconds of its end. A drain of one process that lost nothing is told as info.",
+    summary: "With nobody stopping anything a process of the server ended while others went on, or took its place, and requests on its connections were lost.",
+    signature: "A process of the instance exited by itself, with no signal before it, while others listened on the port or soon did; and requests were lost on connections that it closed, that the kernel closed for it, or, where nobody knows who closed them, within five seconds of its end. A drain of one process that lost nothing is told as info.",
     evidence: "Names the processes that ended, with their exit codes, and counts the requests that were lost by it. `max_requests` and the like end a worker in the middle of its clients; so do leaks' watchdogs and uncaught errors.",
     remedy: "Let a worker that is to be replaced stop accepting, answer what it has, say `Connection: close`, and only then end; spread the ends over time, or do without them.",
     servers: OfServers::On(Topic::Recycle),

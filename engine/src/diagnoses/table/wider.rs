@@ -66,7 +66,7 @@ pub const LISTENER_GAP: Diagnosis = Diagnosis {
     name: "listener-gap",
     severity: Severity::Fail,
     summary: "Between the old and the new server nobody listened: clients were refused.",
-    signature: "The port's last listener closed and another one opened later; SYNs in between were refused with an RST. A gap in which nobody was refused is told as a warning.",
+    signature: "The port's last listener closed and another one opened later; SYNs in between were refused with an RST. A gap in which nobody was refused is told as a warning. So is told who was refused when a server ended by itself and was started anew.",
     evidence: "Gives the gap's length and the SYNs refused in it.",
     remedy: "Let old and new overlap: hand the socket over, use SO_REUSEPORT, or reload in place of a restart.",
     servers: OfServers::On(Topic::Overlap),
