@@ -194,7 +194,7 @@ impl Lost {
     }
 }
 
-/// What most of the drains that failed have in common; with no drain, what stands first.
+/// What most of the drains that failed have in common, and most of what was lost; with no drain, what stands first.
 fn cause(subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
     if subject.drains.is_empty() {
         let mut causes = groups.iter().filter(|group| group.part == Part::Cause);
@@ -204,9 +204,11 @@ fn cause(subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
     let failed: Vec<&Drain> = drains
         .filter(|drain| drain.verdict == Verdict::Fail)
         .collect();
+    let cut = subject.counts.cut.total();
     let explains = |group: &&Group<'_>| {
         let of_it = failed.iter().filter(|drain| group.is_in(drain)).count();
-        group.part == Part::Cause && of_it > 0 && of_it * 2 >= failed.len()
+        let is_most = group.connections() == 0 || group.connections() * 2 > cut;
+        group.part == Part::Cause && of_it > 0 && of_it * 2 >= failed.len() && is_most
     };
     groups.iter().find(explains).map(Group::says)
 }

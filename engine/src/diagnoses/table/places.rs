@@ -48,7 +48,7 @@ pub const PLACES: &[Place] = &[
     cause(
         &SIGNAL_IGNORED,
         "nobody took the stop signal until SIGKILL",
-        |drain| drain.open_at_start,
+        |drain| drain.open_at_start.max(drain.counts.cut.total()),
     ),
     cause(
         &SIGNAL_MEANS_RELOAD,
@@ -76,7 +76,7 @@ pub const PLACES: &[Place] = &[
     ),
     cause(
         &WORKER_RECYCLED,
-        "a worker ended while others went on",
+        "one of its processes ended by itself",
         |drain| drain.counts.by_exit.max(drain.counts.cut.total()),
     )
     .with(&["unanswered", "unread", "late"]),
@@ -159,7 +159,8 @@ pub const PLACES: &[Place] = &[
         |drain| {
             let refused = drain.counts.refused;
             let refused = refused.max(drain.signs.refused_while_running);
-            drain.opened_after_start + drain.counts.cut.late + refused
+            // Who came after T0 may be one of those that asked too late.
+            drain.opened_after_start.max(drain.counts.cut.late) + refused
         },
     ),
     cost(
