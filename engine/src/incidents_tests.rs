@@ -338,38 +338,6 @@ fn a_worker_that_ends_among_its_siblings_is_named_with_what_it_lost() {
     assert!(host.drains.is_empty());
 }
 
-/// A server of one process that ends itself, as uvicorn does by `--limit-max-requests`, and is started anew a moment later.
-#[test]
-fn who_is_refused_until_a_server_is_started_anew_is_told_with_what_it_lost() {
-    const NEXT: u32 = 200;
-    let mut host = Host::new();
-    for worker in [WORKER, SIBLING] {
-        host.exit(worker, 0);
-    }
-    host.wait(10 * SECOND_MS);
-    for _ in 0..4 {
-        host.close(MASTER, Some(Cut::Late), 0);
-    }
-    host.listen(0);
-    host.wait(100);
-    host.exit(MASTER, 0);
-    host.refuse(9);
-    host.wait(300);
-    host.living.insert(NEXT, Kinship::Owner);
-    host.listen_by(NEXT, 1);
-    host.wait(10 * SECOND_MS);
-    let incident = host.incident();
-    assert_eq!((incident.cut.late, incident.refused), (4, 9));
-    assert_eq!(incident.cause, IncidentCause::WorkerRecycled);
-    assert_eq!(
-        found(incident),
-        ["worker-recycled", "listener-gap", "requests-cut"]
-    );
-    let evidence = &incident.findings[0].evidence[0];
-    let told = "and 9 SYNs were refused until others listened.";
-    assert!(evidence.ends_with(told), "{evidence}");
-}
-
 #[test]
 fn one_lost_request_is_chance_and_one_that_died_with_a_process_is_not() {
     let mut host = Host::new();
@@ -632,6 +600,9 @@ fn clean_closes_are_no_loss() {
     host.wait(60 * SECOND_MS);
     assert!(host.incidents.is_empty());
 }
+
+#[path = "incidents_anew_tests.rs"]
+mod anew;
 
 #[path = "incidents_causes_tests.rs"]
 mod causes;
