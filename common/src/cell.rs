@@ -14,7 +14,7 @@ pub type CounterRow = [u64; CELLS];
 pub struct Cell(u16);
 
 /// Number of cells in a row.
-pub const CELLS: usize = Cell::WAITED.index() + 1;
+pub const CELLS: usize = Cell::REST_OR_REQUEST.index() + 1;
 
 impl Cell {
     /// Reached ESTABLISHED (or, with TCP Fast Open, was closed before).
@@ -93,6 +93,17 @@ impl Cell {
     /// Server: the first question lay unread for [`crate::WAITED_MS`] and longer. Counted when it is read, in the phase in which the
     /// connection was established.
     pub const WAITED: Self = Self(Self::EARLY.0 + 4);
+    /// Server, ended: connections on which a question under 18 bytes, of a size that no protocol's control frames have where such a
+    /// protocol may be spoken, was answered.
+    pub const SMALL_ANSWERED: Self = Self(Self::EARLY.0 + 5);
+    /// Server, ended by this side: the last that came was as small, it had no answer or was never read, and the peer was still there
+    /// when it saw our end. Not counted as cut, as nothing on the connection tells whether it was a question.
+    pub const SMALL_LEFT: Self = Self(Self::EARLY.0 + 6);
+    /// Server: the same of what came after our FIN and drew an RST.
+    pub const SMALL_LATE: Self = Self(Self::EARLY.0 + 7);
+    /// Server: data was lost behind the answer to a question that had come in several parts, and that this side closed upon at
+    /// once: the rest of that question, or another request. Not counted as cut.
+    pub const REST_OR_REQUEST: Self = Self(Self::EARLY.0 + 8);
 
     /// Connections ended with this origin and outcome.
     pub const fn closes(origin: Origin, outcome: Outcome) -> Self {

@@ -172,6 +172,12 @@ pub mod close_flags {
     /// The peer sent one message after another, each in a segment of its own, and never had an answer: whoever waits for one sends
     /// nothing more, and one long question fills its segments.
     pub const MESSAGES: u16 = 1 << 12;
+    /// Counted by [`crate::Cell::SMALL_ANSWERED`].
+    pub const SMALL_ANSWERED: u16 = 1 << 13;
+    /// Counted by [`crate::Cell::SMALL_LEFT`].
+    pub const SMALL_LEFT: u16 = 1 << 14;
+    /// Counted by [`crate::Cell::REST_OR_REQUEST`].
+    pub const REST_OR_REQUEST: u16 = 1 << 15;
 }
 
 /// The end of one connection, with its evidence.
@@ -321,6 +327,10 @@ pub mod reset_flags {
     pub const EARLY: u16 = 1 << 4;
     /// It refused a SYN, as nothing listened: `service` is who last did. Told only where [`crate::Features::tell_refused`] is set.
     pub const REFUSED: u16 = 1 << 5;
+    /// Counted by [`crate::Cell::SMALL_LATE`].
+    pub const SMALL_LATE: u16 = 1 << 6;
+    /// Counted by [`crate::Cell::REST_OR_REQUEST`].
+    pub const REST_OR_REQUEST: u16 = 1 << 7;
 }
 
 /// An RST that this host sent.

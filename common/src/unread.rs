@@ -28,8 +28,8 @@ pub struct UnreadRecord {
     pub unread: u32,
     /// A [`Cut`] when these bytes make the connection a cut one, or 0xff.
     pub cut: u8,
-    /// Always zero.
-    pub pad: u8,
+    /// 1 when they are counted by [`crate::Cell::REST_OR_REQUEST`].
+    pub rest_or_request: u8,
     /// As [`CloseRecord::idle_ds`](crate::CloseRecord::idle_ds) of the connection.
     pub idle_ds: u16,
     /// Always zero.

@@ -77,6 +77,7 @@ pub fn tell_close(
         lost,
         lost_bytes,
         cut,
+        small_late: _,
     } = closed;
     let has = |flag| record.flags & flag != 0;
     let pid = |tgid| (tgid != 0).then_some(tgid);

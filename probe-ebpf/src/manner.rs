@@ -125,11 +125,19 @@ pub(crate) enum Small {
     ButFrames,
 }
 
+/// Whether so few bytes may be a question: of a size that no control frame has, or, behind a beginning that is too short for frames,
+/// of any.
+#[inline(always)]
+pub const fn may_ask(bytes: u32, short_beginning: bool) -> bool {
+    bytes > 0 && bytes < SMALL_BYTES && (short_beginning || !is_small_frame(bytes))
+}
+
 /// Whether so few bytes may be a frame that nobody answers: a WebSocket's close (RFC 6455 section 5.5.1: 6, or 8 with a code),
-/// FastCGI's end of a stream (8), HTTP/2's SETTINGS (9), WINDOW_UPDATE and RST_STREAM (13), PING and GOAWAY (17).
+/// FastCGI's end of a stream (8), HTTP/2's SETTINGS (9), WINDOW_UPDATE and RST_STREAM (13), PING and GOAWAY (17), the last word of
+/// PostgreSQL's and MySQL's clients (Terminate, COM_QUIT: 5).
 #[inline(always)]
 pub(crate) const fn is_small_frame(bytes: u32) -> bool {
-    matches!(bytes, 6 | 8 | 9 | 13 | 17)
+    matches!(bytes, 5 | 6 | 8 | 9 | 13 | 17)
 }
 
 /// Whether so many bytes in two records are a gRPC client's last: a PING, a WINDOW_UPDATE, an acknowledgement, and the alert.

@@ -7,10 +7,10 @@ mod rest;
 pub use self::rest::is_body;
 use crate::{
     frames::{
-        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, SMALL_BYTES, TLS12_CHACHA, TLS12_GCM,
-        alert_in, around_pings, is_alert, is_control_in, silence,
+        NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in,
+        around_pings, is_alert, is_control_in, silence,
     },
-    manner::{Manner, Small, is_farewell, is_small_frame, kind_of, record_of},
+    manner::{Manner, Small, is_farewell, kind_of, may_ask, record_of},
     tcp::seq_after,
 };
 
@@ -128,7 +128,7 @@ impl Turns {
     const fn turn_over(&mut self, write_seq: u32) {
         let asked = seq_after(self.read, self.began);
         let wrote = seq_after(write_seq, self.written);
-        if asked > 0 && asked < SMALL_BYTES && wrote > 0 && !is_small_frame(asked) {
+        if self.may_ask(asked) && wrote > 0 {
             self.hello |= SMALL_ANSWERED;
         }
         let pings = around_pings(asked, self.may_be_tls());
@@ -251,11 +251,29 @@ impl Turns {
         let manner = self.manner();
         if self.hello & SMALL_ANSWERED == 0 {
             manner
-        } else if self.hello_bytes() < FRAMES_BYTES_MIN {
+        } else if self.has_short_beginning() {
             manner.with_small(Small::All)
         } else {
             manner.with_small(Small::ButFrames)
         }
+    }
+
+    /// Whether so few bytes may be a question.
+    #[inline(always)]
+    pub const fn may_ask(&self, bytes: u32) -> bool {
+        may_ask(bytes, self.has_short_beginning())
+    }
+
+    /// Whether such a question was answered: the last one, or one before.
+    #[inline(always)]
+    pub const fn answered_small(&self, last: Turn) -> bool {
+        self.hello & SMALL_ANSWERED != 0 || (last.since_read > 0 && self.may_ask(last.asked))
+    }
+
+    /// Whether the peer has said so little that it speaks in no frames.
+    #[inline(always)]
+    pub const fn has_short_beginning(&self) -> bool {
+        self.hello_bytes() < FRAMES_BYTES_MIN
     }
 
     /// Whether a segment that acknowledges so much was sent by a peer that had seen some of the last answer.

@@ -159,7 +159,7 @@ pub(super) fn unread_record() -> UnreadRecord {
         remote_port: 51_234,
         unread: 107,
         cut: Cut::Unread as u8,
-        pad: 0,
+        rest_or_request: 0,
         idle_ds: 0,
         tail: [0; 4],
     }

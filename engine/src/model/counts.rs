@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SmallQuestions;
+
 /// Connections on which a client's request was lost, each counted once by its first cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -23,7 +25,7 @@ pub struct Unanswered {
     pub silent: u64,
     /// Only a TLS alert was written.
     pub alert: u64,
-    /// The request was under 18 bytes; not counted as cut.
+    /// The request was under 18 bytes; counted as cut only where such had been answered on the connection.
     pub small: u64,
 }
 
@@ -36,7 +38,7 @@ pub struct Resets {
     pub nothing: u64,
     /// They threw only a TLS alert or a control frame away: harmless.
     pub goodbye: u64,
-    /// Of `goodbye`, those on connections that were cut: the harm was done before.
+    /// Of `goodbye`, those on connections that were cut, as the harm was done before, and those that may have been requests.
     #[serde(default)]
     pub goodbye_of_cut: u64,
     /// They threw data away.
@@ -93,6 +95,11 @@ pub struct Counts {
     pub abandoned: u64,
     /// Answered before all of the request was read, and reset with the rest of it unread.
     pub early_answers: u64,
+    /// Data was lost behind the answer to a request that had come in several parts, and that this side closed upon at once: the rest
+    /// of it, or another request. Not counted as cut.
+    pub rest_or_request: u64,
+    /// Requests under 18 bytes.
+    pub small: SmallQuestions,
     /// Closes of connections on which this side never wrote though the peer had.
     pub never_answered: u64,
     /// The other way round.
@@ -170,6 +177,8 @@ impl Counts {
             by_exit_while_sending,
             abandoned,
             early_answers,
+            rest_or_request,
+            small,
             never_answered,
             never_asked,
             no_payload,
@@ -216,6 +225,10 @@ impl Counts {
         self.by_exit_while_sending += by_exit_while_sending;
         self.abandoned += abandoned;
         self.early_answers += early_answers;
+        self.rest_or_request += rest_or_request;
+        self.small.answered += small.answered;
+        self.small.left += small.left;
+        self.small.late += small.late;
         self.never_answered += never_answered;
         self.never_asked += never_asked;
         self.no_payload += no_payload;
@@ -273,6 +286,12 @@ impl Counts {
             by_exit_while_sending: left(self.by_exit_while_sending, other.by_exit_while_sending),
             abandoned: left(self.abandoned, other.abandoned),
             early_answers: left(self.early_answers, other.early_answers),
+            rest_or_request: left(self.rest_or_request, other.rest_or_request),
+            small: SmallQuestions {
+                answered: left(self.small.answered, other.small.answered),
+                left: left(self.small.left, other.small.left),
+                late: left(self.small.late, other.small.late),
+            },
             never_answered: left(self.never_answered, other.never_answered),
             never_asked: left(self.never_asked, other.never_asked),
             no_payload: left(self.no_payload, other.no_payload),

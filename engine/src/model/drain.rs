@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Cuts, Finding, Instance, Service, Shape, Signs, Verdict};
+use super::{
+    Counts, Cuts, Finding, Instance, Meaning, Service, Shape, Signs, SmallQuestions, Verdict,
+};
 
 /// What began it.
 #[derive(
@@ -238,11 +240,22 @@ impl Drain {
         !self.turns_not_judged || cause != "unanswered"
     }
 
-    /// Connections on which a client lost something: requests, where it waits for answers; else what it told and nobody read, as RSTs
+    /// What requests under 18 bytes are to this service.
+    pub fn small_means(&self) -> Meaning {
+        SmallQuestions::meaning(&self.baseline.counts.small, &self.counts.small)
+    }
+
+    /// Connections on which a client lost something: requests, where it waits for answers, and of the small ones those that are known
+    /// to be requests; else what it told and nobody read, as RSTs
     /// threw it away. Each connection counts once, by the first cause, and where nobody waits for answers that one hides others.
     pub fn lost(&self) -> Cuts {
         if !self.turns_not_judged {
-            return self.counts.cut;
+            let mut cut = self.counts.cut;
+            if self.small_means() == Meaning::Questions {
+                cut.unanswered += self.counts.small.left;
+                cut.late += self.counts.small.late;
+            }
+            return cut;
         }
         let thrown_away: u64 = self
             .counts

@@ -16,6 +16,7 @@ mod rollout;
 mod service;
 mod shape;
 mod signs;
+mod small;
 pub mod words;
 mod workload;
 
@@ -38,4 +39,5 @@ pub use rollout::{Gap, Growth, GrowthTest, Rollout, RolloutState, Start};
 pub use service::{Instance, Service};
 pub use shape::{Basis, Shape, ShapeKind};
 pub use signs::Signs;
+pub use small::{Meaning, SmallQuestions};
 pub use workload::{Named, Workload, WorkloadKind};

@@ -7,7 +7,9 @@ use super::{
     tree::{Line, Section, Tone},
     units::{Times, after, bytes, count, cuts, parts, plain, service, span_of_secs},
 };
-use crate::model::{Baseline, Counts, Cuts, Drain, EndedConnection, Severity, SignalSeen, Verdict};
+use crate::model::{
+    Baseline, Counts, Cuts, Drain, EndedConnection, Meaning, Severity, SignalSeen, Verdict,
+};
 
 /// A drain with every fact and finding.
 pub fn drain(drain: &Drain, times: &Times) -> Section {
@@ -19,6 +21,7 @@ pub fn drain(drain: &Drain, times: &Times) -> Section {
     add_start(&mut section, drain);
     add_cut(&mut section, drain.lost());
     add_likely(&mut section, drain);
+    add_small(&mut section, drain);
     add_closes(&mut section, &drain.counts);
     add_resets(&mut section, &drain.counts);
     add_losses(&mut section, drain);
@@ -144,6 +147,28 @@ fn add_likely(section: &mut Section, drain: &Drain) {
             "{connections} more, ended with hardly a byte written since they owed an answer (behind HTTP/2's GOAWAY or a WebSocket's close frame)"
         );
         section.field("likely cut", text);
+    }
+}
+
+/// What the counters do not count as cut, as a connection alone does not tell.
+fn add_small(section: &mut Section, drain: &Drain) {
+    let small = drain.counts.small;
+    if small.open() > 0 && !drain.turns_not_judged {
+        let meaning = match drain.small_means() {
+            Meaning::Questions => "lost, as such requests get answers here",
+            Meaning::Goodbyes => "goodbyes, as in its ordinary time",
+            Meaning::Unknown => "not known whether these were requests",
+        };
+        let fates = parts(&[
+            (small.left, "left without an answer"),
+            (small.late, "sent after our FIN"),
+        ]);
+        section.field("under 18 bytes", format!("{fates}: {meaning}"));
+    }
+    if drain.counts.rest_or_request > 0 {
+        let connections = count(drain.counts.rest_or_request, "connection");
+        let text = format!("{connections}, lost behind an answer: its rest, or another request");
+        section.field("rest or request", text);
     }
 }
 

@@ -88,7 +88,8 @@ pub(super) struct Conn {
     pub(super) segments: u32,
     /// See [`finwatch_common::CloseRecord::waited_cs`], in milliseconds.
     pub(super) waited_ms: u32,
-    pub(super) pad_2: u32,
+    /// [`Turns::began`] of the last question of which more came after some of it was read.
+    pub(super) parted: u32,
     /// See [`Conn::forget`].
     scratch: u64,
 }
@@ -180,11 +181,18 @@ impl Conn {
     /// What the conversation says of the peer's last bytes, as its server stands.
     #[inline(always)]
     pub(super) fn manner(&self) -> Manner {
-        if self.service.phase == Phase::Steady as u8 && !self.has(flag::BY_EXIT) {
+        let steady = self.service.phase == Phase::Steady as u8 || self.has(flag::LEFT_STEADY);
+        if steady && !self.has(flag::BY_EXIT) {
             turn::manner(&self.turns, false)
         } else {
             turn::manner(&self.turns, true)
         }
+    }
+
+    /// Whether the last question came in several parts: the peer may not have been at its end when it was answered.
+    #[inline(always)]
+    pub(super) const fn is_parted(&self) -> bool {
+        self.turns.count > 0 && self.parted == self.turns.began
     }
 
     /// See [`finwatch_common::CloseRecord::waited_cs`].
@@ -259,6 +267,7 @@ impl Conn {
         self.last_read_ns = 0;
         self.segments = 0;
         self.waited_ms = 0;
+        self.parted = 0;
         self.flags = 0;
         self.kind = kind::CONNECTION;
         self.pending = pending::NOTHING;

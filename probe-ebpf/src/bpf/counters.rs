@@ -2,7 +2,7 @@
 //!
 //! User space flips the generation, waits until no program still writes to the old one, and empties it.
 //! So a row is freed without a lost count. A row that a full map refuses falls to the `other` row, which
-//! user space makes before the programs run. Memory: 496 bytes a row, CPU and generation, set aside at
+//! user space makes before the programs run. Memory: 560 bytes a row, CPU and generation, set aside at
 //! load: an allocation in softirq may fail, and then a count would go to the wrong row.
 
 use core::hint::black_box;

@@ -5,6 +5,7 @@ use finwatch_common::{Cell, Loss, Outcome, Phase, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
     tcp::{SOCK_DEAD, SOCK_DONE, errno, state, unacked},
+    turns::Turn,
 };
 
 use super::{
@@ -87,6 +88,7 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         }
         _ => {}
     }
+    judge::small_at_end(conn, row, old);
     judge::came_too_late(tcp, conn, row);
     if unread > 0 && verdict == Verdict::ResetFollows.code() {
         row.inc(Cell::UNREAD);
@@ -130,7 +132,7 @@ fn count_ways(tcp: Tcp, conn: &mut Conn, row: Row) {
     let received: u64 = tcp.get(offset!(bytes_received));
     let asked = received > u64::from(tcp.flags() & SOCK_DONE != 0);
     match (asked, sent > 0) {
-        (true, true) => {}
+        (true, true) => count_small(conn, row),
         (true, false) => {
             row.inc(Cell::NEVER_ANSWERED);
             let segments: u32 = tcp.get(offset!(data_segs_in));
@@ -140,6 +142,20 @@ fn count_ways(tcp: Tcp, conn: &mut Conn, row: Row) {
         }
         (false, true) => row.inc(Cell::NEVER_ASKED),
         (false, false) => row.inc(Cell::NO_PAYLOAD),
+    }
+}
+
+/// Whether small questions get answers here.
+#[inline(always)]
+fn count_small(conn: &mut Conn, row: Row) {
+    let last = Turn {
+        since_read: conn.since_read,
+        asked: conn.asked,
+    };
+    // Of a longer one a part is as short.
+    if conn.turns.answered_small(last) && !conn.has(flag::MORE_TO_READ) {
+        conn.set(flag::SMALL_ANSWERED);
+        row.inc(Cell::SMALL_ANSWERED);
     }
 }
 
@@ -157,10 +173,11 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
         TIME_WAIT => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
         FIN_WAIT2 => {
             row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
-            if conn.cut != NONE || conn.service.phase != Phase::Steady as u8 {
-                let past =
-                    mini_socket::Past::new(conn.cut != NONE, conn.service.phase, conn.manner());
-                mini_socket::remember(conn.cookie, past);
+            if conn.cut != NONE
+                || conn.service.phase != Phase::Steady as u8
+                || conn.has(flag::REST_MAY_COME)
+            {
+                mini_socket::remember(conn.cookie, mini_socket::Past::of(conn));
             }
             if conn.idle_ds > 0 {
                 mini_socket::note_rest(conn.cookie, conn.idle_ds);
@@ -277,8 +294,8 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         if unread > 0 {
             row.inc(Cell::UNREAD);
             row.add(Cell::UNREAD_BYTES, unread.into());
-            let cut = judge::never_read(tcp, conn, row, unread);
-            tell::unread(tcp, conn, unread, cut);
+            let (cut, rest_or_request) = judge::never_read(tcp, conn, row, unread);
+            tell::unread(tcp, conn, unread, cut, rest_or_request);
         }
     }
     0

@@ -40,7 +40,15 @@ pub(super) const AT_REST: u32 = 1 << 17;
 pub(super) const MORE_TO_READ: u32 = 1 << 18;
 /// Answered before all of its question was read, and reset with the rest.
 pub(super) const EARLY: u32 = 1 << 19;
-/// What is asked now began before its peer had seen the last answer.
-pub(super) const FOLLOWS: u32 = 1 << 21;
 /// The peer sent one message after another, and never had an answer.
 pub(super) const MESSAGES: u32 = 1 << 20;
+/// A question that is small was answered.
+pub(super) const SMALL_ANSWERED: u32 = 1 << 21;
+/// What came last was as small, was left without an answer, and may have been a question.
+pub(super) const SMALL_LEFT: u32 = 1 << 22;
+/// This side closed in the instant of its answer to a question that had come in several parts: what comes behind it may be the rest.
+pub(super) const REST_MAY_COME: u32 = 1 << 23;
+/// That was lost, or another request.
+pub(super) const REST_OR_REQUEST: u32 = 1 << 24;
+/// What is asked now began before its peer had seen the last answer.
+pub(super) const FOLLOWS: u32 = 1 << 25;

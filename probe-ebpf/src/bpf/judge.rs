@@ -3,7 +3,7 @@
 //! that an RST throws away.
 
 use aya_ebpf::helpers::bpf_jiffies64;
-use finwatch_common::{Cell, Cut, Evidence};
+use finwatch_common::{Cell, Cut, Evidence, frames::GOAWAY_ENDS};
 use finwatch_probe::{
     tcp::{SOCK_DONE, seq_after, state, unread},
     turns,
@@ -43,15 +43,36 @@ pub(super) fn closed_by_us(
     conn.since_read = turn.since_read;
     conn.asked = turn.asked;
     if conn.is_server()
-        && let Some(mut evidence) = evidence
+        && let Some(evidence) = evidence
     {
-        if evidence as u8 == Evidence::Small as u8 && conn.manner().is_small_question(turn.asked) {
-            evidence = Evidence::Silent;
-        }
         unanswered(conn, row, evidence);
+        // A small one is judged when the peer has left: see [`small_at_end`].
         if evidence as u8 != Evidence::Small as u8 {
             cut(conn, row, Cut::Unanswered);
         }
+    }
+}
+
+/// A connection ends on which this side left a small question without an answer. Whoever waits for one leaves when he sees our FIN: a
+/// peer whose FIN crossed it had said its last word, as PostgreSQL's `Terminate` or MQTT's DISCONNECT.
+#[inline(always)]
+pub(super) fn small_at_end(conn: &mut Conn, row: Row, old: u8) {
+    if conn.evidence != Evidence::Small as u8 || !conn.is_server() || old == state::CLOSING {
+        return;
+    }
+    if conn.manner().is_small_question(conn.asked) {
+        cut(conn, row, Cut::Unanswered);
+    } else {
+        small_left(conn, row, conn.asked);
+    }
+}
+
+/// So few bytes are lost, and it is not known whether they were a question.
+#[inline(always)]
+fn small_left(conn: &mut Conn, row: Row, bytes: u32) {
+    if conn.cut == NONE && !conn.has(flag::SMALL_LEFT) && conn.turns.may_ask(bytes) {
+        conn.set(flag::SMALL_LEFT);
+        row.inc(Cell::SMALL_LEFT);
     }
 }
 
@@ -70,16 +91,33 @@ pub(super) fn early(conn: &mut Conn, row: Row) {
     }
 }
 
+/// Data is lost behind an answer, and it is not known whether it was the rest of what was answered.
+#[inline(always)]
+pub(super) fn rest_or_request(conn: &mut Conn, row: Row) {
+    if conn.cut == NONE && !conn.has(flag::REST_OR_REQUEST) {
+        conn.set(flag::REST_OR_REQUEST);
+        row.inc(Cell::REST_OR_REQUEST);
+    }
+}
+
 /// Bytes of the peer are lost unread at a closing transition: the rest of a question that had its answer, or a question.
 #[inline(always)]
 fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
-    let rest = answered_early(conn)
+    let answered = answered_early(conn);
+    let rest = answered
         && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp) || is_body(conn, tcp.unread()));
     if rest {
         early(conn, row);
     }
-    if !rest || is_held_back(tcp) {
+    let held_back = is_held_back(tcp);
+    if held_back || !answered {
         cut(conn, row, cause);
+    } else if !rest {
+        if conn.has(flag::REST_MAY_COME) {
+            rest_or_request(conn, row);
+        } else {
+            cut(conn, row, cause);
+        }
     }
 }
 
@@ -133,20 +171,43 @@ pub(super) fn note_sending(tcp: Tcp, conn: &mut Conn) {
 }
 
 /// Our FIN goes out: does it end an idle connection? A server that answers before it has all of a long request closes in
-/// the instant of its answer, with the client still sending; what comes after the FIN is the rest of that request then. In TLS an
-/// alert may go out in that instant too.
+/// the instant of its answer, with the client still sending; what comes after the FIN may be the rest of that request then.
 #[inline(always)]
 pub(super) fn note_rest(tcp: Tcp, conn: &mut Conn, unread: u32) {
-    const REST_NS: u64 = 20_000_000;
-    if conn.is_server()
-        && conn.evidence == NONE
-        && unread == 0
-        && age_ns(tcp.get(offset!(rcv_tstamp))) >= REST_NS
-        && (conn.turns.may_be_tls() || age_ns(tcp.get(offset!(lsndtime))) >= REST_NS)
-    {
+    if !conn.is_server() || conn.evidence != NONE {
+        return;
+    }
+    if !is_quiet(tcp, conn) {
+        note_parted(conn);
+    } else if unread == 0 && age_ns(tcp.get(offset!(rcv_tstamp))) >= REST_NS {
         conn.set(flag::AT_REST);
         conn.idle_ds = idle_ds(tcp);
     }
+}
+
+/// This side hangs up in the instant of its answer. A client that had all of its question out would wait for that; of one whose
+/// question came in several parts nobody can say.
+#[inline(always)]
+fn note_parted(conn: &mut Conn) {
+    if conn.since_read > 0 && conn.is_parted() {
+        conn.set(flag::REST_MAY_COME);
+    }
+}
+
+const REST_NS: u64 = 20_000_000;
+
+/// Whether no answer went out in this instant. In TLS a goodbye may have gone; then all else that was sent was acknowledged, and
+/// that is long ago.
+#[inline(always)]
+fn is_quiet(tcp: Tcp, conn: &Conn) -> bool {
+    const GOODBYE_BYTES_MAX: u32 = GOAWAY_ENDS[GOAWAY_ENDS.len() - 1];
+    if age_ns(tcp.get(offset!(lsndtime))) >= REST_NS {
+        return true;
+    }
+    let on_its_way = seq_after(tcp.write_seq(), tcp.get(offset!(snd_una)));
+    conn.turns.may_be_tls()
+        && on_its_way <= GOODBYE_BYTES_MAX
+        && age_ns(tcp.get(offset!(rcv_tstamp))) >= REST_NS
 }
 
 /// Since the last data came or went, in tenths of a second, and 1 at least; what is longer than they can say is the longest.
@@ -245,6 +306,9 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
             let (turn, evidence) = turn::judged(&conn.turns, tcp.write_seq(), unread, rest);
             if evidence.is_none() {
                 conn.since_read = turn.since_read;
+                if !is_quiet(tcp, conn) {
+                    note_parted(conn);
+                }
             }
             lose_unread(tcp, conn, row, Cut::Unread);
         }
@@ -253,6 +317,9 @@ pub(super) fn ended_by_us(tcp: Tcp, conn: &mut Conn, row: Row, old: u8, unread: 
         note_sending(tcp, conn);
     } else if lost && conn.has(flag::LOCAL_FIN) && old != state::CLOSE_WAIT {
         lose_unread(tcp, conn, row, cause_of_unread(tcp, conn));
+    }
+    if !lost && conn.is_server() && conn.evidence == NONE && old != state::CLOSE_WAIT {
+        small_left(conn, row, unread);
     }
 }
 
@@ -274,18 +341,20 @@ pub(super) fn came_too_late(tcp: Tcp, conn: &mut Conn, row: Row) {
 }
 
 /// The program lets go of a connection that has ended, and of what it never read of it: a request that met our FIN, on a
-/// connection that the peer left before our `close()`. Returns the cause when that makes it a cut one.
+/// connection that the peer left before our `close()`. Returns the cause when that makes it a cut one, and whether it became one on
+/// which the rest of a question or a request was lost.
 #[inline(always)]
-pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> u8 {
+pub(super) fn never_read(tcp: Tcp, conn: &mut Conn, row: Row, unread: u32) -> (u8, bool) {
     if conn.cut != NONE
         || !conn.is_server()
         || !conn.has(flag::LOCAL_FIN)
         || is_goodbye(tcp, conn, unread)
     {
-        return NONE;
+        return (NONE, false);
     }
+    let told = conn.has(flag::REST_OR_REQUEST);
     lose_unread(tcp, conn, row, cause_of_unread(tcp, conn));
-    conn.cut
+    (conn.cut, conn.has(flag::REST_OR_REQUEST) && !told)
 }
 
 /// Whether what the program never read was but the peer's goodbye.

@@ -5,10 +5,13 @@
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map};
 use finwatch_common::TimeWait;
-use finwatch_probe::{manner::Manner, tcp::state};
+use finwatch_probe::{
+    manner::{Manner, may_ask},
+    tcp::state,
+};
 
 use super::{
-    conn::Conn,
+    conn::{Conn, NONE, flag},
     kernel::{self, Raw, Tcp, Typed, offset},
 };
 
@@ -18,7 +21,7 @@ const STEPS: usize = 24;
 /// By cookie, of connections that left a FIN_WAIT2 mini-socket: a late request must not count one that is cut again, and
 /// belongs to the phase in which its connection ended.
 #[btf_map]
-static PASTS: LruHashMap<u64, u8, 8192> = LruHashMap::new();
+static PASTS: LruHashMap<u64, u16, 8192> = LruHashMap::new();
 
 /// By cookie, of connections that left a FIN_WAIT2 mini-socket and were at rest when this side closed them: for how many tenths of
 /// a second. A table of its own, as nothing is counted by it: there may be many in ordinary time, and they must not push out
@@ -28,17 +31,31 @@ static RESTS: LruHashMap<u64, u16, 8192> = LruHashMap::new();
 
 /// What is remembered of a connection.
 #[derive(Clone, Copy)]
-pub(super) struct Past(u8);
+pub(super) struct Past(u16);
 
 impl Past {
-    const CUT: u8 = 1 << 7;
+    const CUT: u16 = 1 << 7;
+    const KNOWN: u16 = 1 << 8;
+    const SHORT_BEGINNING: u16 = 1 << 9;
+    const REST_MAY_COME: u16 = 1 << 10;
 
     const PHASE: u8 = 0b111;
 
-    /// Of a connection that ended in `phase`.
+    /// Of a connection that ends.
     #[inline(always)]
-    pub(super) const fn new(cut: bool, phase: u8, manner: Manner) -> Self {
-        Self(phase & Self::PHASE | manner.bits() | if cut { Self::CUT } else { 0 })
+    pub(super) fn of(conn: &Conn) -> Self {
+        let mut bits = Self::KNOWN;
+        if conn.cut != NONE {
+            bits |= Self::CUT;
+        }
+        if conn.turns.has_short_beginning() {
+            bits |= Self::SHORT_BEGINNING;
+        }
+        if conn.has(flag::REST_MAY_COME) {
+            bits |= Self::REST_MAY_COME;
+        }
+        let phase = conn.service.phase & Self::PHASE;
+        Self(bits | u16::from(phase | conn.manner().bits()))
     }
 
     /// It counts as cut from now on.
@@ -56,13 +73,25 @@ impl Past {
     /// The phase in which it ended.
     #[inline(always)]
     pub(super) const fn phase(self) -> u8 {
-        self.0 & Self::PHASE
+        self.0 as u8 & Self::PHASE
     }
 
     /// What its conversation said of its peer's last bytes.
     #[inline(always)]
     pub(super) const fn manner(self) -> Manner {
-        Manner::from_bits(self.0)
+        Manner::from_bits(self.0 as u8)
+    }
+
+    /// See [`flag::REST_MAY_COME`].
+    #[inline(always)]
+    pub(super) const fn rest_may_come(self) -> bool {
+        self.0 & Self::REST_MAY_COME != 0
+    }
+
+    /// Whether so few bytes may be a question, as far as is known.
+    #[inline(always)]
+    pub(super) const fn may_ask(self, bytes: u32) -> bool {
+        self.0 & Self::KNOWN != 0 && may_ask(bytes, self.0 & Self::SHORT_BEGINNING != 0)
     }
 }
 
@@ -77,7 +106,7 @@ pub(super) fn remember(cookie: u64, past: Past) {
 #[inline(always)]
 pub(super) fn past_of(cookie: u64) -> Past {
     match PASTS.get_ptr(cookie) {
-        // SAFETY: the entry stays readable for the run of the program; one byte.
+        // SAFETY: the entry stays readable for the run of the program; two bytes.
         Some(past) => Past(unsafe { *past }),
         None => Past(0),
     }

@@ -37,21 +37,28 @@ pub(super) fn on_read(sk: *const u8) -> i32 {
     };
     conn.segments = segments;
     let before = conn.turns.read;
-    let turns = conn.turns.count;
-    let first = turns == 0;
+    let began = conn.turns.began;
+    let written = conn.turns.written;
+    let first = conn.turns.count == 0;
     let more = conn.has(flag::MORE_TO_READ);
     conn.turns.on_read(tcp.write_seq(), tcp.copied_seq(), new);
     // A peek took nothing, and leaves everything.
-    if conn.turns.read != before && (tcp.unread() > 0) != conn.has(flag::MORE_TO_READ) {
-        conn.toggle(flag::MORE_TO_READ);
-    }
-    if conn.turns.count != turns
-        && (more || judge::was_sent_unanswered(tcp, before)) != conn.has(flag::FOLLOWS)
-    {
-        conn.toggle(flag::FOLLOWS);
-    }
-    if first && conn.turns.count > 0 {
-        note_wait(tcp, conn);
+    if conn.turns.read != before {
+        if (tcp.unread() > 0) != more {
+            conn.toggle(flag::MORE_TO_READ);
+        }
+        if first {
+            note_wait(tcp, conn);
+        } else if conn.turns.written != written {
+            // A question behind an answer.
+            let follows = more || judge::was_sent_unanswered(tcp, before);
+            if follows != conn.has(flag::FOLLOWS) {
+                conn.toggle(flag::FOLLOWS);
+            }
+        } else if new > 0 && conn.turns.began == began {
+            // More of the question came since some of it was read.
+            conn.parted = began;
+        }
     }
     // The peer's goodbye in answer to the stop is no question that came after it, and behind a FIN nobody asks in TLS.
     if phases::any()

@@ -17,10 +17,10 @@ use finwatch_probe::{
 use super::{
     args::scalar_args,
     conn::{Conn, NONE, flag, kind},
-    counters,
+    counters::{self, Row},
     end::settle_by_reset,
     inferred,
-    judge::{answered_early, cut, early, is_body},
+    judge::{answered_early, cut, early, is_body, rest_or_request},
     kernel::{Raw, has_reset_reason, offset, tell_refused},
     mini_socket, phases, ports,
     tell::{self, ToldReset},
@@ -274,13 +274,20 @@ fn by_mini_socket(event: Event) {
     counters::reset(&reset_key(&service, reason, lost));
     let mut flags = reset_flags::MINI_SOCKET;
     if owner.is_some()
-        && matches!(lost, Lost::Data)
         && !past.is_cut()
+        && (matches!(lost, Lost::Data) || past.may_ask(bytes))
         && let Some(row) = counters::row(&service)
     {
         mini_socket::remember(cookie, past.and_cut());
-        row.inc(Cell::cut(Cut::Late));
-        flags |= reset_flags::CUT_LATE;
+        let (cell, flag) = if !matches!(lost, Lost::Data) {
+            (Cell::SMALL_LATE, reset_flags::SMALL_LATE)
+        } else if past.rest_may_come() {
+            (Cell::REST_OR_REQUEST, reset_flags::REST_OR_REQUEST)
+        } else {
+            (Cell::cut(Cut::Late), reset_flags::CUT_LATE)
+        };
+        row.inc(cell);
+        flags |= flag;
     }
     tell::reset(
         sk,
@@ -348,15 +355,8 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         if settle_by_reset(conn, row) {
             flags |= reset_flags::SETTLES;
         }
-        if late && conn.is_server() && conn.cut == NONE && matches!(lost, Lost::Data) {
-            let is_rest = !conn.turns.was_answer_seen(ack_of(skb)) || is_body(conn, payload(skb));
-            if answered_early(conn) && is_rest {
-                early(conn, row);
-                flags |= reset_flags::EARLY;
-            } else {
-                cut(conn, row, Cut::Late);
-                flags |= reset_flags::CUT_LATE;
-            }
+        if late && conn.is_server() && conn.cut == NONE {
+            flags |= lose_late(conn, row, skb, bytes, lost);
         }
     } else if !answers_segment {
         conn.set(flag::RESET_BEFORE);
@@ -373,6 +373,29 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         idle_ds: conn.idle_ds,
     };
     tell::reset(sk, conn.cookie, &service, told);
+}
+
+/// Data came behind our FIN, and the RST throws it away. Returns what it was, as `reset_flags`.
+#[inline(always)]
+fn lose_late(conn: &mut Conn, row: Row, skb: Raw, bytes: u32, lost: Lost) -> u16 {
+    if !matches!(lost, Lost::Data) {
+        if !conn.turns.may_ask(bytes) {
+            return 0;
+        }
+        row.inc(Cell::SMALL_LATE);
+        return reset_flags::SMALL_LATE;
+    }
+    let is_rest = !conn.turns.was_answer_seen(ack_of(skb)) || is_body(conn, payload(skb));
+    if answered_early(conn) && is_rest {
+        early(conn, row);
+        reset_flags::EARLY
+    } else if conn.has(flag::REST_MAY_COME) {
+        rest_or_request(conn, row);
+        reset_flags::REST_OR_REQUEST
+    } else {
+        cut(conn, row, Cut::Late);
+        reset_flags::CUT_LATE
+    }
 }
 
 /// A socket that has no storage: nobody can say whose it is but its port.

@@ -147,6 +147,15 @@ fn told_flags(tcp: Tcp, conn: &Conn) -> u16 {
     if conn.has(flag::EARLY) {
         flags |= close_flags::EARLY;
     }
+    if conn.has(flag::SMALL_ANSWERED) {
+        flags |= close_flags::SMALL_ANSWERED;
+    }
+    if conn.has(flag::SMALL_LEFT) {
+        flags |= close_flags::SMALL_LEFT;
+    }
+    if conn.has(flag::REST_OR_REQUEST) {
+        flags |= close_flags::REST_OR_REQUEST;
+    }
     if conn.has(flag::ABANDONED) {
         flags |= close_flags::ABANDONED;
     }
@@ -163,7 +172,7 @@ fn told_flags(tcp: Tcp, conn: &Conn) -> u16 {
 
 /// `cut`: as the connection's, when these bytes make it a cut one.
 #[inline(always)]
-pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8) {
+pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8, rest_or_request: bool) {
     let Some(mut slot) = Slot::<UnreadRecord>::reserve(Loss::UnreadRecords) else {
         return;
     };
@@ -179,7 +188,7 @@ pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8) {
         (&raw mut (*to).remote_port).write(tcp.remote_port());
         (&raw mut (*to).unread).write(unread);
         (&raw mut (*to).cut).write(cut);
-        (&raw mut (*to).pad).write(0);
+        (&raw mut (*to).rest_or_request).write(rest_or_request.into());
         (&raw mut (*to).idle_ds).write(conn.idle_ds);
         (&raw mut (*to).tail).write([0; 4]);
     }

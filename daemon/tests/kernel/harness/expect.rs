@@ -164,6 +164,26 @@ impl Side {
         self.plus(Cell::EARLY, 1)
     }
 
+    /// A question under 18 bytes was answered on it.
+    pub(crate) fn small_answered(self) -> Self {
+        self.plus(Cell::SMALL_ANSWERED, 1)
+    }
+
+    /// As few bytes had no answer, or were never read.
+    pub(crate) fn small_left(self) -> Self {
+        self.plus(Cell::SMALL_LEFT, 1)
+    }
+
+    /// As few bytes came after our FIN.
+    pub(crate) fn small_late(self) -> Self {
+        self.plus(Cell::SMALL_LATE, 1)
+    }
+
+    /// The rest of a question was lost, or another request.
+    pub(crate) fn rest_or_request(self) -> Self {
+        self.plus(Cell::REST_OR_REQUEST, 1)
+    }
+
     /// Ended by the process's death.
     pub(crate) fn by_exit(self) -> Self {
         self.plus(Cell::EXIT, 1)

@@ -233,7 +233,7 @@ impl Default for Counted {
 
 /// A cell's name in a message.
 fn name(index: usize) -> String {
-    const PLAIN: [(&str, Cell); 32] = [
+    const PLAIN: [(&str, Cell); 36] = [
         ("opened", Cell::OPENED),
         ("seeded", Cell::SEEDED),
         ("left", Cell::LEFT),
@@ -250,6 +250,10 @@ fn name(index: usize) -> String {
         ("fin_wait2", Cell::FIN_WAIT2),
         ("abandoned", Cell::ABANDONED),
         ("early", Cell::EARLY),
+        ("rest_or_request", Cell::REST_OR_REQUEST),
+        ("small_answered", Cell::SMALL_ANSWERED),
+        ("small_left", Cell::SMALL_LEFT),
+        ("small_late", Cell::SMALL_LATE),
         ("never_answered", Cell::NEVER_ANSWERED),
         ("never_asked", Cell::NEVER_ASKED),
         ("no_payload", Cell::NO_PAYLOAD),

@@ -350,9 +350,12 @@ fn small_questions_are_lost_where_small_ones_were_answered() {
                     Phase::Draining,
                     Expect::server(
                         end.clone()
-                            .unanswered(Evidence::Silent)
+                            .unanswered(Evidence::Small)
                             .cut(Cut::Unanswered)
-                            + late_end.reset_sent(Reason::TimeWaitSocket, Lost::Data),
+                            .small_answered()
+                            + late_end
+                                .small_answered()
+                                .reset_sent(Reason::TimeWaitSocket, Lost::Data),
                     ),
                 ),
             ],

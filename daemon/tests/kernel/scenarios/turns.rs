@@ -119,7 +119,11 @@ fn a_request_of_exactly_the_limit() {
 #[test]
 fn a_control_frame_is_no_request() {
     served(
-        |peer, server| ask(peer, server, SMALL),
+        |peer, server| {
+            ask(peer, server, REQUEST);
+            tell(peer, server, ANSWER);
+            ask(peer, server, SMALL);
+        },
         |side| side.unanswered(Evidence::Small),
     );
 }

@@ -22,7 +22,7 @@ pub(super) fn clean_drain(facts: &Facts<'_>) -> Option<Finding> {
         true => counts.cut.unanswered + drain.likely_cut,
         false => 0,
     };
-    let lost = unanswered + counts.cut.unread + counts.cut.late + data;
+    let lost = unanswered + counts.cut.unread + counts.cut.late + counts.rest_or_request + data;
     // Whoever listens at its end is the one who refuses them.
     let refused = facts.refused() > 0 && !drain.listening.taken_over;
     let warns = |finding: Finding| finding.severity >= Severity::Warn;
@@ -93,7 +93,8 @@ pub(super) fn tls_goodbye_resets(facts: &Facts<'_>) -> Option<Finding> {
 
 pub(super) fn early_answer_reset(facts: &Facts<'_>) -> Option<Finding> {
     let early = facts.drain.counts.early_answers;
-    if early == 0 {
+    let unclear = facts.drain.counts.rest_or_request;
+    if early + unclear == 0 {
         return None;
     }
     let baseline = &facts.drain.baseline;
@@ -104,14 +105,22 @@ pub(super) fn early_answer_reset(facts: &Facts<'_>) -> Option<Finding> {
         growth::ordinary_secs(baseline),
     );
     let usual = grown.baseline_count > 0 && !is_growth(&grown, facts);
-    let mut evidence = vec![
-        facts.began(),
-        format!(
+    let mut evidence = vec![facts.began()];
+    if early > 0 {
+        evidence.push(format!(
             "{} {} answered before all of it was read, and reset with the rest.",
             count(early, "request"),
             were(early)
-        ),
-    ];
+        ));
+    }
+    if unclear > 0 {
+        evidence.push(format!(
+            "On {} data was lost behind an answer that this side closed upon at once: the rest of what was answered, which had come \
+             in several parts, or another request. Which, is not known ({} ended so in its ordinary time).",
+            count(unclear, "connection"),
+            baseline.counts.rest_or_request
+        ));
+    }
     if usual {
         evidence.push(format!(
             "As in its ordinary time: {}",
@@ -119,7 +128,7 @@ pub(super) fn early_answer_reset(facts: &Facts<'_>) -> Option<Finding> {
         ));
     }
     let mut finding = diagnoses::EARLY_ANSWER_RESET.found(evidence);
-    if usual {
+    if usual && unclear == 0 {
         finding.severity = Severity::Info;
     }
     Some(finding)
@@ -328,7 +337,7 @@ pub(super) fn fast_stop_signal(facts: &Facts<'_>) -> Option<Finding> {
     let in_flight = drain
         .awaiting_at_start
         .unwrap_or(0)
-        .max(drain.counts.cut.unanswered + drain.counts.cut.unread);
+        .max(drain.lost().unanswered + drain.lost().unread);
     let took = facts.after(facts.until());
     let at_once = took <= facts.options.moments_secs && drain.still_open == 0;
     if in_flight == 0 || !at_once {
@@ -363,7 +372,7 @@ pub(super) fn exited_too_early(facts: &Facts<'_>) -> Option<Finding> {
     let exit = drain.exit.as_ref()?;
     let refused = facts.refused();
     let late = match facts.judges_turns() {
-        true => drain.counts.cut.late,
+        true => drain.lost().late,
         false => 0,
     };
     let asked_to_stop = facts.is_asked() && facts.kill().is_none();

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use crate::{
     diagnoses::{self, Diagnosis},
-    model::{Basis, Cuts, Finding, Severity, Shape},
+    model::{Basis, Cuts, Drain, Finding, Meaning, Severity, Shape},
     render::units::{count, were},
 };
 
@@ -52,6 +52,7 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
             causes.join(", ")
         ));
     }
+    evidence.extend(small(facts));
     evidence.push(in_flight(facts));
     if likely > 0 {
         evidence.push(format!(
@@ -81,6 +82,28 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
     }
     finding.severity = severity;
     Some(finding)
+}
+
+/// Why requests count that may have been control frames or goodbyes, where they do.
+fn small(facts: &Facts<'_>) -> Option<String> {
+    let Drain {
+        counts, baseline, ..
+    } = facts.drain;
+    let lost = counts.small.open();
+    if lost == 0 || !facts.judges_turns() || facts.drain.small_means() != Meaning::Questions {
+        return None;
+    }
+    let ordinary = baseline.counts.small;
+    Some(format!(
+        "{lost} of these had under 18 bytes, which may be no request elsewhere; here such get answers: {} on which one did, {} of \
+         them in its ordinary time, where {} ended without.",
+        count(ordinary.answered + counts.small.answered, "connection"),
+        ordinary.answered,
+        match ordinary.open() {
+            0 => "none".to_owned(),
+            open => open.to_string(),
+        }
+    ))
 }
 
 /// Why a request without an answer is not told, where it is not.
@@ -151,7 +174,7 @@ pub(super) fn response_truncated(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 pub(super) fn keepalive_race(facts: &Facts<'_>) -> Option<Finding> {
-    let late = facts.drain.counts.cut.late;
+    let late = facts.drain.lost().late;
     if late == 0 || !facts.judges_turns() {
         return None;
     }

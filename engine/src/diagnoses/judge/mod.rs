@@ -16,7 +16,7 @@ pub(crate) use self::{
 };
 use crate::{
     diagnoses,
-    model::{Drain, Finding, Severity, Verdict},
+    model::{Drain, Finding, Meaning, Severity, Verdict},
     render::units::count,
 };
 
@@ -152,6 +152,22 @@ fn unseen(facts: &Facts<'_>) -> Vec<String> {
                 1 => "1 record was".to_owned(),
                 lost => format!("{} were", count(lost, "record")),
             }
+        ));
+    }
+    let small = drain.counts.small;
+    if small.open() > 0 && facts.judges_turns() && drain.small_means() == Meaning::Unknown {
+        let ordinary = drain.baseline.counts.small;
+        let told = match ordinary.answered + ordinary.open() {
+            0 => "no other is known".to_owned(),
+            _ => format!(
+                "in its ordinary time {} were answered, and {} left so",
+                ordinary.answered,
+                ordinary.open()
+            ),
+        };
+        reasons.push(format!(
+            "{} ended with under 18 bytes of the client unanswered or lost: a request, or a goodbye; {told}.",
+            count(small.open(), "connection"),
         ));
     }
     if drain.interrupted {

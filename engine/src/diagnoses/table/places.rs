@@ -114,7 +114,7 @@ pub const PLACES: &[Place] = &[
     loss(
         &KEEPALIVE_RACE,
         "requests crossed the server's close",
-        |drain| drain.counts.cut.late,
+        |drain| drain.lost().late,
     )
     .with(&["late"]),
     loss(
@@ -194,7 +194,7 @@ pub const PLACES: &[Place] = &[
     cost(
         &EARLY_ANSWER_RESET,
         "answers came before uploads were read, with an RST",
-        |drain| drain.counts.early_answers,
+        |drain| drain.counts.early_answers + drain.counts.rest_or_request,
     ),
     cost(&OLD_WORKERS_PILE_UP, "old workers do not end", |drain| {
         drain.still_open

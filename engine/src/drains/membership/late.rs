@@ -71,7 +71,7 @@ mod tests {
             remote_port: 40_000,
             unread: 100,
             cut: cut.map_or(0xff, |cut| cut as u8),
-            pad: 0,
+            rest_or_request: 0,
             idle_ds: 52,
             tail: [0; 4],
         })

@@ -34,6 +34,8 @@ pub struct ClosedConnection {
     pub lost_bytes: u32,
     /// Why it counts as cut, if it does.
     pub cut: Option<Cut>,
+    /// See [`reset_flags::SMALL_LATE`].
+    pub small_late: bool,
 }
 
 /// Closes that wait for their RSTs.
@@ -145,6 +147,7 @@ impl From<CloseRecord> for ClosedConnection {
             lost: Lost::from_u8(record.lost).unwrap_or(Lost::Nothing),
             lost_bytes: 0,
             cut: record.cut(),
+            small_late: false,
         }
     }
 }
@@ -166,6 +169,10 @@ impl ClosedConnection {
         if reset.flags & reset_flags::EARLY != 0 {
             self.record.flags |= close_flags::EARLY;
         }
+        if reset.flags & reset_flags::REST_OR_REQUEST != 0 {
+            self.record.flags |= close_flags::REST_OR_REQUEST;
+        }
+        self.small_late |= reset.flags & reset_flags::SMALL_LATE != 0;
         if reset.flags & reset_flags::CUT_LATE != 0 {
             self.cut = self.cut.or(Some(Cut::Late));
         }
@@ -182,6 +189,9 @@ impl ClosedConnection {
     /// Adds what the program never read, told when it let go of the socket.
     pub fn add_unread(&mut self, unread: &UnreadRecord) {
         self.record.unread = unread.unread;
+        if unread.rest_or_request != 0 {
+            self.record.flags |= close_flags::REST_OR_REQUEST;
+        }
         self.cut = self.cut.or(unread.cut());
     }
 }

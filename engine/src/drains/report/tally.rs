@@ -105,7 +105,11 @@ impl Tally {
         self.by_kill += u64::from(killed && by_exit);
         self.add_to_counts(closed);
         if let Some(reason) = closed.reset_reason {
-            self.add_reset(reason, closed.lost, closed.cut.is_some());
+            self.add_reset(
+                reason,
+                closed.lost,
+                closed.cut.is_some() || closed.small_late,
+            );
         }
         let ended_ns = record.header.at_ns;
         self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
@@ -146,13 +150,16 @@ impl Tally {
         lingerer: Option<&Lingerer>,
         known: &Known<'_>,
     ) {
+        let has = |flag| reset.flags & flag != 0;
         self.add_reset(
             reset.reason,
             Lost::from_u8(reset.lost).unwrap_or(Lost::Nothing),
-            lingerer.is_some_and(|lingerer| lingerer.cut),
+            lingerer.is_some_and(|lingerer| lingerer.cut) || has(reset_flags::SMALL_LATE),
         );
-        self.counts.early_answers += u64::from(reset.flags & reset_flags::EARLY != 0);
-        if reset.flags & reset_flags::CUT_LATE == 0 {
+        self.counts.early_answers += u64::from(has(reset_flags::EARLY));
+        self.counts.rest_or_request += u64::from(has(reset_flags::REST_OR_REQUEST));
+        self.counts.small.late += u64::from(has(reset_flags::SMALL_LATE));
+        if !has(reset_flags::CUT_LATE) {
             return;
         }
         self.add_cut(Some(Cut::Late));
@@ -168,6 +175,7 @@ impl Tally {
     ) {
         self.counts.unread += 1;
         self.counts.unread_bytes += u64::from(record.unread);
+        self.counts.rest_or_request += u64::from(record.rest_or_request);
         let Some(cut) = record.cut() else {
             return;
         };
@@ -268,7 +276,7 @@ impl Tally {
         }
     }
 
-    /// `of_cut`: on a connection that was cut.
+    /// `of_cut`: on a connection that was cut, or may be.
     fn add_reset(&mut self, reason: u8, lost: Lost, of_cut: bool) {
         let sent = self.resets.entry(reason).or_default();
         sent.lost[lost as usize] += 1;
@@ -311,6 +319,10 @@ impl Tally {
         counts.by_exit_while_sending += u64::from(is_cut_short(record));
         counts.abandoned += has(close_flags::ABANDONED);
         counts.early_answers += has(close_flags::EARLY);
+        counts.rest_or_request += has(close_flags::REST_OR_REQUEST);
+        counts.small.answered += has(close_flags::SMALL_ANSWERED);
+        counts.small.left += has(close_flags::SMALL_LEFT);
+        counts.small.late += u64::from(closed.small_late);
         match (record.bytes_received > 0, record.bytes_sent > 0) {
             (true, true) => {}
             (true, false) => counts.never_answered += 1,

@@ -291,7 +291,7 @@ impl Kernel {
             remote_port: 40_000,
             unread: c.unread,
             cut: if cut { Cut::Unread as u8 } else { 0xff },
-            pad: 0,
+            rest_or_request: 0,
             idle_ds: 0,
             tail: [0; 4],
         };

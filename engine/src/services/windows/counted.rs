@@ -3,14 +3,14 @@
 use finwatch_common::{Cell, Cut, Evidence, Lost, Origin, Outcome, Phase};
 
 use crate::{
-    model::{Counts, Resets},
+    model::{Counts, Resets, SmallQuestions},
     services::{SeriesView, SettledRow},
 };
 
 /// Counts of one service; see [`counted`] for their order.
 pub(super) type Counted = [u32; COUNTED];
 /// Number of counts.
-pub(super) const COUNTED: usize = 34;
+pub(super) const COUNTED: usize = 38;
 
 /// What a service has counted in phase `steady`, modulo 2^32: [`counts`] turns sums of it back.
 pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
@@ -38,6 +38,10 @@ pub(super) fn counted(row: &SettledRow, view: &SeriesView) -> Counted {
         Cell::EXIT,
         Cell::ABANDONED,
         Cell::EARLY,
+        Cell::REST_OR_REQUEST,
+        Cell::SMALL_ANSWERED,
+        Cell::SMALL_LEFT,
+        Cell::SMALL_LATE,
         Cell::NEVER_ANSWERED,
         Cell::NEVER_ASKED,
         Cell::NO_PAYLOAD,
@@ -100,6 +104,10 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        rest_or_request,
+        small_answered,
+        small_left,
+        small_late,
         never_answered,
         never_asked,
         no_payload,
@@ -128,6 +136,12 @@ pub(super) fn counts(sum: &[u64; COUNTED]) -> Counts {
         by_exit,
         abandoned,
         early_answers,
+        rest_or_request,
+        small: SmallQuestions {
+            answered: small_answered,
+            left: small_left,
+            late: small_late,
+        },
         never_answered,
         never_asked,
         no_payload,
