@@ -24,8 +24,8 @@ use crate::{
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{
-        self, Gauges, Ledger, Limits, Names, Refusals, SeriesLabels, Surveys, TimeWaits, View,
-        Windows,
+        self, Gauges, Ledger, Limits, Names, Refusals, SeriesLabels, Smalls, Surveys, TimeWaits,
+        View, Windows,
     },
     snapshot::{Bounds, Change, EngineFigures, Namespaces, Snapshot},
     want::Want,
@@ -76,6 +76,7 @@ pub struct Engine {
     ledger: Ledger,
     names: Names,
     refusals: Refusals,
+    smalls: Smalls,
     surveys: Surveys,
     time_waits: TimeWaits,
     windows: Windows,
@@ -139,6 +140,7 @@ impl Engine {
             ledger: Ledger::new(options.limits.clone()),
             names: Names::default(),
             refusals: Refusals::default(),
+            smalls: Smalls::default(),
             surveys: Surveys::default(),
             time_waits: TimeWaits::default(),
             windows: Windows::new(nanos(options.baseline_window)),
@@ -299,6 +301,7 @@ impl Engine {
             windows: &self.windows,
             refusals: &self.refusals,
             stream_ports: &self.options.stream_ports,
+            smalls: &self.smalls,
         }
     }
 
@@ -326,6 +329,7 @@ impl Engine {
             windows: &self.windows,
             refusals: &self.refusals,
             stream_ports: &self.options.stream_ports,
+            smalls: &self.smalls,
         };
         Parts {
             drains: &mut self.drains,
@@ -401,6 +405,7 @@ impl Engine {
         match counters {
             Counters::Live(live) => {
                 self.refusals.live(live);
+                self.smalls.live(live);
                 let view = self.view(live, now_ns);
                 self.windows.look(now_ns, &view.series);
                 self.rounds
@@ -410,6 +415,7 @@ impl Engine {
             }
             Counters::Emptied(emptied) => {
                 self.refusals.rotated(emptied);
+                self.smalls.rotated(emptied);
                 self.ledger.absorb(emptied, now_ns, &mut self.names);
                 self.ledger.retire(now_ns);
                 self.time_waits.rotated(emptied, now_ns);
@@ -419,6 +425,7 @@ impl Engine {
             }
             Counters::Some { services, reading } => {
                 self.refusals.some(services, reading);
+                self.smalls.some(reading);
                 // What waited for it may be over.
                 self.urgent = true;
                 self.tell_counted(now_ns, Some(services));
@@ -474,6 +481,7 @@ impl Engine {
             ledger,
             names,
             refusals,
+            smalls,
             drains,
             ..
         } = self;
@@ -481,6 +489,7 @@ impl Engine {
         let known = |key: &ServiceKey| ledger.knows(key) || served.contains(key);
         names.retain(known);
         refusals.retain(known);
+        smalls.retain(known);
         drains.retain_refused(known);
     }
 

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use crate::{
     clocks::Clocks,
-    model::{Baseline, Counts, Service, Shape},
+    model::{Baseline, Counts, Service, Shape, SmallQuestions},
     servers::{self, Server},
-    services::{Names, Refusals, Refused, Windows},
+    services::{Names, Refusals, Refused, Smalls, Windows},
 };
 
 /// See the module.
@@ -21,6 +21,7 @@ pub(crate) struct Known<'a> {
     pub(crate) reasons: &'a Reasons,
     pub(crate) windows: &'a Windows,
     pub(crate) refusals: &'a Refusals,
+    pub(crate) smalls: &'a Smalls,
     /// Ports where the configuration says that nobody need be answered.
     pub(crate) stream_ports: &'a [u16],
 }
@@ -79,6 +80,11 @@ impl Known<'_> {
     pub(crate) fn ordinary_shape(&self, key: &ServiceKey) -> Shape {
         let ordinary = self.windows.ordinary(&self.names.labels(key));
         self.shape(key.port, key.comm(), &ordinary.counts)
+    }
+
+    /// What became of small questions in the service's ordinary time, by the last reading.
+    pub(crate) fn small(&self, key: &ServiceKey) -> SmallQuestions {
+        self.smalls.get(key)
     }
 
     /// SYNs refused on the service's port by the last reading; none before there was one.

@@ -226,9 +226,7 @@ impl Counts {
         self.abandoned += abandoned;
         self.early_answers += early_answers;
         self.rest_or_request += rest_or_request;
-        self.small.answered += small.answered;
-        self.small.left += small.left;
-        self.small.late += small.late;
+        self.small.add(*small);
         self.never_answered += never_answered;
         self.never_asked += never_asked;
         self.no_payload += no_payload;

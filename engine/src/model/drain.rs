@@ -217,6 +217,9 @@ pub struct Drain {
     pub signs: Signs,
     /// An ordinary stretch of the same service.
     pub baseline: Baseline,
+    /// What became of requests under 18 bytes in the service's ordinary time, as long as that is known.
+    #[serde(default)]
+    pub small_before: SmallQuestions,
     /// Records lost in the kernel or told too early while it lasted: its numbers may be too small.
     pub records_lost: u64,
     /// finwatch was not there for all of it (a restart): it cannot be judged.
@@ -242,7 +245,7 @@ impl Drain {
 
     /// What requests under 18 bytes are to this service.
     pub fn small_means(&self) -> Meaning {
-        SmallQuestions::meaning(&self.baseline.counts.small, &self.counts.small)
+        SmallQuestions::meaning(&self.small_before, &self.counts.small)
     }
 
     /// Connections on which a client lost something: requests, where it waits for answers, and of the small ones those that are known

@@ -37,6 +37,28 @@ pub enum Meaning {
 // === impl SmallQuestions ===
 
 impl SmallQuestions {
+    /// Adds what was counted elsewhere.
+    pub const fn add(&mut self, other: Self) {
+        let Self {
+            answered,
+            left,
+            late,
+        } = other;
+        self.answered += answered;
+        self.left += left;
+        self.late += late;
+    }
+
+    /// The larger of each number.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        Self {
+            answered: self.answered.max(other.answered),
+            left: self.left.max(other.left),
+            late: self.late.max(other.late),
+        }
+    }
+
     /// Those of which nothing tells whether they were lost.
     pub const fn open(&self) -> u64 {
         self.left + self.late

@@ -24,6 +24,7 @@ mod puma;
 mod recorded;
 mod recorder;
 mod restart;
+mod small;
 mod spring;
 mod stage;
 mod told;

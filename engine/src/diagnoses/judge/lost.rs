@@ -87,13 +87,14 @@ pub(super) fn requests_cut(facts: &Facts<'_>) -> Option<Finding> {
 /// Why requests count that may have been control frames or goodbyes, where they do.
 fn small(facts: &Facts<'_>) -> Option<String> {
     let Drain {
-        counts, baseline, ..
+        counts,
+        small_before: ordinary,
+        ..
     } = facts.drain;
     let lost = counts.small.open();
     if lost == 0 || !facts.judges_turns() || facts.drain.small_means() != Meaning::Questions {
         return None;
     }
-    let ordinary = baseline.counts.small;
     Some(format!(
         "{lost} of these had under 18 bytes, which may be no request elsewhere; here such get answers: {} on which one did, {} of \
          them in its ordinary time, where {} ended without.",

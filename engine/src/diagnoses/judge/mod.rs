@@ -156,7 +156,7 @@ fn unseen(facts: &Facts<'_>) -> Vec<String> {
     }
     let small = drain.counts.small;
     if small.open() > 0 && facts.judges_turns() && drain.small_means() == Meaning::Unknown {
-        let ordinary = drain.baseline.counts.small;
+        let ordinary = drain.small_before;
         let told = match ordinary.answered + ordinary.open() {
             0 => "no other is known".to_owned(),
             _ => format!(

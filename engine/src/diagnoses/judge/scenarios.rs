@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{JudgeOptions, judge};
 use crate::model::{
     Baseline, Counts, Cuts, Drain, DrainKind, Exit, Finding, Instance, Listening, Resets, Sender,
-    Service, Shape, SignalSeen, Signs, Verdict, Waited,
+    Service, Shape, SignalSeen, Signs, SmallQuestions, Verdict, Waited,
 };
 
 /// T0 of every scenario.
@@ -97,6 +97,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         baseline: Baseline::default(),
         records_lost: 0,
         interrupted: false,
+        small_before: SmallQuestions::default(),
         turns_not_judged: false,
         shape: Shape::default(),
         verdict: Verdict::default(),

@@ -135,6 +135,11 @@ fn drain(
         examples: port.counted.whole.examples.clone(),
         signs: signs(draining, port, telling.now_ns, known),
         baseline: port.counted.baseline.clone(),
+        small_before: {
+            // Whoever ran before under the same name is in the baseline.
+            let baseline = &port.counted.baseline.counts;
+            known.small(key).at_least(baseline.small)
+        },
         records_lost: telling.records_lost,
         interrupted: false,
         turns_not_judged: !shape.waits_for_answers(),

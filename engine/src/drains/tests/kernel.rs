@@ -15,7 +15,7 @@ use crate::{
     input::{Reading, Record},
     known::{Known, Reasons},
     model::{Workload, WorkloadKind},
-    services::{Names, Refusals, Windows},
+    services::{Names, Refusals, Smalls, Windows},
 };
 
 /// The one namespace.
@@ -42,6 +42,7 @@ pub(crate) struct Kernel {
     reasons: Reasons,
     windows: Windows,
     refusals: Refusals,
+    smalls: Smalls,
 }
 
 /// A process.
@@ -131,6 +132,7 @@ impl Kernel {
             reasons: Reasons::default(),
             windows: Windows::new(0),
             refusals: Refusals::default(),
+            smalls: Smalls::default(),
         }
     }
 
@@ -365,6 +367,7 @@ impl Kernel {
             windows: &self.windows,
             refusals: &self.refusals,
             stream_ports: &[1_883, 3_001],
+            smalls: &self.smalls,
         }
     }
 
@@ -389,6 +392,7 @@ impl Kernel {
             resets: Vec::new(),
         };
         self.refusals.some(services, &reading);
+        self.smalls.some(&reading);
     }
 }
 
