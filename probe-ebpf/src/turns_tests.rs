@@ -421,3 +421,38 @@ fn a_short_request_behind_a_long_answer_makes_no_room() {
     let get = Talk::new().reads(27).writes(5_000).reads(26);
     assert_eq!(get.owed(), Some(Evidence::Silent));
 }
+
+#[test]
+fn small_questions_are_learnt_of() {
+    let answered = |talk: Talk| talk.turns.answered_small(talk.turns.last(talk.written, 0));
+    let first = || Talk::new().reads(7);
+    assert!(!answered(first()));
+    assert!(answered(first().writes(4)), "the last one");
+    assert!(answered(first().writes(4).reads(400)), "one before");
+    assert!(!answered(Talk::new().reads(400).writes(4)));
+    // Of the size of frames: behind a beginning that is too short for any.
+    for bytes in [5, 6, 8, 9, 13, 17] {
+        let line = Talk::new().reads(bytes);
+        assert!(line.turns.may_ask(bytes), "{bytes}");
+        assert!(answered(line.writes(4).reads(bytes)), "{bytes}");
+        let framed = Talk::new().reads(64).writes(40).reads(bytes);
+        assert!(!framed.turns.may_ask(bytes), "{bytes}");
+        assert!(!answered(framed.writes(40)), "{bytes}");
+    }
+    let framed = Talk::new().reads(64).writes(40).reads(12).turns;
+    assert!(framed.may_ask(12) && !framed.may_ask(18) && !framed.may_ask(0));
+    let mut old = Turns::default();
+    old.miss_beginning();
+    assert!(old.may_ask(12) && !old.may_ask(8), "nothing is known");
+    assert!(Talk::new().turns.may_ask(8), "never read");
+}
+
+#[test]
+fn who_asked_and_was_answered_in_the_size_of_a_frame_asks_so_again() {
+    let redis = Talk::new().reads(6).writes(7).reads(6);
+    assert!(redis.turns.manner_at_stop().is_small_question(6));
+    let postgres = Talk::new().reads(84).writes(300).reads(12).writes(17);
+    let manner = postgres.reads(5).turns.manner_at_stop();
+    assert!(manner.is_small_question(12));
+    assert!(!manner.is_small_question(5), "Terminate");
+}

@@ -42,6 +42,7 @@ families! {
     UNACKED = Counter "finwatch_tcp_unacked_closes": "Connections ended with sent data the peer never acknowledged.";
     UNACKED_BYTES = Counter "finwatch_tcp_unacked_bytes": "Sent bytes the peer never acknowledged, at the end of a connection.";
     EARLY = Counter "finwatch_tcp_early_answer_resets": "Server: a request was answered before all of it was read, and this host reset the connection with the rest of it unread; the client may lose the answer. Not counted as cut, unless some of the answer had not left by then.";
+    UNCLEAR = Counter "finwatch_tcp_unclear_losses": "Server: connections that ended with bytes of the client unanswered or thrown away, of which the connection does not tell whether they were a request. By what: small (under 18 bytes, left without an answer or never read; a goodbye may be as short), small_late (as few, after our FIN), rest_or_request (behind the answer to a request in several parts, that this side closed upon at once). Not counted as cut.";
     WAITED = Counter "finwatch_tcp_waited": "Server: the first request of a connection lay unread for a second or more, as nobody accepted the connection or nobody read from it; counted when it was read, in the phase in which the connection was established.";
     EXIT = Counter "finwatch_tcp_exit_closes": "Connections ended from this side because the process died, not because it called close().";
     REFUSED = Counter "finwatch_tcp_refused": "SYNs answered with RST as nothing listened, given to the last known owner of the port.";

@@ -73,6 +73,13 @@ fn counters(out: &mut Services<'_, '_>, reasons: &BTreeMap<u8, String>) -> fmt::
     out.by_phase(&catalog::UNANSWERED, any, &unanswered)?;
     out.by_phase(&catalog::ABANDONED, servers, &[(None, Cell::ABANDONED)])?;
     out.by_phase(&catalog::EARLY, servers, &[(None, Cell::EARLY)])?;
+    let unclear = [
+        ("small", Cell::SMALL_LEFT),
+        ("small_late", Cell::SMALL_LATE),
+        ("rest_or_request", Cell::REST_OR_REQUEST),
+    ]
+    .map(|(what, cell)| (Some(("what", what)), cell));
+    out.by_phase(&catalog::UNCLEAR, servers, &unclear)?;
     out.by_phase(&catalog::WAITED, servers, &[(None, Cell::WAITED)])?;
     for (family, cell) in [
         (&catalog::UNREAD, Cell::UNREAD),

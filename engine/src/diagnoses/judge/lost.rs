@@ -96,10 +96,10 @@ fn small(facts: &Facts<'_>) -> Option<String> {
         return None;
     }
     Some(format!(
-        "{lost} of these had under 18 bytes, which may be no request elsewhere; here such get answers: {} on which one did, {} of \
-         them in its ordinary time, where {} ended without.",
-        count(ordinary.answered + counts.small.answered, "connection"),
-        ordinary.answered,
+        "{lost} of these had under 18 bytes. Elsewhere that may be a goodbye; here it is a request: such were answered on {} of its \
+         ordinary time and {} since, and were left on {}.",
+        count(ordinary.answered, "connection"),
+        counts.small.answered,
         match ordinary.open() {
             0 => "none".to_owned(),
             open => open.to_string(),

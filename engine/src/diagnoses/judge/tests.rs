@@ -392,3 +392,96 @@ fn judging_again_changes_nothing() {
     let once = judged(drain);
     assert_eq!(judged(once.clone()), once);
 }
+
+/// A stop that left so many small requests open, where in ordinary time so many were answered, or left too.
+fn small(left: u64, late: u64, answered_before: u64, left_before: u64) -> Drain {
+    let mut drain = quiet("memcached", "SIGTERM");
+    let small = &mut drain.counts.small;
+    (small.left, small.late) = (left, late);
+    let before = &mut drain.small_before;
+    (before.answered, before.left) = (answered_before, left_before);
+    judged(drain)
+}
+
+#[test]
+fn small_requests_are_lost_where_such_get_answers() {
+    let drain = small(3, 2, 40, 1);
+    assert_eq!(drain.verdict, Verdict::Fail);
+    assert_eq!(drain.lost().total(), 5);
+    assert_eq!(drain.counts.cut.total(), 0, "the kernel counted none");
+    let told = drain
+        .findings
+        .iter()
+        .find(|f| f.diagnosis == "requests-cut");
+    let evidence = &told.expect("told").evidence;
+    assert_eq!(
+        evidence[1],
+        "5 requests were lost on as many connections: 3 read and not answered, 2 sent after our FIN and reset."
+    );
+    assert_eq!(
+        evidence[2],
+        "5 of these had under 18 bytes. Elsewhere that may be a goodbye; here it is a request: such were answered on 40 connections of \
+         its ordinary time and 0 since, and were left on 1."
+    );
+    let names = |drain: &Drain| {
+        drain
+            .findings
+            .iter()
+            .map(|f| f.diagnosis.clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(names(&drain).contains(&"keepalive-race".to_owned()));
+    assert!(!names(&small(3, 0, 40, 1)).contains(&"keepalive-race".to_owned()));
+}
+
+#[test]
+fn what_small_requests_are_is_not_guessed() {
+    for (answered, left) in [(0, 0), (4, 0), (20, 20)] {
+        let drain = small(1, 0, answered, left);
+        assert_eq!(drain.verdict, Verdict::Inconclusive, "{answered} {left}");
+        let names: Vec<_> = drain
+            .findings
+            .iter()
+            .map(|f| f.diagnosis.as_str())
+            .collect();
+        assert!(names.contains(&"too-little-seen"), "{names:?}");
+        assert!(!names.contains(&"clean-drain"), "{names:?}");
+    }
+    let goodbyes = small(3, 2, 1, 40);
+    assert_eq!(goodbyes.verdict, Verdict::Pass, "{:?}", goodbyes.findings);
+    assert_eq!(small(0, 0, 0, 0).verdict, Verdict::Pass, "there were none");
+    let stream = but(small(1, 0, 0, 0), |drain| drain.turns_not_judged = true);
+    assert_eq!(judged(stream).verdict, Verdict::Pass);
+}
+
+#[test]
+fn the_rest_of_a_request_or_another_is_no_pass_and_no_failure() {
+    let told = |early: u64, unclear: u64, before: u64| {
+        let mut drain = quiet("varnish", "SIGTERM");
+        drain.counts.early_answers = early;
+        drain.counts.rest_or_request = unclear;
+        drain.baseline.window_secs = 600.0;
+        drain.baseline.counts.early_answers = before;
+        drain.baseline.counts.rest_or_request = before;
+        judged(drain)
+    };
+    for drain in [told(0, 2, 0), told(0, 2, 10_000), told(1, 2, 10_000)] {
+        assert_eq!(drain.verdict, Verdict::Warn, "{:?}", drain.findings);
+        let names: Vec<_> = drain
+            .findings
+            .iter()
+            .map(|f| f.diagnosis.as_str())
+            .collect();
+        assert!(!names.contains(&"clean-drain"), "{names:?}");
+        let finding = drain
+            .findings
+            .iter()
+            .find(|f| f.diagnosis == "early-answer-reset");
+        let evidence = &finding.expect("told").evidence;
+        assert!(
+            evidence.iter().any(|told| told.contains("is not known")),
+            "{evidence:?}"
+        );
+    }
+    assert_eq!(told(1, 0, 10_000).verdict, Verdict::Pass, "as ever");
+}

@@ -43,7 +43,7 @@ pub const EARLY_ANSWER_RESET: Diagnosis = Diagnosis {
     name: "early-answer-reset",
     severity: Severity::Warn,
     summary: "Requests were answered before all of them was read, and the connection was reset with the rest: clients may lose the answer.",
-    signature: "After T0 this side had read a part of a request, had written since, and closed with the rest unread, or while the rest was on its way: the kernel answers that with an RST. The rest is told from another request by what had come when the program last read, by the clock (it came before the answer went out), and by what the peer had acknowledged when it sent it.",
+    signature: "After T0 this side had read a part of a request, had written since, and closed with the rest unread, or while the rest was on its way: the kernel answers that with an RST. The rest is told from another request by what had come when the program last read, by the clock (it came before the answer went out), and by what the peer had acknowledged when it sent it. Or data came behind the answer to a request that had come in several parts, within 20 ms of which this side closed: its rest or another request, which nothing tells.",
     evidence: "Counts such connections, beside the ordinary rate: a service that refuses uploads from their head (413, 401, a redirect) has a steady trickle of them, which is told as worth knowing only. It is counted as a cut request (requests-cut) only where some of the answer had not left when the RST did, or was being sent again. A client that reads what has arrived before it minds the RST has its answer; one that is still writing may see only an error.",
     remedy: "Linger: after the answer shut down the sending side, and read and throw away what still comes, up to a limit, before close().",
     servers: OfServers::On(Topic::Linger),
@@ -57,7 +57,7 @@ pub const EARLY_ANSWER_RESET: Diagnosis = Diagnosis {
             "Send `Expect: 100-continue` with large uploads, and read the answer before the body is sent.",
         ),
     ],
-    limits: "A rest that comes only after the answer was seen, as of an upload that is sent slowly, cannot be told from another request, and counts as unread or late.",
+    limits: "A rest that comes only after the answer was seen, as of an upload that is sent slowly, looks like another request. Where the question had come in several parts and this side closed in the instant of its answer, it is counted as either of them, never as cut, and always warns; where it had come in one part (the head alone), it counts as unread or late.",
 };
 
 /// See the table.

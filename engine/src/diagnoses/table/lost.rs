@@ -31,12 +31,12 @@ pub const REQUESTS_CUT: Diagnosis = Diagnosis {
     name: "requests-cut",
     severity: Severity::Fail,
     summary: "Requests of clients were lost: this side ended the connection and never answered them.",
-    signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN, and was answered by an RST or thrown away (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests.",
+    signature: "After T0, on connections that clients opened: this side closed first (FIN, RST or death) after it had read a request of at least 18 bytes and written nothing, or only a TLS alert (unanswered); it closed with request data that it never read (unread); or request data came after its FIN, and was answered by an RST or thrown away (late). Each connection counts once, by the first cause. A client's TLS close_notify and control frames are no requests. Fewer bytes count where such had been answered on the same connection, and where they are answered on the connections of the service's ordinary time, unless the client hung up behind them without waiting.",
     evidence: "The three causes are counted in the kernel for every connection. Beside them stands how many connections owed an answer at T0: all of these cut means that the stop waits for nobody; only some means that a timeout was too short. The examples are at most five connections. `likely` are connections that owed an answer at T0 and got only the server's goodbye: HTTP/2's GOAWAY, or a WebSocket's close frame; alone they make it a warning.",
     remedy: "Finish what is in flight before closing: use the server's graceful signal, and give it longer than the longest request takes.",
     servers: OfServers::On(Topic::Finish),
     places: FINISH_REQUESTS,
-    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer, nor where the protocol of the program has no answers (rsyslog, sshd): there only what nobody read is lost. The kernel's counters cannot know that, and count `unanswered` there too. An HTTP/2 request that is cut after a GOAWAY is told only as likely, as is a WebSocket's message before a close frame, which must come in clear and without a reason in words (2 or 4 bytes); an answer that is cut in its middle is seen only by died-serving and response-truncated. A request under 18 bytes may be a control frame and is not counted. Pipelined requests count as one.",
+    limits: "Not judged on a port that is marked as a stream or one-way (drains.stream_ports), nor on a service whose connections never answer, nor where the protocol of the program has no answers (rsyslog, sshd): there only what nobody read is lost. The kernel's counters cannot know that, and count `unanswered` there too. An HTTP/2 request that is cut after a GOAWAY is told only as likely, as is a WebSocket's message before a close frame, which must come in clear and without a reason in words (2 or 4 bytes); an answer that is cut in its middle is seen only by died-serving and response-truncated. Under 18 bytes may be a request, a control frame or a goodbye in words (memcached's `quit`): where ordinary connections do not tell (fewer than five, or both ways), there is no pass (too-little-seen). Pipelined requests count as one.",
 };
 
 /// See the table.
@@ -92,7 +92,7 @@ pub const KEEPALIVE_RACE: Diagnosis = Diagnosis {
             "GOAWAY solves it; use `GracefulStop()` and `MAX_CONNECTION_AGE`, so that clients move all the time.",
         ),
     ],
-    limits: "Before kernel 6.10 the RST of a mini-socket cannot be seen, and a request that came after the connection had become one is missed. A request of fewer than 18 bytes is taken for a control frame.",
+    limits: "Before kernel 6.10 the RST of a mini-socket cannot be seen, and a request that came after the connection had become one is missed. Fewer than 18 bytes count only where they are known to be a request (requests-cut). What comes behind the answer to a request in several parts, that this side closed upon at once, may be its rest: see early-answer-reset.",
 };
 
 /// See the table.

@@ -208,7 +208,7 @@ pub const TOO_LITTLE_SEEN: Diagnosis = Diagnosis {
     name: "too-little-seen",
     severity: Severity::Info,
     summary: "There is no verdict, as too little was seen to give one.",
-    signature: "No connection was open at T0, none was opened or closed afterwards, and nobody was refused; or records were lost, which may have told of a failure; or finwatch itself was not there for all of it.",
+    signature: "No connection was open at T0, none was opened or closed afterwards, and nobody was refused; or records were lost, which may have told of a failure; or finwatch itself was not there for all of it; or under 18 bytes of a client were left without an answer, and neither the connection nor others of the service tell whether that was a request or a goodbye.",
     evidence: "Says which of these it was. A loss of records never hides a failure that was seen, and counters on /metrics are exact all the same.",
     remedy: "",
     servers: OfServers::Nothing,
