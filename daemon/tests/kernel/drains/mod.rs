@@ -30,6 +30,7 @@ mod stage;
 mod told;
 mod unclear;
 mod unicorn;
+mod uploads;
 mod waiting;
 
 /// Idle keep-alive connections of a crowd.

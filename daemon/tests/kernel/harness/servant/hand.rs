@@ -170,7 +170,10 @@ impl Hand {
         if is(Order::Answer) {
             return count(self.stream(number)?.write(ANSWER)?);
         }
-        if is(Order::Close) {
+        if is(Order::AnswerAndClose) {
+            self.stream(number)?.write_all(ANSWER)?;
+        }
+        if is(Order::Close) || is(Order::AnswerAndClose) {
             self.streams[usize::from(number)] = None;
         } else if is(Order::HalfClose) {
             self.stream(number)?.shutdown(std::net::Shutdown::Write)?;

@@ -31,6 +31,8 @@ pub(crate) enum Order {
     Read,
     /// Writes 200 bytes to the connection.
     Answer,
+    /// The same, and closes it in that instant.
+    AnswerAndClose,
     /// Closes the connection.
     Close,
     /// Sends a FIN on the connection and goes on reading.
