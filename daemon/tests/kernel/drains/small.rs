@@ -22,6 +22,10 @@ const LINE: &[u8] = b"get x\r\n";
 const ORDINARY: usize = 6;
 /// Clients with a question in flight at the stop.
 const IN_FLIGHT: usize = 4;
+/// Clients whose question nobody reads.
+const UNREAD: usize = 2;
+/// Both.
+const LEFT: usize = IN_FLIGHT + UNREAD;
 /// Clients that ask when the server has just closed.
 const LATE: usize = 2;
 
@@ -80,6 +84,10 @@ fn stop(name: &str, ordinary: &[Ordinary]) -> (Drain, u64) {
             }
         }
         let in_flight: Vec<_> = (0..IN_FLIGHT).map(|_| say(&servant, LINE).0).collect();
+        let unread: Vec<_> = (0..UNREAD).map(|_| servant.connect().0).collect();
+        for mut client in &unread {
+            client.write_all(LINE).unwrap();
+        }
         let idle: Vec<_> = (0..LATE).map(|_| servant.connect().0).collect();
         servant.signal(libc::SIGTERM);
         assert_eq!(servant.wait_status(), libc::SIGTERM.unsigned_abs());
@@ -89,9 +97,9 @@ fn stop(name: &str, ordinary: &[Ordinary]) -> (Drain, u64) {
             client.write_all(LINE).unwrap();
             wait_until("it is reset", || tcp_state(client) == state::CLOSE);
         }
-        let asked = in_flight.iter().chain(&idle);
+        let asked = in_flight.iter().chain(&unread).chain(&idle);
         let lost = asked.filter(|client| !is_answered(client)).count() as u64;
-        drop((in_flight, idle));
+        drop((in_flight, unread, idle));
         (told(&daemon), lost)
     })
 }
@@ -124,7 +132,7 @@ fn check_uncounted(drain: &Drain) {
     assert_eq!(*cut, Cuts::default(), "the connections tell of none");
     assert_eq!(
         (small.left, small.late),
-        (IN_FLIGHT as u64, late_seen()),
+        (LEFT as u64, late_seen()),
         "{drain:#?}"
     );
 }
@@ -140,12 +148,12 @@ fn where_small_questions_get_answers_they_are_lost() {
     check_uncounted(&drain);
     assert_eq!(drain.small_before.answered, ORDINARY as u64);
     let seen = Cuts {
-        unanswered: IN_FLIGHT as u64,
+        unanswered: LEFT as u64,
         unread: 0,
         late: late_seen(),
     };
     assert_eq!(drain.lost(), seen, "{drain:#?}");
-    assert_eq!(lost, (IN_FLIGHT + LATE) as u64, "by the clients' count");
+    assert_eq!(lost, (LEFT + LATE) as u64, "by the clients' count");
     assert_eq!(drain.verdict, Verdict::Fail, "{drain:#?}");
     assert_eq!(finds(&drain, "requests-cut"), Some(Severity::Fail));
     let race = (late_seen() > 0).then_some(Severity::Fail);
@@ -157,7 +165,7 @@ fn where_small_questions_get_answers_they_are_lost() {
 fn where_nothing_is_known_of_them_nobody_can_say() {
     let (drain, lost) = stop("unheard", &[]);
     check_uncounted(&drain);
-    assert_eq!(lost, (IN_FLIGHT + LATE) as u64);
+    assert_eq!(lost, (LEFT + LATE) as u64);
     assert_eq!(drain.lost(), Cuts::default());
     assert_eq!(drain.verdict, Verdict::Inconclusive, "{drain:#?}");
     assert_eq!(finds(&drain, "too-little-seen"), Some(Severity::Info));

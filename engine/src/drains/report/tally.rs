@@ -105,11 +105,8 @@ impl Tally {
         self.by_kill += u64::from(killed && by_exit);
         self.add_to_counts(closed);
         if let Some(reason) = closed.reset_reason {
-            self.add_reset(
-                reason,
-                closed.lost,
-                closed.cut.is_some() || closed.small_late,
-            );
+            let may_be_cut = closed.small_late || record.flags & close_flags::SMALL_LEFT != 0;
+            self.add_reset(reason, closed.lost, closed.cut.is_some() || may_be_cut);
         }
         let ended_ns = record.header.at_ns;
         self.first_close_ns = first(self.first_close_ns, Some(ended_ns));
