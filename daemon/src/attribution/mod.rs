@@ -8,6 +8,8 @@ mod process;
 mod program;
 mod programs;
 mod runtimes;
+#[cfg(test)]
+mod scripts;
 
 use std::{path::PathBuf, time::Duration};
 

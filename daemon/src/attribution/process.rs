@@ -119,41 +119,36 @@ fn command_line(pid: u32) -> Option<String> {
 mod tests {
     use std::process::{Child, Command};
 
-    use super::*;
+    use super::{
+        super::scripts::{Script, process},
+        *,
+    };
 
-    fn runs(script: &str) -> Child {
-        let child = Command::new("sh").arg(script).spawn().unwrap();
-        // It is a copy of this very program until it runs `sh`.
-        while comm(child.id()).as_deref() != Some("sh") {
-            std::thread::sleep(Duration::from_millis(1));
+    /// Ends with the test.
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
         }
-        child
-    }
-
-    fn start_of(pid: u32) -> u64 {
-        let all = owners::processes().unwrap();
-        all.iter().find(|stat| stat.pid == pid).unwrap().start_ns
     }
 
     #[test]
     fn a_process_is_named_while_it_is_there() {
         let dir = tempfile::tempdir().unwrap();
-        let script = dir.path().join("shop.sh");
-        fs::write(&script, "while :; do sleep 0.1; done\n").unwrap();
-        let mut child = runs(script.to_str().unwrap());
+        let script = Script::run(dir.path(), "shop.sh");
+        let Process { start_ns, tgid, .. } = script.process();
         let process = |start_ns| Process {
             start_ns,
-            tgid: child.id(),
+            tgid,
             pad: 0,
         };
-        let start_ns = start_of(child.id());
         // The kernel programs know it to the nanosecond, `/proc` to 10 ms.
         assert_eq!(name_of(process(start_ns + 7)).as_deref(), Some("shop.sh"));
         assert_eq!(name_of(process(start_ns + 10_000_000)), None, "another");
-        let gone = process(start_ns);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(name_of(gone), None);
+        drop(script);
+        assert_eq!(name_of(process(start_ns)), None, "gone");
     }
 
     #[test]
@@ -163,15 +158,8 @@ mod tests {
             ..Running::default()
         };
         let dir = tempfile::tempdir().unwrap();
-        let mut children: Vec<Child> = ["one.sh", "one.sh", "two.sh"]
-            .iter()
-            .map(|name| {
-                let script = dir.path().join(name);
-                fs::write(&script, "while :; do sleep 0.1; done\n").unwrap();
-                runs(script.to_str().unwrap())
-            })
-            .collect();
-        let pids: Vec<u32> = children.iter().map(Child::id).collect();
+        let scripts = ["one.sh", "one.sh", "two.sh"].map(|name| Script::run(dir.path(), name));
+        let pids = scripts.each_ref().map(Script::pid);
         let mut name_of_first = |count: usize| {
             running
                 .by_comm
@@ -179,10 +167,6 @@ mod tests {
             running.name_of_all("sh")
         };
         let told = [name_of_first(0), name_of_first(2), name_of_first(3)];
-        for child in &mut children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
         assert_eq!(told, [None, Some("one.sh".to_owned()), None]);
     }
 
@@ -204,29 +188,21 @@ if __name__ == '__main__':
     worker.start(); worker.join()
 ";
         fs::write(&script, code).unwrap();
-        let mut master = Command::new("python3")
-            .arg(&script)
-            .arg(&told)
-            .spawn()
-            .unwrap();
+        let python = Command::new("python3").arg(&script).arg(&told).spawn();
+        let master = Ended(python.unwrap());
         let worker: u32 = loop {
             match fs::read_to_string(&told) {
                 Ok(pid) => break pid.parse().unwrap(),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        let process = Process {
-            start_ns: start_of(worker),
-            tgid: worker,
-            pad: 0,
-        };
-        let named = name_of(process);
-        master.kill().unwrap();
-        master.wait().unwrap();
-        let orphan = name_of(process);
+        let worker = process(worker);
+        let named = name_of(worker);
+        drop(master);
+        let orphan = name_of(worker);
         // It ends by itself only when it is told.
-        let worker = rustix::process::Pid::from_raw(worker.cast_signed()).unwrap();
-        rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+        let pid = rustix::process::Pid::from_raw(worker.tgid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         assert_eq!(named.as_deref(), Some("shop.py"));
         assert_eq!(orphan, None, "nobody knows any more whom it works for");
     }

@@ -86,12 +86,7 @@ fn comm(key: &ServiceKey) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        process::{Child, Command},
-    };
-
-    use super::*;
+    use super::{super::scripts::Script, *};
 
     fn key(comm: &str, role: Role) -> ServiceKey {
         let mut key = ServiceKey::other(role, Phase::Draining);
@@ -100,33 +95,11 @@ mod tests {
         key
     }
 
-    /// A shell that runs a script of this name.
-    fn runs(dir: &std::path::Path, script: &str) -> Child {
-        let script = dir.join(script);
-        fs::write(&script, "while :; do sleep 0.1; done\n").unwrap();
-        let child = Command::new("sh").arg(&script).spawn().unwrap();
-        let comm = format!("/proc/{}/comm", child.id());
-        while !fs::read_to_string(&comm).unwrap().starts_with("sh") {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        child
-    }
-
-    fn process(child: &Child) -> Process {
-        let all = crate::netns::owners::processes().unwrap();
-        let stat = all.iter().find(|stat| stat.pid == child.id()).unwrap();
-        Process {
-            start_ns: stat.start_ns,
-            tgid: stat.pid,
-            pad: 0,
-        }
-    }
-
     #[test]
     fn the_next_program_has_another_name_and_one_that_is_gone_keeps_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let mut children = ["shop.sh", "cart.sh"].map(|script| runs(dir.path(), script));
-        let owners = children.each_ref().map(process);
+        let scripts = ["shop.sh", "cart.sh"].map(|script| Script::run(dir.path(), script));
+        let owners = scripts.each_ref().map(Script::process);
         let (say, said) = std::sync::mpsc::channel();
         let mut programs = Programs::new(Box::new(move |_: &ServiceKey| said.try_recv().ok()));
         let mut told = Vec::new();
@@ -134,10 +107,7 @@ mod tests {
             say.send(owner).unwrap();
             told.push(programs.name(&key("sh", Role::Server)));
         }
-        for child in &mut children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        drop(scripts);
         say.send(owners[0]).unwrap();
         told.push(programs.name(&key("sh", Role::Server)));
         assert_eq!(told, ["shop.sh", "cart.sh", "cart.sh"]);

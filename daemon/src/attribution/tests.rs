@@ -49,7 +49,10 @@ fn what_was_there_at_the_start() {
         attribution.workload(&key(nginx, "nginx")),
         unit("nginx.service")
     );
-    assert_eq!(attribution.workload(&key(session, "sh")), process("sh"));
+    assert_eq!(
+        attribution.workload(&key(session, "checkout")),
+        process("checkout")
+    );
     assert_eq!(attribution.workload(&key(root, "init")), process("init"));
     assert_eq!(attribution.stats().unknown, 0);
 }
@@ -67,7 +70,7 @@ fn a_cgroup_that_came_and_went_between_two_looks() {
     fs::remove_dir(&brief).unwrap();
     fs::remove_dir(&slice).unwrap();
     assert_eq!(
-        attribution.workload(&key(id, "sh")),
+        attribution.workload(&key(id, "checkout")),
         unit("brief.service"),
         "the name outlives the cgroup"
     );
@@ -79,7 +82,10 @@ fn a_nested_tree_made_at_once_is_learned_whole() {
     let mut attribution = over(tree.path(), tree.path());
     let id = make(&tree.path().join("a.slice/b.slice/c.slice/deep.service"));
     attribution.refresh();
-    assert_eq!(attribution.workload(&key(id, "sh")), unit("deep.service"));
+    assert_eq!(
+        attribution.workload(&key(id, "checkout")),
+        unit("deep.service")
+    );
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn names_of_containers_come_from_the_engine_files() {
     ] {
         let id = make(&tree.path().join(&path));
         let want = Workload::on_host(WorkloadKind::Container, name);
-        assert_eq!(attribution.workload(&key(id, "sh")), want, "{path}");
+        assert_eq!(attribution.workload(&key(id, "checkout")), want, "{path}");
     }
 }
 
@@ -158,5 +164,5 @@ fn a_broken_engine_file_leaves_the_short_id() {
     let id = make(&tree.path().join(format!("docker/{ID}")));
     let mut attribution = over(tree.path(), host.path());
     let want = Workload::on_host(WorkloadKind::Container, "3f4e5d6c7b8a");
-    assert_eq!(attribution.workload(&key(id, "sh")), want);
+    assert_eq!(attribution.workload(&key(id, "checkout")), want);
 }

@@ -209,7 +209,12 @@ fn dropped_by_server(incident: &Incident, burst: &Burst) -> Option<Finding> {
         count(times.len() as u64, "connection")
     )];
     evidence.extend(examples(incident, |example| example.cut != "late"));
-    Some(found(&diagnoses::DROPPED_BY_SERVER, incident, evidence, None))
+    Some(found(
+        &diagnoses::DROPPED_BY_SERVER,
+        incident,
+        evidence,
+        None,
+    ))
 }
 
 fn refused(incident: &Incident, burst: &Burst) -> Option<Finding> {
