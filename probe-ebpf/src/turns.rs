@@ -4,7 +4,7 @@
 mod owed;
 mod rest;
 
-pub use self::rest::is_body;
+pub use self::rest::{is_body, is_upload};
 use crate::{
     frames::{
         NONE, PING_BYTES, PINGS_BYTES, PROBE_AND_ACK_BYTES, TLS12_CHACHA, TLS12_GCM, alert_in,

@@ -173,9 +173,12 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
         TIME_WAIT => row.inc_at::<{ Cell::TIME_WAIT.index() }>(),
         FIN_WAIT2 => {
             row.inc_at::<{ Cell::FIN_WAIT2.index() }>();
+            // Behind requests too short for TLS no late one is an alert, whatever its size.
+            let is_plain = conn.turns.count > 0 && !conn.turns.may_be_tls();
             if conn.cut != NONE
                 || conn.service.phase != Phase::Steady as u8
                 || conn.has(flag::REST_MAY_COME)
+                || is_plain
             {
                 mini_socket::remember(conn.cookie, mini_socket::Past::of(conn));
             }

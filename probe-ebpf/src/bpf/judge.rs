@@ -105,7 +105,9 @@ pub(super) fn rest_or_request(conn: &mut Conn, row: Row) {
 fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
     let answered = answered_early(conn);
     let rest = answered
-        && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp) || is_body(conn, tcp.unread()));
+        && (conn.has(flag::MORE_TO_READ)
+            || came_before_answer(tcp, conn)
+            || is_body(conn, tcp.unread()));
     if rest {
         early(conn, row);
     }
@@ -128,11 +130,16 @@ fn is_held_back(tcp: Tcp) -> bool {
     tcp.retrying() || seq_after(tcp.write_seq(), tcp.get(offset!(snd_nxt))) > 0
 }
 
-/// Whether the last data came before the last of ours went out; the kernel's clock is coarse, and the same tick tells nothing.
+/// Whether what lies unread came before the peer had seen any of the answer: none of that is acknowledged, or what acknowledged it was
+/// sent behind an upload. Fewer bytes tell nothing then, as the peer may have acknowledged a goodbye of ours behind its next question;
+/// nor does the kernel's clock, by which that goodbye went out last.
 #[inline(always)]
-fn came_before_answer(tcp: Tcp) -> bool {
+fn came_before_answer(tcp: Tcp, conn: &Conn) -> bool {
     let came: u32 = tcp.get(offset!(lrcvtime));
-    seq_after(tcp.get(offset!(lsndtime)), came) > 0
+    !conn.turns.was_answer_seen(tcp.get(offset!(snd_una)))
+        || (turns::is_upload(tcp.unread())
+            && seq_after(tcp.get(offset!(snd_wl1)), conn.turns.read) > 0
+            && seq_after(tcp.get(offset!(lsndtime)), came) > 0)
 }
 
 /// Whether some of what came behind the `read` bytes was sent by a peer that had not seen what was written since: the segment that

@@ -13,7 +13,13 @@ const UPLOAD_BYTES_MIN: u32 = 4096;
 /// written.
 #[inline(always)]
 pub const fn is_body(asked: u32, answered: u32, bytes: u32) -> bool {
-    asked < UPLOAD_BYTES_MIN && answered >= ANSWER_BYTES_MIN && bytes >= UPLOAD_BYTES_MIN
+    asked < UPLOAD_BYTES_MIN && answered >= ANSWER_BYTES_MIN && is_upload(bytes)
+}
+
+/// Whether so many bytes are some of an upload.
+#[inline(always)]
+pub const fn is_upload(bytes: u32) -> bool {
+    bytes >= UPLOAD_BYTES_MIN
 }
 
 impl Turns {
@@ -22,7 +28,7 @@ impl Turns {
     #[inline(always)]
     pub const fn with_rest(&self, turn: Turn) -> Turn {
         let answered = seq_after(self.written, self.prev_written);
-        let is_upload = turn.asked >= UPLOAD_BYTES_MIN || self.prev_asked >= UPLOAD_BYTES_MIN;
+        let is_upload = is_upload(turn.asked) || is_upload(self.prev_asked);
         if self.count < 2 || turn.since_read > 0 || answered < ANSWER_BYTES_MIN || !is_upload {
             return turn;
         }

@@ -168,6 +168,29 @@ fn to_the_fin_wait2_mini_socket() {
     }
 }
 
+/// Of the size of a TLS alert, where nobody spoke TLS.
+#[test]
+fn a_short_request_to_the_fin_wait2_mini_socket() {
+    const SHORT: &[u8] = b"GET /x HTTP/1.1\r\nHost: a.bc\r\n\r\n";
+    scenario(|_| {
+        assert_eq!(SHORT.len(), 31);
+        let raw = RawPeer::new();
+        let (mut peer, mut server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(SHORT);
+        read(&server, SHORT.len());
+        server.write_all(ANSWER).unwrap();
+        peer.expect_data(ANSWER.len());
+        peer.acknowledge();
+        drop(server);
+        peer.expect(FIN);
+        peer.acknowledge();
+        wait_port_state(peer.remote_port(), state::FIN_WAIT2);
+        peer.data(SHORT);
+        peer.expect(RST);
+        Expect::server(mini_socket_reset(Lost::Data))
+    });
+}
+
 #[test]
 fn a_request_and_a_fin_in_one_segment_to_the_mini_socket() {
     scenario(|_| {

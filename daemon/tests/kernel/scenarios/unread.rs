@@ -1,6 +1,6 @@
 //! Closes that throw away bytes the program never read.
 
-use std::{io::Write, net::Shutdown};
+use std::{io::Write, net::Shutdown, time::Duration};
 
 use super::{ALERT, ANSWER, REQUEST, SMALL, turns::shake_hands};
 use crate::{
@@ -107,6 +107,40 @@ fn the_rest_of_a_request_whose_answer_had_not_left() {
                 .cut(Cut::Unread)
                 .reset_sent(Reason::AbortOnClose, Lost::Data),
         )
+    });
+}
+
+/// As a server of TLS says goodbye when it closes: that is no answer to what lies there.
+#[test]
+fn the_request_behind_an_answer_and_before_our_goodbye() {
+    const TICKS: Duration = Duration::from_millis(20);
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let listener = raw.listener(Family::V4);
+        let lost = Side::broken(Outcome::ResetSent)
+            .unread(BYTES)
+            .cut(Cut::Unread)
+            .reset_sent(Reason::AbortOnClose, Lost::Data);
+        for seen in [true, false] {
+            let (mut peer, mut server) = raw.accepted(&listener);
+            peer.data(REQUEST);
+            read(&server, REQUEST.len());
+            server.write_all(ANSWER).unwrap();
+            peer.expect_data(ANSWER.len());
+            peer.data(REQUEST);
+            wait_until("it arrives", || queued(&server) == REQUEST.len());
+            std::thread::sleep(TICKS);
+            server.write_all(ALERT).unwrap();
+            if seen {
+                peer.expect_data(ALERT.len());
+                peer.acknowledge();
+                let all = (ANSWER.len() + ALERT.len()) as u64;
+                wait_until("it is acknowledged", || bytes_acked(&server) == all);
+            }
+            drop(server);
+            peer.expect(RST);
+        }
+        Expect::server(lost.clone() + lost.unacked(ALERT.len() as u64))
     });
 }
 
