@@ -523,39 +523,6 @@ fn what_goes_on_is_told_in_parts_and_each_loss_once() {
 }
 
 #[test]
-fn a_stream_need_not_answer() {
-    let mut host = Host::with(vec![PORT], WorkloadKind::Unit);
-    for _ in 0..5 {
-        host.close(SIBLING, Some(Cut::Unanswered), 0);
-    }
-    host.wait(SECOND_MS);
-    assert!(host.incidents.is_empty());
-    for _ in 0..5 {
-        host.close(SIBLING, Some(Cut::Unread), 0);
-    }
-    host.wait(SECOND_MS);
-    assert_eq!(
-        (host.incident().cut.unread, host.incident().cut.unanswered),
-        (5, 0)
-    );
-}
-
-#[test]
-fn a_service_that_never_answers_misses_no_answer() {
-    let mut host = Host::new();
-    let closes = Cell::closes(Origin::Remote, Outcome::Fin);
-    host.row[closes.index()] += 20;
-    host.row[Cell::NEVER_ANSWERED.index()] += 20;
-    host.row[Cell::ABANDONED.index()] += 20;
-    host.wait(60 * SECOND_MS);
-    for _ in 0..5 {
-        host.close(SIBLING, Some(Cut::Unanswered), 0);
-    }
-    host.wait(SECOND_MS);
-    assert!(host.incidents.is_empty());
-}
-
-#[test]
 fn two_instances_of_one_name_in_two_network_namespaces_have_each_its_own() {
     let mut host = Host::new();
     for netns in [key().netns, key().netns + 1] {
@@ -606,3 +573,6 @@ mod anew;
 
 #[path = "incidents_causes_tests.rs"]
 mod causes;
+
+#[path = "incidents_shapes_tests.rs"]
+mod shapes;
