@@ -8,27 +8,31 @@ use super::{
     units::{Times, plain, service, span},
 };
 use crate::model::{
-    Basis, Drain, Incident, Role, Rollout, ServiceState, Shape, Verdict, words::Word as _,
+    Basis, Drain, Incident, Phase, Role, Rollout, ServiceState, Shape, Verdict, words::Word as _,
 };
 
 /// One line a service. What hardly anybody has stands there only where somebody has it.
 pub fn services(services: &[ServiceState]) -> Table {
     let any = |some: fn(&ServiceState) -> bool| services.iter().any(some);
+    // Of a name there is more to see where what is the same of all is left out.
+    let phase = any(|state| state.phase != Phase::Steady);
+    let owed = any(|state| state.awaiting > 0);
+    let late = any(|state| state.totals.cut.late > 0);
     let close_wait = any(|state| state.close_wait > 0);
     let backlog = any(|state| state.backlog > 0);
     let shape = any(|state| state.shape.basis != Basis::Unknown);
     let columns = [
         (true, "SERVICE", Kind::Name),
         (true, "ROLE", Kind::Text),
-        (true, "PHASE", Kind::Text),
+        (phase, "PHASE", Kind::Text),
         (true, "OPEN", Kind::Number),
-        (true, "OWED", Kind::Number),
+        (owed, "OWED", Kind::Number),
         (close_wait, "CLOSE_WAIT", Kind::Number),
         (true, "TIME_WAIT", Kind::Number),
         (backlog, "BACKLOG", Kind::Number),
         (true, "OPENED", Kind::Number),
         (true, "CUT", Kind::Number),
-        (true, "LATE", Kind::Number),
+        (late, "LATE", Kind::Number),
         (true, "REFUSED", Kind::Number),
         (shape, "SHAPE", Kind::Text),
     ];
