@@ -152,6 +152,13 @@ impl Server {
         found.map(|(_, text)| *text)
     }
 
+    /// Which of that a remedy begins with, if it is this server's.
+    pub fn advised_in(&self, remedy: &str) -> Option<&'static str> {
+        let told = remedy.strip_prefix(self.title)?.strip_prefix(": ")?;
+        let found = self.advice.iter().find(|(_, text)| told.starts_with(text));
+        found.map(|(_, text)| *text)
+    }
+
     /// What to send in place of a signal that ends it, or replaces its workers, at once.
     pub fn better(&self, fast: u8) -> Option<u8> {
         if !self.fast.contains(&fast) {

@@ -1,6 +1,6 @@
 //! Each diagnosis once, over all drains and the rollout's own: how many it concerns, the worst, examples, the remedy.
 
-use std::cmp::Reverse;
+use std::{borrow::Cow, cmp::Reverse};
 
 use super::subject::{Subject, server_of};
 use crate::render::{
@@ -303,8 +303,10 @@ impl Found<'_> {
             return String::new();
         }
         let of_server = self.server.and_then(|server| {
-            let diagnosis = diagnoses::find(&self.finding.diagnosis)?;
-            let remedy = diagnosis.remedy_for(server)?;
+            let of_diagnosis =
+                || diagnoses::find(&self.finding.diagnosis).and_then(|it| it.remedy_for(server));
+            let advised = server.advised_in(&self.finding.remedy).map(Cow::Borrowed);
+            let remedy = advised.or_else(of_diagnosis)?;
             Some(format!("remedy for {}: {remedy}", server.title))
         });
         of_server.unwrap_or_else(|| format!("remedy: {}", plain(&self.finding.remedy)))

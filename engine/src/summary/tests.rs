@@ -267,6 +267,16 @@ fn what_most_lost_stands_before_what_explains_a_few_of_them() {
 }
 
 #[test]
+fn the_remedy_is_the_one_that_was_found() {
+    let crossed = but(quiet("nginx", "SIGHUP"), |drain| {
+        drain.counts.cut.unread = 6
+    });
+    let told = shown(&rollout(vec![judged(crossed)]));
+    assert!(told.contains("remedy for nginx: It closes idle"), "{told}");
+    assert!(!told.contains("Stop it with SIGQUIT"), "{told}");
+}
+
+#[test]
 fn each_diagnosis_is_told_once_and_so_is_its_remedy() {
     let told = shown(&fifty_two());
     for once in [
