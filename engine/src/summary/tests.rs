@@ -269,7 +269,7 @@ fn what_most_lost_stands_before_what_explains_a_few_of_them() {
 #[test]
 fn the_remedy_is_the_one_that_was_found() {
     let crossed = but(quiet("nginx", "SIGHUP"), |drain| {
-        drain.counts.cut.unread = 6
+        drain.counts.cut.unread = 6;
     });
     let told = shown(&rollout(vec![judged(crossed)]));
     assert!(told.contains("remedy for nginx: It closes idle"), "{told}");
