@@ -104,10 +104,7 @@ pub(super) fn rest_or_request(conn: &mut Conn, row: Row) {
 #[inline(always)]
 fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
     let answered = answered_early(conn);
-    let rest = answered
-        && (conn.has(flag::MORE_TO_READ)
-            || came_before_answer(tcp, conn)
-            || is_body(conn, tcp.unread()));
+    let rest = answered && (conn.has(flag::MORE_TO_READ) || came_before_answer(tcp, conn));
     if rest {
         early(conn, row);
     }
@@ -115,7 +112,10 @@ fn lose_unread(tcp: Tcp, conn: &mut Conn, row: Row, cause: Cut) {
     if held_back || !answered {
         cut(conn, row, cause);
     } else if !rest {
-        if conn.has(flag::REST_MAY_COME) {
+        // Of what is as long as a body nothing more is known where the answer went out in this instant; who had it long ago asks anew.
+        let may_be_rest =
+            conn.has(flag::REST_MAY_COME) || (is_body(conn, tcp.unread()) && !is_quiet(tcp, conn));
+        if may_be_rest {
             rest_or_request(conn, row);
         } else {
             cut(conn, row, cause);

@@ -110,6 +110,33 @@ fn the_rest_of_a_request_whose_answer_had_not_left() {
     });
 }
 
+/// It is as long as an upload, and no rest of what was answered before it.
+#[test]
+fn a_long_request_on_a_connection_that_had_been_idle() {
+    const IDLE: Duration = Duration::from_millis(120);
+    const LONG: usize = 8_192;
+    scenario(|_| {
+        let (client, mut server) = pair(&listen());
+        deliver(&client, &server, REQUEST);
+        read(&server, REQUEST.len());
+        server.write_all(ANSWER).unwrap();
+        read(&client, ANSWER.len());
+        std::thread::sleep(IDLE);
+        deliver(&client, &server, &[b'b'; LONG]);
+        drop(server);
+        read_reset(&client);
+        Expect::both(
+            Side::broken(Outcome::ResetSent)
+                .unread(LONG as u64)
+                .cut(Cut::Unread)
+                .reset_sent(Reason::AbortOnClose, Lost::Data),
+            Side::broken(Outcome::ResetReceived)
+                .reset_received(state::ESTABLISHED)
+                .unanswered(Evidence::Silent),
+        )
+    });
+}
+
 /// As a server of TLS says goodbye when it closes: that is no answer to what lies there.
 #[test]
 fn the_request_behind_an_answer_and_before_our_goodbye() {
