@@ -251,7 +251,7 @@ impl Engine {
                 drains: self.drains.bitten(),
                 rollouts: self.rollouts.left_out(),
                 incidents: self.incidents.bitten(),
-                baselines: self.windows.left_out(),
+                baselines: self.windows.left_out() + self.smalls.left_out(),
                 names: self.names.left_out(),
             },
             ..self.figures

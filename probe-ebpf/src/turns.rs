@@ -25,8 +25,9 @@ const PREFACE_BYTES_MAX: u32 = 94;
 const ROOM_BYTES_MIN: u32 = 4096;
 /// What one segment with WINDOW_UPDATEs holds at most: one for the stream and one for the connection, each a record of TLS 1.2.
 const ROOM_SEGMENT_BYTES_MAX: u32 = 55;
-/// HTTP/2's beginning is no shorter: the preface (24) and empty SETTINGS; nor is a WebSocket's handshake, by far.
-const FRAMES_BYTES_MIN: u32 = 33;
+/// HTTP/2's beginning is no shorter: the preface (24), empty SETTINGS (9) and the shortest request (9, and a byte or two for each of
+/// four headers); nor is a WebSocket's handshake, by far.
+const FRAMES_BYTES_MIN: u32 = 47;
 /// Of [`Turns::hello`]: the bytes; that a small question was answered; the kind of TLS's records; that the two send each other
 /// PINGs in them.
 const HELLO_BYTES: u16 = SMALL_ANSWERED - 1;

@@ -10,7 +10,10 @@ use crate::{input::Reading, model::SmallQuestions};
 
 /// See the module. Of services that had to do with any.
 #[derive(Debug, Default)]
-pub struct Smalls(HashMap<ServiceKey, Counted>);
+pub struct Smalls {
+    services: HashMap<ServiceKey, Counted>,
+    left_out: u64,
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -25,7 +28,7 @@ struct Counted {
 impl Smalls {
     /// Takes a reading of all live rows.
     pub(crate) fn live(&mut self, live: &Reading) {
-        for counted in self.0.values_mut() {
+        for counted in self.services.values_mut() {
             counted.live = SmallQuestions::default();
         }
         self.some(live);
@@ -42,7 +45,7 @@ impl Smalls {
 
     /// Takes what the rows held when they were emptied.
     pub(crate) fn rotated(&mut self, rotated: &Reading) {
-        for counted in self.0.values_mut() {
+        for counted in self.services.values_mut() {
             counted.live = SmallQuestions::default();
         }
         for (key, small) in sums(rotated) {
@@ -54,7 +57,7 @@ impl Smalls {
 
     /// What readings have told.
     pub(crate) fn get(&self, key: &ServiceKey) -> SmallQuestions {
-        let counted = self.0.get(&key.in_phase(Phase::Steady));
+        let counted = self.services.get(&key.in_phase(Phase::Steady));
         counted.map_or_else(SmallQuestions::default, |counted| {
             let mut sum = counted.held;
             sum.add(counted.live);
@@ -64,15 +67,21 @@ impl Smalls {
 
     /// Forgets services that nobody knows any more.
     pub(crate) fn retain(&mut self, known: impl Fn(&ServiceKey) -> bool) {
-        self.0.retain(|key, _| known(key));
+        self.services.retain(|key, _| known(key));
+    }
+
+    /// How often what a reading told of a service was not kept: there are more than [`KEYS_MAX`].
+    pub(crate) const fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     fn counted(&mut self, key: ServiceKey) -> Option<&mut Counted> {
-        let is_new = !self.0.contains_key(&key);
-        if is_new && self.0.len() >= KEYS_MAX {
+        let is_new = !self.services.contains_key(&key);
+        if is_new && self.services.len() >= KEYS_MAX {
+            self.left_out += 1;
             return None;
         }
-        Some(self.0.entry(key).or_default())
+        Some(self.services.entry(key).or_default())
     }
 }
 
@@ -135,6 +144,18 @@ mod tests {
         assert_eq!(of(&smalls), (7, 1));
         smalls.retain(|_| false);
         assert_eq!(of(&smalls), (0, 0));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_told() {
+        let mut smalls = Smalls::default();
+        let mut first = reading(Phase::Steady, 1, 0);
+        let (key, row) = first.rows[0];
+        first.rows = (1..=KEYS_MAX as u64 + 2)
+            .map(|cgroup| (ServiceKey { cgroup, ..key }, row))
+            .collect();
+        smalls.some(&first);
+        assert_eq!((smalls.services.len(), smalls.left_out()), (KEYS_MAX, 2));
     }
 
     #[test]

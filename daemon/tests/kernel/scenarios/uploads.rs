@@ -109,7 +109,8 @@ fn whose_client_leaves_with_its_answer() {
     });
 }
 
-/// A server that answers the head and closes; the body comes when its client has the answer, as of one that sends slowly.
+/// A server that answers the head and closes; the body comes when its client has the answer, as of one that sends slowly. A request
+/// that crosses the FIN of a busy connection looks the same, so nobody can say that nothing was lost.
 #[test]
 fn whose_body_comes_behind_the_close() {
     scenario(|_| {
@@ -124,7 +125,7 @@ fn whose_body_comes_behind_the_close() {
         peer.expect(RST);
         Expect::server(
             Side::closed(Origin::Local, Outcome::ResetSent)
-                .early()
+                .rest_or_request()
                 .reset_sent(Reason::AbortOnData, Lost::Data),
         )
     });
