@@ -419,7 +419,11 @@ fn a_short_request_behind_a_long_answer_makes_no_room() {
         .reads(13);
     assert_eq!(get.owed(), Some(Evidence::Small), "not left out");
     // "GET / HTTP/1.1" with a Host and nothing else; HTTP/2 begins with as many bytes at the least.
-    for (first, owed) in [(27, Some(Evidence::Silent)), (46, Some(Evidence::Silent)), (47, None)] {
+    for (first, owed) in [
+        (27, Some(Evidence::Silent)),
+        (46, Some(Evidence::Silent)),
+        (47, None),
+    ] {
         let get = Talk::new().reads(first).writes(5_000).reads(26);
         assert_eq!(get.owed(), owed, "{first}");
     }

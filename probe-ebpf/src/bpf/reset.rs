@@ -388,8 +388,7 @@ fn lose_late(conn: &mut Conn, row: Row, skb: Raw, bytes: u32, lost: Lost) -> u16
     if answered_early(conn) && !conn.turns.was_answer_seen(ack_of(skb)) {
         early(conn, row);
         reset_flags::EARLY
-    } else if conn.has(flag::REST_MAY_COME)
-        || (answered_early(conn) && is_body(conn, payload(skb)))
+    } else if conn.has(flag::REST_MAY_COME) || (answered_early(conn) && is_body(conn, payload(skb)))
     {
         rest_or_request(conn, row);
         reset_flags::REST_OR_REQUEST
