@@ -8,6 +8,7 @@ pub mod frames;
 mod offsets;
 mod process;
 mod record;
+mod row;
 mod service;
 pub mod signal;
 mod survey;
@@ -24,6 +25,10 @@ pub use process::{
 pub use record::{
     CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
     Outcome, RecordHeader, ResetRecord, TimeWait, WAITED_MS, close_flags, reset_flags,
+};
+pub use row::{
+    OTHER_ROWS, ROW_LIFE_SHIFT, ROWS_MAX, ResetRow, RowCells, RowHead, RowId, first_row_id, next_row_id, other_row,
+    row_index,
 };
 pub use service::{
     Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey, inferred_reason,

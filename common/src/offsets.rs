@@ -229,4 +229,6 @@ pub struct Features {
     /// Whether each refused SYN is told: anybody may send them in any number, so that only those ask for it whose records prove
     /// nothing.
     pub tell_refused: u32,
+    /// Counter rows on each CPU.
+    pub rows: u32,
 }

@@ -140,13 +140,13 @@ impl Config {
                 ),
                 max_rows: read.one(
                     "probe.max_rows",
-                    "auto, or a number from 64 to 1048576",
+                    "auto, or a number from 64 to 65536",
                     |item| match item {
                         "auto" => Some(None),
                         rows => rows
                             .parse()
                             .ok()
-                            .filter(|rows| (64..=1 << 20).contains(rows))
+                            .filter(|rows| (64..=finwatch_common::ROWS_MAX).contains(rows))
                             .map(Some),
                     },
                 ),

@@ -12,7 +12,7 @@ use aya::{
     maps::{Array, MapData, MapError},
     programs::{BtfTracePoint, Program, ProgramError},
 };
-use finwatch_common::{CounterRow, Features, Offsets};
+use finwatch_common::{Features, Offsets, RowCells};
 
 use super::{
     Probe, ProbeError, ProbeOptions,
@@ -24,7 +24,7 @@ use super::{
     processes::{Phases, Processes},
     reasons::reasons,
     ring::Ring,
-    rows::Rows,
+    rows::{self, Rows},
     seed,
     stats::{LossCounters, Stats},
     survey::Survey,
@@ -58,32 +58,30 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     }
     kernel.features.ring_wake_bytes = options.ring_bytes / 4;
     kernel.features.tell_refused = options.tell_refused.into();
+    let cpus = rows::cpus().map_err(|error| ProbeError::Counters(error.into()))?;
+    let max_rows = options.max_rows.unwrap_or_else(|| rows_by_memory(cpus));
+    kernel.features.rows = max_rows;
     let offsets = Global(kernel.offsets);
     let features = Global(kernel.features);
     let log_level = log::level(options.log);
-    let max_rows = options.max_rows.unwrap_or_else(rows_by_memory);
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", &offsets, true)
         .override_global("FEATURES", &features, true)
         .override_global(aya_log::LEVEL, &log_level, false)
         .map_max_entries("RECORDS", options.ring_bytes)
-        .map_max_entries("ROWS_EVEN", max_rows)
-        .map_max_entries("ROWS_ODD", max_rows)
-        .map_max_entries("RESETS_EVEN", max_rows)
-        .map_max_entries("RESETS_ODD", max_rows)
+        .map_max_entries("HEADS", max_rows)
+        .map_max_entries("ROWS", max_rows.saturating_mul(u32::try_from(cpus).unwrap_or(1)))
+        .map_max_entries("INDEX", max_rows)
+        .map_max_entries("FREE", max_rows)
+        .map_max_entries("RESETS", max_rows)
         .load(OBJECT)
         .map_err(object_error)?;
     verify(&mut ebpf, &btf)?;
     if options.log {
         log::start(&mut ebpf);
     }
-    let rows = Rows::new(
-        (map(&mut ebpf, "ROWS_EVEN")?, map(&mut ebpf, "RESETS_EVEN")?),
-        (map(&mut ebpf, "ROWS_ODD")?, map(&mut ebpf, "RESETS_ODD")?),
-        map(&mut ebpf, "GENERATION")?,
-    )
-    .map_err(|error| ProbeError::Counters(error.into()))?;
+    let rows = Rows::new(&mut ebpf, max_rows, cpus)?;
     meanings::fill(&mut ebpf)?;
     let processes = Processes::new(&mut ebpf)?;
     let phases = Phases::new(&mut ebpf)?;
@@ -142,7 +140,7 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
     let work =
         || std::iter::from_fn(next).try_for_each(|(name, program)| load_one(name, program, btf));
     thread::scope(|scope| {
-        let others: Vec<_> = (1..cpus()).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads()).map(|_| scope.spawn(work)).collect();
         let mut done = work();
         for other in others {
             done = done.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
@@ -173,20 +171,18 @@ fn load_one(name: &'static str, program: &mut Program, btf: &Btf) -> Result<(), 
     loaded.map_err(|source| program_error("load", name, source))
 }
 
-fn cpus() -> usize {
+fn threads() -> usize {
     thread::available_parallelism()
         .map_or(1, usize::from)
         .min(MAX_THREADS)
 }
 
-/// As many counter rows as fit into 64 MiB of kernel memory: each has its cells on every CPU, in two
-/// generations.
-fn rows_by_memory() -> u32 {
+/// As many counter rows as fit into 64 MiB of kernel memory: each has its cells on every CPU.
+fn rows_by_memory(cpus: usize) -> u32 {
     const BUDGET_BYTES: usize = 64 << 20;
-    const { assert!(size_of::<CounterRow>() < 1024) };
-    let cpus = aya::util::nr_cpus().unwrap_or(1);
-    let rows = BUDGET_BYTES / (2 * cpus.max(1) * size_of::<CounterRow>());
-    u32::try_from(rows).unwrap_or(u32::MAX).clamp(1024, 8192)
+    const { assert!(size_of::<RowCells>() < 1024) };
+    let rows = BUDGET_BYTES / (cpus.max(1) * size_of::<RowCells>());
+    u32::try_from(rows).unwrap_or(u32::MAX).clamp(1024, 6144)
 }
 
 /// Attaches every tracepoint program, in the order of the table, and lets the survey take on connections.

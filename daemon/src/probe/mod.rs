@@ -5,6 +5,7 @@ mod btf;
 mod error;
 mod load;
 mod log;
+mod mapped;
 mod meanings;
 mod object;
 mod offsets;
@@ -38,8 +39,8 @@ pub use self::{
 pub struct ProbeOptions {
     /// Size of the ring buffer of records, bytes: a power of two, a multiple of the page size.
     pub ring_bytes: u32,
-    /// Most counter rows of one generation; what comes on top is counted in the `other` row. `None`: as
-    /// many as 64 MiB hold, at least 1,024 and at most 8,192.
+    /// Most counter rows; what comes on top is counted in the `other` row. `None`: as
+    /// many as 64 MiB hold, at least 1,024 and at most 6,144.
     pub max_rows: Option<u32>,
     /// Tell each refused SYN, which anybody may send in any number: not where what is lost of the records matters.
     pub tell_refused: bool,

@@ -62,6 +62,7 @@ impl Kernel {
                 ring_wake_bytes: 0,
                 tick_ns: crate::clock::tick_ns(),
                 tell_refused: 0,
+                rows: 0,
                 sigaction_bytes: btf.member("k_sigaction.sa").map_or(0, |sa| sa.size),
             },
             reset_reasons: btf

@@ -1,13 +1,22 @@
-//! Reads the counter maps: two generations of rows, of which the programs write one. There is one reader: who empties them
+//! Reads the counter rows, and takes back those that nobody needs. There is one reader: who says what has been taken of the rows
 //! is who reads them.
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{
+    collections::HashMap, fs, mem::offset_of, sync::atomic::Ordering, thread, time::Duration,
+};
 
 use anyhow::Context as _;
-use aya::maps::{Array, MapData, MapError, PerCpuHashMap, PerCpuValues};
-use finwatch_common::{CELLS, Cell, CounterRow, Lost, PHASES, Phase, ResetKey, Role, ServiceKey};
+use aya::{
+    Ebpf,
+    maps::{self, MapData, MapError, PerCpuHashMap, PerCpuValues, Queue},
+};
+use finwatch_common::{
+    CELLS, Cell, CounterRow, Lost, OTHER_ROWS, PHASES, Phase, ResetKey, ResetRow, Role, RowCells,
+    RowHead, RowId, ServiceKey, Wire as _, first_row_id, next_row_id, other_row, row_index,
+};
 use finwatch_engine::input::Reading;
 
+use super::{ProbeError, mapped::Mapped, object::map};
 use crate::clock;
 
 /// Keys of the wire contract, for the library.
@@ -17,9 +26,6 @@ pub(super) struct Plain<T: Copy + 'static>(pub(super) T);
 
 // SAFETY: the types of the contract are plain old data without padding (see `finwatch_common::Wire`).
 unsafe impl<T: finwatch_common::Wire> aya::Pod for Plain<T> {}
-
-type RowMap = PerCpuHashMap<MapData, Plain<ServiceKey>, CounterRow>;
-type ResetMap = PerCpuHashMap<MapData, Plain<ResetKey>, u64>;
 
 /// How long an RST may take to follow the transition it settles. Both happen in one softirq.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -31,63 +37,44 @@ const AMBIGUOUS: [(Cell, Cell); 3] = [
     (Cell::NO_MINI_SOCKET, Cell::NO_MINI_SOCKET_SENT),
 ];
 
-/// A [`Reading`] while it is summed up. The rows are large: they stay where the reading has them, and only their places
-/// are looked up.
-#[derive(Default)]
-struct Sums {
-    rows: Vec<(ServiceKey, CounterRow)>,
-    at: HashMap<ServiceKey, usize>,
-    resets: HashMap<ResetKey, u64>,
-}
-
-impl Sums {
-    fn into_reading(self, read_ns: u64) -> Reading {
-        Reading {
-            read_ns,
-            rows: self.rows,
-            resets: self.resets.into_iter().collect(),
-        }
-    }
-}
-
-/// The maps of one generation.
-struct Generation {
-    rows: RowMap,
-    resets: ResetMap,
-}
-
-/// The counter maps.
+/// The counter rows, as the programs write them.
 pub struct Rows {
-    generations: [Generation; 2],
-    written: Array<MapData, u32>,
+    heads: Mapped<RowHead>,
+    cells: Mapped<RowCells>,
+    index: maps::HashMap<MapData, Plain<ServiceKey>, RowId>,
+    free: Queue<MapData, RowId>,
+    resets: PerCpuHashMap<MapData, Plain<ResetRow>, u64>,
+    rows: usize,
     cpus: usize,
+    /// What rotations took of each row: its cells only grow.
+    taken: Vec<Option<Box<CounterRow>>>,
+    resets_taken: HashMap<ResetRow, u64>,
 }
 
 // === impl Rows ===
 
 impl Rows {
-    /// Takes the maps over and makes the rows that a full map falls back to.
-    pub(super) fn new(
-        even: (RowMap, ResetMap),
-        odd: (RowMap, ResetMap),
-        written: Array<MapData, u32>,
-    ) -> anyhow::Result<Self> {
-        let cpus = aya::util::nr_cpus().map_err(|(path, error)| {
-            anyhow::Error::new(error).context(format!("cannot read {path}"))
-        })?;
-        let generation = |(rows, resets)| {
-            let mut generation = Generation { rows, resets };
-            generation.make_other_rows(cpus)?;
-            Ok::<_, anyhow::Error>(generation)
-        };
-        Ok(Self {
-            generations: [generation(even)?, generation(odd)?],
-            written,
+    /// Takes the maps over, makes the rows that a full table falls back to, and gives the others to the programs. `rows` as the
+    /// maps have them, on each of so many CPUs.
+    pub(super) fn new(ebpf: &mut Ebpf, rows: u32, cpus: usize) -> Result<Self, ProbeError> {
+        let mut all = Self {
+            heads: Mapped::new(ebpf, "HEADS")?,
+            cells: Mapped::new(ebpf, "ROWS")?,
+            index: map(ebpf, "INDEX")?,
+            free: map(ebpf, "FREE")?,
+            resets: map(ebpf, "RESETS")?,
+            rows: rows as usize,
             cpus,
-        })
+            taken: (0..rows).map(|_| None).collect(),
+            resets_taken: HashMap::new(),
+        };
+        all.make_other_rows()
+            .and_then(|()| (OTHER_ROWS..rows).try_for_each(|row| all.give(first_row_id(row))))
+            .map_err(|error| ProbeError::Counters(error.into()))?;
+        Ok(all)
     }
 
-    /// Sums the CPUs of every row of both generations. Ambiguous cells are settled so that the peer is never charged with
+    /// Sums the CPUs of every row. Ambiguous cells are settled so that the peer is never charged with
     /// more resets than it sent: a reset that ends FIN_WAIT is told to be the peer's by the absence of one of ours, and the
     /// cell that counts ours is read a moment later than the other. Blocking.
     ///
@@ -95,156 +82,318 @@ impl Rows {
     /// When a map cannot be read.
     pub fn live(&self) -> anyhow::Result<Reading> {
         let read_ns = clock::monotonic_ns();
-        let mut sums = Sums::default();
-        for generation in &self.generations {
-            generation.read_into(&mut sums)?;
+        let mut rows = Vec::new();
+        let mut unsettled = Vec::new();
+        for (row, head) in self.used() {
+            let sum = self.untaken(row);
+            if is_unsettled(&sum) {
+                unsettled.push((rows.len(), row));
+            }
+            rows.push((head.service, sum));
         }
-        if sums.rows.iter().any(|(_, row)| is_unsettled(row)) {
+        if !unsettled.is_empty() {
             thread::sleep(SETTLE);
-            for (key, row) in sums.rows.iter_mut().filter(|(_, row)| is_unsettled(row)) {
-                self.settle(*key, row)?;
+            for (at, row) in unsettled {
+                let later = self.untaken(row);
+                for (_, sent) in AMBIGUOUS {
+                    rows[at].1[sent.index()] = later[sent.index()];
+                }
             }
         }
-        Ok(sums.into_reading(read_ns))
+        let mut resets = Vec::new();
+        for (key, count) in self.resets_now()? {
+            let taken = self.resets_taken.get(&key).copied().unwrap_or(0);
+            resets.extend(self.reset_key(key).map(|key| (key, count - taken)));
+        }
+        Ok(reading(read_ns, rows, resets))
     }
 
     /// Sums the CPUs of the rows of some services, in every phase, ambiguous cells as they are; services without a row are
-    /// left out. Blocking: some microseconds a service.
+    /// left out.
     ///
     /// # Errors
-    /// When a map cannot be read.
+    /// None.
     pub fn some(&self, services: &[ServiceKey]) -> anyhow::Result<Reading> {
         let read_ns = clock::monotonic_ns();
-        let mut rows = Vec::new();
-        for service in services {
-            for phase in [Phase::Steady, Phase::Draining, Phase::Reloading] {
-                let key = service.in_phase(phase);
-                if let Some(row) = self.row(&key)? {
-                    rows.push((key, row));
-                }
-            }
-        }
-        Ok(Reading {
-            read_ns,
-            rows,
-            resets: Vec::new(),
-        })
+        let wanted = |key: &ServiceKey| {
+            let steady = |key: &ServiceKey| key.in_phase(Phase::Steady);
+            services.iter().any(|known| steady(known) == steady(key))
+        };
+        let rows = self.used().filter(|(_, head)| wanted(&head.service));
+        let rows = rows.map(|(row, head)| (head.service, self.untaken(row)));
+        Ok(reading(read_ns, rows.collect(), Vec::new()))
     }
 
-    /// Lets the programs count in the other generation of the maps, waits until none still writes to this one, empties it
-    /// and returns what it held: exact, nothing is lost or counted twice. Blocking, some milliseconds.
+    /// Takes what the rows hold: it is not in later readings any more. Rows that nobody holds, and in which nothing was counted
+    /// since they were last taken (or which are few by now), are given to other services. Exact: nothing is lost or counted twice. Blocking, some
+    /// milliseconds.
     ///
     /// # Errors
-    /// When a map cannot be read or emptied.
+    /// When a map cannot be read or written.
     pub fn rotate(&mut self) -> anyhow::Result<Reading> {
         let read_ns = clock::monotonic_ns();
-        let old = self
-            .written
-            .get(&0, 0)
-            .context("cannot read the generation")?;
-        let new = old.wrapping_add(1);
-        self.written
-            .set(0, new, 0)
-            .context("cannot write the generation")?;
-        wait_for_programs();
-        let mut sums = Sums::default();
-        let generation = &mut self.generations[(old & 1) as usize];
-        generation.read_into(&mut sums)?;
-        let mut reading = sums.into_reading(read_ns);
-        generation.empty(&reading, self.cpus)?;
-        reading
-            .rows
-            .retain(|(_, row)| row.iter().any(|cell| *cell != 0));
-        reading.resets.retain(|(_, count)| *count != 0);
-        Ok(reading)
+        let used: Vec<(usize, RowHead)> = self.used().collect();
+        let scarce = 2 * used.len() > self.rows;
+        let mut idle = Vec::new();
+        let mut rows = Vec::new();
+        for (row, head) in used {
+            let sum = self.take(row);
+            let is_idle = scarce || sum == [0; CELLS];
+            if is_idle && self.held(row) == 0 && row >= OTHER_ROWS as usize {
+                idle.push((row, head));
+            }
+            rows.push((head.service, sum));
+        }
+        let mut resets = Vec::new();
+        for (key, count) in self.resets_now()? {
+            let taken = self.resets_taken.insert(key, count).unwrap_or(0);
+            resets.extend(self.reset_key(key).map(|key| (key, count - taken)));
+        }
+        self.take_back(idle, &mut rows, &mut resets)?;
+        Ok(reading(read_ns, rows, resets))
     }
 
-    /// Rows in use, of both generations: services, resets.
+    /// Rows in use: services, resets.
     pub(super) fn fill(&self) -> (u64, u64) {
-        let mut fill = (0, 0);
-        for generation in &self.generations {
-            fill.0 += generation.rows.keys().count() as u64;
-            fill.1 += generation.resets.keys().count() as u64;
-        }
-        fill
+        let resets = self.resets.keys().count();
+        (self.used().count() as u64, resets as u64)
     }
 
-    fn row(&self, key: &ServiceKey) -> anyhow::Result<Option<CounterRow>> {
-        let mut sum: Option<CounterRow> = None;
-        for generation in &self.generations {
-            if let Some(values) = get(&generation.rows, &Plain(*key))? {
-                add(sum.get_or_insert([0; CELLS]), &values);
+    /// Makes these rows other services' own: first nobody finds them by name any more, then nobody who kept their ids takes them for
+    /// his, and each time the programs that run are waited for. Who came in between keeps his. What was counted meanwhile is added.
+    fn take_back(
+        &mut self,
+        idle: Vec<(usize, RowHead)>,
+        rows: &mut Vec<(ServiceKey, CounterRow)>,
+        resets: &mut Vec<(ResetKey, u64)>,
+    ) -> anyhow::Result<()> {
+        if idle.is_empty() {
+            return Ok(());
+        }
+        for (_, head) in &idle {
+            gone(self.index.remove(&Plain(head.service)))?;
+        }
+        wait_for_programs();
+        let (idle, taken) = self.unheld(idle);
+        for (_, head) in taken {
+            self.find_again(&head)?;
+        }
+        for (row, head) in &idle {
+            self.write_head(*row, &RowHead { id: 0, ..*head });
+        }
+        wait_for_programs();
+        let (idle, taken) = self.unheld(idle);
+        for (row, head) in taken {
+            self.write_head(row, &head);
+            self.find_again(&head)?;
+        }
+        let mut last: HashMap<u32, Vec<(ResetRow, u64)>> = HashMap::new();
+        for (key, count) in self.resets_now()? {
+            last.entry(key.row).or_default().push((key, count));
+        }
+        for (row, head) in idle {
+            rows.push((head.service, self.take(row)));
+            for (key, count) in last.remove(&row_index(head.id)).unwrap_or_default() {
+                let taken = self.resets_taken.remove(&key).unwrap_or(0);
+                resets.push((key_of(key, head.service), count - taken));
+                gone(self.resets.remove(&Plain(key)))?;
             }
-        }
-        Ok(sum)
-    }
-
-    fn settle(&self, key: ServiceKey, row: &mut CounterRow) -> anyhow::Result<()> {
-        let later = self.row(&key)?.unwrap_or([0; CELLS]);
-        for (_, sent) in AMBIGUOUS {
-            row[sent.index()] = later[sent.index()];
-        }
-        Ok(())
-    }
-}
-
-impl Generation {
-    fn read_into(&self, sums: &mut Sums) -> anyhow::Result<()> {
-        for key in self.rows.keys() {
-            let key = key.context("cannot walk the counter rows")?;
-            if let Some(values) = get(&self.rows, &key)? {
-                let at = *sums.at.entry(key.0).or_insert(sums.rows.len());
-                if at == sums.rows.len() {
-                    sums.rows.push((key.0, [0; CELLS]));
+            for cpu in 0..self.cpus {
+                for word in self.cells.words(cpu * self.rows + row) {
+                    word.store(0, Ordering::Relaxed);
                 }
-                add(&mut sums.rows[at].1, &values);
             }
-        }
-        for key in self.resets.keys() {
-            let key = key.context("cannot walk the rows of resets")?;
-            if let Some(values) = get(&self.resets, &key)? {
-                *sums.resets.entry(key.0).or_default() += values.iter().sum::<u64>();
-            }
+            self.taken[row] = None;
+            self.give(next_row_id(head.id))?;
         }
         Ok(())
     }
 
-    /// Nobody writes here any more: what was read is all there was.
-    fn empty(&mut self, read: &Reading, cpus: usize) -> anyhow::Result<()> {
-        for (key, _) in &read.rows {
-            gone(self.rows.remove(&Plain(*key)))?;
-        }
-        for (key, _) in &read.resets {
-            gone(self.resets.remove(&Plain(*key)))?;
-        }
-        self.make_other_rows(cpus)
+    fn unheld(
+        &self,
+        rows: Vec<(usize, RowHead)>,
+    ) -> (Vec<(usize, RowHead)>, Vec<(usize, RowHead)>) {
+        rows.into_iter().partition(|(row, _)| self.held(*row) == 0)
     }
 
-    fn make_other_rows(&mut self, cpus: usize) -> anyhow::Result<()> {
+    /// Somebody came to hold it: others may find it again, if the service has no other row by now.
+    fn find_again(&mut self, head: &RowHead) -> anyhow::Result<()> {
+        const NOEXIST: u64 = 1;
+        match self.index.insert(Plain(head.service), head.id, NOEXIST) {
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            put => put.context("cannot keep a counter row"),
+        }
+    }
+
+    fn give(&mut self, id: RowId) -> anyhow::Result<()> {
+        self.free
+            .push(id, 0)
+            .context("cannot give a counter row to the programs")
+    }
+
+    fn make_other_rows(&mut self) -> anyhow::Result<()> {
         for role in [Role::Server, Role::Client] {
             for phase in 0..PHASES {
                 let phase = u8::try_from(phase).ok().and_then(Phase::from_u8);
                 let Some(phase) = phase else { continue };
                 let service = ServiceKey::other(role, phase);
-                let zeros = PerCpuValues::try_from(vec![[0u64; CELLS]; cpus])?;
-                self.rows
-                    .insert(Plain(service), zeros, 0)
+                let id = other_row(role as u8, phase as u8);
+                let head = RowHead {
+                    service,
+                    netns_inum: 0,
+                    id,
+                };
+                self.write_head(row_index(id) as usize, &head);
+                self.index
+                    .insert(Plain(service), id, 0)
                     .context("cannot make the row of all other services")?;
                 for lost in [Lost::Nothing, Lost::Goodbye, Lost::Data] {
-                    let key = ResetKey {
-                        service,
+                    let key = ResetRow {
+                        row: row_index(id),
                         reason: 0,
                         lost: lost as u8,
-                        pad: [0; 6],
+                        pad: 0,
                     };
+                    let cpus = aya::util::nr_cpus().unwrap_or(self.cpus);
+                    let zeros = PerCpuValues::try_from(vec![0u64; cpus])?;
                     self.resets
-                        .insert(Plain(key), PerCpuValues::try_from(vec![0u64; cpus])?, 0)
+                        .insert(Plain(key), zeros, 0)
                         .context("cannot make the row of all other resets")?;
                 }
             }
         }
         Ok(())
     }
+
+    fn used(&self) -> impl Iterator<Item = (usize, RowHead)> + '_ {
+        (0..self.rows).filter_map(|row| Some((row, self.head(row)?)))
+    }
+
+    fn head(&self, row: usize) -> Option<RowHead> {
+        const ID: usize = offset_of!(RowHead, id) / size_of::<u64>();
+        let shared = self.heads.words(row).get(ID)?.load(Ordering::Acquire);
+        if shared == 0 {
+            // Most are empty, and need no closer look.
+            return None;
+        }
+        let head = RowHead::from_bytes(&self.heads.bytes(row)).ok()?;
+        (head.id != 0).then_some(head)
+    }
+
+    fn write_head(&self, row: usize, head: &RowHead) {
+        for (word, bytes) in self.heads.words(row).iter().zip(head.as_bytes().chunks_exact(8)) {
+            let value = bytes.try_into().map_or(0, u64::from_ne_bytes);
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    /// What a row holds, over all CPUs.
+    fn sum(&self, row: usize) -> CounterRow {
+        let mut sum = [0; CELLS];
+        for cpu in 0..self.cpus {
+            for (sum, word) in sum
+                .iter_mut()
+                .zip(self.cells.words(cpu * self.rows + row))
+            {
+                *sum += word.load(Ordering::Relaxed);
+            }
+        }
+        sum
+    }
+
+    /// What it holds that no rotation took.
+    fn untaken(&self, row: usize) -> CounterRow {
+        let sum = self.sum(row);
+        match &self.taken[row] {
+            Some(taken) => less(&sum, taken),
+            None => sum,
+        }
+    }
+
+    fn take(&mut self, row: usize) -> CounterRow {
+        let sum = self.sum(row);
+        let taken = self.taken[row].get_or_insert_with(|| Box::new([0; CELLS]));
+        let new = less(&sum, taken);
+        **taken = sum;
+        new
+    }
+
+    /// Sockets that may still count in it.
+    fn held(&self, row: usize) -> u64 {
+        const AT: usize = offset_of!(RowCells, held) / size_of::<u64>();
+        let of = |cpu| {
+            let words = self.cells.words(cpu * self.rows + row);
+            words.get(AT).map_or(0, |word| word.load(Ordering::Acquire))
+        };
+        (0..self.cpus).map(of).fold(0, u64::wrapping_add)
+    }
+
+    fn resets_now(&self) -> anyhow::Result<Vec<(ResetRow, u64)>> {
+        let mut resets = Vec::new();
+        for key in self.resets.keys() {
+            let key = key.context("cannot walk the rows of resets")?;
+            match self.resets.get(&key, 0) {
+                Ok(values) => resets.push((key.0, values.iter().sum())),
+                Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error).context("cannot read a row of resets"),
+            }
+        }
+        Ok(resets)
+    }
+
+    fn reset_key(&self, key: ResetRow) -> Option<ResetKey> {
+        Some(key_of(key, self.head(key.row as usize)?.service))
+    }
+}
+
+const fn key_of(key: ResetRow, service: ServiceKey) -> ResetKey {
+    ResetKey {
+        service,
+        reason: key.reason,
+        lost: key.lost,
+        pad: [0; 6],
+    }
+}
+
+fn less(sum: &CounterRow, taken: &CounterRow) -> CounterRow {
+    std::array::from_fn(|at| sum[at].saturating_sub(taken[at]))
+}
+
+/// Rows in which nothing was counted are left out; a service may have two, of which one is on its way out.
+fn reading(
+    read_ns: u64,
+    rows: Vec<(ServiceKey, CounterRow)>,
+    resets: Vec<(ResetKey, u64)>,
+) -> Reading {
+    let mut all = Reading {
+        read_ns,
+        ..Reading::default()
+    };
+    let mut at: HashMap<ServiceKey, usize> = HashMap::new();
+    for (key, row) in rows {
+        if row == [0; CELLS] {
+            continue;
+        }
+        let at = *at.entry(key).or_insert(all.rows.len());
+        if at == all.rows.len() {
+            all.rows.push((key, row));
+        } else {
+            let sums = all.rows[at].1.iter_mut().zip(row);
+            sums.for_each(|(sum, cell)| *sum += cell);
+        }
+    }
+    let mut sums: HashMap<ResetKey, u64> = HashMap::new();
+    for (key, count) in resets {
+        if count != 0 {
+            *sums.entry(key).or_default() += count;
+        }
+    }
+    all.resets = sums.into_iter().collect();
+    all
 }
 
 fn is_unsettled(row: &CounterRow) -> bool {
@@ -253,31 +402,22 @@ fn is_unsettled(row: &CounterRow) -> bool {
         .any(|(cell, sent)| row[cell.index()] > row[sent.index()])
 }
 
-fn add(row: &mut CounterRow, values: &PerCpuValues<CounterRow>) {
-    for cpu in values.iter() {
-        for (sum, cell) in row.iter_mut().zip(cpu) {
-            *sum += cell;
-        }
-    }
-}
-
-/// A row that went away between the walk and the look is none.
-fn get<K: aya::Pod, V: aya::Pod>(
-    map: &PerCpuHashMap<MapData, K, V>,
-    key: &K,
-) -> anyhow::Result<Option<PerCpuValues<V>>> {
-    match map.get(key, 0) {
-        Ok(values) => Ok(Some(values)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(error) => Err(error).context("cannot read a counter row"),
-    }
-}
-
 fn gone(removed: Result<(), MapError>) -> anyhow::Result<()> {
     match removed {
         Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
         Err(error) => Err(error).context("cannot free a counter row"),
     }
+}
+
+/// As many CPUs as the kernel has numbers for: rows are found by a CPU's number.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(super) fn cpus() -> std::io::Result<usize> {
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = possible.trim().rsplit([',', '-']).next();
+    let last = last.and_then(|last| last.parse::<usize>().ok());
+    Ok(last.map_or(1, |last| last + 1))
 }
 
 /// Waits for every program that runs now: they run in RCU read-side sections.

@@ -25,7 +25,7 @@ pub(super) fn on_opened(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old:
     if !conn.has(flag::TURNS) {
         conn.begin_turns_early(tcp);
     }
-    conn.name(sk);
+    Conn::name(sk);
     opened(conn, row);
     if old != state::SYN_RECV {
         losses::count(Loss::MadeGood);

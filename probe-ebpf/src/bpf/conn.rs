@@ -8,7 +8,9 @@ use aya_ebpf::{
     bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type},
     helpers::{bpf_get_socket_cookie, bpf_sk_storage_get},
 };
-use finwatch_common::{Cell, Loss, OwnerSeed, Phase, PortOwner, Role, ServiceKey};
+use finwatch_common::{
+    Cell, Loss, OwnerSeed, Phase, PortOwner, Role, RowId, ServiceKey, other_row,
+};
 use finwatch_probe::{
     manner::Manner,
     tcp::{seq_after, state},
@@ -17,7 +19,7 @@ use finwatch_probe::{
 
 pub(super) use super::flag;
 use super::{
-    counters,
+    counters::{self, Row},
     kernel::{Tcp, offset},
     losses, phases, ports,
     task::Task,
@@ -52,7 +54,7 @@ pub(super) mod pending {
 }
 
 /// See the module. The first 56 bytes share a cache line with what the kernel reads to find them, so
-/// what every event needs stands there.
+/// what every event needs stands there; the rest is a second one.
 #[repr(C)]
 pub(super) struct Conn {
     pub(super) turns: Turns,
@@ -61,40 +63,44 @@ pub(super) struct Conn {
     pub(super) cut: u8,
     pub(super) evidence: u8,
     /// The transition last worked on: `old << 8 | new`.
-    pub(super) last: u32,
+    pub(super) last: u16,
+    /// The [`Phase`] of [`Conn::row`].
+    pub(super) phase: u8,
+    /// The [`Role`] of it.
+    role: u8,
     flags: u32,
+    /// Where it is counted.
+    row: RowId,
+    /// Segments with data that had come at the last read.
+    pub(super) segments: u32,
+    /// [`Turns::began`] of the last question of which more came after some of it was read.
+    pub(super) parted: u32,
     /// `rcv_nxt` when our FIN went out.
     pub(super) fin_rcv_nxt: u32,
-    pub(super) cookie: u64,
-    pub(super) opened_at_ns: u64,
-    pub(super) service: ServiceKey,
-    pub(super) start_ns: u64,
-    pub(super) owner_tgid: u32,
-    pub(super) netns_inum: u32,
     pub(super) closer_tgid: u32,
+    pub(super) opened_at_ns: u64,
+    pub(super) start_ns: u64,
+    /// When the program last read, in a time when anything drained; 0 in no such time.
+    pub(super) last_read_ns: u64,
+    pub(super) owner_tgid: u32,
     /// The turn that was judged.
     pub(super) since_read: u32,
     pub(super) asked: u32,
     /// Unread at CLOSE.
     pub(super) unread: u32,
-    /// When the program last read, in a time when anything drained; 0 in no such time.
-    pub(super) last_read_ns: u64,
+    /// See [`finwatch_common::CloseRecord::waited_cs`], in milliseconds.
+    pub(super) waited_ms: u32,
     /// State left for CLOSE.
     pub(super) old_state: u8,
     pub(super) pad: u8,
     /// Tenths of a second that it had been idle when our FIN went out; 0: it was not at rest.
     pub(super) idle_ds: u16,
-    /// Segments with data that had come at the last read.
-    pub(super) segments: u32,
-    /// See [`finwatch_common::CloseRecord::waited_cs`], in milliseconds.
-    pub(super) waited_ms: u32,
-    /// [`Turns::began`] of the last question of which more came after some of it was read.
-    pub(super) parted: u32,
     /// See [`Conn::forget`].
     scratch: u64,
 }
 
-const _: () = assert!(core::mem::offset_of!(Conn, service) == 56);
+// The kernel's own part is 72 bytes, and it allocates 192 together.
+const _: () = assert!(core::mem::offset_of!(Conn, opened_at_ns) == 56 && size_of::<Conn>() <= 112);
 
 /// A BTF map definition: the kernel wants `BPF_F_NO_PREALLOC`; `BPF_F_CLONE` is what this adds to
 /// the library's own.
@@ -181,7 +187,7 @@ impl Conn {
     /// What the conversation says of the peer's last bytes, as its server stands.
     #[inline(always)]
     pub(super) fn manner(&self) -> Manner {
-        let steady = self.service.phase == Phase::Steady as u8 || self.has(flag::LEFT_STEADY);
+        let steady = self.phase == Phase::Steady as u8 || self.has(flag::LEFT_STEADY);
         if steady && !self.has(flag::BY_EXIT) {
             turn::manner(&self.turns, false)
         } else {
@@ -233,30 +239,124 @@ impl Conn {
 
     #[inline(always)]
     pub(super) const fn is_server(&self) -> bool {
-        self.service.role == Role::Server as u8
+        self.role == Role::Server as u8
+    }
+
+    /// The service that it is counted to, in its phase.
+    #[inline(always)]
+    pub(super) fn service(&self) -> ServiceKey {
+        match counters::head(self.row) {
+            Some(head) => head.service,
+            None => self.other(),
+        }
+    }
+
+    /// Inode number of its network namespace.
+    #[inline(always)]
+    pub(super) fn netns_inum(&self) -> u32 {
+        match counters::head(self.row) {
+            Some(head) => head.netns_inum,
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn other(&self) -> ServiceKey {
+        let mut other = ServiceKey::other(Role::Server, Phase::Steady);
+        other.role = self.role;
+        other.phase = self.phase;
+        other
+    }
+
+    /// The row that it is counted in, by its id. Who is not among its holders makes sure that it is still the same service's.
+    #[inline(always)]
+    pub(super) fn row_id(&self) -> RowId {
+        let holds = self.has(flag::HOLDS) && self.kind != kind::LISTENER;
+        if holds || counters::head(self.row).is_some() {
+            self.row
+        } else {
+            other_row(self.role, self.phase)
+        }
+    }
+
+    /// The row that it is counted in, on this CPU.
+    #[inline(always)]
+    pub(super) fn row(&self) -> Option<Row> {
+        counters::at(self.row_id())
+    }
+
+    /// It may count in its row from now on, until [`Conn::let_go`].
+    #[inline(always)]
+    pub(super) fn hold(&mut self) {
+        if !self.has(flag::HOLDS) {
+            self.set(flag::HOLDS);
+            if let Some(row) = counters::at(self.row) {
+                row.hold();
+            }
+        }
+    }
+
+    /// It counts no more, but what it draws at once.
+    #[inline(always)]
+    pub(super) fn let_go(&mut self) {
+        if self.has(flag::HOLDS) {
+            self.clear(flag::HOLDS);
+            if let Some(row) = counters::at(self.row) {
+                row.let_go();
+            }
+        }
+    }
+
+    /// It is left out: an MPTCP subflow.
+    #[inline(always)]
+    pub(super) fn ignore(&mut self) {
+        if self.kind == kind::LISTENER {
+            // The listener holds, and not its copy.
+            self.clear(flag::HOLDS);
+        } else {
+            self.let_go();
+        }
+        self.kind = kind::IGNORED;
     }
 
     /// Forgets everything: the socket begins a new life.
     #[inline(always)]
-    pub(super) fn reset(&mut self, tcp: Tcp, role: Role, port: u16) {
+    pub(super) fn reset(&mut self) {
+        if self.kind == kind::CONNECTION {
+            self.let_go();
+        }
         self.forget_connection();
-        self.service.cgroup = tcp.cgroup();
-        let net = tcp.net();
-        self.service.netns = net.get(offset!(net_cookie));
-        self.service.comm = [0; 16];
-        self.service.port = port;
-        self.service.role = role as u8;
-        self.service.phase = 0;
-        self.service.pad = 0;
         self.start_ns = 0;
         self.owner_tgid = 0;
-        self.netns_inum = net.get(offset!(net_inum));
+    }
+
+    /// It is counted to this service from now on.
+    #[inline(always)]
+    fn belong_to(&mut self, service: &ServiceKey, netns_inum: u32) {
+        self.role = service.role;
+        self.phase = service.phase;
+        self.row = counters::assign(service, netns_inum);
+    }
+
+    /// The same of a socket, with its program's name.
+    #[inline(always)]
+    pub(super) fn belong(&mut self, tcp: Tcp, role: Role, port: u16, comm: [u8; 16]) {
+        let net = tcp.net();
+        let service = ServiceKey {
+            cgroup: tcp.cgroup(),
+            netns: net.get(offset!(net_cookie)),
+            comm,
+            port,
+            role: role as u8,
+            phase: phases::of(self.start_ns, self.owner_tgid),
+            pad: 0,
+        };
+        self.belong_to(&service, net.get(offset!(net_inum)));
     }
 
     /// Forgets all but whose the socket is.
     #[inline(always)]
     fn forget_connection(&mut self) {
-        self.cookie = 0;
         self.opened_at_ns = 0;
         self.turns = Turns::default();
         self.closer_tgid = 0;
@@ -282,58 +382,92 @@ impl Conn {
     /// with the old processes, and what they left behind is theirs.
     #[inline(always)]
     pub(super) fn enter_phase(&mut self) {
-        let left_in_phase = self.service.phase != Phase::Steady as u8
+        let left_in_phase = self.phase != Phase::Steady as u8
             && self.has(flag::OPENED)
             && !self.has(flag::OPEN);
-        if !self.has(flag::CLOSED) && !left_in_phase {
-            self.service.phase = phases::of(self.start_ns, self.owner_tgid);
+        if self.has(flag::CLOSED) || left_in_phase {
+            return;
+        }
+        let phase = phases::of(self.start_ns, self.owner_tgid);
+        if phase != self.phase {
+            self.move_to(phase);
         }
     }
 
-    /// The current process owns the socket: it called `listen()` or `connect()`.
     #[inline(always)]
-    pub(super) fn own_by_current(&mut self) {
+    fn move_to(&mut self, phase: u8) {
+        let Some(head) = counters::head(self.row) else {
+            return;
+        };
+        let service = ServiceKey {
+            phase,
+            ..head.service
+        };
+        let holds = self.has(flag::HOLDS);
+        let child = self.kind == kind::LISTENER;
+        if holds && !child {
+            self.let_go();
+        }
+        self.belong_to(&service, head.netns_inum);
+        if holds && !child {
+            self.hold();
+        }
+    }
+
+    /// The current process owns the socket: it called `listen()` or `connect()`. Returns its name.
+    #[inline(always)]
+    pub(super) fn own_by_current(&mut self) -> [u8; 16] {
         let task = Task::current();
-        self.start_ns = task.leader(&mut self.service.comm);
+        let mut comm = [0; 16];
+        self.start_ns = task.leader(&mut comm);
         self.owner_tgid = task.tgid();
+        comm
     }
 
     /// A child that holds its listener's copy becomes a connection of its own.
     #[inline(always)]
-    pub(super) fn be_child(&mut self) {
-        if self.kind == kind::LISTENER {
-            self.forget_connection();
+    pub(super) fn be_child(&mut self, tcp: Tcp) {
+        if self.kind != kind::LISTENER {
+            return;
         }
+        self.forget_connection();
+        if counters::head(self.row).is_none() {
+            // The listener is long gone.
+            self.adopt_child(tcp);
+        }
+        self.hold();
     }
 
     /// A child of a listener that no program has seen.
     #[inline(always)]
     pub(super) fn adopt_child(&mut self, tcp: Tcp) {
+        self.reset();
         let port = tcp.local_port();
-        self.reset(tcp, Role::Server, port);
-        if let Some(owner) = ports::owner(self.service.netns, port) {
-            self.service.comm = owner.service.comm;
+        let mut comm = [0; 16];
+        if let Some(owner) = ports::owner(tcp.net_cookie(), port) {
+            comm = owner.service.comm;
             self.start_ns = owner.start_ns;
             self.owner_tgid = owner.tgid;
         }
+        self.belong(tcp, Role::Server, port, comm);
     }
 
     /// The program reads before the connection was seen to be established (TCP Fast Open): counts the
     /// turns from the first byte the peer sent.
     #[inline(always)]
     pub(super) fn begin_turns_early(&mut self, tcp: Tcp) {
-        self.be_child();
+        self.be_child(tcp);
         self.set(flag::TURNS);
         let received = tcp.get::<u64>(offset!(bytes_received)) as u32;
         self.turns
             .begin(tcp.write_seq(), tcp.rcv_nxt().wrapping_sub(received));
     }
 
-    /// The identity of the socket for good; it must not be asked for before ESTABLISHED.
+    /// Gives the socket its identity for good, which [`Tcp::cookie`] reads; it must not be asked for before ESTABLISHED.
     #[inline(always)]
-    pub(super) fn name(&mut self, sk: *const u8) {
+    pub(super) fn name(sk: *const u8) {
         // SAFETY: the helper checks the socket.
-        self.cookie = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
+        let _ = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
     }
 
     /// Takes on a socket that no program has seen: it is older than they are. `state` is where it
@@ -353,26 +487,28 @@ impl Conn {
             ports::owner(tcp.net_cookie(), port)
         };
         let server = tcp_state == state::LISTEN || tcp_state == state::SYN_RECV || owner.is_some();
-        if server {
-            self.reset(tcp, Role::Server, port);
-        } else {
-            self.reset(tcp, Role::Client, tcp.remote_port());
-        }
+        self.reset();
+        let mut comm = [0; 16];
         if let Some(owner) = owner {
-            self.service.comm = owner.service.comm;
+            comm = owner.service.comm;
             self.start_ns = owner.start_ns;
             self.owner_tgid = owner.tgid;
         } else if let Some(seed) = seed {
-            self.service.comm = seed.comm;
+            comm = seed.comm;
             self.start_ns = seed.start_ns;
             self.owner_tgid = seed.tgid;
         }
+        if server {
+            self.belong(tcp, Role::Server, port, comm);
+        } else {
+            self.belong(tcp, Role::Client, tcp.remote_port(), comm);
+        }
         self.flags = flag::PREEXISTING | flag::ROLE_BY_PORT | flag::OPENED | flag::TURNS;
-        self.name(sk);
+        self.hold();
+        Self::name(sk);
         self.turns.begin(tcp.write_seq(), tcp.copied_seq());
         self.turns.miss_beginning();
-        self.enter_phase();
-        let Some(row) = counters::row(&self.service) else {
+        let Some(row) = self.row() else {
             return;
         };
         match tcp_state {
@@ -403,13 +539,14 @@ impl Conn {
     /// A listener: keeps its port's owner for what no socket carries.
     #[inline(always)]
     pub(super) fn note_port(&self) {
+        let service = self.service();
         let owner = PortOwner {
-            service: self.service,
+            service,
             start_ns: self.start_ns,
             tgid: self.owner_tgid,
-            netns_inum: self.netns_inum,
+            netns_inum: self.netns_inum(),
         };
-        ports::note(self.service.netns, self.service.port, &owner);
+        ports::note(service.netns, service.port, &owner);
     }
 
     /// Some of what was unread at CLOSE had come before our FIN.

@@ -1,37 +1,41 @@
-//! The counter rows: one a service and phase, on each CPU, in two generations of which one is written.
+//! The counter rows: one a service and phase, on each CPU. A socket carries the index of its row; only `listen()`, `connect()` and the
+//! change of a phase look for it by name.
 //!
-//! User space flips the generation, waits until no program still writes to the old one, and empties it.
-//! So a row is freed without a lost count. A row that a full map refuses falls to the `other` row, which
-//! user space makes before the programs run. Memory: 560 bytes a row, CPU and generation, set aside at
-//! load: an allocation in softirq may fail, and then a count would go to the wrong row.
+//! User space gives the indices out through a queue, and takes one back when nobody holds its row and nobody finds it any more: see
+//! [`finwatch_common::RowId`]. A service that has none counts in the `other` row. Memory: 576 bytes a row and CPU, set aside at load:
+//! an allocation in softirq may fail, and then a count would go to the wrong row.
 
-use core::hint::black_box;
+use core::{hint::black_box, mem::offset_of};
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    btf_maps::{Array, PerCpuHashMap},
+    bindings::{BPF_F_MMAPABLE, BPF_NOEXIST},
+    btf_maps::{Array, HashMap, PerCpuHashMap, Queue},
+    helpers::bpf_get_smp_processor_id,
     macros::btf_map,
 };
-use finwatch_common::{CELLS, Cell, CounterRow, Loss, Phase, ResetKey, Role, ServiceKey};
+use finwatch_common::{
+    CELLS, Cell, Loss, Lost, ResetRow, RowCells, RowHead, RowId, ServiceKey, other_row, row_index,
+};
 
-use super::{atomic, losses};
+use super::{atomic, kernel, losses};
 
 /// The loader sets the real limits.
-const ROWS: usize = 16384;
+const MOST: usize = 8192;
 
+/// Whose each row is. User space reads it, and takes rows back.
 #[btf_map]
-static ROWS_EVEN: PerCpuHashMap<ServiceKey, CounterRow, ROWS> = PerCpuHashMap::new();
+static HEADS: Array<RowHead, MOST, { BPF_F_MMAPABLE as usize }> = Array::new();
+/// The rows of the first CPU, then those of the next, and so on.
 #[btf_map]
-static ROWS_ODD: PerCpuHashMap<ServiceKey, CounterRow, ROWS> = PerCpuHashMap::new();
+static ROWS: Array<RowCells, MOST, { BPF_F_MMAPABLE as usize }> = Array::new();
+/// The row of each service and phase that has one.
 #[btf_map]
-static RESETS_EVEN: PerCpuHashMap<ResetKey, u64, ROWS> = PerCpuHashMap::new();
+static INDEX: HashMap<ServiceKey, RowId, MOST> = HashMap::new();
+/// Rows that nobody has.
 #[btf_map]
-static RESETS_ODD: PerCpuHashMap<ResetKey, u64, ROWS> = PerCpuHashMap::new();
-/// Which generation is written: its lowest bit.
+static FREE: Queue<RowId, MOST> = Queue::new();
 #[btf_map]
-static GENERATION: Array<u32, 1> = Array::new();
-
-static EMPTY_ROW: CounterRow = [0; CELLS];
+static RESETS: PerCpuHashMap<ResetRow, u64, MOST> = PerCpuHashMap::new();
 
 /// One service's row on this CPU.
 #[derive(Clone, Copy)]
@@ -60,83 +64,103 @@ impl Row {
         // SAFETY: the index is in the row, as asserted above.
         unsafe { atomic::add(self.0.add(INDEX), 1) };
     }
-}
 
-#[inline(always)]
-fn odd() -> bool {
-    GENERATION
-        .get(0)
-        .is_some_and(|generation| generation & 1 != 0)
-}
-
-macro_rules! find_or_insert {
-    ($map:ident, $key:expr, $empty:expr) => {{
-        match $map.get_ptr_mut($key) {
-            Some(found) => Some(found),
-            None => {
-                // Another CPU may win the race: then its entry is found below.
-                let _ = $map.insert($key, $empty, BPF_NOEXIST.into());
-                $map.get_ptr_mut($key)
-            }
-        }
-    }};
-}
-
-/// The row of `service`, made on first use; the `other` row when the map is full.
-#[inline(always)]
-pub(super) fn row(service: &ServiceKey) -> Option<Row> {
-    let odd = odd();
-    let found = if odd {
-        find_or_insert!(ROWS_ODD, service, &EMPTY_ROW)
-    } else {
-        find_or_insert!(ROWS_EVEN, service, &EMPTY_ROW)
-    };
-    if let Some(found) = found {
-        return Some(Row(found.cast()));
+    /// One socket more may count here.
+    #[inline(always)]
+    pub(super) fn hold(self) {
+        self.held(1);
     }
-    losses::count(Loss::RowsFull);
-    let other = other(service);
-    let found = if odd {
-        ROWS_ODD.get_ptr_mut(other)
-    } else {
-        ROWS_EVEN.get_ptr_mut(other)
+
+    /// One no longer does.
+    #[inline(always)]
+    pub(super) fn let_go(self) {
+        self.held(u64::MAX);
+    }
+
+    #[inline(always)]
+    fn held(self, by: u64) {
+        // SAFETY: the field is in the row; as above.
+        unsafe { atomic::add(self.0.add(offset_of!(RowCells, held) / 8), by) };
+    }
+}
+
+/// The row of a service in its phase, given out on first use; the `other` row when there is none left.
+#[inline(always)]
+pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
+    if let Some(id) = find(service) {
+        return id;
+    }
+    let other = other_row(service.role, service.phase);
+    let Ok(Some(id)) = FREE.pop() else {
+        losses::count(Loss::RowsFull);
+        return other;
     };
-    found.map(|found| Row(found.cast()))
+    let Some(head) = HEADS.get_ptr_mut(row_index(id)) else {
+        return other;
+    };
+    // SAFETY: the entry is this program's own, which took its index out of the queue.
+    unsafe {
+        (&raw mut (*head).service).write(*service);
+        (&raw mut (*head).netns_inum).write(netns_inum);
+        (&raw mut (*head).id).write_volatile(id);
+    }
+    if INDEX.insert(service, id, BPF_NOEXIST.into()).is_ok() {
+        return id;
+    }
+    // Another CPU won the race.
+    // SAFETY: as above.
+    unsafe { (&raw mut (*head).id).write_volatile(0) };
+    // There is room: it was taken out.
+    let _ = FREE.push(id, 0);
+    find(service).unwrap_or(other)
+}
+
+#[inline(always)]
+fn find(service: &ServiceKey) -> Option<RowId> {
+    // SAFETY: the entry stays readable for the run of the program; one aligned word.
+    INDEX.get_ptr(service).map(|id| unsafe { *id })
+}
+
+/// Whose row it is, if it is still the one that was given out.
+#[inline(always)]
+pub(super) fn head(id: RowId) -> Option<&'static RowHead> {
+    let head = HEADS.get(row_index(id))?;
+    // SAFETY: a reference is always readable; user space writes it, hence volatile.
+    (unsafe { (&raw const head.id).read_volatile() } == id).then_some(head)
+}
+
+/// A row on this CPU.
+#[inline(always)]
+pub(super) fn at(id: RowId) -> Option<Row> {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let at = cpu.wrapping_mul(kernel::rows()).wrapping_add(row_index(id));
+    ROWS.get_ptr_mut(at).map(|row| Row(row.cast()))
 }
 
 /// Counts an RST that this host sent.
 #[inline(always)]
-pub(super) fn reset(key: &ResetKey) {
-    let odd = odd();
-    let mut found = if odd {
-        find_or_insert!(RESETS_ODD, key, &0)
-    } else {
-        find_or_insert!(RESETS_EVEN, key, &0)
+pub(super) fn reset(id: RowId, service: &ServiceKey, reason: u8, lost: Lost) {
+    let key = |id, reason| ResetRow {
+        row: row_index(id),
+        reason,
+        lost: lost as u8,
+        pad: 0,
     };
-    if found.is_none() {
-        losses::count(Loss::RowsFull);
-        // User space makes these rows with reason 0 beforehand, so what was thrown away stays exact.
-        let other = ResetKey {
-            service: other(&key.service),
-            reason: 0,
-            ..*key
-        };
-        found = if odd {
-            RESETS_ODD.get_ptr_mut(other)
-        } else {
-            RESETS_EVEN.get_ptr_mut(other)
-        };
+    let sent = key(id, reason);
+    let mut cell = RESETS.get_ptr_mut(sent);
+    if cell.is_none() {
+        // Another CPU may win the race: then its entry is found below.
+        let _ = RESETS.insert(sent, 0, BPF_NOEXIST.into());
+        cell = RESETS.get_ptr_mut(sent);
     }
-    if let Some(cell) = found {
+    if cell.is_none() {
+        losses::count(Loss::RowsFull);
+        // User space makes these beforehand, with reason 0, so what was thrown away stays exact.
+        cell = RESETS.get_ptr_mut(key(other_row(service.role, service.phase), 0));
+    }
+    if let Some(cell) = cell {
         // SAFETY: the pointer is to this CPU's cell; an interrupt may write it too, hence atomic.
         unsafe { atomic::add(cell, 1) };
     }
-}
-
-#[inline(always)]
-fn other(service: &ServiceKey) -> ServiceKey {
-    let mut other = ServiceKey::other(Role::Server, Phase::Steady);
-    other.role = service.role;
-    other.phase = service.phase;
-    other
 }

@@ -11,7 +11,7 @@ use finwatch_probe::{
 use super::{
     catch_up,
     conn::{Conn, NONE, flag, kind, pending},
-    counters::{self, Row},
+    counters::Row,
     judge,
     kernel::{Tcp, offset},
     losses, mini_socket,
@@ -103,7 +103,7 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     count_ways(tcp, conn, row);
     let outcome = count_end(conn, row, old, Verdict::from_code(verdict));
     let outcome = conn.forget(outcome as u32) as u8;
-    count_mini_socket(conn, row, old, outcome, time_wait);
+    count_mini_socket(tcp, conn, row, old, outcome, time_wait);
     let told = Told {
         old,
         outcome,
@@ -117,6 +117,9 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         err,
     };
     tell::close(tcp, conn, told);
+    if conn.pending == pending::NOTHING && !conn.has(flag::UNREAD_LATER) {
+        conn.let_go();
+    }
 }
 
 /// Which way payload went over the connection's life.
@@ -166,7 +169,7 @@ fn is_orphan(tcp: Tcp) -> bool {
 }
 
 #[inline(always)]
-fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32) {
+fn count_mini_socket(tcp: Tcp, conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32) {
     const TIME_WAIT: u32 = TimeWait::TimeWait as u32;
     const FIN_WAIT2: u32 = TimeWait::FinWait2 as u32;
     match time_wait {
@@ -176,14 +179,14 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
             // Behind requests too short for TLS no late one is an alert, whatever its size.
             let is_plain = conn.turns.count > 0 && !conn.turns.may_be_tls();
             if conn.cut != NONE
-                || conn.service.phase != Phase::Steady as u8
+                || conn.phase != Phase::Steady as u8
                 || conn.has(flag::REST_MAY_COME)
                 || is_plain
             {
-                mini_socket::remember(conn.cookie, mini_socket::Past::of(conn));
+                mini_socket::remember(tcp.cookie(), mini_socket::Past::of(conn));
             }
             if conn.idle_ds > 0 {
-                mini_socket::note_rest(conn.cookie, conn.idle_ds);
+                mini_socket::note_rest(tcp.cookie(), conn.idle_ds);
             }
         }
         _ if old == state::CLOSING && outcome == Outcome::Fin as u8 => {
@@ -195,6 +198,9 @@ fn count_mini_socket(conn: &Conn, row: Row, old: u8, outcome: u8, time_wait: u32
 
 #[inline(always)]
 fn never_established(conn: &mut Conn, row: Row, old: u8) {
+    if conn.kind == kind::CONNECTION {
+        conn.let_go();
+    }
     if conn.is_server() {
         row.inc(Cell::EMBRYONIC_FAILED);
         return;
@@ -267,15 +273,13 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         return 0;
     };
     let skipped = conn.has(flag::OPENED) && !conn.has(flag::CLOSED);
-    if conn.kind != kind::CONNECTION
-        || (conn.pending != pending::RESET_FOLLOWS && !conn.has(flag::UNREAD_LATER) && !skipped)
-    {
+    if conn.kind != kind::CONNECTION || !conn.has(flag::HOLDS) {
         return 0;
     }
     let Some(tcp) = Tcp::of(sk) else {
         return 0;
     };
-    let Some(row) = counters::row(&conn.service) else {
+    let Some(row) = conn.row() else {
         return 0;
     };
     if skipped {
@@ -301,6 +305,7 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
             tell::unread(tcp, conn, unread, cut, rest_or_request);
         }
     }
+    conn.let_go();
     0
 }
 

@@ -19,6 +19,7 @@ static FEATURES: Features = Features {
     tick_ns: 0,
     sigaction_bytes: 0,
     tell_refused: 0,
+    rows: 0,
 };
 
 /// The offset of a field of [`Offsets`], as the loader set it.
@@ -76,6 +77,12 @@ pub(super) fn sigaction_bytes() -> u64 {
 #[inline(always)]
 pub(super) fn tell_refused() -> bool {
     load(&FEATURES.tell_refused) != 0
+}
+
+/// Counter rows on each CPU.
+#[inline(always)]
+pub(super) fn rows() -> u32 {
+    load(&FEATURES.rows) as u32
 }
 
 /// A kernel structure whose type the verifier knows.
@@ -161,6 +168,12 @@ impl Tcp {
     #[inline(always)]
     pub(super) fn net_cookie(self) -> u64 {
         self.net().get(offset!(net_cookie))
+    }
+
+    /// The socket's cookie; 0 before anybody asked for it (see [`super::conn::Conn::name`]).
+    #[inline(always)]
+    pub(super) fn cookie(self) -> u64 {
+        self.get(offset!(cookie))
     }
 
     #[inline(always)]

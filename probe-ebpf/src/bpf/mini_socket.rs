@@ -54,7 +54,7 @@ impl Past {
         if conn.has(flag::REST_MAY_COME) {
             bits |= Self::REST_MAY_COME;
         }
-        let phase = conn.service.phase & Self::PHASE;
+        let phase = conn.phase & Self::PHASE;
         Self(bits | u16::from(phase | conn.manner().bits()))
     }
 
@@ -141,7 +141,7 @@ pub(super) fn left_by(tcp: Tcp, conn: &mut Conn) -> u32 {
     let mask: u32 = hashinfo.get(offset!(ehash_mask));
     let hash: u32 = tcp.sock(offset!(hash));
     let ehash = conn.as_number(hashinfo.follow(offset!(ehash)).ptr());
-    finwatch_mini_socket(ehash, mask, hash, conn.cookie)
+    finwatch_mini_socket(ehash, mask, hash, tcp.cookie())
 }
 
 /// The substate of the mini-socket with such a hash or cookie, as a [`TimeWait`]. A function of its own, for the verifier: see

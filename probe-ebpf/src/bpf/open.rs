@@ -19,7 +19,7 @@ pub(super) fn opened(conn: &mut Conn, row: Row) {
 pub(super) fn left(conn: &mut Conn, row: Row) {
     if conn.has(flag::OPEN) {
         conn.clear(flag::OPEN);
-        if conn.service.phase == Phase::Steady as u8 {
+        if conn.phase == Phase::Steady as u8 {
             conn.set(flag::LEFT_STEADY);
         }
         row.inc_at::<{ Cell::LEFT.index() }>();

@@ -7,7 +7,7 @@ use finwatch_probe::tcp::seq_after;
 
 use super::{
     conn::{Conn, flag},
-    counters, judge,
+    judge,
     kernel::{Tcp, offset},
     phases,
 };
@@ -80,7 +80,7 @@ fn note_wait(tcp: Tcp, conn: &mut Conn) {
     }
     conn.waited_ms = judge::age_ms(tcp.get(offset!(lrcvtime)));
     if conn.waited_ms >= WAITED_MS
-        && let Some(row) = counters::row(&conn.service)
+        && let Some(row) = conn.row()
     {
         row.inc_at::<{ Cell::WAITED.index() }>();
     }

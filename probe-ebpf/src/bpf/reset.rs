@@ -7,7 +7,7 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use finwatch_common::{
-    Cell, Cut, Lost, Phase, ResetKey, Role, ServiceKey, inferred_reason, reset_flags,
+    Cell, Cut, Lost, Phase, Role, ServiceKey, inferred_reason, reset_flags,
 };
 use finwatch_probe::{
     manner::Manner,
@@ -21,7 +21,7 @@ use super::{
     end::settle_by_reset,
     inferred,
     judge::{answered_early, cut, early, is_body, rest_or_request},
-    kernel::{Raw, has_reset_reason, offset, tell_refused},
+    kernel::{Raw, Tcp, has_reset_reason, offset, tell_refused},
     mini_socket, phases, ports,
     tell::{self, ToldReset},
 };
@@ -178,25 +178,18 @@ const fn lost_at_close(bytes: u32, payload: u32, manner: Manner) -> Lost {
     }
 }
 
-#[inline(always)]
-const fn reset_key(service: &ServiceKey, reason: u8, lost: Lost) -> ResetKey {
-    ResetKey {
-        service: *service,
-        reason,
-        lost: lost as u8,
-        pad: [0; 6],
-    }
-}
-
 /// Whoever last listened on the port, in the phase that it is in, or was in when it ended; else nobody, in that namespace.
 #[inline(always)]
-fn owner_of(netns: u64, port: u16) -> ServiceKey {
+fn owner_of(netns: u64, port: u16) -> (ServiceKey, u32) {
     match ports::owner(netns, port) {
-        Some(owner) => ServiceKey {
-            phase: phases::of(owner.start_ns, owner.tgid),
-            ..owner.service
-        },
-        None => nobody(netns, Role::Server),
+        Some(owner) => (
+            ServiceKey {
+                phase: phases::of(owner.start_ns, owner.tgid),
+                ..owner.service
+            },
+            owner.netns_inum,
+        ),
+        None => (nobody(netns, Role::Server), 0),
     }
 }
 
@@ -221,14 +214,15 @@ fn without_socket(event: Event) {
     let segment = header_at(skb, offset!(skb_transport_header));
     // The source port is the first two bytes, the destination port the next (RFC 9293 section 3.1).
     let local_port = u16::from_be(segment.get(2));
-    let service = owner_of(netns, local_port);
+    let (service, netns_inum) = owner_of(netns, local_port);
+    let row = counters::assign(&service, netns_inum);
     let bytes = payload(skb);
     let lost = lost(bytes, Manner::default());
-    counters::reset(&reset_key(&service, reason, lost));
+    counters::reset(row, &service, reason, lost);
     if tcp_flags(skb) & (TH_SYN | TH_ACK) != TH_SYN {
         return;
     }
-    if let Some(row) = counters::row(&service) {
+    if let Some(row) = counters::at(row) {
         row.inc(Cell::REFUSED);
     }
     if tell_refused() {
@@ -262,21 +256,22 @@ fn by_mini_socket(event: Event) {
     let local_port: u16 = sk.get(offset!(num));
     let remote_port = u16::from_be(sk.get(offset!(dport)));
     let owner = ports::owner(netns, local_port);
-    let mut service = match owner {
-        Some(owner) => owner.service,
-        None => nobody(netns, Role::Client),
+    let (mut service, netns_inum) = match owner {
+        Some(owner) => (owner.service, owner.netns_inum),
+        None => (nobody(netns, Role::Client), 0),
     };
     let cookie: u64 = sk.get(offset!(cookie));
     let past = mini_socket::past_of(cookie);
     service.phase = past.phase();
     let bytes = never_taken(skb, sk.get(offset!(tw_rcv_nxt)));
     let lost = lost_at_close(bytes, payload(skb), past.manner());
-    counters::reset(&reset_key(&service, reason, lost));
+    let row = counters::assign(&service, netns_inum);
+    counters::reset(row, &service, reason, lost);
     let mut flags = reset_flags::MINI_SOCKET;
     if owner.is_some()
         && !past.is_cut()
         && (matches!(lost, Lost::Data) || past.may_ask(bytes))
-        && let Some(row) = counters::row(&service)
+        && let Some(row) = counters::at(row)
     {
         mini_socket::remember(cookie, past.and_cut());
         let (cell, flag) = if !matches!(lost, Lost::Data) {
@@ -343,11 +338,13 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     } else {
         inferred::reason(conn, sk, tcp_state, answers_segment)
     };
-    counters::reset(&reset_key(&conn.service, reason, lost));
+    let service = conn.service();
+    let row = conn.row_id();
+    counters::reset(row, &service, reason, lost);
     if conn.kind != kind::CONNECTION {
         return;
     }
-    let Some(row) = counters::row(&conn.service) else {
+    let Some(row) = counters::at(row) else {
         return;
     };
     let mut flags = 0;
@@ -361,7 +358,6 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     } else if !answers_segment {
         conn.set(flag::RESET_BEFORE);
     }
-    let service = conn.service;
     let told = ToldReset {
         local_port: u16::from_be(sk.get(offset!(sport))),
         remote_port: u16::from_be(sk.get(offset!(dport))),
@@ -372,7 +368,7 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         lost,
         idle_ds: conn.idle_ds,
     };
-    tell::reset(sk, conn.cookie, &service, told);
+    tell::reset(sk, sk.get(offset!(cookie)), &service, told);
 }
 
 /// Data came behind our FIN, and the RST throws it away. Returns what it was, as `reset_flags`.
@@ -404,9 +400,9 @@ fn unknown_socket(event: Event, tcp_state: u8) {
     let Event { sk, skb, reason } = event;
     let netns: u64 = sk.follow(offset!(net)).get(offset!(net_cookie));
     let port = u16::from_be(sk.get(offset!(sport)));
-    let service = match ports::owner(netns, port) {
-        Some(owner) => owner.service,
-        None => nobody(netns, Role::Client),
+    let (service, netns_inum) = match ports::owner(netns, port) {
+        Some(owner) => (owner.service, owner.netns_inum),
+        None => (nobody(netns, Role::Client), 0),
     };
     let bytes = if skb.0 != 0 {
         payload(skb)
@@ -417,7 +413,8 @@ fn unknown_socket(event: Event, tcp_state: u8) {
         (true, _) => reason,
         (false, _) => inferred_reason::UNKNOWN,
     };
-    counters::reset(&reset_key(&service, reason, lost(bytes, Manner::default())));
+    let row = counters::assign(&service, netns_inum);
+    counters::reset(row, &service, reason, lost(bytes, Manner::default()));
 }
 
 #[inline(always)]
@@ -430,7 +427,11 @@ fn unread_of(sk: Raw) -> u32 {
 #[inline(always)]
 pub(super) fn on_receive_reset(sk: *const u8) -> i32 {
     if let Some(conn) = Conn::find(sk) {
-        conn.be_child();
+        if conn.kind == kind::LISTENER
+            && let Some(tcp) = Tcp::of(sk)
+        {
+            conn.be_child(tcp);
+        }
         conn.set(flag::RESET_SEEN);
     }
     0

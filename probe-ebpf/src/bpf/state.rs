@@ -11,7 +11,7 @@ use finwatch_probe::tcp::{IPPROTO_TCP, state};
 use super::{
     catch_up,
     conn::{Conn, flag, kind},
-    counters, end, family, judge,
+    end, family, judge,
     kernel::{Tcp, Typed, offset},
     losses,
     open::{left, left_close_wait, opened},
@@ -69,8 +69,8 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
     let Some(work) = work(old, new) else {
         return 0;
     };
-    let transition = u32::from(old) << 8 | u32::from(new);
-    let Some(token) = Token::of(Typed::new(sk).get(offset!(hash)), transition) else {
+    let transition = u16::from(old) << 8 | u16::from(new);
+    let Some(token) = Token::of(Typed::new(sk).get(offset!(hash)), transition.into()) else {
         return 0;
     };
     if pass == Pass::Second
@@ -112,23 +112,28 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
     }
     debug!(
         ctx,
-        "cookie {} port {}: state {} to {}", conn.cookie, conn.service.port, old, new
+        "cookie {} port {}: state {} to {}",
+        tcp.cookie(),
+        tcp.local_port(),
+        old,
+        new
     );
     0
 }
 
 #[inline(always)]
 fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
-    conn.reset(tcp, Role::Server, tcp.sock(offset!(num)));
-    conn.own_by_current();
+    conn.reset();
+    let comm = conn.own_by_current();
     let instance = family::of_listener(conn.owner_tgid, conn.start_ns);
     conn.owner_tgid = instance.tgid;
     conn.start_ns = instance.start_ns;
-    conn.enter_phase();
+    conn.belong(tcp, Role::Server, tcp.sock(offset!(num)), comm);
+    conn.hold();
     conn.kind = kind::LISTENER;
     conn.note_port();
-    conn.name(sk);
-    if let Some(row) = counters::row(&conn.service) {
+    Conn::name(sk);
+    if let Some(row) = conn.row() {
         row.inc(Cell::LISTEN_UP);
     }
     tell::listener(tcp, conn, 1);
@@ -136,51 +141,59 @@ fn listen(sk: *const u8, tcp: Tcp, conn: &mut Conn) {
 
 #[inline(always)]
 fn connect(tcp: Tcp, conn: &mut Conn) {
-    conn.reset(tcp, Role::Client, tcp.remote_port());
-    conn.own_by_current();
+    conn.reset();
+    let comm = conn.own_by_current();
+    conn.belong(tcp, Role::Client, tcp.remote_port(), comm);
     if tcp.is_mptcp() {
         conn.kind = kind::IGNORED;
+    } else {
+        conn.hold();
     }
 }
 
 #[inline(always)]
 fn establish(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8) {
     if tcp.is_mptcp() {
-        conn.kind = kind::IGNORED;
+        conn.ignore();
         losses::count(Loss::MptcpSubflows);
         return;
     }
     match conn.kind {
         // The listener (or the attempt) is older than the programs.
         kind::NEW if old == state::SYN_RECV => conn.adopt_child(tcp),
-        kind::NEW => conn.reset(tcp, Role::Client, tcp.remote_port()),
-        kind::LISTENER => conn.be_child(),
+        kind::NEW => {
+            conn.reset();
+            conn.belong(tcp, Role::Client, tcp.remote_port(), [0; 16]);
+        }
+        kind::LISTENER => conn.be_child(tcp),
         // An MPTCP attempt that fell back to TCP.
         kind::IGNORED => conn.kind = kind::CONNECTION,
         _ => {}
     }
+    conn.hold();
     conn.enter_phase();
-    conn.name(sk);
+    Conn::name(sk);
     // SAFETY: the helper has no preconditions.
     conn.opened_at_ns = unsafe { bpf_ktime_get_ns() };
     if !conn.has(flag::TURNS) {
         conn.set(flag::TURNS);
         conn.turns.begin(tcp.write_seq(), tcp.copied_seq());
     }
-    if let Some(row) = counters::row(&conn.service) {
+    if let Some(row) = conn.row() {
         opened(conn, row);
     }
 }
 
 #[inline(always)]
 fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
-    let Some(row) = counters::row(&conn.service) else {
+    let Some(row) = conn.row() else {
         return;
     };
     match work {
         Work::StopListening => {
             row.inc(Cell::LISTEN_DOWN);
             tell::listener(tcp, conn, 0);
+            conn.let_go();
         }
         Work::CloseFirst => {
             catch_up::on_opened(sk, tcp, conn, row, old);

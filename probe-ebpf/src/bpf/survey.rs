@@ -122,13 +122,13 @@ fn row(tcp: Tcp, conn: &Conn, tcp_state: u8) -> Option<SurveyRow> {
         _ => return None,
     };
     Some(SurveyRow {
-        service: conn.service.in_phase(Phase::Steady),
+        service: conn.service().in_phase(Phase::Steady),
         owner: Process {
             start_ns: conn.start_ns,
             tgid: conn.owner_tgid,
             pad: 0,
         },
-        cookie: conn.cookie,
+        cookie: tcp.cookie(),
         opened_at_ns: conn.opened_at_ns,
         a,
         b,
@@ -149,7 +149,7 @@ fn in_phase(conn: &Conn) -> bool {
 /// It is closing since its instance drained or reloaded, which may be over.
 #[inline(always)]
 const fn left_in_phase(conn: &Conn) -> bool {
-    conn.service.phase != Phase::Steady as u8
+    conn.phase != Phase::Steady as u8
 }
 
 /// Who holds the socket, if user space found it.

@@ -25,13 +25,13 @@ pub(super) fn listener(tcp: Tcp, conn: &Conn, up: u8) {
     tcp.local_addr(&mut local_addr);
     let record = ListenerRecord {
         header: header::<ListenerRecord>(KIND_LISTENER),
-        cookie: conn.cookie,
-        service: conn.service,
+        cookie: tcp.cookie(),
+        service: conn.service(),
         start_ns: conn.start_ns,
         local_addr,
         tgid: if owned { task.tgid() } else { 0 },
         owner_tgid: conn.owner_tgid,
-        netns_inum: conn.netns_inum,
+        netns_inum: conn.netns_inum(),
         backlog: tcp.sock(offset!(ack_backlog)),
         backlog_limit: tcp.sock(offset!(max_ack_backlog)),
         up,
@@ -76,8 +76,8 @@ pub(super) fn close(tcp: Tcp, conn: &Conn, told: Told) {
     // SAFETY: the slot is room for exactly this record, and every field is written.
     unsafe {
         (&raw mut (*to).header).write(header::<CloseRecord>(KIND_CLOSE));
-        (&raw mut (*to).cookie).write(conn.cookie);
-        (&raw mut (*to).service).write(conn.service);
+        (&raw mut (*to).cookie).write(tcp.cookie());
+        (&raw mut (*to).service).write(conn.service());
         (&raw mut (*to).opened_at_ns).write(conn.opened_at_ns);
         (&raw mut (*to).owner_start_ns).write(conn.start_ns);
         (&raw mut (*to).last_read_ns).write(conn.last_read_ns);
@@ -180,8 +180,8 @@ pub(super) fn unread(tcp: Tcp, conn: &Conn, unread: u32, cut: u8, rest_or_reques
     // SAFETY: the slot is room for exactly this record, and every field is written.
     unsafe {
         (&raw mut (*to).header).write(header::<UnreadRecord>(KIND_UNREAD));
-        (&raw mut (*to).cookie).write(conn.cookie);
-        (&raw mut (*to).service).write(conn.service);
+        (&raw mut (*to).cookie).write(tcp.cookie());
+        (&raw mut (*to).service).write(conn.service());
         tcp.local_addr(&mut (*to).local_addr);
         tcp.remote_addr(&mut (*to).remote_addr);
         (&raw mut (*to).local_port).write(tcp.local_port());
