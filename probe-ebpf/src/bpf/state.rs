@@ -43,6 +43,9 @@ enum Work {
 }
 
 const fn work(old: u8, new: u8) -> Option<Work> {
+    if old == new {
+        return None;
+    }
     Some(match (old, new) {
         (state::CLOSE, state::LISTEN) => Work::Listen,
         (state::LISTEN, state::CLOSE) => Work::StopListening,
@@ -62,20 +65,21 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let old: u32 = ctx.arg(1);
     let new: u32 = ctx.arg(2);
-    if old == new || Typed::new(sk).get::<u16>(offset!(protocol)) != IPPROTO_TCP {
-        return 0;
-    }
     let (old, new) = (old as u8, new as u8);
     let Some(work) = work(old, new) else {
         return 0;
     };
     let transition = u16::from(old) << 8 | u16::from(new);
-    let Some(token) = Token::of(Typed::new(sk).get(offset!(hash)), transition.into()) else {
+    let Some(token) = Token::of(sk, transition) else {
         return 0;
     };
-    if pass == Pass::Second
-        && (token.take() || Conn::find(sk).is_some_and(|conn| conn.last == transition))
-    {
+    if pass == Pass::Second && token.take() {
+        return 0;
+    }
+    if Typed::new(sk).get::<u16>(offset!(protocol)) != IPPROTO_TCP {
+        return 0;
+    }
+    if pass == Pass::Second && Conn::find(sk).is_some_and(|conn| conn.last == transition) {
         return 0;
     }
     let Some(tcp) = Tcp::of(sk) else {

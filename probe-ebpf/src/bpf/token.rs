@@ -1,56 +1,61 @@
-//! Tokens that a first program leaves for its second one: this event is done. A look here costs a tenth of a
-//! look into the socket's storage.
+//! The token that a first program leaves for its second one: this event is done. A look here costs a fraction of a look at the
+//! socket.
 //!
-//! On each CPU only its own programs write, first and second in turn; the second clears what it finds. A
-//! token is lost when another event takes its place, and then the second program looks closer.
+//! One on each CPU, where only its own programs write, first and second in turn. An interrupt between the two brings events of its
+//! own: then the token is another's, and the second program looks closer.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 
-const SLOTS: u32 = 256;
-
 #[btf_map]
-static TOKENS: PerCpuArray<u64, { SLOTS as usize }> = PerCpuArray::new();
+static TOKEN: PerCpuArray<Done, 1> = PerCpuArray::new();
+
+/// An event that was worked on: a socket's address, and what it went through.
+#[repr(C)]
+struct Done {
+    socket: *const u8,
+    transition: u64,
+}
 
 /// An event, as both programs see it.
+#[derive(Clone, Copy)]
 pub(super) struct Token {
-    slot: *mut u64,
-    value: u64,
+    slot: *mut Done,
+    socket: *const u8,
+    transition: u16,
 }
 
 impl Token {
-    /// Of a socket's hash (of its four-tuple) and its transition. A socket without one leaves no token. `None` cannot be: it is
-    /// for the verifier, which would follow every path twice if it were carried on.
+    /// `None` cannot be: it is for the verifier, which would follow every path twice if it were carried on.
     #[inline(always)]
-    pub(super) fn of(hash: u32, transition: u32) -> Option<Self> {
+    pub(super) fn of(socket: *const u8, transition: u16) -> Option<Self> {
         Some(Self {
-            slot: TOKENS.get_ptr_mut(hash & (SLOTS - 1))?,
-            value: u64::from(transition) << 32 | u64::from(hash),
+            slot: TOKEN.get_ptr_mut(0)?,
+            socket,
+            transition,
         })
     }
 
     /// The first program is done.
     #[inline(always)]
-    pub(super) fn leave(&self) {
-        if self.is_of_a_hash() {
-            // SAFETY: the slot is this CPU's own.
-            unsafe { *self.slot = self.value };
-        }
-    }
-
-    /// Whether the first program is done. Clears the token.
-    #[inline(always)]
-    pub(super) fn take(&self) -> bool {
+    pub(super) fn leave(self) {
         // SAFETY: the slot is this CPU's own.
-        let found = self.is_of_a_hash() && unsafe { *self.slot } == self.value;
-        if found {
-            // SAFETY: as above.
-            unsafe { *self.slot = 0 };
+        unsafe {
+            (*self.slot).socket = self.socket;
+            (*self.slot).transition = self.transition.into();
         }
-        found
     }
 
+    /// Whether the first program is done. Takes the token away.
     #[inline(always)]
-    const fn is_of_a_hash(&self) -> bool {
-        self.value as u32 != 0
+    pub(super) fn take(self) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let found = core::ptr::eq((*self.slot).socket, self.socket)
+                && (*self.slot).transition == self.transition.into();
+            if found {
+                (*self.slot).socket = core::ptr::null();
+            }
+            found
+        }
     }
 }
