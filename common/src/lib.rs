@@ -23,12 +23,13 @@ pub use process::{
     Process, ProcessEntry, SignalRecord, comm_str,
 };
 pub use record::{
-    CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET, ListenerRecord, Origin,
-    Outcome, RecordHeader, ResetRecord, TimeWait, WAITED_MS, close_flags, reset_flags,
+    CLEAN_CLOSES_SAMPLE, CloseRecord, Cut, Evidence, KIND_CLOSE, KIND_LISTENER, KIND_RESET,
+    ListenerRecord, Origin, Outcome, RecordHeader, ResetRecord, TimeWait, WAITED_MS, close_flags,
+    reset_flags,
 };
 pub use row::{
-    OTHER_ROWS, ROW_LIFE_SHIFT, ROWS_MAX, ResetRow, RowCells, RowHead, RowId, first_row_id, next_row_id, other_row,
-    row_index,
+    OTHER_ROWS, ROW_LIFE_SHIFT, ROWS_MAX, ResetRow, RowCells, RowHead, RowId, first_row_id,
+    next_row_id, other_row, row_index,
 };
 pub use service::{
     Lost, PHASES, Phase, PortKey, PortOwner, ResetKey, Role, ServiceKey, inferred_reason,

@@ -255,6 +255,10 @@ pub struct CloseRecord {
     pub waited_cs: u16,
 }
 
+/// Of connections that ended as they should, so many are told by one, where not all are asked for: the first of a service's on
+/// each CPU, then each that comes so many later.
+pub const CLEAN_CLOSES_SAMPLE: u64 = 64;
+
 /// Whose first question lay unread for so many milliseconds waited to be taken up: [`crate::Cell::WAITED`] counts these.
 pub const WAITED_MS: u32 = 1_000;
 

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 
 use finwatch_common::{Origin, Outcome, ResetRecord, Role, TimeWait, UnreadRecord, close_flags};
+use jiff::Timestamp;
 
 use crate::{
     clocks::Clocks,
     drains::ClosedConnection,
     known::{Known, Reasons},
     model::{
-        Close, Ends, Service,
+        Close, Ends, RecentCloses, Service,
         words::{Word as _, address, substate},
     },
+    timing,
 };
 
 /// Most that are kept, at about 250 bytes each; older ones go.
@@ -19,14 +21,36 @@ const RECENT_MAX: usize = 1_024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Closes(VecDeque<ClosedConnection>);
+pub(crate) struct Closes {
+    recent: VecDeque<ClosedConnection>,
+    /// When somebody last asked, on the kernel's clock.
+    asked_ns: Option<u64>,
+    /// Since when all are told: at first, all are, but of those before nobody knows.
+    complete_since: Option<Timestamp>,
+}
 
 impl Closes {
     pub(crate) fn push(&mut self, closed: ClosedConnection) {
-        if self.0.len() >= RECENT_MAX {
-            self.0.pop_front();
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
         }
-        self.0.push_back(closed);
+        self.recent.push_back(closed);
+    }
+
+    /// Somebody looks at them, and may again.
+    pub(crate) const fn ask(&mut self, now_ns: u64) {
+        self.asked_ns = Some(now_ns);
+    }
+
+    /// Whether whoever asked last may still be looking.
+    pub(crate) fn are_asked_for(&self, now_ns: u64) -> bool {
+        self.asked_ns
+            .is_some_and(|asked_ns| now_ns.saturating_sub(asked_ns) < timing::CLOSES_ASKED_NS)
+    }
+
+    /// All are told from now on, or no longer.
+    pub(crate) fn tell_all(&mut self, all: bool, now: Timestamp) {
+        self.complete_since = all.then_some(now);
     }
 
     /// An RST came after the close; of one long past it says nothing new.
@@ -46,17 +70,20 @@ impl Closes {
 
     /// The connection, if it is one of the `count` newest.
     fn newest(&mut self, count: usize, cookie: u64) -> Option<&mut ClosedConnection> {
-        let mut newest = self.0.iter_mut().rev().take(count);
+        let mut newest = self.recent.iter_mut().rev().take(count);
         newest.find(|closed| closed.record.cookie == cookie)
     }
 
     /// What is told of each, newest first.
-    pub(crate) fn tell(&self, known: &Known<'_>) -> Vec<Close> {
-        let told = self.0.iter().rev().map(|closed| {
+    pub(crate) fn tell(&self, known: &Known<'_>) -> RecentCloses {
+        let told = self.recent.iter().rev().map(|closed| {
             let service = known.service(&closed.record.service);
             tell_close(closed, service, known.clocks, known.reasons)
         });
-        told.collect()
+        RecentCloses {
+            closes: told.collect(),
+            complete_since: self.complete_since,
+        }
     }
 }
 

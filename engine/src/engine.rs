@@ -20,7 +20,9 @@ use crate::{
     incidents::Incidents,
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
-    model::{Close, DeployEvent, Drain, Incident, Rollout, ServiceState, Shape, StoryFigures},
+    model::{
+        DeployEvent, Drain, Incident, RecentCloses, Rollout, ServiceState, Shape, StoryFigures,
+    },
     relatives::Relatives,
     rollouts::{Correlator, CorrelatorOptions, LateClose, Rounds},
     services::{
@@ -97,6 +99,9 @@ pub struct Engine {
     counted: VecDeque<String>,
     story: Arc<StoryFigures>,
     closes: Closes,
+    /// Whether all closes are told.
+    all_closes: bool,
+    now_ns: u64,
     relatives: Relatives,
     wants: Vec<Want>,
     changes: Vec<Change>,
@@ -156,6 +161,8 @@ impl Engine {
             counted: VecDeque::new(),
             story: Arc::new(story),
             closes: Closes::default(),
+            all_closes: true,
+            now_ns: 0,
             relatives: Relatives::default(),
             wants: Vec::new(),
             changes: Vec::new(),
@@ -171,6 +178,7 @@ impl Engine {
     pub fn take(&mut self, at: Moment, input: Input<'_>) -> Option<View> {
         self.clocks = at.clocks;
         let now_ns = at.kernel_ns;
+        self.now_ns = now_ns;
         match input {
             Input::Records(records) => self.on_records(records, now_ns),
             Input::Lost { total } => self.tell_drains(now_ns, drains::Input::Lost { total }),
@@ -200,6 +208,12 @@ impl Engine {
     /// What is wanted since the last call.
     pub fn wants(&mut self) -> Vec<Want> {
         self.wants.extend(self.drains.wants());
+        let all = self.drains.want_closes() || self.closes.are_asked_for(self.now_ns);
+        if all != self.all_closes {
+            self.all_closes = all;
+            self.closes.tell_all(all, self.clocks.wall(self.now_ns));
+            self.wants.push(Want::Closes { all });
+        }
         let unasked = self.names.take_unasked();
         self.wants
             .extend(unasked.into_iter().map(|service| Want::Name { service }));
@@ -288,8 +302,9 @@ impl Engine {
         services::states(view, &running, shape)
     }
 
-    /// The connections that ended last, newest first.
-    pub fn closes(&self) -> Vec<Close> {
+    /// The connections that ended last, newest first. For a while, all are told then.
+    pub fn closes(&mut self) -> RecentCloses {
+        self.closes.ask(self.now_ns);
         self.closes.tell(&self.known())
     }
 

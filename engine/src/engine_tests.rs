@@ -210,6 +210,7 @@ fn answer(engine: &mut Engine, at_ms: u64) {
                 engine.take(moment, Input::Counters(counters));
             }
             Want::EndPhase { .. }
+            | Want::Closes { .. }
             | Want::MiniSockets { .. }
             | Want::Relatives { .. }
             | Want::Name { .. } => {}

@@ -238,7 +238,10 @@ impl Host {
                     self.take(Input::Processes(&table));
                 }
                 Want::Survey { netns } => self.take(Input::SurveyFailed { netns }),
-                Want::EndPhase { .. } | Want::MiniSockets { .. } | Want::Relatives { .. } => {}
+                Want::EndPhase { .. }
+                | Want::Closes { .. }
+                | Want::MiniSockets { .. }
+                | Want::Relatives { .. } => {}
             }
         }
     }

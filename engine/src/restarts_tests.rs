@@ -241,7 +241,7 @@ impl Host {
                     let unit = Workload::on_host(WorkloadKind::Unit, UNIT);
                     self.take(Input::Names(&[(service, unit.into())]));
                 }
-                Want::MiniSockets { .. } | Want::Relatives { .. } => {}
+                Want::Closes { .. } | Want::MiniSockets { .. } | Want::Relatives { .. } => {}
             }
         }
     }

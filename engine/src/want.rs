@@ -13,6 +13,11 @@ pub enum Want {
         /// Signals until then are known, on the kernel's clock.
         heard_ns: u64,
     },
+    /// Have all ends of connections told from now on, or only what is of note and a sample of the others. At first, all are.
+    Closes {
+        /// Whether all.
+        all: bool,
+    },
     /// Survey the sockets of a network namespace, and its mini-sockets: a drain waits for it.
     Survey {
         /// Its cookie.

@@ -23,7 +23,7 @@ use crate::{
     attribution::Attribution,
     clock,
     deploy::Tallies,
-    probe::{LossCounters, Phases, Processes, Ring},
+    probe::{Closes, LossCounters, Phases, Processes, Ring},
     store::History,
 };
 
@@ -35,8 +35,8 @@ pub struct Sources<R, S> {
     pub survey: S,
     /// The records, and what is lost of them; none: nobody tells any.
     pub ring: Option<(Ring, LossCounters)>,
-    /// The tables of processes and phases; none: nobody keeps them.
-    pub tables: Option<(Processes, Phases)>,
+    /// The tables of processes and phases, and the switch of closes; none: nobody keeps them.
+    pub tables: Option<(Processes, Phases, Closes)>,
     /// Whose services are.
     pub attribution: Attribution,
     /// Deploy events.
@@ -85,7 +85,10 @@ impl Around {
             tallies,
             history,
         } = sources;
-        let (processes, phases) = tables.unzip();
+        let (processes, kept) = tables
+            .map(|(processes, phases, closes)| (processes, (phases, closes)))
+            .unzip();
+        let (phases, closes) = kept.unzip();
         let (to_engine, messages) = mpsc::channel(QUEUE);
         let (to_rows, row_requests) = mpsc::unbounded_channel();
         let (to_survey, survey_requests) = mpsc::unbounded_channel();
@@ -96,6 +99,7 @@ impl Around {
 
         let wants = Wants {
             phases,
+            closes,
             rows: to_rows.clone(),
             survey: to_survey.clone(),
             processes: to_processes,

@@ -20,7 +20,7 @@ use crate::{
     clock,
     deploy::Tallies,
     metrics::{ProbeFigures, Scrape},
-    probe::Phases,
+    probe::{Closes, Phases},
     store::History,
 };
 
@@ -35,6 +35,8 @@ const WAIT_NS: u64 = 200_000_000;
 pub(crate) struct Wants {
     /// The table of phases: to end one is a system call or two.
     pub(crate) phases: Option<Phases>,
+    /// Which closes are told: a system call.
+    pub(crate) closes: Option<Closes>,
     pub(crate) rows: mpsc::UnboundedSender<rows::Request>,
     pub(crate) survey: mpsc::UnboundedSender<survey::Request>,
     pub(crate) processes: mpsc::UnboundedSender<processes::Request>,
@@ -176,6 +178,7 @@ impl EngineTask {
             Message::Closes(reply) => {
                 // Who asked may have left.
                 let _unheard = reply.send(self.engine.closes());
+                self.hand_on();
             }
             Message::End => {}
         }
@@ -256,6 +259,11 @@ impl EngineTask {
                 Want::EndPhase { instance, heard_ns } => {
                     if let Some(phases) = &mut self.wants.phases {
                         phases.end(instance, heard_ns);
+                    }
+                }
+                Want::Closes { all } => {
+                    if let Some(closes) = &mut self.wants.closes {
+                        closes.tell_all(all);
                     }
                 }
                 Want::Survey { netns } => {

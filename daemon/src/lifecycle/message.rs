@@ -4,7 +4,7 @@
 use finwatch_common::{ProcessEntry, ServiceKey, SurveyRow};
 use finwatch_engine::{
     input::{Reading, Record},
-    model::{Close, DeployEvent, Named, ServiceState},
+    model::{DeployEvent, Named, RecentCloses, ServiceState},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,7 +48,7 @@ pub(crate) enum Message {
     /// Time passes.
     Tick,
     /// Which connections ended last?
-    Closes(oneshot::Sender<Vec<Close>>),
+    Closes(oneshot::Sender<RecentCloses>),
     /// No record comes any more.
     End,
 }

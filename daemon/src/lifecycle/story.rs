@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use finwatch_engine::{
     Snapshot,
-    model::{Close, Drain, Incident, Rollout, ServiceState},
+    model::{Drain, Incident, RecentCloses, Rollout, ServiceState},
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -78,7 +78,7 @@ impl Story for LiveStory {
         self.since
     }
 
-    fn closes(&self) -> Vec<Close> {
+    fn closes(&self) -> RecentCloses {
         let (reply, answer) = oneshot::channel();
         let _gone = self.engine.blocking_send(Message::Closes(reply));
         answer.blocking_recv().unwrap_or_default()

@@ -15,7 +15,7 @@ use aya::{
 use finwatch_common::{Features, Offsets, RowCells};
 
 use super::{
-    Probe, ProbeError, ProbeOptions,
+    Closes, Probe, ProbeError, ProbeOptions,
     error::refused,
     log, meanings,
     object::{ITERATORS, OBJECT, TRACEPOINT_PROGRAMS, map, program},
@@ -71,7 +71,10 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         .override_global(aya_log::LEVEL, &log_level, false)
         .map_max_entries("RECORDS", options.ring_bytes)
         .map_max_entries("HEADS", max_rows)
-        .map_max_entries("ROWS", max_rows.saturating_mul(u32::try_from(cpus).unwrap_or(1)))
+        .map_max_entries(
+            "ROWS",
+            max_rows.saturating_mul(u32::try_from(cpus).unwrap_or(1)),
+        )
         .map_max_entries("INDEX", max_rows)
         .map_max_entries("FREE", max_rows)
         .map_max_entries("RESETS", max_rows)
@@ -85,6 +88,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     meanings::fill(&mut ebpf)?;
     let processes = Processes::new(&mut ebpf)?;
     let phases = Phases::new(&mut ebpf)?;
+    let closes = Closes::new(&mut ebpf)?;
     let ports = Ports::new(&mut ebpf)?;
     let losses = LossCounters::new(&mut ebpf)?;
     let ring = Ring::new(map(&mut ebpf, "RECORDS")?, losses.clone());
@@ -99,6 +103,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         survey: Survey::new(ebpf),
         processes,
         phases,
+        closes,
         ports,
         stats,
         losses,

@@ -2,6 +2,7 @@
 //! handles, each for the one task that uses it: nobody waits for another's system call.
 
 mod btf;
+mod closes;
 mod error;
 mod load;
 mod log;
@@ -24,6 +25,7 @@ use finwatch_engine::Reasons;
 
 pub use self::{
     btf::Prototype,
+    closes::Closes,
     error::ProbeError,
     ports::Ports,
     processes::{Phases, Processes},
@@ -71,6 +73,8 @@ pub struct Probe {
     pub processes: Processes,
     /// The table of phases.
     pub phases: Phases,
+    /// Which closes are told.
+    pub closes: Closes,
     /// The table of ports.
     pub ports: Ports,
     /// How the programs are.

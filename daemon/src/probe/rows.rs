@@ -285,7 +285,12 @@ impl Rows {
     }
 
     fn write_head(&self, row: usize, head: &RowHead) {
-        for (word, bytes) in self.heads.words(row).iter().zip(head.as_bytes().chunks_exact(8)) {
+        for (word, bytes) in self
+            .heads
+            .words(row)
+            .iter()
+            .zip(head.as_bytes().chunks_exact(8))
+        {
             let value = bytes.try_into().map_or(0, u64::from_ne_bytes);
             word.store(value, Ordering::Release);
         }
@@ -295,10 +300,7 @@ impl Rows {
     fn sum(&self, row: usize) -> CounterRow {
         let mut sum = [0; CELLS];
         for cpu in 0..self.cpus {
-            for (sum, word) in sum
-                .iter_mut()
-                .zip(self.cells.words(cpu * self.rows + row))
-            {
+            for (sum, word) in sum.iter_mut().zip(self.cells.words(cpu * self.rows + row)) {
                 *sum += word.load(Ordering::Relaxed);
             }
         }

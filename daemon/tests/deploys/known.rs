@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use finwatch::http::Story;
 use finwatch_engine::model::{
-    Close, Drain, Incident, Phase, Role, Rollout, Service, ServiceState, Totals,
+    Drain, Incident, Phase, RecentCloses, Role, Rollout, Service, ServiceState, Totals,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -59,8 +59,8 @@ impl Story for Names {
         Timestamp::UNIX_EPOCH
     }
 
-    fn closes(&self) -> Vec<Close> {
-        Vec::new()
+    fn closes(&self) -> RecentCloses {
+        RecentCloses::default()
     }
 }
 

@@ -17,7 +17,7 @@ use finwatch::{
     http::{self, Readiness, Story},
     metrics::{Exporter, Scrape, Source},
 };
-use finwatch_engine::model::{Close, Drain, Incident, Rollout, ServiceState};
+use finwatch_engine::model::{Close, Drain, Incident, RecentCloses, Rollout, ServiceState};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -123,8 +123,11 @@ impl Story for Teller {
         self.told().watched_since
     }
 
-    fn closes(&self) -> Vec<Close> {
-        self.told().closes
+    fn closes(&self) -> RecentCloses {
+        RecentCloses {
+            closes: self.told().closes,
+            complete_since: None,
+        }
     }
 }
 

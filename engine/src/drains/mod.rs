@@ -397,10 +397,14 @@ impl Drains {
         }
     }
 
+    /// Whether anybody asks for connections that ended as they should.
+    pub(crate) fn want_closes(&self) -> bool {
+        self.connections.are_wanted(&self.lasting) || self.detector.expects_deaths()
+    }
+
     fn on_close(&mut self, close: &CloseRecord, known: &Known<'_>) {
         // In steady time nobody asks for others; a busy server's closes cost nothing here.
-        let is_wanted = self.connections.are_wanted(&self.lasting) || close.cut().is_some();
-        if !is_wanted && !self.detector.expects_deaths() {
+        if !self.want_closes() && close.cut().is_none() {
             return;
         }
         if close.service.role() != Some(Role::Server) {

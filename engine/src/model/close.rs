@@ -10,6 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 
+/// The connections that ended last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecentCloses {
+    /// Newest first; as many as are remembered.
+    pub closes: Vec<Close>,
+    /// Since when all that ended are among them, as far as they are remembered; none: those that ended as they should in ordinary time are only a
+    /// sample. The others are always there.
+    pub complete_since: Option<Timestamp>,
+}
+
 /// A connection that ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Close {

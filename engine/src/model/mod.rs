@@ -22,7 +22,7 @@ mod workload;
 
 pub use finwatch_common::{Phase, Role};
 
-pub use close::{Close, Ends};
+pub use close::{Close, Ends, RecentCloses};
 pub use counts::{Counts, Cuts, Resets, Unanswered};
 pub use deploy::{DeployEvent, DeployStage, Skew, Source, WorkloadRef};
 pub use drain::{

@@ -382,9 +382,8 @@ impl Conn {
     /// with the old processes, and what they left behind is theirs.
     #[inline(always)]
     pub(super) fn enter_phase(&mut self) {
-        let left_in_phase = self.phase != Phase::Steady as u8
-            && self.has(flag::OPENED)
-            && !self.has(flag::OPEN);
+        let left_in_phase =
+            self.phase != Phase::Steady as u8 && self.has(flag::OPENED) && !self.has(flag::OPEN);
         if self.has(flag::CLOSED) || left_in_phase {
             return;
         }

@@ -65,6 +65,14 @@ impl Row {
         unsafe { atomic::add(self.0.add(INDEX), 1) };
     }
 
+    /// A cell that is known when the program is compiled, as this CPU has it.
+    #[inline(always)]
+    pub(super) fn get_at<const INDEX: usize>(self) -> u64 {
+        const { assert!(INDEX < CELLS) };
+        // SAFETY: as above.
+        unsafe { self.0.add(INDEX).read_volatile() }
+    }
+
     /// One socket more may count here.
     #[inline(always)]
     pub(super) fn hold(self) {

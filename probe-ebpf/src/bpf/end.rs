@@ -17,6 +17,7 @@ use super::{
     losses, mini_socket,
     open::{left, left_close_wait},
     tell::{self, Told},
+    wanted,
 };
 
 #[inline(always)]
@@ -116,7 +117,9 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
         unacked,
         err,
     };
-    tell::close(tcp, conn, told);
+    if wanted::is(conn, row, &told) {
+        tell::close(tcp, conn, told);
+    }
     if conn.pending == pending::NOTHING && !conn.has(flag::UNREAD_LATER) {
         conn.let_go();
     }

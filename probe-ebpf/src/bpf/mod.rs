@@ -28,6 +28,7 @@ mod task;
 mod tell;
 mod token;
 mod turn;
+mod wanted;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 

@@ -6,9 +6,7 @@
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
-use finwatch_common::{
-    Cell, Cut, Lost, Phase, Role, ServiceKey, inferred_reason, reset_flags,
-};
+use finwatch_common::{Cell, Cut, Lost, Phase, Role, ServiceKey, inferred_reason, reset_flags};
 use finwatch_probe::{
     manner::Manner,
     tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, seq_after, state, unread},

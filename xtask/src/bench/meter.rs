@@ -63,7 +63,9 @@ pub(super) fn run(
         ));
         for turn in 0..finwatches.len() {
             let nth = (round + turn) % finwatches.len();
-            metered.finwatches[nth].1.add(paths, &finwatches[nth], time)?;
+            metered.finwatches[nth]
+                .1
+                .add(paths, &finwatches[nth], time)?;
         }
         for (peer, (_, per_socket)) in peers.iter().zip(&mut metered.peers) {
             per_socket.push(peer_per_socket(paths, peer, time)?);

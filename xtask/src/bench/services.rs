@@ -109,7 +109,12 @@ fn thousand(paths: &Paths, finwatch: &Finwatch) -> Result<Thousand> {
         "scraping {SERVICES} services of {}, half of them clients, {CONNECTIONS_EACH} connections each",
         finwatch.name
     ));
-    let limits = ["--series-server-limit", LIMIT, "--series-client-limit", LIMIT];
+    let limits = [
+        "--series-server-limit",
+        LIMIT,
+        "--series-client-limit",
+        LIMIT,
+    ];
     let daemon = Daemon::start(paths, finwatch, &limits)?;
     let (last, scrape_ms) = with_services(|| {
         let mut last = daemon.scrape()?;

@@ -28,11 +28,7 @@ pub(super) struct Start {
     pub(super) run: Vec<f64>,
 }
 
-pub(super) fn run(
-    paths: &Paths,
-    finwatches: &[Finwatch],
-    rounds: usize,
-) -> Result<Starts> {
+pub(super) fn run(paths: &Paths, finwatches: &[Finwatch], rounds: usize) -> Result<Starts> {
     say("starting and ending `finwatch watch` and bpftrace");
     let script = paths.target.join("bench/start.bt");
     bpftrace::COUNT.write_with(&script, "interval:ms:1 { exit(); }\n")?;

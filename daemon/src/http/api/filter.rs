@@ -9,7 +9,7 @@ use super::{
     parameters::{self as p, Asked},
 };
 use finwatch_engine::model::{
-    Close, Drain, Incident, Rollout, RolloutState, Service, ServiceState, WorkloadRef,
+    Drain, Incident, RecentCloses, Rollout, RolloutState, Service, ServiceState, WorkloadRef,
     words::Word as _,
 };
 
@@ -75,9 +75,10 @@ pub(super) fn services(story: &dyn Story, asked: &Asked) -> Vec<ServiceState> {
     services
 }
 
-/// Closes, newest first, and whether there would be more.
-pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (Vec<Close>, bool) {
-    let mut closes = story.closes();
+/// Closes, and whether there would be more.
+pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (RecentCloses, bool) {
+    let mut recent = story.closes();
+    let closes = &mut recent.closes;
     closes.retain(|close| {
         asked.means(&close.service)
             && asked.wants(&p::ROLE, close.role.word())
@@ -94,7 +95,7 @@ pub(super) fn closes(story: &dyn Story, asked: &Asked) -> (Vec<Close>, bool) {
     });
     let more = closes.len() > asked.limit();
     closes.truncate(asked.limit());
-    (closes, more)
+    (recent, more)
 }
 
 impl Asked {

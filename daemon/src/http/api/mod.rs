@@ -29,7 +29,7 @@ use self::{
     routes::ROUTES,
 };
 use crate::clock;
-use finwatch_engine::model::{Close, Drain, Incident, Rollout, ServiceState};
+use finwatch_engine::model::{Drain, Incident, RecentCloses, Rollout, ServiceState};
 
 /// Questions answered at once; others wait for a turn.
 const AT_ONCE: usize = 2;
@@ -56,8 +56,8 @@ pub trait Story: Send + Sync + 'static {
     /// Since when incidents are watched for without a break.
     fn watches_since(&self) -> Timestamp;
 
-    /// The connections that ended last, newest first; as many as are remembered.
-    fn closes(&self) -> Vec<Close>;
+    /// The connections that ended last.
+    fn closes(&self) -> RecentCloses;
 }
 
 #[derive(Clone)]

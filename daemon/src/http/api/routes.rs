@@ -124,14 +124,18 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         path: "/v1/closes",
         operation: "listCloses",
-        summary: "The connections that ended last, newest first; as many as the daemon remembers",
+        summary: "The connections that ended last, newest first; as many as the daemon remembers. Once asked, all of them are told for a minute",
         parameters: &[
             &WORKLOAD, &NAMESPACE, &PORT, &ROLE, &PHASE, &ORIGIN, &OUTCOME, &CUT, &SINCE, &LIMIT,
         ],
         schema: SchemaGenerator::subschema_for::<Closes>,
         answer: |story, Question { asked, .. }| {
-            let (closes, more) = filter::closes(story, asked);
-            json(&Closes { closes, more })
+            let (recent, more) = filter::closes(story, asked);
+            json(&Closes {
+                closes: recent.closes,
+                complete_since: recent.complete_since,
+                more,
+            })
         },
     },
     Route {
@@ -185,6 +189,9 @@ struct Incidents {
 struct Closes {
     /// Newest first.
     closes: Vec<Close>,
+    /// Since when every connection that ended is among them, as far as the daemon remembers; null: of those that ended as they should in ordinary
+    /// time, only a sample is, and whoever asks has them all for the next minute. What was cut, reset, or else of note is always there.
+    complete_since: Option<Timestamp>,
     /// Whether the limit left others out.
     more: bool,
 }

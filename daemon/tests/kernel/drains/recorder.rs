@@ -186,7 +186,7 @@ impl Recorder {
                     continue;
                 }
                 // Nobody tells how many mini-sockets there are, and the teller knows names.
-                Want::MiniSockets { .. } | Want::Name { .. } => continue,
+                Want::Closes { .. } | Want::MiniSockets { .. } | Want::Name { .. } => continue,
             };
             self.tell(what);
         }

@@ -65,6 +65,7 @@ pub(crate) fn shared() -> &'static Shared {
             stats,
             losses,
             reasons: _,
+            closes: _,
             ports: _,
             listeners: _,
             unseeded: _,

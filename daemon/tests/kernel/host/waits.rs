@@ -130,6 +130,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
         survey: attached,
         processes,
         phases,
+        closes,
         stats,
         losses,
         reasons,
@@ -154,7 +155,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
             _programs: attached,
         },
         ring: Some((ring, losses)),
-        tables: Some((processes, phases)),
+        tables: Some((processes, phases, closes)),
         attribution: Attribution::new(&AttributionOptions {
             cgroup_root: Some(PathBuf::from("/nonexistent")),
             ..AttributionOptions::default()

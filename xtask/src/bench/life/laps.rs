@@ -94,7 +94,10 @@ impl Laps {
 
     /// Mean time of an event.
     pub(super) fn mean_ns(&self, step: Step, event: Event, side: Side) -> f64 {
-        let timed = self.0.get(&step).and_then(|lap| lap.events.get(&(event, side)));
+        let timed = self
+            .0
+            .get(&step)
+            .and_then(|lap| lap.events.get(&(event, side)));
         timed.map_or(f64::NAN, |timed| timed.nanos as f64 / timed.count as f64)
     }
 
@@ -108,7 +111,9 @@ impl Laps {
 
     /// Time of the step itself, a connection: the lower quartile of all crowds.
     pub(super) fn elapsed_ns(&self, step: Step) -> f64 {
-        self.0.get(&step).map_or(f64::NAN, |lap| lower_quartile(&lap.elapsed))
+        self.0
+            .get(&step)
+            .map_or(f64::NAN, |lap| lower_quartile(&lap.elapsed))
     }
 
     /// What is not measured would look as if it cost nothing.
