@@ -9,4 +9,5 @@ mod story {
     mod schema;
     mod server;
     mod since;
+    mod spans;
 }

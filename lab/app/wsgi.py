@@ -1,5 +1,7 @@
-"""The application of the WSGI servers: / answers at once, /slow when the gate in the working folder does."""
+"""The application of the WSGI servers: / answers at once, /slow when the gate in the working folder does, /exit and /fault never."""
 
+import ctypes
+import os
 import socket
 
 BODY = b"x" * 150
@@ -16,5 +18,9 @@ def wait_at_the_gate():
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
         wait_at_the_gate()
+    if environ["PATH_INFO"] == "/exit":
+        os._exit(1)
+    if environ["PATH_INFO"] == "/fault":
+        ctypes.string_at(0)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))])
     return [BODY]

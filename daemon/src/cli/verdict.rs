@@ -8,16 +8,19 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asking::{
     Asking, Detail, EXIT_COULD_NOT_ASK, Output, Which, complain, local_times, mention, moment, now,
     print,
 };
-use crate::client::{AskError, Gate, Passed, Since, Wanted, WatchesTime};
+use crate::client::{AskError, FoundIncident, Gate, Passed, Since, Wanted, WatchesTime};
 use finwatch_engine::{
-    model::Verdict,
-    render::{self, units::plain},
+    model::{Incident, Verdict},
+    render::{
+        self, Section,
+        units::{count, plain},
+    },
     summary,
 };
 
@@ -28,7 +31,7 @@ const EXIT_INCONCLUSIVE: u8 = 3;
 /// The command line cannot be understood. Not clap's 2, which says `warn` here.
 pub(super) const EXIT_USAGE: u8 = 64;
 
-/// Most incidents that are shown of a time without a rollout.
+/// Most incidents that are shown of those that count.
 const INCIDENTS_SHOWN: usize = 5;
 
 /// Pause between two questions.
@@ -46,10 +49,11 @@ waited for with it, as the same workload in two namespaces makes two rollouts; b
 one of the same workload nor what nobody announced of others. The worst verdict counts: fail, then inconclusive, warn, pass. With --since, and without --workload, what fits
 too and was not judged is listed below. Where nothing fits, the answer says what there is instead.
 
-With --since and --workload, without --wait, and where no rollout of it reaches into the time since then, that time is judged by
-its incidents (`finwatch incidents`): fail where requests were lost, pass where none were and finwatch watched for all of it.
-Incidents in the time of a rollout that is judged are named below it, and do not change its verdict: they are of services or
-network namespaces that it has nothing to do with. With --since, so are those of its workload that came before or after it.
+With --since and --workload, all that the workload's clients lost since then counts, each loss once: what the rollouts that are
+judged tell, and its incidents (`finwatch incidents`), which no rollout tells, or none that is judged: fail where requests were
+lost. Where no rollout of it reaches into that time, it is a pass where nothing was lost and finwatch watched for all of it; with
+--wait it is inconclusive, as a rollout was waited for. Without --since or without --workload, and with --rollout, rollouts alone
+are judged; incidents in their time are named below, as those of others always are, and do not change the verdict.
 
 Exit codes:
    0  pass; or warn, without --fail-on-warn
@@ -60,8 +64,8 @@ Exit codes:
   64  the command line cannot be understood
 
 With -o json: `verdict`, `exit_code`, `reason`, `rollout` (the one whose verdict it is; null when nothing was found) and
-`others` (the rollouts that were judged with it, mostly none), `not_judged` (those that fit too) and `incidents` (what a time
-without a rollout was judged by; beside a rollout, what was lost in its time and none of it tells).
+`others` (the rollouts that were judged with it, mostly none), `not_judged` (those that fit too), `incidents` (those that count) and
+`beside` (those in the time of what was judged that do not).
 
 In a pipeline, so that no earlier rollout can be taken for this one:
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -211,13 +215,18 @@ fn tell(args: &Args, passed: &Passed, code: u8) -> anyhow::Result<()> {
                 "rollout": rollout,
                 "others": rollouts.collect::<Vec<_>>(),
                 "not_judged": passed.others,
-                "incidents": passed.incidents.iter().map(|(value, _)| value).collect::<Vec<_>>(),
+                "incidents": values(&passed.incidents),
+                "beside": values(&passed.beside),
             });
             format!("{said}\n")
         }
         output => report(args, passed, output),
     };
     print(&text).map(drop)
+}
+
+fn values(incidents: &[FoundIncident]) -> Vec<&Value> {
+    incidents.iter().map(|(value, _)| value).collect()
 }
 
 fn report(args: &Args, passed: &Passed, output: Output) -> String {
@@ -233,19 +242,58 @@ fn report(args: &Args, passed: &Passed, output: Output) -> String {
         true => render::judged(one, lets_pass),
         false => summary::judged(one, lets_pass, &times),
     };
-    let mut sections = render::verdict(passed.verdict, &passed.reason, &judged, section);
-    let incidents = passed.incidents.iter().map(|(_, incident)| incident);
-    if judged.is_empty() {
-        let shown = incidents.take(INCIDENTS_SHOWN);
-        sections.extend(shown.map(|incident| match args.detail.verbose {
-            true => render::incident(incident, &times),
-            false => summary::incident(incident, &times),
-        }));
-    } else {
-        sections.extend(render::beside(incidents, &times));
+    let incidents: Vec<_> = passed.incidents.iter().map(|(_, one)| one).collect();
+    let mut sections = Vec::new();
+    sections.extend(heading(passed, &judged, &incidents));
+    let of_rollouts = judged.iter().map(section);
+    let shown = incidents.iter().take(INCIDENTS_SHOWN);
+    let of_incidents = shown.map(|incident| match args.detail.verbose {
+        true => render::incident(incident, &times),
+        false => summary::incident(incident, &times),
+    });
+    match are_worse(&judged, &incidents) {
+        true => sections.extend(of_incidents.chain(of_rollouts)),
+        false => sections.extend(of_rollouts.chain(of_incidents)),
     }
+    let more = incidents.len().saturating_sub(INCIDENTS_SHOWN);
+    if more > 0 {
+        let more = count(more as u64, "more incident");
+        sections.push(render::note(&format!("and {more}: finwatch incidents")));
+    }
+    if let Some(nothing) = passed.nothing.as_ref().filter(|_| !incidents.is_empty()) {
+        sections.push(render::note(nothing));
+    }
+    let beside: Vec<_> = passed.beside.iter().map(|(_, one)| one).collect();
+    sections.extend(render::beside(beside.into_iter(), &times));
     sections.extend(render::not_judged(&passed.others));
     output.reports(&sections)
+}
+
+/// What several come to, or that there is nothing; one says all there is to say itself.
+fn heading(
+    passed: &Passed,
+    judged: &[render::Judged<'_>],
+    incidents: &[&Incident],
+) -> Option<Section> {
+    let verdict = passed.verdict;
+    match (judged.len(), incidents.len()) {
+        (0, 0) => Some(render::verdict_of_nothing(verdict, &passed.reason)),
+        (1, 0) | (0, 1) => None,
+        (several, 0) => {
+            let of = format!("the worst of {several} rollouts that overlap");
+            Some(render::verdict_of(verdict, &of))
+        }
+        _ => {
+            let rollouts: Vec<_> = judged.iter().map(|one| one.rollout).collect();
+            Some(summary::together(verdict, &rollouts, incidents))
+        }
+    }
+}
+
+/// Whether it is incidents that made the verdict.
+fn are_worse(judged: &[render::Judged<'_>], incidents: &[&Incident]) -> bool {
+    let of_rollouts = judged.first().map(|worst| worst.verdict);
+    incidents.first().map(|worst| worst.verdict) > of_rollouts
 }
 
 /// The real clock, and a line on a terminal that says what is waited for.

@@ -1,19 +1,17 @@
 //! What there is beside the rollouts that a gate judges, and where it finds none, instead of them: so that nobody takes an
 //! answer for another, nor waits for a name that is written wrong.
 
-use std::cmp::Reverse;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{
     api::{AskError, Query},
-    gate::{BEFORE, Found, Gate, Since, Wanted, WatchesTime},
+    gate::{BEFORE, Found, FoundIncident, Gate, Since, Wanted, WatchesTime},
+    span::{is_told, sort},
 };
 use crate::nearest::Unknown;
 use finwatch_engine::{
-    model::{Incident, Rollout, ServiceState},
+    model::{Rollout, ServiceState},
     render::units,
 };
 
@@ -62,12 +60,13 @@ impl Gate<'_> {
             .collect())
     }
 
-    /// Incidents in the time of what is judged: it tells of none of them. Of its own workloads' also what came since the time that was
-    /// asked for.
+    /// Incidents in the time of what is judged, of which it tells nothing and which do not count; where a deploy is meant also what
+    /// its own workloads lost since.
     pub(super) fn incidents_beside(
         &self,
         judged: &[Found],
-    ) -> Result<Vec<(Value, Incident)>, AskError> {
+        counted: &[FoundIncident],
+    ) -> Result<Vec<FoundIncident>, AskError> {
         let since = match &self.wanted {
             Wanted::Fitting {
                 since: Since::Deploy(since),
@@ -76,19 +75,22 @@ impl Gate<'_> {
             _ => None,
         };
         let started = judged.iter().map(|(_, rollout)| rollout.started_at);
-        let Some(from) = started.chain(since).min() else {
+        let Some(from) = started.min() else {
             return Ok(Vec::new());
         };
+        let from = since.map_or(from, |since| from.min(since));
         let (mut incidents, _) = self.incidents(&Query::new(), from)?;
         incidents.retain(|(_, incident)| {
             let after = since.is_some_and(|since| incident.last_at >= since);
-            judged.iter().any(|(_, rollout)| {
+            let beside = judged.iter().any(|(_, rollout)| {
                 let lasted = |at| rollout.ended_at.is_none_or(|ended_at| at <= ended_at);
                 let beside = incident.last_at >= rollout.started_at && lasted(incident.started_at);
                 beside || after && rollout.workload.means(&incident.service)
-            })
+            });
+            let counts = counted.iter().any(|(_, one)| one.id == incident.id);
+            beside && !counts && !is_told(incident, judged)
         });
-        incidents.sort_by_key(|(_, incident)| Reverse((incident.verdict, incident.lost())));
+        sort(&mut incidents);
         Ok(incidents)
     }
 

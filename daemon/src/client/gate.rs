@@ -1,7 +1,7 @@
-//! The gate of a pipeline: finds the rollout that is meant and those that overlap it, waits until all are over, takes
-//! the worst verdict, and says what else there is. It does not print, and does not read clocks.
+//! The gate of a pipeline: finds the rollout that is meant and those that overlap it, and waits until all are over. It does not
+//! print, and does not read clocks.
 
-use std::{cmp::Reverse, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -14,7 +14,6 @@ use super::{
 use finwatch_engine::{
     model::{Incident, Rollout, Verdict, WorkloadRef},
     render::units::{self, Times},
-    summary::headline,
 };
 
 /// What begins so soon after another's end was done with it: one hand that restarts a service in two places, one after the
@@ -68,7 +67,7 @@ pub(crate) trait WatchesTime {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Passed {
-    /// The worst; `inconclusive` when nothing was found.
+    /// The worst of rollouts and incidents; where no rollout was found, no better than what is known of the time without one.
     pub(crate) verdict: Verdict,
     /// Why, in a sentence.
     pub(crate) reason: String,
@@ -76,9 +75,13 @@ pub(crate) struct Passed {
     pub(crate) judged: Vec<Judged>,
     /// What fits too and was not judged, the newest first: told where the choice is not plain from the question.
     pub(crate) others: Vec<Rollout>,
-    /// Beside what was judged: what lies in its time and none of it tells, the worst first. Where no rollout was found: what the time
-    /// since then is judged by, the newest first. As the daemon wrote it and as it was understood.
-    pub(crate) incidents: Vec<(Value, Incident)>,
+    /// Incidents that count too, the worst first: what the workload lost since the time that was asked for, and no rollout that is
+    /// judged tells.
+    pub(crate) incidents: Vec<FoundIncident>,
+    /// Incidents that do not count, the worst first: in the time of what was judged, they are none of its own.
+    pub(crate) beside: Vec<FoundIncident>,
+    /// That no rollout was found, in words.
+    pub(crate) nothing: Option<String>,
 }
 
 /// One rollout and what it comes to.
@@ -109,6 +112,9 @@ pub(crate) struct Gate<'a> {
 
 /// A rollout as the daemon wrote it and as it was understood.
 pub(super) type Found = (Value, Box<Rollout>);
+
+/// The same of an incident.
+pub(crate) type FoundIncident = (Value, Incident);
 
 #[derive(Deserialize)]
 struct Page {
@@ -217,79 +223,6 @@ impl Gate<'_> {
         Ok((value, Box::new(rollout)))
     }
 
-    fn judge(&self, found: Vec<Found>) -> Result<Passed, AskError> {
-        // Who waits, waits for a rollout.
-        if found.is_empty()
-            && self.patience.is_zero()
-            && let Some(passed) = self.judge_span()?
-        {
-            return Ok(passed);
-        }
-        let others = self.others(&found)?;
-        let incidents = self.incidents_beside(&found)?;
-        let mut judged: Vec<Judged> = found
-            .into_iter()
-            .map(|found| self.judge_one(found))
-            .collect();
-        judged.sort_by_key(|one| Reverse(one.verdict));
-        let reason = match judged.as_slice() {
-            [] => {
-                let nothing = if self.patience.is_zero() {
-                    format!("there is no {}", self.called())
-                } else {
-                    format!("waited {} for {}", self.waited(), self.called())
-                };
-                match self.instead()? {
-                    Some(instead) => format!("{nothing}; {instead}"),
-                    None => nothing,
-                }
-            }
-            [one] => one.reason.clone(),
-            [worst, ..] => format!(
-                "{} rollouts overlap, and the worst counts, {}: {}",
-                judged.len(),
-                units::plain(&worst.rollout.id),
-                worst.reason
-            ),
-        };
-        Ok(Passed {
-            verdict: judged
-                .first()
-                .map_or(Verdict::Inconclusive, |worst| worst.verdict),
-            reason,
-            judged,
-            others,
-            incidents,
-        })
-    }
-
-    fn judge_one(&self, (value, rollout): Found) -> Judged {
-        let over = rollout.is_over();
-        Judged {
-            verdict: if over {
-                rollout.verdict
-            } else {
-                Verdict::Inconclusive
-            },
-            reason: if over {
-                headline(&rollout)
-            } else {
-                self.still_running(&rollout)
-            },
-            value,
-            rollout,
-        }
-    }
-
-    fn still_running(&self, rollout: &Rollout) -> String {
-        let id = units::plain(&rollout.id);
-        if self.patience.is_zero() {
-            format!("rollout {id} is still running; --wait waits for its end")
-        } else {
-            format!("rollout {id} is still running after {}", self.waited())
-        }
-    }
-
     fn waited_for(&self, seen: &[Found]) -> String {
         let mut lasting = running(seen);
         match (lasting.next(), lasting.count()) {
@@ -299,7 +232,7 @@ impl Gate<'_> {
         }
     }
 
-    fn waited(&self) -> String {
+    pub(super) fn waited(&self) -> String {
         units::span_of_secs(self.patience.as_secs_f64())
     }
 

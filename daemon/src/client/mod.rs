@@ -5,10 +5,11 @@ mod api;
 mod beside;
 mod find;
 mod gate;
+mod judge;
 mod span;
 
 pub(crate) use self::{
     api::{AskError, Client, Query},
     find::{find_drain, find_incident, find_rollout},
-    gate::{Gate, Passed, Since, Wanted, WatchesTime},
+    gate::{FoundIncident, Gate, Passed, Since, Wanted, WatchesTime},
 };

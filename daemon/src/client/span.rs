@@ -1,5 +1,7 @@
-//! The gate over a time in which nothing was rolled out: judged by the incidents that it has. What a rollout tells is in no
-//! incident, so a time that one reached into is not judged so.
+//! The gate over a time since which a workload is to be judged: whatever its clients lost counts, whether a rollout tells of it or an
+//! incident. Nothing counts twice: what a rollout tells is in no incident, but for a worker's crash, which names its drain.
+
+use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -7,16 +9,22 @@ use serde_json::Value;
 
 use super::{
     api::{AskError, Query},
-    gate::{BEFORE, Gate, LIMIT, Passed, Since, Wanted},
+    gate::{BEFORE, Found, FoundIncident, Gate, LIMIT, Since, Wanted},
 };
-use finwatch_engine::{
-    model::{Incident, Role, ServiceState, Verdict},
-    render::units::{count, plain, service},
-    summary::incident_headline,
-};
+use finwatch_engine::model::{Incident, Role, Rollout, ServiceState, Verdict};
 
 /// An incident that began so long before a time, at most, may reach into it.
 const REACH: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a time comes to in which no rollout began.
+pub(super) enum Quiet {
+    /// It was watched, and clients came.
+    Watched,
+    /// It was watched only since then.
+    WatchedSince(Timestamp),
+    /// A rollout that began before reaches into it, or nobody of that name had clients: it is not known.
+    Unknown,
+}
 
 #[derive(Deserialize)]
 struct Page {
@@ -29,59 +37,62 @@ struct Services {
     services: Vec<ServiceState>,
 }
 
+// === impl Quiet ===
+
+impl Quiet {
+    /// With nothing lost.
+    pub(super) const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Watched => Verdict::Pass,
+            Self::WatchedSince(_) | Self::Unknown => Verdict::Inconclusive,
+        }
+    }
+}
+
 // === impl Gate ===
 
 impl Gate<'_> {
-    /// What a workload lost since a time, with no rollout in it; none where another question was asked, where a rollout reaches
-    /// into that time, or where nobody of that name is known.
-    pub(super) fn judge_span(&self) -> Result<Option<Passed>, AskError> {
-        let Wanted::Fitting {
-            workload: Some(_),
-            query,
-            since: Since::Deploy(since),
-            ..
-        } = &self.wanted
-        else {
+    /// Since when all that a workload's clients lost is asked for, and of whom; none where a rollout alone is.
+    pub(super) const fn span(&self) -> Option<(&Query, Timestamp)> {
+        match &self.wanted {
+            Wanted::Fitting {
+                workload: Some(_),
+                query,
+                since: Since::Deploy(since),
+                ..
+            } => Some((query, *since)),
+            _ => None,
+        }
+    }
+
+    /// What counts beside these rollouts, the worst first.
+    pub(super) fn incidents_that_count(
+        &self,
+        judged: &[Found],
+    ) -> Result<Vec<FoundIncident>, AskError> {
+        let Some((query, since)) = self.span() else {
+            return Ok(Vec::new());
+        };
+        let mut incidents = self.incidents(query, since)?.0;
+        incidents.retain(|(_, incident)| !is_told(incident, judged));
+        sort(&mut incidents);
+        Ok(incidents)
+    }
+
+    /// What is known of a time in which no rollout began; none where another question was asked.
+    pub(super) fn quiet(&self) -> Result<Option<Quiet>, AskError> {
+        let Some((query, since)) = self.span() else {
             return Ok(None);
         };
         let earlier = self.list(query, since.checked_sub(BEFORE).ok(), LIMIT)?;
-        let reaches = |ended_at: Option<Timestamp>| ended_at.is_none_or(|at| at >= *since);
-        if earlier.iter().any(|(_, one)| reaches(one.ended_at)) || !self.has_served(query)? {
-            return Ok(None);
+        let reaches = |one: &Rollout| one.ended_at.is_none_or(|at| at >= since);
+        if earlier.iter().any(|(_, one)| reaches(one)) || !self.has_served(query)? {
+            return Ok(Some(Quiet::Unknown));
         }
-        let (incidents, watched_since) = self.incidents(query, *since)?;
-        let worst = incidents
-            .iter()
-            .max_by_key(|(_, one)| (one.verdict, one.lost()));
-        let called = format!("there is no {}", self.called());
-        let (verdict, reason) = match worst {
-            Some((_, worst)) => (
-                worst.verdict,
-                format!(
-                    "{called}, but {}; {}: {}",
-                    count(incidents.len() as u64, "incident"),
-                    plain(&service(&worst.service)),
-                    incident_headline(worst)
-                ),
-            ),
-            None if watched_since > *since => (
-                Verdict::Inconclusive,
-                format!(
-                    "{called}, and finwatch watches only since {}",
-                    self.times.full(watched_since)
-                ),
-            ),
-            None => (
-                Verdict::Pass,
-                format!("{called}, and no incident: nothing lost"),
-            ),
-        };
-        Ok(Some(Passed {
-            verdict,
-            reason,
-            judged: Vec::new(),
-            others: Vec::new(),
-            incidents,
+        let (_, watched_since) = self.incidents(query, since)?;
+        Ok(Some(match watched_since > since {
+            true => Quiet::WatchedSince(watched_since),
+            false => Quiet::Watched,
         }))
     }
 
@@ -97,7 +108,7 @@ impl Gate<'_> {
         &self,
         query: &Query,
         since: Timestamp,
-    ) -> Result<(Vec<(Value, Incident)>, Timestamp), AskError> {
+    ) -> Result<(Vec<FoundIncident>, Timestamp), AskError> {
         let mut query = query.clone();
         let from = since.checked_sub(REACH).unwrap_or(since);
         query.push(("since", from.to_string()));
@@ -114,4 +125,18 @@ impl Gate<'_> {
         }
         Ok((incidents, page.watched_since))
     }
+}
+
+/// Whether one of these rollouts has the drain that tells of an incident.
+pub(super) fn is_told(incident: &Incident, judged: &[Found]) -> bool {
+    let mut drains = judged.iter().flat_map(|(_, rollout)| &rollout.drains);
+    incident
+        .drain
+        .as_ref()
+        .is_some_and(|told_by| drains.any(|drain| drain.id == *told_by))
+}
+
+/// The worst first, and of those the one that lost most.
+pub(super) fn sort(incidents: &mut [FoundIncident]) {
+    incidents.sort_by_key(|(_, incident)| Reverse((incident.verdict, incident.lost())));
 }

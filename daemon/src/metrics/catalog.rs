@@ -69,7 +69,7 @@ families! {
     DRAIN_DURATION = Histogram "finwatch_drain_duration_seconds": "From the signal to the last close (where nothing was open, to the end of the last process) of drains that ended, by kind.";
     DRAIN_OPENED_AFTER = Counter "finwatch_drain_opened_after_signal": "Connections that drains which ended accepted after their signal.";
     DIAGNOSES = Counter "finwatch_diagnoses": "Findings of drains, rollouts and incidents that ended, by diagnosis (docs/diagnoses.md).";
-    INCIDENTS = Counter "finwatch_incidents": "Bursts of lost requests with nobody stopping or changing anything that are over, by what they came of (cause: worker-recycled, idle-timeout-race, dropped-by-server, refused, unknown); born at zero when the service's first one begins.";
+    INCIDENTS = Counter "finwatch_incidents": "Bursts of lost requests with nobody stopping or changing anything that are over, by what they came of (cause: worker-recycled, worker-crashed, idle-timeout-race, dropped-by-server, refused, unknown); born at zero when the service's first one begins.";
     INCIDENT_LOST = Counter "finwatch_incident_lost": "Requests and clients that were lost in these, by how: unanswered, unread, late, refused.";
     ROLLOUTS = Counter "finwatch_rollouts": "Rollouts that ended, by who announced them (source; signal: nobody) and by verdict.";
     ROLLOUT_START = Gauge "finwatch_rollout_start_timestamp_seconds": "When each of the last 20 rollouts began, seconds since the epoch; port is empty where it is not one port alone.";

@@ -71,9 +71,17 @@ fn each_verdict_has_its_code() {
     }
 }
 
+/// With no incident of nginx.
+pub(crate) fn of_rollouts_alone() -> Told {
+    let mut told = Told::sample();
+    told.incidents
+        .retain(|incident| incident.service.workload != "nginx.service");
+    told
+}
+
 #[test]
 fn what_is_said_is_as_expected() {
-    let server = Server::start(Told::sample());
+    let server = Server::start(of_rollouts_alone());
     for (name, args, code) in [
         ("verdict-fail.txt", &["--rollout", "r-20261122T1651"][..], 1),
         (
@@ -112,7 +120,7 @@ fn what_is_said_is_as_expected() {
 
 #[test]
 fn the_newest_that_fits_is_judged() {
-    let server = Server::start(Told::sample());
+    let server = Server::start(of_rollouts_alone());
     assert_eq!(
         verdict(&server, &["-w", "nginx"]).code,
         0,
@@ -129,7 +137,7 @@ fn the_newest_that_fits_is_judged() {
 /// The reload that passed, and the stop that failed as if it had been in another namespace: it ends so many
 /// milliseconds before the reload begins.
 fn two_of_a_name(apart_ms: i64) -> Told {
-    let mut told = Told::sample();
+    let mut told = of_rollouts_alone();
     told.rollouts.remove(0);
     let newer = told.rollouts[0].started_at;
     let older = &mut told.rollouts[1];

@@ -1,5 +1,4 @@
-//! `finwatch verdict --since`: a deploy is answered with its own rollout, a time without one by its incidents, and what was not
-//! judged is listed.
+//! `finwatch verdict --since`: a deploy is answered with its own rollout, and what was not judged is listed.
 
 use std::{
     cmp::Reverse,
@@ -12,14 +11,14 @@ use serde_json::Value;
 
 use super::{
     commands::assert_expected,
-    gate::{end_of, verdict, waiting},
+    gate::{end_of, of_rollouts_alone, verdict, waiting},
     server::{Server, Told},
 };
 
 /// Rollouts of nginx, each announced or not, which began so many seconds after a fixed time, lasted ten, and came to
 /// this; the newest first, as the daemon tells them.
-fn of_nginx(rollouts: &[(&str, Source, i64, Verdict)]) -> Told {
-    let mut told = Told::sample();
+pub(crate) fn of_nginx(rollouts: &[(&str, Source, i64, Verdict)]) -> Told {
+    let mut told = of_rollouts_alone();
     let sample = told.rollouts.remove(1);
     let zero: Timestamp = SINCE.parse().expect("a time");
     told.rollouts = rollouts
@@ -40,7 +39,7 @@ fn of_nginx(rollouts: &[(&str, Source, i64, Verdict)]) -> Told {
     told
 }
 
-const SINCE: &str = "2026-11-22T17:00:00Z";
+pub(crate) const SINCE: &str = "2026-11-22T17:00:00Z";
 
 #[test]
 fn a_deploy_is_answered_with_its_own_rollout_and_with_no_other() {
@@ -205,113 +204,4 @@ fn a_name_that_is_not_known_is_answered_at_once_with_those_that_are() {
     );
     child.kill().expect("killed");
     child.wait().expect("its end");
-}
-
-/// So many requests are lost in an incident of this workload, so many seconds after a fixed time, within two.
-fn incident_of(told: &mut Told, workload: &str, lost: u64, began: i64) {
-    let mut incident = Told::sample().incidents.remove(1);
-    incident.id = format!("{workload}-{began}");
-    incident.service.workload = workload.to_owned();
-    (incident.cut.late, incident.refused) = (lost, 0);
-    incident.started_at =
-        SINCE.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(began);
-    incident.last_at = incident.started_at + SignedDuration::from_secs(2);
-    incident.ended_at = Some(incident.last_at);
-    told.incidents.push(incident);
-}
-
-/// The rollout lasts from second 1 to second 11.
-#[test]
-fn what_was_lost_beside_a_rollout_is_named_and_does_not_judge_it() {
-    let mut told = of_nginx(&[("ours", Source::Cli, 1, Verdict::Pass)]);
-    told.incidents.clear();
-    for (workload, lost, began) in [
-        ("nginx.service", 3, -40),
-        ("app.service", 12, -2),
-        ("app.service", 4, 5),
-        ("other.service", 20, 12),
-        ("nginx.service", 7, 60),
-    ] {
-        incident_of(&mut told, workload, lost, began);
-    }
-    let server = Server::start(told);
-    let ran = verdict(&server, &["-w", "nginx", "--since", SINCE]);
-    assert_eq!(ran.code, 0, "{}", ran.out);
-    assert_expected("verdict-beside.txt", &ran.out);
-    for (args, beside) in [
-        (&["--rollout", "ours"][..], &["app.service-5"][..]),
-        (
-            &["-w", "nginx", "--since", SINCE],
-            &["nginx.service-60", "app.service-5"],
-        ),
-    ] {
-        let ran = verdict(&server, &[args, &["-o", "json"]].concat());
-        let said: Value = serde_json::from_str(&ran.out).expect("JSON");
-        let told = said["incidents"].as_array().expect("a list").iter();
-        let told: Vec<_> = told.filter_map(|one| one["id"].as_str()).collect();
-        assert_eq!((ran.code, told.as_slice()), (0, beside), "{args:?}");
-    }
-}
-
-/// No rollout of nginx reaches into the time from then on, but an incident does.
-const AFTER: &str = "2026-11-22T17:20:05Z";
-/// Nothing does.
-const LONG_AFTER: &str = "2026-11-22T17:30:00Z";
-
-#[test]
-fn a_time_without_a_rollout_is_judged_by_its_incidents() {
-    let server = Server::start(Told::sample());
-    let failed = verdict(&server, &["-w", "nginx", "--since", AFTER]);
-    assert_eq!(
-        (failed.code, failed.err.as_str()),
-        (1, ""),
-        "{}",
-        failed.out
-    );
-    assert_expected("verdict-incident.txt", &failed.out);
-    let passed = verdict(&server, &["-w", "nginx", "--since", LONG_AFTER]);
-    assert_eq!(
-        (passed.code, passed.err.as_str()),
-        (0, ""),
-        "{}",
-        passed.out
-    );
-    assert_expected("verdict-no-incident.txt", &passed.out);
-    let json = verdict(&server, &["-w", "nginx", "--since", AFTER, "-o", "json"]);
-    let said: Value = serde_json::from_str(&json.out).expect("JSON");
-    assert_eq!(said["rollout"], Value::Null);
-    assert_eq!(
-        said["incidents"][0]["id"],
-        "nginx.service-443-20261122T172000Z"
-    );
-}
-
-#[test]
-fn a_time_that_was_not_watched_whole_or_of_which_a_rollout_tells_is_not_judged_so() {
-    let unclear = |told: Told, args: &[&str]| {
-        let ran = verdict(&Server::start(told), args);
-        assert_eq!(
-            (ran.code, ran.err.as_str()),
-            (3, ""),
-            "{args:?} {}",
-            ran.out
-        );
-        ran.out
-    };
-    let since = ["-w", "nginx", "--since", LONG_AFTER];
-    let mut restarted = Told::sample();
-    restarted.watched_since = "2026-11-22T18:00:00Z".parse().expect("a time");
-    let out = unclear(restarted, &since);
-    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(out.contains("watches only since"), "{out}");
-    // The reload goes on into it.
-    let reload = ["-w", "nginx", "--since", "2026-11-22T17:10:01Z"];
-    unclear(Told::sample(), &reload);
-    let mut idle = Told::sample();
-    for state in &mut idle.services {
-        (state.totals.opened, state.open) = (0, 0);
-    }
-    unclear(idle, &since);
-    // Who waits, waits for a rollout.
-    unclear(Told::sample(), &[&since[..], &["--wait", "1s"]].concat());
 }

@@ -42,6 +42,7 @@ use self::{
 
 use self::accounts::Late;
 pub(crate) use self::accounts::Sum;
+pub(crate) use self::detect::cause::kind_of_exit;
 pub(crate) use self::losses::Loss;
 pub use self::{
     membership::{

@@ -63,6 +63,8 @@ impl Engine {
                     Arc::make_mut(&mut self.story).drain_began(&drain);
                 }
                 self.rollouts.drain(drain.clone());
+                let is_of_change = self.rollouts.is_of_change(&drain.id);
+                self.incidents.drain(&drain, is_of_change, at.wall());
                 let drain = Arc::new(drain);
                 self.changes.push(Change::Drain(Arc::clone(&drain)));
                 told.push(drain);
@@ -83,6 +85,8 @@ impl Engine {
             self.begun.remove(&drain.id);
             Arc::make_mut(&mut self.story).drain_ended(&drain);
             self.rollouts.drain(drain.clone());
+            let is_of_change = self.rollouts.is_of_change(&drain.id);
+            self.incidents.drain(&drain, is_of_change, at.wall());
             self.changes.push(Change::Drain(Arc::new(drain)));
             self.stale = true;
         }
@@ -120,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// What was lost and neither a drain nor a rollout tells.
+    /// What was lost with nobody stopping or changing anything.
     fn tell_incidents(&mut self, now_ns: u64) {
         let Parts {
             drains,
@@ -129,7 +133,7 @@ impl Engine {
             known,
             ..
         } = self.parts();
-        let is_told = |service: &Service, netns| rollouts.tells_of(service, netns);
+        let is_told = |service: &Service, netns, at| rollouts.tells_of(service, netns, at);
         incidents.tick(now_ns, drains, is_told, &known);
         let changed = incidents.changed(&known);
         let over = incidents.over();

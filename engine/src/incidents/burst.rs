@@ -7,8 +7,8 @@ use finwatch_common::{Cut, ExitRecord, Kinship, ServiceKey};
 
 use crate::{
     bounded::Queue,
-    drains::Loss,
-    model::{Cuts, EndedConnection},
+    drains::{Loss, kind_of_exit},
+    model::{Cuts, DrainKind, EndedConnection},
     timing,
 };
 
@@ -156,6 +156,13 @@ impl Ended {
             at_ns: exit.header.at_ns,
         }
     }
+
+    fn is_crash(&self) -> bool {
+        matches!(
+            kind_of_exit(self.status),
+            DrainKind::Crash | DrainKind::Kill
+        )
+    }
 }
 
 // === impl Burst ===
@@ -300,6 +307,11 @@ impl Burst {
     /// A process ended with what it served that had opened the listening socket itself.
     pub(super) fn is_ended_whole(&self) -> bool {
         self.deaths.iter().any(|ended| ended.is_owner)
+    }
+
+    /// Every process of which it is known crashed or was killed.
+    pub(super) fn is_by_crash(&self) -> bool {
+        !self.deaths.is_empty() && self.deaths.iter().all(Ended::is_crash)
     }
 
     fn show(&mut self, ended: &Ended) {

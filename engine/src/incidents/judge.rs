@@ -41,6 +41,7 @@ pub(super) fn tell(
         program: burst.key().comm().to_owned(),
         netns: burst.around.netns_inum,
         netns_cookie: burst.key().netns,
+        drain: None,
         pod_uid: known.pod_uid(burst.key()),
         started_at: known.wall(burst.began_ns()),
         last_at,
@@ -311,7 +312,10 @@ fn cause(incident: &Incident, burst: &Burst) -> IncidentCause {
         false => incident.by_ended_processes,
     };
     if has(&diagnoses::WORKER_RECYCLED) && is_half(ended) {
-        IncidentCause::WorkerRecycled
+        match burst.is_by_crash() {
+            true => IncidentCause::WorkerCrashed,
+            false => IncidentCause::WorkerRecycled,
+        }
     } else if has(&diagnoses::IDLE_TIMEOUT_RACE) && is_half(incident.cut.late) {
         IncidentCause::IdleTimeoutRace
     } else if is_half(burst.marks().filter(|mark| mark.is_dropped()).count() as u64) {

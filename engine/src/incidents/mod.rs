@@ -3,22 +3,29 @@
 //!
 //! Lost requests come from the drains, which know what they took; SYNs that were refused while somebody lived who had listened
 //! come from the readings of the rows. Three within a minute are an incident, and a single one is where a process ended
-//! with it: a request that meets a close by chance is ordinary, a process that drops its clients is not.
+//! with it: a request that meets a close by chance is ordinary, a process that drops its clients is not. A worker that crashes
+//! among its siblings has a drain, and is shown here with what that counts.
 
 mod burst;
+mod crashes;
 mod judge;
 
 use std::collections::{BTreeMap, HashMap};
 
 use finwatch_common::{Cut, ExitRecord, Kinship, Phase, ServiceKey};
 
-use self::burst::{Around, Burst, Ended, Mark, What};
+use jiff::Timestamp;
+
+use self::{
+    burst::{Around, Burst, Ended, Mark, What},
+    crashes::Crashes,
+};
 use crate::{
     bounded::Queue,
     drains::{Drains, Loss},
     ids::Ids,
     known::Known,
-    model::{Incident, IncidentEnd, Service},
+    model::{Drain, Incident, IncidentEnd, Service},
     timing,
 };
 
@@ -48,7 +55,10 @@ pub(crate) struct Incidents {
     /// What each service had refused in its ordinary time when that was last looked at.
     refused: HashMap<ServiceKey, u64>,
     bursts: BTreeMap<Place, Burst>,
+    crashes: Crashes,
     ids: Ids,
+    /// Those that drains tell of, that last, and of which something changed.
+    changed: Queue<Incident, TOLD_MAX>,
     over: Queue<Incident, TOLD_MAX>,
     left_out: u64,
 }
@@ -68,16 +78,29 @@ impl Incidents {
         self.ended.push(ended);
     }
 
-    /// Takes what was lost, and lets time pass; `is_told`: a rollout tells what is lost of a service in the network namespace with
-    /// this cookie.
+    /// Takes a drain as it was told; `is_of_change`: it belongs to a change of its workload.
+    pub(crate) fn drain(&mut self, drain: &Drain, is_of_change: bool, now: Timestamp) {
+        let told = self.crashes.take(drain, is_of_change, now, &mut self.ids);
+        if let Some(incident) = told {
+            let told = match incident.is_over() {
+                true => &mut self.over,
+                false => &mut self.changed,
+            };
+            told.push(incident);
+        }
+    }
+
+    /// Takes what was lost, and lets time pass; `is_told`: a rollout tells what was lost then of a service in the network namespace
+    /// with this cookie.
     pub(crate) fn tick(
         &mut self,
         now_ns: u64,
         drains: &mut Drains,
-        is_told: impl Fn(&Service, u64) -> bool,
+        is_told: impl Fn(&Service, u64, Timestamp) -> bool,
         known: &Known<'_>,
     ) {
-        let is_told = |place: &Place| is_told(&place.service, place.netns);
+        let is_told =
+            |place: &Place, at_ns| is_told(&place.service, place.netns, known.wall(at_ns));
         for loss in drains.lost_outside() {
             self.left_out += u64::from(self.waiting.push(loss).is_some());
         }
@@ -89,7 +112,7 @@ impl Incidents {
             let is_judged =
                 loss.cut != Cut::Unanswered || known.ordinary_shape(&loss.key).waits_for_answers();
             let place = Place::of(&loss.key, known);
-            if is_judged && !is_told(&place) {
+            if is_judged && !is_told(&place, loss.at_ns) {
                 self.lose(place, Mark::of_loss(loss), drains);
             }
         }
@@ -103,7 +126,9 @@ impl Incidents {
             let is_due = burst.is_incident() && burst.take_change();
             is_due.then(|| judge::tell(&place.service, burst, None, known))
         };
-        self.bursts.iter_mut().filter_map(tell).collect()
+        let mut changed = self.changed.take_all(|_| true);
+        changed.extend(self.bursts.iter_mut().filter_map(tell));
+        changed
     }
 
     /// Incidents that were over since the last call.
@@ -113,7 +138,8 @@ impl Incidents {
 
     /// How often a bound kept something out.
     pub(crate) fn bitten(&self) -> u64 {
-        self.left_out + self.over.bitten()
+        let told = self.changed.bitten() + self.over.bitten();
+        self.left_out + self.crashes.bitten() + told
     }
 
     fn lose(&mut self, place: Place, mark: Mark, drains: &Drains) {
@@ -137,7 +163,7 @@ impl Incidents {
     fn take_refused(
         &mut self,
         drains: &Drains,
-        is_told: impl Fn(&Place) -> bool,
+        is_told: impl Fn(&Place, u64) -> bool,
         known: &Known<'_>,
     ) {
         let mut looked_at = HashMap::new();
@@ -153,7 +179,7 @@ impl Incidents {
             }
             looked_at.insert(*key, now);
             let place = Place::of(key, known);
-            if now > before && drains.is_served(key) && !is_told(&place) {
+            if now > before && drains.is_served(key) && !is_told(&place, refused.read_ns) {
                 let what = What::Refused(now - before);
                 self.lose(place, Mark::new(*key, refused.read_ns, what), drains);
             }
@@ -162,7 +188,7 @@ impl Incidents {
     }
 
     /// Begins what has become an incident, and ends what is over.
-    fn pass(&mut self, now_ns: u64, is_told: impl Fn(&Place) -> bool, known: &Known<'_>) {
+    fn pass(&mut self, now_ns: u64, is_told: impl Fn(&Place, u64) -> bool, known: &Known<'_>) {
         let Self {
             bursts, ids, over, ..
         } = self;
@@ -179,7 +205,7 @@ impl Incidents {
                 }
                 return since(burst.last_ns()) <= timing::INCIDENT_NS;
             }
-            let ending = if is_told(place) {
+            let ending = if is_told(place, now_ns) {
                 IncidentEnd::Rollout
             } else if since(burst.last_ns()) >= timing::INCIDENT_QUIET_NS {
                 IncidentEnd::Quiet

@@ -274,6 +274,12 @@ impl Drain {
         }
     }
 
+    /// Whether one worker crashed or was killed among its siblings, with nobody telling it to stop: the service goes on, and
+    /// nobody changed it.
+    pub const fn is_lone_crash(&self) -> bool {
+        self.worker_pid.is_some() && matches!(self.kind, DrainKind::Kill | DrainKind::Crash)
+    }
+
     /// When the last that was seen of it happened, once it is over: an end of a process or of a connection. That it was over is
     /// known later, when no late request can come.
     pub fn last_seen_at(&self) -> Option<Timestamp> {

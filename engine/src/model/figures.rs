@@ -148,7 +148,10 @@ impl StoryFigures {
         for (how, count) in LOST.into_iter().zip(lost) {
             *figures.incident_lost.entry(how).or_default() += count;
         }
-        figures.found(&incident.findings);
+        // What a drain tells was counted with it.
+        if incident.drain.is_none() {
+            figures.found(&incident.findings);
+        }
     }
 
     fn service(&mut self, service: &Service, at: Timestamp) -> &mut ServiceFigures {

@@ -25,6 +25,8 @@ use super::{Cuts, EndedConnection, Exit, Finding, Service, Verdict};
 pub enum IncidentCause {
     /// A process of the service ended while others went on.
     WorkerRecycled,
+    /// A process of the service crashed, exited with a code other than 0, or was killed with no stop before, while others went on.
+    WorkerCrashed,
     /// This side closed connections that had been idle for a constant time, and requests crossed its FIN.
     IdleTimeoutRace,
     /// The server closed connections itself, with requests of clients unanswered.
@@ -90,6 +92,10 @@ pub struct Incident {
     /// Cookie of the network namespace (`SO_NETNS_COOKIE`), by which it is known; 0 unknown.
     #[serde(default)]
     pub netns_cookie: u64,
+    /// The drain of the process that crashed or was killed. It tells everything, and its rollout counts what stands here: who
+    /// sums up counts one of them. None where no drain tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<String>,
     /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
@@ -127,8 +133,9 @@ pub struct Incident {
 
 impl IncidentCause {
     /// Every cause.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::WorkerRecycled,
+        Self::WorkerCrashed,
         Self::IdleTimeoutRace,
         Self::DroppedByServer,
         Self::Refused,
@@ -139,6 +146,7 @@ impl IncidentCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WorkerRecycled => "worker-recycled",
+            Self::WorkerCrashed => "worker-crashed",
             Self::IdleTimeoutRace => "idle-timeout-race",
             Self::DroppedByServer => "dropped-by-server",
             Self::Refused => "refused",

@@ -19,6 +19,9 @@ pub fn incident(incident: &Incident, times: &Times) -> Section {
     section.field("last lost", format!("+{lasted}"));
     section.field("ended", ending(incident.ending));
     section.field("cause", incident.cause.as_str());
+    if let Some(drain) = &incident.drain {
+        section.field("told by drain", plain(drain));
+    }
     if let Some(uid) = &incident.pod_uid {
         section.field("pod", plain(uid));
     }

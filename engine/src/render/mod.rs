@@ -25,7 +25,7 @@ pub use self::{
     not_judged::not_judged,
     rollout::rollout,
     tree::{Cell, Column, Field, Kind, Line, Section, Span, Table, Tone},
-    verdict::{Judged, judged, verdict},
+    verdict::{Judged, judged, note, verdict_of, verdict_of_nothing},
 };
 
 /// Columns of a line for which reports are made.

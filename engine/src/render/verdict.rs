@@ -24,28 +24,21 @@ pub struct Judged<'a> {
 /// What a verdict that lets a warning pass says so with.
 pub(crate) const PASSES: &str = "a warning passes, as --fail-on-warn was not given";
 
-/// A section for each rollout that was judged, below what several come to. `reason` tells why where there is none.
-pub fn verdict<'a>(
-    verdict: Verdict,
-    reason: &str,
-    judged: &[Judged<'a>],
-    section: impl Fn(&Judged<'a>) -> Section,
-) -> Vec<Section> {
-    let mut sections = Vec::new();
-    match judged {
-        [] => {
-            let mut nothing = Section::new(title(verdict));
-            nothing.field("", reason);
-            sections.push(nothing);
-        }
-        [_] => {}
-        several => {
-            let of = format!("  the worst of {} rollouts that overlap", several.len());
-            sections.push(Section::new(title(verdict).and(Tone::Plain, of)));
-        }
-    }
-    sections.extend(judged.iter().map(section));
-    sections
+/// What several come to that were judged, above them.
+pub fn verdict_of(verdict: Verdict, of: &str) -> Section {
+    Section::new(title(verdict).and(Tone::Plain, format!("  {of}")))
+}
+
+/// What is to be said below it all.
+pub fn note(note: &str) -> Section {
+    Section::new(Line::default().and(Tone::Plain, plain(note)))
+}
+
+/// Where nothing was found that could be judged: why.
+pub fn verdict_of_nothing(verdict: Verdict, reason: &str) -> Section {
+    let mut nothing = Section::new(title(verdict));
+    nothing.field("", reason);
+    nothing
 }
 
 /// A rollout that was judged, with all evidence of each grave finding. That a warning passes is told where it made a

@@ -261,9 +261,15 @@ impl Live {
         any_port.means(service)
     }
 
-    /// Whether it counts what this service loses.
-    pub(super) fn tells_of(&self, service: &Service, netns: u64) -> bool {
-        self.means(service, netns, ANYBODY)
+    /// Whether it counts what this service lost then.
+    pub(super) fn tells_of(&self, service: &Service, netns: u64, at: Timestamp) -> bool {
+        self.rollout.started_at <= at && self.means(service, netns, ANYBODY)
+    }
+
+    /// Whether somebody changed its workload: with nobody's announcement there is more to it than workers that crashed.
+    pub(super) fn is_change(&self) -> bool {
+        let rollout = &self.rollout;
+        rollout.source.is_announced() || !rollout.drains.iter().all(Drain::is_lone_crash)
     }
 
     /// Whether what this service looks like is looked at: of a client, whatever it asks.

@@ -209,9 +209,18 @@ impl Correlator {
         self.live.iter().any(|live| live.concerns(service))
     }
 
-    /// Whether a rollout that runs tells what this service in that network namespace loses.
-    pub fn tells_of(&self, service: &Service, netns: u64) -> bool {
-        self.live.iter().any(|live| live.tells_of(service, netns))
+    /// Whether a rollout that runs tells what this service in that network namespace lost then.
+    pub fn tells_of(&self, service: &Service, netns: u64, at: Timestamp) -> bool {
+        let mut live = self.live.iter();
+        live.any(|live| live.tells_of(service, netns, at))
+    }
+
+    /// Whether a drain belongs to a change of its workload: its rollout was announced, or has drains that no crash explains.
+    pub fn is_of_change(&self, drain: &str) -> bool {
+        let mut rollouts = self.live.iter().chain(self.recent.iter());
+        rollouts
+            .find(|live| live.has(drain))
+            .is_some_and(Live::is_change)
     }
 
     /// Takes what a service counted since the look before.

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// See the module.
+#[derive(Default)]
 pub(super) struct Lost {
     cut: Cuts,
     /// What each of them was.
@@ -86,6 +87,11 @@ impl Lost {
     }
 
     pub(super) fn is_nothing(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// Whatever it was that clients lost.
+    pub(super) fn total(&self) -> u64 {
         let Self {
             cut,
             what: _,
@@ -94,7 +100,43 @@ impl Lost {
             refused,
             dropped,
         } = self;
-        cut.total() + likely + truncated + refused + dropped == 0
+        cut.total() + likely + truncated + refused + dropped
+    }
+
+    /// What another lost, too.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self {
+            cut,
+            what,
+            likely,
+            truncated,
+            refused,
+            dropped,
+        } = other;
+        if self.cut.total() == 0 {
+            self.what = what;
+        }
+        self.cut.add(cut);
+        self.likely += likely;
+        self.truncated += truncated;
+        self.refused += refused;
+        self.dropped += dropped;
+    }
+
+    /// How much of what.
+    pub(super) fn amount(&self) -> String {
+        let cut = self.cut.total();
+        let requests = match (cut, self.likely) {
+            (0, 0) => None,
+            (0, likely) => Some(format!("{} likely lost", many(likely, "request"))),
+            (cut, _) => Some(format!("{} lost", many(cut, self.what))),
+        };
+        let others = self.others(Length::Long).into_iter();
+        requests
+            .into_iter()
+            .chain(others)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// In full, and then shorter and shorter.
@@ -105,11 +147,9 @@ impl Lost {
             (0, likely) => Some(format!("{} likely lost", many(likely, "request"))),
             (cut, _) => Some(format!("{} lost", many(cut, self.what))),
         };
-        let why = match (&requests, cause(subject, groups)) {
-            (_, Some(cause)) => Some(cause),
-            (Some(_), None) if self.others(Length::Long).is_empty() => self.one_kind(),
-            (Some(_), None) => None,
-            (None, None) => first_loss(groups),
+        let why = match &requests {
+            Some(_) => self.why(subject, groups),
+            None => cause(subject, groups).or_else(|| first_loss(groups)),
         };
         let explained = why.is_some() && self.kinds().len() < 2;
         let told = |length: Length| {
@@ -126,6 +166,15 @@ impl Lost {
             .iter()
             .flat_map(|why| lost.iter().map(move |lost| format!("{lost}: {why}")));
         because.chain(lost.iter().cloned()).collect()
+    }
+
+    /// What it came of, as the end of a headline.
+    pub(super) fn why(&self, subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
+        let alone = || match self.others(Length::Long).is_empty() {
+            true => self.one_kind(),
+            false => None,
+        };
+        cause(subject, groups).or_else(alone)
     }
 
     /// What was lost beside requests.
@@ -196,6 +245,9 @@ impl Lost {
 
 /// What most of the drains that failed have in common, and most of what was lost; with no drain, what stands first.
 fn cause(subject: &Subject<'_>, groups: &[Group<'_>]) -> Option<String> {
+    if subject.why.is_some() {
+        return subject.why.clone();
+    }
     if subject.drains.is_empty() {
         let mut causes = groups.iter().filter(|group| group.part == Part::Cause);
         return causes.next().map(Group::says);

@@ -19,7 +19,7 @@ use self::{
 };
 pub use self::{
     headline::{headline, incident_headline},
-    verdict::judged,
+    verdict::{judged, together},
 };
 use crate::model::{Drain, Incident, Rollout};
 use crate::render::{
@@ -27,7 +27,7 @@ use crate::render::{
     columns::{fitted, width},
     finding::verdict_word,
     tree::{Line, Section, Tone},
-    units::{Times, many},
+    units::{Times, many, plain},
 };
 
 /// Lines of a report of one drain.
@@ -55,7 +55,17 @@ pub fn drain(drain: &Drain, times: &Times) -> Section {
 /// What an incident comes to.
 pub fn incident(incident: &Incident, times: &Times) -> Section {
     let counts = lost_in(incident);
-    summary(&Subject::of_incident(incident, &counts), times, None)
+    let note = incident.drain.as_deref().map(told_by);
+    let subject = Subject::of_incident(incident, &counts);
+    summary(&subject, times, note.as_deref())
+}
+
+/// Where all of an incident is told that a drain counts.
+fn told_by(drain: &str) -> String {
+    format!(
+        "all of it is told by its drain: finwatch drains show {}",
+        plain(drain)
+    )
 }
 
 fn summary(subject: &Subject<'_>, times: &Times, note: Option<&str>) -> Section {

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::{Counts, Cuts, Drain, EndedConnection, Finding, Incident, Rollout, Source, Verdict},
+    model::{
+        Counts, Cuts, Drain, EndedConnection, EndedProcess, Finding, Incident, IncidentCause,
+        Rollout, Source, Verdict,
+    },
     render::{
         columns::shortened,
         lists::workload,
@@ -40,6 +43,8 @@ pub(super) struct Subject<'a> {
     pub(super) drains: &'a [Drain],
     /// Of the rollout as a whole; each drain has its own.
     pub(super) findings: &'a [Finding],
+    /// Why, where that is known better than by any finding.
+    pub(super) why: Option<String>,
     /// The server that it is of, where no drain says.
     server: Option<&'static Server>,
     /// What shows it.
@@ -71,6 +76,7 @@ impl<'a> Subject<'a> {
             refused: rollout.counts.refused.max(in_gaps),
             drains: &rollout.drains,
             findings: &rollout.findings,
+            why: None,
             server: None,
             command: format!("finwatch rollouts show {}", plain(&rollout.id)),
         }
@@ -94,6 +100,7 @@ impl<'a> Subject<'a> {
             refused: drain.counts.refused,
             drains: std::slice::from_ref(drain),
             findings: &[],
+            why: None,
             server: None,
             command: format!("finwatch drains show {}", plain(&drain.id)),
         }
@@ -116,6 +123,7 @@ impl<'a> Subject<'a> {
             refused: incident.refused,
             drains: &[],
             findings: &incident.findings,
+            why: crashed(incident),
             server: servers::of(&incident.program, &incident.service),
             command: format!("finwatch incidents show {}", plain(&incident.id)),
         }
@@ -139,6 +147,18 @@ impl<'a> Subject<'a> {
         let of_drains = self.drains.iter().find_map(server_of);
         of_drains.or(self.server)
     }
+}
+
+/// How the worker ended that took clients' requests with it.
+fn crashed(incident: &Incident) -> Option<String> {
+    let EndedProcess { exit, .. } = incident.ended_processes.first()?;
+    let how = match (&exit.signal, exit.code) {
+        (Some(signal), _) => format!("was ended by {}", plain(signal)),
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "ended".to_owned(),
+    };
+    let is_crash = incident.cause == IncidentCause::WorkerCrashed;
+    is_crash.then(|| format!("one of its workers {how}"))
 }
 
 /// What an incident lost.

@@ -111,6 +111,22 @@ fn a_worker_that_ends_among_its_siblings() {
         let since = told.started_at.to_string();
         let gate = daemon.ask(&["verdict", "--workload", NAME, "--since", &since]);
         assert_eq!(gate.status.code(), Some(1), "{gate:?}");
+
+        // A stop with nobody connected tells nothing, and hides nothing.
+        servant.tell_hand(2, Order::Close, index);
+        drop((sibling, clients));
+        servant.tell_last(2, Order::Exit, 0);
+        servant.signal(libc::SIGTERM);
+        let rollout = daemon.rollout(|_| true);
+        assert_eq!(rollout.verdict, Verdict::Inconclusive, "{rollout:#?}");
+        assert_eq!(rollout.lost().total(), 0, "{rollout:#?}");
+        for (arguments, code) in [
+            (&["--rollout", &rollout.id][..], 3),
+            (&["--workload", NAME, "--since", &since], 1),
+        ] {
+            let gate = daemon.ask(&[&["verdict", "-o", "json"], arguments].concat());
+            assert_eq!(gate.status.code(), Some(code), "{gate:?}");
+        }
     });
 }
 

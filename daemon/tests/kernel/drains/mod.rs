@@ -7,6 +7,7 @@
 use std::{thread, time::Duration};
 
 mod announced;
+mod crashes;
 mod flight;
 mod grpc;
 mod idle;

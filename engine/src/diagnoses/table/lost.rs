@@ -131,7 +131,7 @@ pub const WORKER_RECYCLED: Diagnosis = Diagnosis {
             "An exit code other than 0 is a crash: look at its log. With 0 it meant to end: close connections after their answer, not at the exit.",
         ),
     ],
-    limits: "A process that hands its connections on before it ends loses nothing and is not told. What a signal ended is told as killed-without-stop, or as a drain.",
+    limits: "A process that hands its connections on before it ends loses nothing and is not told. What a signal ended is told as killed-without-stop, or as a drain; that of a worker which crashed or was killed stands among the incidents too, with the cause worker-crashed.",
 };
 
 /// See the table.

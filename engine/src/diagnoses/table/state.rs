@@ -61,7 +61,7 @@ pub const DRAIN_TIMED_OUT: Diagnosis = Diagnosis {
     severity: Severity::Fail,
     summary: "The grace period ran out: SIGKILL came while connections were open.",
     signature: "A SIGKILL after the stop signal, with connections still open, which the kernel then closed.",
-    evidence: "Tells when SIGKILL came and who sent it, how many connections were open, and how many of them had carried no request since T0. It fails where a client lost something in that drain (a request, an answer, a refused connection); else it warns.",
+    evidence: "Tells when SIGKILL came and who sent it, how many connections were open, and how many of them had carried no request since T0. It fails where a client lost something in that drain (a request, an answer, a refused connection); else it warns. Where it fails and was one worker among its siblings, an incident of the cause worker-crashed names the drain, as nobody stopped or changed anything; a deploy that it happens in tells of it alone.",
     remedy: "A longer grace period, or shorter requests; and close idle connections when draining begins.",
     servers: OfServers::On(Topic::GracePeriod),
     places: &[
