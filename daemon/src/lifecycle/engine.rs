@@ -176,9 +176,11 @@ impl EngineTask {
                 self.answer_waiting();
             }
             Message::Closes(reply) => {
-                // Who asked may have left.
-                let _unheard = reply.send(self.engine.closes());
+                let closes = self.engine.closes();
+                // All are told by the time that this is read.
                 self.hand_on();
+                // Who asked may have left.
+                let _unheard = reply.send(closes);
             }
             Message::End => {}
         }

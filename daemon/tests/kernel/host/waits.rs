@@ -16,6 +16,7 @@ use finwatch::{
     attribution::{Attribution, AttributionOptions},
     config,
     deploy::Tallies,
+    http::Story as _,
     lifecycle::{Around, Intervals, LiveRows, Sources, SurveySource, Tasks},
     metrics::{Scrape, Source as _},
     probe::Probe,
@@ -75,6 +76,11 @@ async fn while_a_survey_walks() {
         .await
         .unwrap();
 
+    // Who asks for closes has all of them told.
+    let story = around.story();
+    tokio::task::spawn_blocking(move || story.closes())
+        .await
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let before = scrape(&around).await;
