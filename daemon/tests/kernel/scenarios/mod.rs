@@ -21,6 +21,7 @@ mod phases;
 mod records;
 mod reset_received;
 mod rests;
+mod rows;
 mod seeding;
 mod servers;
 mod services;

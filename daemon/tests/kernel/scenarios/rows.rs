@@ -1,0 +1,121 @@
+//! A row is another service's when nobody needs it any more, and no count moves with it.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use finwatch::probe::{Probe, ProbeOptions};
+use finwatch_common::{CELLS, Role, ServiceKey};
+use finwatch_engine::input::Reading;
+
+use crate::harness::{
+    Cell, Netns, OPTIONS,
+    sock::{listen, pair, read_eof},
+};
+
+/// Services that come and go; each has a row in either role.
+const SERVICES: usize = 3_000;
+/// Far fewer rows.
+const ROWS: u32 = 512;
+/// Of these services, each that comes so many later has a connection that stays until all others have gone.
+const STAYS: usize = 50;
+
+/// Sums what rotations bring, in all phases.
+#[derive(Default)]
+struct Taken(BTreeMap<(u16, u8), [u64; CELLS]>);
+
+impl Taken {
+    fn add(&mut self, reading: &Reading, netns: u64) {
+        let ours = |key: &ServiceKey| key.netns == netns;
+        for (key, row) in reading.rows.iter().filter(|(key, _)| ours(key)) {
+            let sums = self.0.entry((key.port, key.role)).or_insert([0; CELLS]);
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(sum, cell)| *sum += cell);
+        }
+    }
+}
+
+#[test]
+fn are_given_to_others_and_no_count_moves() {
+    let Probe {
+        mut rows,
+        survey,
+        losses,
+        ..
+    } = Probe::load(&ProbeOptions {
+        max_rows: Some(ROWS),
+        ..OPTIONS
+    })
+    .expect("a second probe loads beside the first");
+    Netns::run(|ns| {
+        let over = AtomicBool::new(false);
+        let mut taken = Taken::default();
+        let services = thread::scope(|scope| {
+            let services = scope.spawn(|| {
+                let services = come_and_go();
+                over.store(true, Ordering::Release);
+                services
+            });
+            // As often as it can be: rows are taken back while they are asked for.
+            while !over.load(Ordering::Acquire) {
+                taken.add(&rows.rotate().unwrap(), ns.cookie());
+            }
+            services.join().unwrap()
+        });
+        // What had been counted in the rows of others would be found there.
+        for _ in 0..2 {
+            taken.add(&rows.rotate().unwrap(), ns.cookie());
+        }
+        assert_eq!(losses.read().rows_full, 0, "there was a row for everybody");
+        for (port, count) in &services {
+            for role in [Role::Server, Role::Client] {
+                let row = taken.0.remove(&(*port, role as u8));
+                let row = row.unwrap_or_else(|| panic!("port {port} has no row as a {role:?}"));
+                let of = |cell: Cell| row[cell.index()];
+                assert_eq!(
+                    (of(Cell::OPENED), of(Cell::LEFT), of(Cell::CLOSE_WAIT_IN)),
+                    (
+                        *count,
+                        *count,
+                        if role == Role::Server { *count } else { 0 }
+                    ),
+                    "port {port} as a {role:?}"
+                );
+                if role == Role::Server {
+                    let listeners = (of(Cell::LISTEN_UP), of(Cell::LISTEN_DOWN));
+                    assert_eq!(listeners, (*count, *count), "port {port}");
+                }
+            }
+        }
+        taken.0.retain(|_, row| *row != [0; CELLS]);
+        assert!(taken.0.is_empty(), "of nobody: {:?}", taken.0);
+    });
+    drop(survey);
+}
+
+/// Makes services one after another, each on the port that the kernel chooses, with a connection that its client closes first. Returns
+/// how often each port was chosen.
+fn come_and_go() -> BTreeMap<u16, u64> {
+    let mut services: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut stay = Vec::new();
+    for number in 0..SERVICES {
+        let listener = listen();
+        let port = listener.local_addr().unwrap().port();
+        *services.entry(port).or_default() += 1;
+        let (client, server) = pair(&listener);
+        if number.is_multiple_of(STAYS) {
+            stay.push((client, server));
+        } else {
+            drop(client);
+            read_eof(&server);
+        }
+    }
+    for (client, server) in stay {
+        drop(client);
+        read_eof(&server);
+    }
+    services
+}
