@@ -9,6 +9,7 @@ mod deaths;
 mod exits;
 mod families;
 mod fast_open;
+mod http2;
 mod instances;
 mod late_data;
 mod limits;
@@ -30,6 +31,7 @@ mod stops;
 mod timeouts;
 mod turns;
 mod unread;
+mod upload_ends;
 mod uploads;
 mod ways;
 

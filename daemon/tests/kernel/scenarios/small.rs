@@ -188,3 +188,22 @@ fn a_client_that_gives_up_is_left_out() {
         Expect::server(Side::passively_closed())
     });
 }
+
+/// It had left before anybody read its last word.
+#[test]
+fn one_of_a_client_that_gave_up_that_was_never_read() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(LINE);
+        peer.fin();
+        wait_state(&server, state::CLOSE_WAIT);
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::broken_in_close_wait(Outcome::ResetSent)
+                .unread(LINE.len() as u64)
+                .reset_sent(Reason::AbortOnClose, Lost::Goodbye),
+        )
+    });
+}
