@@ -13,9 +13,10 @@ use crate::{
     harness::{
         Cut, Evidence, Expect, Lost, Origin, Outcome, Reason, Side,
         child::Child,
-        scenario,
+        kernel, scenario,
         sock::{
-            bytes_acked, deliver, listen, pair, queued, read, read_eof, read_reset, wait_state,
+            bytes_acked, deliver, listen, pair, queued, read, read_eof, read_reset,
+            wait_port_state, wait_state,
         },
         state, wait_until,
     },
@@ -309,5 +310,57 @@ fn a_question_that_is_thrown_away_behind_our_end() {
                 .cut(Cut::Unread)
                 .reset_sent(Reason::AbortOnClose, Lost::Data),
         )
+    });
+}
+
+/// A short answer, which has not been acknowledged, is no goodbye where nobody speaks TLS: this is the instant of it, however long the
+/// client had waited.
+#[test]
+fn the_rest_of_a_question_whose_answer_took_its_time() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, mut server) = raw.accepted(&raw.listener(Family::V4));
+        for part in [&REQUEST[..20], &REQUEST[20..]] {
+            peer.data(part);
+            read(&server, part.len());
+        }
+        thread::sleep(LONG);
+        server.write_all(&ANSWER[..60]).unwrap();
+        drop(server);
+        peer.expect_data(60);
+        peer.expect(FIN);
+        peer.send(ACK | PSH, REQUEST);
+        peer.expect(RST);
+        Expect::server(
+            Side::closed(Origin::Local, Outcome::ResetSent)
+                .rest_or_request()
+                .reset_sent(Reason::AbortOnData, Lost::Data),
+        )
+    });
+}
+
+/// A connection counts once: what comes behind a question that had no answer adds nothing.
+#[test]
+fn what_meets_the_mini_socket_of_one_that_was_cut() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(REQUEST);
+        read(&server, REQUEST.len());
+        drop(server);
+        peer.expect(FIN);
+        peer.acknowledge();
+        wait_port_state(peer.remote_port(), state::FIN_WAIT2);
+        peer.data(REQUEST);
+        peer.expect(RST);
+        let cut = Side::closed(Origin::Local, Outcome::Fin)
+            .fin_wait2()
+            .cut(Cut::Unanswered)
+            .unanswered(Evidence::Silent);
+        // Before 6.10 a mini-socket's RST has no tracepoint.
+        Expect::server(match kernel::traces_every_reset() {
+            true => cut.reset_sent(Reason::TimeWaitSocket, Lost::Data),
+            false => cut,
+        })
     });
 }
