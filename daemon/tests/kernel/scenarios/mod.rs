@@ -26,6 +26,7 @@ mod seeding;
 mod servers;
 mod services;
 mod signals;
+mod signs;
 mod small;
 mod stops;
 mod timeouts;
