@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use finwatch_common::{
     CELLS, Cell, CloseRecord, CounterRow, Cut, Disposition, ExitRecord, Intent, KIND_CLOSE,
-    KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL, Kinship, ListenerRecord, Lost, Origin,
-    Outcome, Phase, Process, ProcessEntry, RecordHeader, ResetRecord, Role, ServiceKey,
-    SignalRecord, Wire, close_flags, reset_flags, signal,
+    KIND_EXIT, KIND_LISTENER, KIND_RESET, KIND_SIGNAL, KIND_UNREAD, Kinship, ListenerRecord, Lost,
+    Origin, Outcome, Phase, Process, ProcessEntry, RecordHeader, ResetRecord, Role, ServiceKey,
+    SignalRecord, UnreadRecord, Wire, close_flags, reset_flags, signal,
 };
 
 use crate::{
@@ -586,3 +586,6 @@ mod crashes;
 
 #[path = "incidents_shapes_tests.rs"]
 mod shapes;
+
+#[path = "incidents_deaths_tests.rs"]
+mod deaths;

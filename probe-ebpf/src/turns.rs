@@ -129,7 +129,8 @@ impl Turns {
     const fn turn_over(&mut self, write_seq: u32) {
         let asked = seq_after(self.read, self.began);
         let wrote = seq_after(write_seq, self.written);
-        if self.may_ask(asked) && wrote > 0 {
+        // It was answered since: this is a turn because something was written, or because nothing was asked before.
+        if self.may_ask(asked) {
             self.hello |= SMALL_ANSWERED;
         }
         let pings = around_pings(asked, self.may_be_tls());

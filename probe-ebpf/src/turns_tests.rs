@@ -463,3 +463,24 @@ fn who_asked_and_was_answered_in_the_size_of_a_frame_asks_so_again() {
     assert!(manner.is_small_question(12));
     assert!(!manner.is_small_question(5), "Terminate");
 }
+
+#[test]
+fn frames_begin_at_their_shortest_beginning() {
+    let short = |bytes: u32| Talk::new().reads(bytes).turns.has_short_beginning();
+    assert!(short(46), "no request behind a preface");
+    assert!(!short(47));
+}
+
+#[test]
+fn a_first_small_question_shows_nothing_of_itself() {
+    let manner = Talk::new().reads(7).turns.manner_at_stop();
+    assert!(!manner.is_small_question(7));
+}
+
+#[test]
+fn a_farewell_of_two_records_comes_in_two_segments() {
+    let manner = Manner::new(false, false, TLS12_GCM);
+    let farewell = PING_BYTES + TLS12_GCM + alert_in(TLS12_GCM);
+    assert!(manner.is_goodbye_in(farewell, 2));
+    assert!(!manner.is_goodbye_in(farewell, 1), "a request");
+}

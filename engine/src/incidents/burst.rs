@@ -357,4 +357,17 @@ mod tests {
         };
         assert!(!died.is_dropped());
     }
+
+    /// A drain that turns out to be none gives back what is older.
+    #[test]
+    fn the_last_is_the_last_by_time() {
+        let key = ServiceKey::other(Role::Server, Phase::Steady);
+        let mut burst = Burst::new(&key);
+        let around = burst.around;
+        for at_ns in [5, 3] {
+            let mark = Mark::new(key, at_ns, What::Cut(Cut::Late));
+            burst.lose(mark, &Queue::<Ended, 1>::default(), around);
+        }
+        assert_eq!((burst.began_ns(), burst.last_ns()), (3, 5));
+    }
 }

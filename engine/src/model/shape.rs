@@ -279,4 +279,26 @@ mod tests {
         );
         assert_eq!(Shape::guessed(&closes(0), 0), Shape::default());
     }
+
+    #[test]
+    fn each_bound_is_where_it_is_said_to_be() {
+        assert_eq!(Shape::learned(&closes(5)).basis, Basis::Learned);
+        let left = |abandoned: u64| {
+            let counts = Counts {
+                never_answered: 20,
+                abandoned,
+                ..closes(20)
+            };
+            Shape::learned(&counts).kind
+        };
+        assert_eq!(left(4), ShapeKind::RequestAnswer, "hardly a peer left");
+        assert_eq!(left(5), ShapeKind::OneWayIn);
+        let mostly_probes = Counts {
+            never_answered: 2,
+            no_payload: 6,
+            ..closes(8)
+        };
+        let one_way = Shape::of_program(ShapeKind::OneWayIn);
+        assert!(!one_way.is_refuted_by(&mostly_probes), "who said nothing");
+    }
 }

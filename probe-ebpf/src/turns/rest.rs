@@ -2,7 +2,7 @@
 //! that it answers, and no other one. Only an upload is so long that it is answered while it comes.
 
 use super::{Turn, Turns};
-use crate::tcp::seq_after;
+use crate::{frames::is_alert, tcp::seq_after};
 
 /// An answer is no shorter. HTTP's `100 Continue` is, and so are HTTP/2's SETTINGS, PINGs and WINDOW_UPDATEs.
 const ANSWER_BYTES_MIN: u32 = 64;
@@ -24,12 +24,13 @@ pub const fn is_upload(bytes: u32) -> bool {
 
 impl Turns {
     /// The turn to judge, where what was asked last was sent before the answer to what was asked before was seen: the rest of an upload,
-    /// which has that answer.
+    /// which has that answer. A server that speaks TLS says goodbye behind it.
     #[inline(always)]
     pub const fn with_rest(&self, turn: Turn) -> Turn {
         let answered = seq_after(self.written, self.prev_written);
         let is_upload = is_upload(turn.asked) || is_upload(self.prev_asked);
-        if self.count < 2 || turn.since_read > 0 || answered < ANSWER_BYTES_MIN || !is_upload {
+        let silent = turn.since_read == 0 || (self.may_be_tls() && is_alert(turn.since_read));
+        if self.count < 2 || !silent || answered < ANSWER_BYTES_MIN || !is_upload {
             return turn;
         }
         Turn {
@@ -80,5 +81,26 @@ mod tests {
         assert!(!is_body(120, 340, 700), "another request");
         assert!(!is_body(9000, 340, 9000), "another upload");
         assert!(!is_body(120, 25, 4096), "asked to go on");
+    }
+
+    #[test]
+    fn a_goodbye_of_tls_behind_the_rest_is_no_answer_and_none_is_owed() {
+        let part = Talk::new().reads(517).writes(1500).reads(65_536);
+        for goodbye in [0, 23, 24, 31] {
+            let rest = part.writes(340).reads(9000).writes(goodbye);
+            assert_eq!(owed(&rest), None, "{goodbye}");
+            let last = rest.turns.last(rest.written, 0);
+            let both = rest.turns.with_rest(last);
+            assert_eq!((both.since_read, both.asked), (340, 65_536 + 9000));
+        }
+        let answered = part.writes(340).reads(9000).writes(300);
+        let last = answered.turns.last(answered.written, 0);
+        assert_eq!(answered.turns.with_rest(last), last, "it had its own");
+    }
+
+    #[test]
+    fn words_of_welcome_are_no_answer() {
+        let greeted = Talk::new().writes(100).reads(300_000);
+        assert_eq!(owed(&greeted), Some(Evidence::Silent));
     }
 }

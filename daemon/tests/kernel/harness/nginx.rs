@@ -27,7 +27,12 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts the server and waits until it listens.
     pub(crate) fn start() -> Self {
-        Self::launch(Command::new("nginx"), "", "")
+        Self::start_with("")
+    }
+
+    /// The same with more directives in its http context.
+    pub(crate) fn start_with(http: &str) -> Self {
+        Self::launch(Command::new("nginx"), "", http)
     }
 
     /// Starts the server as a process of the cgroup, with more directives in its main and in its http context.

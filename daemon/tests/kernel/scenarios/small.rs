@@ -6,8 +6,8 @@ use std::{io::Write, net::TcpStream};
 use super::{ANSWER, REQUEST, SMALL};
 use crate::{
     harness::{
-        Evidence, Expect, Lost, Origin, Outcome, Reason, Side, scenario,
-        sock::{queued, read, wait_state},
+        Evidence, Expect, Lost, Origin, Outcome, Reason, Side, kernel, scenario,
+        sock::{queued, read, wait_port_state, wait_state},
         state, wait_until,
     },
     raw::{ACK, FIN, Family, PSH, RST, RawConn, RawPeer},
@@ -186,5 +186,51 @@ fn a_client_that_gives_up_is_left_out() {
         peer.expect(FIN);
         peer.acknowledge();
         Expect::server(Side::passively_closed())
+    });
+}
+
+/// It had left before anybody read its last word.
+#[test]
+fn one_of_a_client_that_gave_up_that_was_never_read() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        peer.data(LINE);
+        peer.fin();
+        wait_state(&server, state::CLOSE_WAIT);
+        drop(server);
+        peer.expect(RST);
+        Expect::server(
+            Side::broken_in_close_wait(Outcome::ResetSent)
+                .unread(LINE.len() as u64)
+                .reset_sent(Reason::AbortOnClose, Lost::Goodbye),
+        )
+    });
+}
+
+/// Behind a beginning that is too short for frames it may be a question, though it has the size of one.
+#[test]
+fn one_that_met_a_mini_socket() {
+    scenario(|_| {
+        let raw = RawPeer::new();
+        let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
+        ask(&mut peer, &server, LINE);
+        tell(&mut peer, &server, ANSWER);
+        drop(server);
+        peer.expect(FIN);
+        peer.acknowledge();
+        wait_port_state(peer.remote_port(), state::FIN_WAIT2);
+        peer.data(b"quit\r\n");
+        peer.expect(RST);
+        let closed = Side::closed(Origin::Local, Outcome::Fin)
+            .fin_wait2()
+            .small_answered();
+        // Before 6.10 a mini-socket's RST has no tracepoint.
+        Expect::server(match kernel::traces_every_reset() {
+            true => closed
+                .small_late()
+                .reset_sent(Reason::TimeWaitSocket, Lost::Goodbye),
+            false => closed,
+        })
     });
 }

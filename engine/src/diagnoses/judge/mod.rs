@@ -213,3 +213,7 @@ mod table_tests;
 #[cfg(test)]
 #[path = "property_tests.rs"]
 pub(crate) mod property_tests;
+
+#[cfg(test)]
+#[path = "edges_tests.rs"]
+mod edges_tests;

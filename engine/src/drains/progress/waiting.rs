@@ -150,3 +150,86 @@ impl Around {
         ms_ns.min(since_t0_ns) >= u64::from(WAITED_MS) * MS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use finwatch_common::{Phase, Process, Role, ServiceKey, Wire, survey_kind};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000 * MS;
+    /// It began ten seconds in, and whoever came twenty seconds later came to others.
+    const AROUND: Around = Around {
+        since_ns: 10 * SECOND,
+        until_ns: 30 * SECOND,
+    };
+
+    /// Nobody has accepted it yet; it asked, and waits for so long.
+    fn queued(opened_secs: u64, waits_ms: u32) -> SurveyRow {
+        SurveyRow {
+            service: ServiceKey::other(Role::Server, Phase::Draining),
+            owner: Process::default(),
+            cookie: 1,
+            opened_at_ns: opened_secs * SECOND,
+            a: 0,
+            b: 0,
+            kind: survey_kind::OPEN,
+            quiet: 0,
+            queued: 1,
+            pad: 0,
+            waits_ms,
+        }
+    }
+
+    /// So many of them waited, the longest for so long, and so many do still.
+    fn looked(looks: &[(u64, SurveyRow)]) -> (u64, f64, u64) {
+        let mut waiting = Waiting::default();
+        for (at_secs, row) in looks {
+            waiting.surveyed(at_secs * SECOND, &[row], AROUND);
+        }
+        let told = waiting.told();
+        (told.long, told.longest_secs, told.still)
+    }
+
+    #[test]
+    fn only_what_was_waited_since_it_began_and_by_who_came_to_it_counts() {
+        assert_eq!(looked(&[(14, queued(12, 2_000))]), (1, 2.0, 1));
+        let hardly_begun = [(10, queued(5, 5_000))];
+        assert_eq!(looked(&hardly_begun), (0, 0.0, 0));
+        let others = [(34, queued(31, 3_000))];
+        assert_eq!(looked(&others), (0, 0.0, 0));
+    }
+
+    #[test]
+    fn a_survey_that_began_before_the_last_one_tells_nothing() {
+        let looks = [(15, queued(12, 3_000)), (14, queued(31, 0))];
+        assert_eq!(looked(&looks), (1, 3.0, 1));
+    }
+
+    #[test]
+    fn who_gave_up_waited_in_vain_though_somebody_accepted() {
+        let zeros = vec![0; size_of::<CloseRecord>()];
+        let mut close = CloseRecord::from_bytes(&zeros).expect("zeros");
+        (close.cookie, close.opened_at_ns) = (1, 12 * SECOND);
+        close.waited_cs = 300;
+        for (flags, unserved) in [(0, 0), (close_flags::ABANDONED, 1)] {
+            close.flags = flags;
+            let mut waiting = Waiting::default();
+            waiting.ended(&close, AROUND);
+            assert_eq!(
+                (waiting.told().long, waiting.told().unserved),
+                (1, unserved)
+            );
+        }
+    }
+
+    #[test]
+    fn who_waited_for_a_drain_that_is_taken_in_waited_for_this_one() {
+        let mut of_both = Waiting::default();
+        let mut other = Waiting::default();
+        other.surveyed(14 * SECOND, &[&queued(12, 2_000)], AROUND);
+        of_both.absorb(&other);
+        let told = of_both.told();
+        assert_eq!((told.long, told.longest_secs), (1, 2.0));
+    }
+}

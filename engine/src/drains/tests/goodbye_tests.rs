@@ -107,3 +107,43 @@ fn a_client_that_echoes_the_close_frame_had_no_answer_either() {
         ],
     );
 }
+
+/// It had more answers by then than a WebSocket's first has bytes.
+#[test]
+fn a_long_conversation_in_short_answers_was_never_upgraded() {
+    let rounds: String = (0..40)
+        .map(|round| {
+            let at = 20 + 10 * round;
+            format!("{at} ask c1..c5 40\n{} answer c1..c5 4\n", at + 1)
+        })
+        .collect();
+    ends(
+        &format!(
+            "0 listen 100 store :6379\n10 open c1..c5 :6379 by 100\n{rounds} 900 ask c1..c5 40\n"
+        ),
+        "1000 signal TERM 100 from 7
+         1000 answer c1..c5 4
+         1001 close c1..c5
+         1002 exit 100 0
+         9000 end",
+        &["stop SIGTERM store:6379 at 1000, gone 1/1 code 0, open 5, local 5, fin 5, tw 5, closed"],
+    );
+}
+
+/// A message that came after the signal was read and had a close frame for an answer: what was owed at the signal is answered.
+#[test]
+fn a_message_after_the_signal_is_another() {
+    ends(
+        WEBSOCKETS,
+        "1000 signal TERM 100 from 7
+         1100 answer c1..c5 60
+         1200 ask c1..c5 46
+         1300 answer c1..c5 4
+         1301 close c1..c5
+         1302 exit 100 0
+         9000 end",
+        &[
+            "stop SIGTERM chat:80 at 1000, gone 1/1 code 0, open 5, owed 5, asked 5, local 5, fin 5, tw 5, closed",
+        ],
+    );
+}
