@@ -303,7 +303,9 @@ impl Engine {
     }
 
     /// The connections that ended last, newest first. For a while, all are told then.
-    pub fn closes(&mut self) -> RecentCloses {
+    pub fn closes(&mut self, at: Moment) -> RecentCloses {
+        self.clocks = at.clocks;
+        self.now_ns = at.kernel_ns;
         self.closes.ask(self.now_ns);
         self.closes.tell(&self.known())
     }

@@ -176,7 +176,7 @@ impl EngineTask {
                 self.answer_waiting();
             }
             Message::Closes(reply) => {
-                let closes = self.engine.closes();
+                let closes = self.engine.closes(clock::moment());
                 // All are told by the time that this is read.
                 self.hand_on();
                 // Who asked may have left.
