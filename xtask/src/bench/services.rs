@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::daemon::Daemon;
+use super::observer::Finwatch;
 use super::sys;
 use crate::paths::Paths;
 use crate::shell::say;
@@ -19,6 +20,12 @@ const CONNECTIONS_EACH: usize = 3;
 const SCRAPES: usize = 15;
 /// Room for the thousand beside what the host itself serves.
 const LIMIT: &str = "1200";
+
+/// One finwatch's process, idle and with a thousand services.
+pub(super) struct Process {
+    pub(super) idle: Idle,
+    pub(super) thousand: Thousand,
+}
 
 pub(super) struct Idle {
     pub(super) rss_kib: u64,
@@ -35,9 +42,30 @@ pub(super) struct Thousand {
     pub(super) rss_kib: u64,
 }
 
-pub(super) fn idle(paths: &Paths, time: Duration) -> Result<Idle> {
-    say("the daemon with nothing to do");
-    let daemon = Daemon::start(paths, &[])?;
+// === impl Thousand ===
+
+impl Thousand {
+    /// Series of a scrape for each service: those of the daemon itself weigh little.
+    pub(super) fn series_each(&self) -> f64 {
+        self.series as f64 / f64::from(SERVICES)
+    }
+
+    /// Size of a scrape, in 10^6 bytes.
+    pub(super) fn mb(&self) -> f64 {
+        self.kib as f64 * 1024.0 / 1e6
+    }
+}
+
+pub(super) fn run(paths: &Paths, finwatch: &Finwatch, idle_for: Duration) -> Result<Process> {
+    Ok(Process {
+        idle: idle(paths, finwatch, idle_for)?,
+        thousand: thousand(paths, finwatch)?,
+    })
+}
+
+fn idle(paths: &Paths, finwatch: &Finwatch, time: Duration) -> Result<Idle> {
+    say(format!("{} with nothing to do", finwatch.name));
+    let daemon = Daemon::start(paths, finwatch, &[])?;
     // Its start is not its idling.
     thread::sleep(Duration::from_secs(2));
     let before = sys::cpu_of(daemon.pid())?;
@@ -53,11 +81,12 @@ pub(super) fn idle(paths: &Paths, time: Duration) -> Result<Idle> {
     Ok(idle)
 }
 
-pub(super) fn thousand(paths: &Paths) -> Result<Thousand> {
+fn thousand(paths: &Paths, finwatch: &Finwatch) -> Result<Thousand> {
     say(format!(
-        "scraping {SERVICES} services, {CONNECTIONS_EACH} connections each"
+        "scraping {SERVICES} services of {}, {CONNECTIONS_EACH} connections each",
+        finwatch.name
     ));
-    let daemon = Daemon::start(paths, &["--series-server-limit", LIMIT])?;
+    let daemon = Daemon::start(paths, finwatch, &["--series-server-limit", LIMIT])?;
     let (last, scrape_ms) = with_services(|| {
         let mut last = daemon.scrape()?;
         let mut scrape_ms = Vec::new();
