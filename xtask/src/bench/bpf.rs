@@ -93,7 +93,7 @@ impl Statistics {
         let attr = EnableStats {
             kind: BPF_STATS_RUN_TIME,
         };
-        let fd = bpf(BPF_ENABLE_STATS, &attr).context("turn the kernel's BPF statistics on")?;
+        let fd = open(BPF_ENABLE_STATS, &attr).context("turn the kernel's BPF statistics on")?;
         Ok(Self(fd))
     }
 }
@@ -110,7 +110,7 @@ impl RawProgram {
             license: u64,
         }
         #[repr(C)]
-        struct Open {
+        struct Attach {
             name: u64,
             prog_fd: u32,
             padding: u32,
@@ -124,15 +124,15 @@ impl RawProgram {
             insns: instructions.as_ptr().addr() as u64,
             license: c"GPL".as_ptr().addr() as u64,
         };
-        let program = bpf(BPF_PROG_LOAD, &load)
+        let program = open(BPF_PROG_LOAD, &load)
             .with_context(|| format!("load the benchmark's program for {tracepoint}"))?;
         let name = std::ffi::CString::new(tracepoint).context("write the tracepoint's name")?;
-        let open = Open {
+        let attach = Attach {
             name: name.as_ptr().addr() as u64,
             prog_fd: program.as_raw_fd().unsigned_abs(),
             padding: 0,
         };
-        let link = bpf(BPF_RAW_TRACEPOINT_OPEN, &open)
+        let link = open(BPF_RAW_TRACEPOINT_OPEN, &attach)
             .with_context(|| format!("attach the benchmark's program to {tracepoint}"))?;
         Ok(Self { program, link })
     }
@@ -164,11 +164,11 @@ pub(super) fn mappable_value(bytes: usize) -> Result<OwnedFd> {
         max_entries: 1,
         map_flags: BPF_F_MMAPABLE,
     };
-    bpf(BPF_MAP_CREATE, &create).context("create the benchmark's map")
+    open(BPF_MAP_CREATE, &create).context("create the benchmark's map")
 }
 
 /// What the kernel says of each file that a process holds open.
-fn files_of(pid: u32) -> Result<impl Iterator<Item = String>> {
+pub(super) fn files_of(pid: u32) -> Result<impl Iterator<Item = String>> {
     let path = format!("/proc/{pid}/fdinfo");
     let entries = fs::read_dir(&path).with_context(|| format!("list {path}"))?;
     // A file that was closed meanwhile is of no interest.
@@ -183,10 +183,17 @@ fn runs(fdinfo: &str) -> Option<Runs> {
 }
 
 /// A bpf() command that returns a file.
-fn bpf<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
+pub(super) fn open<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(ask(command, attr)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for this call, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Any bpf() command.
+pub(super) fn ask<T>(command: i32, attr: &T) -> io::Result<i64> {
     // SAFETY: `attr` is the beginning of a `bpf_attr` as the command wants it, of the size given; what it points
     // to outlives the call. The kernel takes what is missing as zeros.
-    let fd = unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             command,
@@ -194,12 +201,10 @@ fn bpf<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
             size_of::<T>(),
         )
     };
-    if fd < 0 {
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just opened it for this call, nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(result)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod daemon;
 mod held;
 mod life;
 mod load;
+mod maps;
 mod meter;
 mod observer;
 mod parts;

@@ -8,7 +8,7 @@ use super::held::Held;
 use super::life;
 use super::meter::{Metered, Programs};
 use super::parts::{NEW, OLD};
-use super::services::{self, Idle, Process};
+use super::services::{self, Process};
 use super::start::Starts;
 use super::stats::{median, median_ratio};
 use super::targets::{self, all, mib, per_second};
@@ -246,19 +246,23 @@ fn processes(
     row(text, &["---"; 4]);
     for (name, process) in processes {
         let Process { idle, thousand } = process;
-        let Idle {
-            rss_kib,
-            cpu_percent,
-            ..
-        } = *idle;
         let memory = |kib| format!("{:.1} MiB", mib(kib));
         row(
             text,
             &[
                 (*name).to_owned(),
+                "while it starts".to_owned(),
+                memory(idle.peak_kib),
+                String::new(),
+            ],
+        );
+        row(
+            text,
+            &[
+                (*name).to_owned(),
                 "idle".to_owned(),
-                memory(rss_kib),
-                format!("{cpu_percent:.2} %"),
+                memory(idle.rss_kib),
+                format!("{:.2} %", idle.cpu_percent),
             ],
         );
         if let Some(churn) = churn {
@@ -292,8 +296,10 @@ fn processes(
             text,
             format!(
                 "\nOf {name}'s memory, {:.1} MiB are the ring buffer between the kernel and the daemon: the kernel's memory, \
-                 which is mapped twice. A scrape of {} services takes {:.1} ms (median of {}; {} ms): {} series, {} KiB of text.",
+                 which is mapped twice. The kernel's memory of all its maps is {:.1} MiB: {}. A scrape of {} services takes {:.1} ms (median of {}; {} ms): {} series, {} KiB of text.",
                 mib(idle.maps_kib),
+                mib(idle.kernel_kib()),
+                large_maps(&idle.maps),
                 services::SERVICES,
                 median(&thousand.scrape_ms),
                 thousand.scrape_ms.len(),
@@ -303,6 +309,13 @@ fn processes(
             ),
         );
     }
+}
+
+/// The maps that are more than a tenth of a MiB.
+fn large_maps(maps: &[(String, u64)]) -> String {
+    let large = maps.iter().filter(|(_, bytes)| 10 * bytes >= 1 << 20);
+    let named = large.map(|(name, bytes)| format!("`{name}` {:.1}", mib(bytes / 1024)));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// What each observer missed, over all rounds.

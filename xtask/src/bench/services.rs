@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::daemon::Daemon;
 use super::observer::Finwatch;
-use super::sys;
+use super::{maps, sys};
 use crate::paths::Paths;
 use crate::shell::say;
 
+/// Half of them servers, half of them clients of those.
 pub(super) const SERVICES: u16 = 1_000;
+const SERVERS: u16 = SERVICES / 2;
 const FIRST_PORT: u16 = 10_000;
 const CONNECTIONS_EACH: usize = 3;
 const SCRAPES: usize = 15;
@@ -29,8 +31,12 @@ pub(super) struct Process {
 
 pub(super) struct Idle {
     pub(super) rss_kib: u64,
-    /// Of this, the kernel's maps.
+    /// The most that it was while it started.
+    pub(super) peak_kib: u64,
+    /// Of `rss_kib`, the kernel's maps.
     pub(super) maps_kib: u64,
+    /// Kernel memory of each map, in bytes; the largest first.
+    pub(super) maps: Vec<(String, u64)>,
     /// Of one core.
     pub(super) cpu_percent: f64,
 }
@@ -40,6 +46,21 @@ pub(super) struct Thousand {
     pub(super) series: usize,
     pub(super) kib: usize,
     pub(super) rss_kib: u64,
+}
+
+// === impl Idle ===
+
+impl Idle {
+    /// Kernel memory of the maps that hold rows.
+    pub(super) fn rows_kib(&self) -> u64 {
+        let rows = self.maps.iter().filter(|(name, _)| name.contains("ROWS"));
+        rows.map(|(_, bytes)| bytes / 1024).sum()
+    }
+
+    /// Kernel memory of all maps.
+    pub(super) fn kernel_kib(&self) -> u64 {
+        self.maps.iter().map(|(_, bytes)| bytes / 1024).sum()
+    }
 }
 
 // === impl Thousand ===
@@ -74,7 +95,9 @@ fn idle(paths: &Paths, finwatch: &Finwatch, time: Duration) -> Result<Idle> {
     let spent = sys::cpu_of(daemon.pid())?.saturating_sub(before);
     let idle = Idle {
         rss_kib: sys::rss_kib(daemon.pid())?,
+        peak_kib: sys::peak_kib(daemon.pid())?,
         maps_kib: sys::bpf_maps_kib(daemon.pid())?,
+        maps: maps::of(daemon.pid())?,
         cpu_percent: 100.0 * spent.as_secs_f64() / start.elapsed().as_secs_f64(),
     };
     daemon.stop()?;
@@ -83,10 +106,11 @@ fn idle(paths: &Paths, finwatch: &Finwatch, time: Duration) -> Result<Idle> {
 
 fn thousand(paths: &Paths, finwatch: &Finwatch) -> Result<Thousand> {
     say(format!(
-        "scraping {SERVICES} services of {}, {CONNECTIONS_EACH} connections each",
+        "scraping {SERVICES} services of {}, half of them clients, {CONNECTIONS_EACH} connections each",
         finwatch.name
     ));
-    let daemon = Daemon::start(paths, finwatch, &["--series-server-limit", LIMIT])?;
+    let limits = ["--series-server-limit", LIMIT, "--series-client-limit", LIMIT];
+    let daemon = Daemon::start(paths, finwatch, &limits)?;
     let (last, scrape_ms) = with_services(|| {
         let mut last = daemon.scrape()?;
         let mut scrape_ms = Vec::new();
@@ -98,8 +122,15 @@ fn thousand(paths: &Paths, finwatch: &Finwatch) -> Result<Thousand> {
     })?;
     let shown = last.count("finwatch_listener_up", &[("role", "server")]);
     ensure!(
-        shown >= u64::from(SERVICES),
-        "scrape {SERVICES} services: the answer has {shown}"
+        shown >= u64::from(SERVERS),
+        "scrape {SERVERS} servers: the answer has {shown}"
+    );
+    let ports: Vec<u16> = (FIRST_PORT..).take(usize::from(SERVERS)).collect();
+    let opened = last.on_ports(&ports, "finwatch_tcp_opened_total", &[("role", "client")]);
+    let done = u64::from(SERVERS) * CONNECTIONS_EACH as u64;
+    ensure!(
+        opened == done,
+        "scrape {SERVERS} clients: the answer has {opened} of their {done} connections"
     );
     let thousand = Thousand {
         scrape_ms,
@@ -139,10 +170,10 @@ fn with_services<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 fn open_services() -> Result<Vec<TcpListener>> {
-    let listeners = (0..SERVICES)
+    let listeners = (0..SERVERS)
         .map(|nth| TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST_PORT + nth)))
         .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("listen on {SERVICES} ports"))?;
+        .with_context(|| format!("listen on {SERVERS} ports"))?;
     for listener in &listeners {
         for _ in 0..CONNECTIONS_EACH {
             connect_once(listener)?;

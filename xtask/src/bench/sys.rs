@@ -60,9 +60,12 @@ pub(super) fn cpu_of(pid: u32) -> Result<Duration> {
 
 /// Resident memory of a process, in KiB.
 pub(super) fn rss_kib(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    field(&status, "VmRSS:").with_context(|| format!("find VmRSS in {path}"))
+    status(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in KiB.
+pub(super) fn peak_kib(pid: u32) -> Result<u64> {
+    status(pid, "VmHWM:")
 }
 
 /// What of a process's resident memory are BPF maps: the kernel's memory, mapped twice where it is a ring buffer.
@@ -164,6 +167,12 @@ pub(super) fn map_shared(file: &OwnedFd, bytes: usize) -> io::Result<NonNull<u8>
 pub(super) fn unmap(at: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller has the mapping from `map_shared`, of this size, and lets go of it.
     let _ended = unsafe { libc::munmap(at.as_ptr().cast(), bytes) };
+}
+
+fn status(pid: u32, name: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    field(&status, name).with_context(|| format!("find {name} in {path}"))
 }
 
 fn check(result: i32) -> io::Result<()> {

@@ -23,6 +23,8 @@ const SERIES_MAX: f64 = 40.0;
 const SCRAPE_MS_MAX: f64 = 20.0;
 const SCRAPE_MB_MAX: f64 = 5.0;
 const RSS_MIB_MAX: f64 = 22.0;
+const PEAK_MIB_MAX: f64 = 30.0;
+const ROWS_MIB_MAX: f64 = 8.0;
 const STARTS_MS_MAX: f64 = 500.0;
 /// The script that counts the same.
 const PEER: &str = "count.bt";
@@ -146,6 +148,22 @@ fn process(targets: &mut Vec<Target>, figures: &Figures) {
         return;
     };
     let thousand = &process.thousand;
+    let rows = mib(process.idle.rows_kib());
+    targets.push(Target {
+        what: "kernel memory of rows".to_owned(),
+        limit: format!("at most {ROWS_MIB_MAX:.0} MiB"),
+        figure: format!("{rows:.1} MiB"),
+        met: rows <= ROWS_MIB_MAX,
+        when_missed: "It grows with the processors of the machine.",
+    });
+    let peak = mib(process.idle.peak_kib);
+    targets.push(Target {
+        what: "resident memory of the daemon while it starts".to_owned(),
+        limit: format!("at most {PEAK_MIB_MAX:.0} MiB"),
+        figure: format!("{peak:.1} MiB"),
+        met: peak <= PEAK_MIB_MAX,
+        when_missed: "It is what the kernel's types are read with.",
+    });
     let series = thousand.series_each();
     let (took, size) = (median(&thousand.scrape_ms), thousand.mb());
     targets.push(Target {

@@ -26,12 +26,9 @@ pub(super) fn run(paths: &Paths, time: Duration) -> Result<Outcome> {
     sys::in_new_netns(|| {
         let cpu_before = sys::children_cpu()?;
         let nginx = Nginx::start(&folder)?;
-        let start = Instant::now();
         let said = shell::read(&mut wrk(time))?;
-        let elapsed = start.elapsed();
         nginx.stop()?;
-        let connections = answered(&said)?;
-        ensure!(connections > 0, "nginx answered no request: {said}");
+        let (connections, elapsed) = answered(&said)?;
         Ok(Outcome {
             ports: vec![PORT],
             connections,
@@ -118,11 +115,22 @@ fn wrk(time: Duration) -> Command {
     command
 }
 
-/// Requests that were answered.
-fn answered(said: &str) -> Result<u64> {
-    said.lines()
-        .find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok())
-        .with_context(|| format!("find the number of requests in what wrk says: {said}"))
+/// Requests that were answered, and the time that they took, without wrk's own start and end.
+fn answered(said: &str) -> Result<(u64, Duration)> {
+    let requests: Option<u64> = said
+        .lines()
+        .find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    let per_second: Option<f64> = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    requests
+        .zip(per_second)
+        .filter(|(requests, per_second)| *requests > 0 && *per_second > 0.0)
+        .map(|(requests, per_second)| {
+            let seconds = requests as f64 / per_second;
+            (requests, Duration::from_secs_f64(seconds))
+        })
+        .with_context(|| format!("find answered requests in what wrk says: {said}"))
 }
 
 fn configuration(folder: &Path) -> String {
@@ -152,7 +160,10 @@ mod tests {
     fn reads_how_many_requests_were_answered() {
         let said = "Running 4s test @ http://127.0.0.1:7880/\n  2 threads and 64 connections\n  Thread Stats   Avg\n  \
                     80437 requests in 4.10s, 57.07MB read\nRequests/sec:  19617.41\n";
-        assert_eq!(answered(said).expect("well formed"), 80_437);
+        let (requests, time) = answered(said).expect("well formed");
+        assert_eq!((requests, time.as_millis()), (80_437, 4_100));
         assert!(answered("unable to connect").is_err());
+        let none = "  0 requests in 4.10s, 0.00B read\nRequests/sec:      0.00\n";
+        assert!(answered(none).is_err());
     }
 }

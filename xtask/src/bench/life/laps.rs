@@ -9,7 +9,7 @@ use super::event::{Event, Side};
 use super::script::Watch;
 use super::step::Step;
 use super::stopwatch::{Running, Timed};
-use crate::bench::stats::median;
+use crate::bench::stats::lower_quartile;
 
 /// Of each step, what it took.
 #[derive(Default)]
@@ -73,12 +73,18 @@ impl Watch for Taking<'_> {
 // === impl Laps ===
 
 impl Laps {
-    /// The events of a step that most of its connections have, in the order of the kernel's.
+    /// The events of each step: those that it always has, and then what else most of its connections have.
     pub(super) fn events(&self) -> impl Iterator<Item = (Step, Event, Side)> {
         self.0.iter().flat_map(|(step, lap)| {
+            let always = step.always();
             let usual = |timed: &Timed| 2 * timed.count >= lap.connections;
-            let events = lap.events.iter().filter(move |(_, timed)| usual(timed));
-            events.map(|((event, side), _)| (*step, *event, *side))
+            let more = lap
+                .events
+                .iter()
+                .filter(move |(event, timed)| usual(timed) && !always.contains(event))
+                .map(|(event, _)| event);
+            let all = always.iter().chain(more);
+            all.map(|(event, side)| (*step, *event, *side))
         })
     }
 
@@ -100,9 +106,9 @@ impl Laps {
         })
     }
 
-    /// Time of the step itself, a connection: the median of all crowds.
+    /// Time of the step itself, a connection: the lower quartile of all crowds.
     pub(super) fn elapsed_ns(&self, step: Step) -> f64 {
-        self.0.get(&step).map_or(f64::NAN, |lap| median(&lap.elapsed))
+        self.0.get(&step).map_or(f64::NAN, |lap| lower_quartile(&lap.elapsed))
     }
 
     /// What is not measured would look as if it cost nothing.

@@ -4,7 +4,7 @@ use super::laps::Laps;
 use super::step::Step;
 use super::{Lives, script};
 use crate::bench::parts::OLD;
-use crate::bench::stats::{median, median_ratio};
+use crate::bench::stats::{median, median_difference, median_ratio};
 use crate::bench::text::{heading, line, row};
 
 /// What the lives' tables say, with this finwatch's column first.
@@ -16,7 +16,7 @@ pub(super) fn write(text: &mut String, lives: &Lives) {
 
 fn by_event(text: &mut String, lives: &Lives) {
     heading(text, "A socket's life by transition");
-    header(text, lives, &["step", "side", "event"]);
+    header(text, lives, &["step", "side", "event"], Beside::Ratio);
     let Some(first) = lives.nothing.first() else {
         return;
     };
@@ -25,7 +25,7 @@ fn by_event(text: &mut String, lives: &Lives) {
         let what = if last == Some(step) { "" } else { step.what() };
         last = Some(step);
         let mut cells = vec![what.to_owned(), side.to_string(), event.to_string()];
-        cells.extend(lives.figures(|laps| laps.mean_ns(step, event, side)));
+        cells.extend(lives.figures(Beside::Ratio, |laps| laps.mean_ns(step, event, side)));
         row(text, &cells);
     }
     line(
@@ -61,14 +61,14 @@ const WHOLE: [(&str, &[Step]); 3] = [
 
 fn by_life(text: &mut String, lives: &Lives) {
     heading(text, "A socket's whole life");
-    header(text, lives, &["life", "measured by"]);
+    header(text, lives, &["life", "measured by"], Beside::Difference);
     for (what, steps) in WHOLE {
         for (by, figure) in [
             ("the stopwatch", Laps::events_ns as fn(&Laps, Step) -> f64),
             ("the clock", Laps::elapsed_ns),
         ] {
             let mut cells = vec![what.to_owned(), by.to_owned()];
-            cells.extend(lives.figures(|laps| {
+            cells.extend(lives.figures(Beside::Difference, |laps| {
                 let both_ends: f64 = steps.iter().map(|step| figure(laps, *step)).sum();
                 both_ends / 2.0
             }));
@@ -84,7 +84,7 @@ fn by_life(text: &mut String, lives: &Lives) {
 
 fn by_step(text: &mut String, lives: &Lives) {
     heading(text, "The same by the clock");
-    header(text, lives, &["step", "nothing attached"]);
+    header(text, lives, &["step", "nothing"], Beside::Difference);
     let Some(first) = lives.nothing.first() else {
         return;
     };
@@ -95,41 +95,53 @@ fn by_step(text: &mut String, lives: &Lives) {
             .map(|laps| laps.elapsed_ns(step))
             .collect();
         let mut cells = vec![step.what().to_owned(), format!("{:.0}", median(&nothing))];
-        cells.extend(lives.figures(|laps| laps.elapsed_ns(step)));
+        cells.extend(lives.figures(Beside::Difference, |laps| laps.elapsed_ns(step)));
         row(text, &cells);
     }
     line(
         text,
         format!(
-            "\nNanoseconds a connection, both ends, beyond those with nothing attached but the stopwatch; of each round the median of \
-             its crowds of {} connections.",
+            "\nNanoseconds a connection, both ends, beyond those with nothing attached but the stopwatch; of each round the lower \
+             quartile of its crowds of {} connections.",
             script::CROWD
         ),
     );
 }
 
-fn header(text: &mut String, lives: &Lives, before: &[&str]) {
+fn header(text: &mut String, lives: &Lives, before: &[&str], beside: Beside) {
     let mut cells: Vec<String> = before.iter().map(|&cell| cell.to_owned()).collect();
     cells.extend(lives.observed.iter().map(|(name, _)| (*name).to_owned()));
     if lives.is_pair() {
-        cells.push("of old".to_owned());
+        cells.push(match beside {
+            Beside::Ratio => "of old".to_owned(),
+            Beside::Difference => "beyond old".to_owned(),
+        });
     }
     row(text, &cells);
     row(text, &vec!["---"; cells.len()]);
 }
 
+/// How a finwatch is told beside another: a ratio, or a difference where what is compared is itself a small difference.
+#[derive(Clone, Copy)]
+enum Beside {
+    Ratio,
+    Difference,
+}
+
 // === impl Lives ===
 
 impl Lives {
-    /// Of each observer the median of what a round took beyond nothing; and of a pair of finwatches the median ratio.
-    fn figures(&self, figure: impl Fn(&Laps) -> f64) -> Vec<String> {
+    /// Of each observer the median of what a round took beyond nothing; and of a pair of finwatches the median of a round's
+    /// comparison.
+    fn figures(&self, beside: Beside, figure: impl Fn(&Laps) -> f64) -> Vec<String> {
         let net: Vec<Vec<f64>> = self
             .observed
             .iter()
             .map(|(_, rounds)| {
-                let nothing = self.nothing.iter();
-                let pairs = rounds.iter().zip(nothing);
-                pairs.map(|(laps, nothing)| figure(laps) - figure(nothing)).collect()
+                let pairs = rounds.iter().zip(&self.nothing);
+                pairs
+                    .map(|(laps, nothing)| figure(laps) - figure(nothing))
+                    .collect()
             })
             .collect();
         let mut cells: Vec<String> = net
@@ -139,7 +151,10 @@ impl Lives {
         if self.is_pair()
             && let [new, old, ..] = net.as_slice()
         {
-            cells.push(format!("{:.2}", median_ratio(new, old)));
+            cells.push(match beside {
+                Beside::Ratio => format!("{:.2}", median_ratio(new, old)),
+                Beside::Difference => format!("{:+.0}", median_difference(new, old)),
+            });
         }
         cells
     }
