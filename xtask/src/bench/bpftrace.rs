@@ -155,7 +155,9 @@ fn counted(printed: &str, ports: &[u16]) -> Result<Counted> {
 fn on_ports(table: &Value, ports: &[u16]) -> u64 {
     let is_ours = |key: &str| {
         let port = key.split(',').next();
-        ports.iter().any(|ours| port == Some(ours.to_string().as_str()))
+        ports
+            .iter()
+            .any(|ours| port == Some(ours.to_string().as_str()))
     };
     table
         .as_object()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::load::{Ends, Outcome};
+use super::outcome::{Ends, Outcome};
 use super::{snmp::Snmp, sys};
 
 /// Pairs of a client and a server on each core. A pair stays on its core, as flows do on a server whose card

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::held::{self, Held};
-use super::load::{Load, Outcome};
+use super::load::Load;
 use super::observer::{Observer, Seen};
+use super::outcome::Outcome;
 use super::sys;
 use crate::paths::Paths;
 use crate::shell::say;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::bpf::{self, RawProgram, Runs, Statistics};
-use super::daemon::{Daemon, Scrape};
+use super::daemon::{Daemon, Finwatch, Scrape};
 use super::load::Load;
-use super::observer::{Finwatch, Observer};
+use super::observer::Observer;
 use super::stats::median;
 use crate::paths::Paths;
 use crate::shell::say;
@@ -63,7 +63,9 @@ pub(super) fn run(
         ));
         for turn in 0..finwatches.len() {
             let nth = (round + turn) % finwatches.len();
-            metered.finwatches[nth].1.add(paths, &finwatches[nth], time)?;
+            metered.finwatches[nth]
+                .1
+                .add(paths, &finwatches[nth], time)?;
         }
         for (peer, (_, per_socket)) in peers.iter().zip(&mut metered.peers) {
             per_socket.push(peer_per_socket(paths, peer, time)?);

@@ -12,6 +12,7 @@ mod load;
 mod maps;
 mod meter;
 mod observer;
+mod outcome;
 mod parts;
 mod report;
 mod services;

@@ -30,7 +30,11 @@ pub(super) fn figures(figures: &Figures) -> String {
         comparison(&mut text, "Side by side: full churn", churn);
     }
     if let Some(web) = web {
-        comparison(&mut text, "Side by side: nginx, a request a connection", web);
+        comparison(
+            &mut text,
+            "Side by side: nginx, a request a connection",
+            web,
+        );
     }
     if let Some(lives) = lives {
         life::write(&mut text, lives);
@@ -72,7 +76,10 @@ fn targets_table(text: &mut String, figures: &Figures) {
     row(text, &["---"; 4]);
     for target in &targets {
         let verdict = if target.met { "met" } else { "**missed**" };
-        row(text, &[&target.what, &target.limit, &target.figure, verdict]);
+        row(
+            text,
+            &[&target.what, &target.limit, &target.figure, verdict],
+        );
     }
     for target in targets.iter().filter(|target| !target.met) {
         line(
@@ -151,7 +158,10 @@ fn metered(text: &mut String, metered: &Metered) {
         );
     }
     if !peers.is_empty() {
-        line(text, "\nA socket's life with the peers, by the same meter:\n");
+        line(
+            text,
+            "\nA socket's life with the peers, by the same meter:\n",
+        );
     }
     for (name, per_socket) in peers {
         line(text, line_of(&format!("`{name}`"), per_socket));
@@ -227,20 +237,12 @@ fn starts(text: &mut String, starts: &Starts) {
     }
     row(
         text,
-        &[
-            "count.bt",
-            "",
-            &format!("{:.0} ms", median(bpftrace_run)),
-        ],
+        &["count.bt", "", &format!("{:.0} ms", median(bpftrace_run))],
     );
     line(text, format!("\nMedians of {} rounds.", bpftrace_run.len()));
 }
 
-fn processes(
-    text: &mut String,
-    processes: &[(&'static str, Process)],
-    churn: Option<&Comparison>,
-) {
+fn processes(text: &mut String, processes: &[(&'static str, Process)], churn: Option<&Comparison>) {
     heading(text, "The daemon's process");
     row(text, &["", "", "resident memory", "CPU, of one core"]);
     row(text, &["---"; 4]);

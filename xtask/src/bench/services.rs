@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::daemon::Daemon;
-use super::observer::Finwatch;
+use super::daemon::{Daemon, Finwatch};
 use super::{maps, sys};
 use crate::paths::Paths;
 use crate::shell::say;
@@ -109,7 +108,12 @@ fn thousand(paths: &Paths, finwatch: &Finwatch) -> Result<Thousand> {
         "scraping {SERVICES} services of {}, half of them clients, {CONNECTIONS_EACH} connections each",
         finwatch.name
     ));
-    let limits = ["--series-server-limit", LIMIT, "--series-client-limit", LIMIT];
+    let limits = [
+        "--series-server-limit",
+        LIMIT,
+        "--series-client-limit",
+        LIMIT,
+    ];
     let daemon = Daemon::start(paths, finwatch, &limits)?;
     let (last, scrape_ms) = with_services(|| {
         let mut last = daemon.scrape()?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use super::bpftrace;
-use super::observer::Finwatch;
+use super::daemon::Finwatch;
 use crate::paths::Paths;
 use crate::shell::say;
 
@@ -28,11 +28,7 @@ pub(super) struct Start {
     pub(super) run: Vec<f64>,
 }
 
-pub(super) fn run(
-    paths: &Paths,
-    finwatches: &[Finwatch],
-    rounds: usize,
-) -> Result<Starts> {
+pub(super) fn run(paths: &Paths, finwatches: &[Finwatch], rounds: usize) -> Result<Starts> {
     say("starting and ending `finwatch watch` and bpftrace");
     let script = paths.target.join("bench/start.bt");
     bpftrace::COUNT.write_with(&script, "interval:ms:1 { exit(); }\n")?;

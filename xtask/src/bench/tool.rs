@@ -147,14 +147,16 @@ mod tests {
 
     #[test]
     fn a_line_is_of_the_load_by_its_ports() {
-        let head = "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS";
+        let head =
+            "PID     COMM             LADDR           LPORT RADDR           RPORT TX_KB  RX_KB  MS";
         let server = "7900    a b              127.0.0.1       7901  127.0.0.1       36508 0.00   0.00   0.06";
         let client = "11259   python3          127.0.0.1       36508 127.0.0.1       7901  0.00   0.00   0.13";
         let is_of = |line, port| TCPLIFE.is_of(line, &[port]);
         assert!(is_of(server, 7901) && is_of(client, 7901));
         assert!(!is_of(server, 7900) && !is_of(head, 7901));
 
-        let line = "ffff8881 11 python3 127.0.0.1 7901  127.0.0.1 36508 FIN_WAIT1 -> FIN_WAIT2  0.010";
+        let line =
+            "ffff8881 11 python3 127.0.0.1 7901  127.0.0.1 36508 FIN_WAIT1 -> FIN_WAIT2  0.010";
         assert!(TCPSTATES.is_of(line, &[7901]) && TCPSTATES.is_of(line, &[36508]));
         assert!(!TCPSTATES.is_of(line, &[11]));
     }

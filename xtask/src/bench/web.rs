@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::daemon::create;
-use super::load::Outcome;
+use super::outcome::Outcome;
 use super::snmp::{self, Snmp};
 use super::sys;
 use crate::paths::Paths;

@@ -230,9 +230,8 @@ pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
 
 /// What the benchmark wants, and nothing of the scopes before its own that it does not use.
 pub(super) fn ensure_for_bench(apt: &mut Apt) -> Result<()> {
-    let used = |want: &&Want| {
-        want.scope == Scope::Bench || ["nginx", "wrk"].contains(&want.program)
-    };
+    let used =
+        |want: &&Want| want.scope == Scope::Bench || ["nginx", "wrk"].contains(&want.program);
     install(apt, WANTED.iter().filter(used))
 }
 

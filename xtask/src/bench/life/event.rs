@@ -129,9 +129,15 @@ mod tests {
     #[test]
     fn each_other_tracepoint_has_slots_of_its_own() {
         let of = |tracepoint| Event::of_slot(Event::first_slot(tracepoint).unsigned_abs() as usize);
-        assert_eq!(of("tcp_rcv_space_adjust"), Some((Event::Read, Side::Server)));
+        assert_eq!(
+            of("tcp_rcv_space_adjust"),
+            Some((Event::Read, Side::Server))
+        );
         assert_eq!(of("tcp_send_reset"), Some((Event::ResetSent, Side::Server)));
-        assert_eq!(of("tcp_receive_reset"), Some((Event::ResetReceived, Side::Server)));
+        assert_eq!(
+            of("tcp_receive_reset"),
+            Some((Event::ResetReceived, Side::Server))
+        );
         assert_eq!(of("tcp_destroy_sock"), Some((Event::Destroy, Side::Server)));
         assert_eq!(of("another"), None);
     }

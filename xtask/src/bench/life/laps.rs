@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use super::event::{Event, Side};
 use super::script::Watch;
 use super::step::Step;
-use super::stopwatch::{Running, Timed};
+use super::stopwatch::{Running, Timed, Times};
 use crate::bench::stats::lower_quartile;
 
 /// Of each step, what it took.
@@ -19,7 +19,7 @@ pub(super) struct Laps(BTreeMap<Step, Lap>);
 #[derive(Default)]
 struct Lap {
     connections: u64,
-    events: BTreeMap<(Event, Side), Timed>,
+    events: Times,
     /// Of each crowd: nanoseconds a connection.
     elapsed: Vec<f64>,
 }
@@ -63,7 +63,7 @@ impl Watch for Taking<'_> {
         lap.elapsed
             .push(elapsed.as_secs_f64() * 1e9 / connections as f64);
         for ((event, side), timed) in events {
-            let side = step.only_side().unwrap_or(side);
+            let side = step.side_of(event).unwrap_or(side);
             lap.events.entry((event, side)).or_default().add(timed);
         }
         Ok(())
@@ -94,7 +94,10 @@ impl Laps {
 
     /// Mean time of an event.
     pub(super) fn mean_ns(&self, step: Step, event: Event, side: Side) -> f64 {
-        let timed = self.0.get(&step).and_then(|lap| lap.events.get(&(event, side)));
+        let timed = self
+            .0
+            .get(&step)
+            .and_then(|lap| lap.events.get(&(event, side)));
         timed.map_or(f64::NAN, |timed| timed.nanos as f64 / timed.count as f64)
     }
 
@@ -108,7 +111,9 @@ impl Laps {
 
     /// Time of the step itself, a connection: the lower quartile of all crowds.
     pub(super) fn elapsed_ns(&self, step: Step) -> f64 {
-        self.0.get(&step).map_or(f64::NAN, |lap| lower_quartile(&lap.elapsed))
+        self.0
+            .get(&step)
+            .map_or(f64::NAN, |lap| lower_quartile(&lap.elapsed))
     }
 
     /// What is not measured would look as if it cost nothing.

@@ -220,10 +220,7 @@ fn listen(port: u16) -> Result<TcpListener> {
         .with_context(|| format!("listen on port {port}"))
 }
 
-fn each(
-    streams: &mut [TcpStream],
-    act: impl Fn(&mut TcpStream) -> Result<()>,
-) -> Result<()> {
+fn each(streams: &mut [TcpStream], act: impl Fn(&mut TcpStream) -> Result<()>) -> Result<()> {
     streams.iter_mut().try_for_each(act)
 }
 

@@ -62,10 +62,10 @@ impl Step {
         }
     }
 
-    /// Whose sockets all of the step are. A socket that was refused has no remote port any more when it is destroyed, by
-    /// which a client's are known.
-    pub(super) fn only_side(self) -> Option<Side> {
-        (self == Self::Refused).then_some(Client)
+    /// Whose socket has the event, where its remote port does not tell: a socket that was refused has none any more when it
+    /// is destroyed.
+    pub(super) fn side_of(self, event: Event) -> Option<Side> {
+        (self == Self::Refused && event != ResetSent).then_some(Client)
     }
 
     /// What happens to every connection of this step. A step may run more: an acknowledgement is sent at once or with
@@ -75,82 +75,100 @@ impl Step {
             Event::State { old, new }
         }
         match self {
-            Self::Listen => const {
-                &[
-                    (state(CLOSE, LISTEN), Server),
-                    (state(LISTEN, CLOSE), Server),
-                    (Destroy, Server),
-                ]
-            },
-            Self::Refused => const {
-                &[
-                    (state(CLOSE, SYN_SENT), Client),
-                    (ResetReceived, Client),
-                    (state(SYN_SENT, CLOSE), Client),
-                    (Destroy, Client),
-                ]
-            },
-            Self::Open => const {
-                &[
-                    (state(CLOSE, SYN_SENT), Client),
-                    (state(SYN_SENT, ESTABLISHED), Client),
-                    (state(LISTEN, SYN_RECV), Server),
-                    (state(SYN_RECV, ESTABLISHED), Server),
-                ]
-            },
+            Self::Listen => {
+                const {
+                    &[
+                        (state(CLOSE, LISTEN), Server),
+                        (state(LISTEN, CLOSE), Server),
+                        (Destroy, Server),
+                    ]
+                }
+            }
+            Self::Refused => {
+                const {
+                    &[
+                        (state(CLOSE, SYN_SENT), Client),
+                        (ResetReceived, Client),
+                        (state(SYN_SENT, CLOSE), Client),
+                        (Destroy, Client),
+                    ]
+                }
+            }
+            Self::Open => {
+                const {
+                    &[
+                        (state(CLOSE, SYN_SENT), Client),
+                        (state(SYN_SENT, ESTABLISHED), Client),
+                        (state(LISTEN, SYN_RECV), Server),
+                        (state(SYN_RECV, ESTABLISHED), Server),
+                    ]
+                }
+            }
             Self::FirstTurn | Self::SecondTurn | Self::LateTurn => {
                 &[(Read, Server), (Read, Client)]
             }
             Self::LongQuestion => &[(Read, Server)],
             Self::LongAnswer => &[(Read, Client)],
-            Self::ServerClosesFirst => const {
-                &[
-                    (state(ESTABLISHED, FIN_WAIT1), Server),
-                    (state(ESTABLISHED, CLOSE_WAIT), Client),
-                ]
-            },
-            Self::ClientFollows => const {
-                &[
-                    (state(CLOSE_WAIT, LAST_ACK), Client),
-                    (state(FIN_WAIT2, CLOSE), Server),
-                    (Destroy, Server),
-                    (state(LAST_ACK, CLOSE), Client),
-                    (Destroy, Client),
-                ]
-            },
-            Self::ClientClosesFirst | Self::ClientHalfCloses => const {
-                &[
-                    (state(ESTABLISHED, FIN_WAIT1), Client),
-                    (state(ESTABLISHED, CLOSE_WAIT), Server),
-                ]
-            },
-            Self::ServerFollows => const {
-                &[
-                    (state(CLOSE_WAIT, LAST_ACK), Server),
-                    (state(FIN_WAIT2, CLOSE), Client),
-                    (Destroy, Client),
-                    (state(LAST_ACK, CLOSE), Server),
-                    (Destroy, Server),
-                ]
-            },
-            Self::ServerAnswersAndCloses => const {
-                &[
-                    (state(CLOSE_WAIT, LAST_ACK), Server),
-                    (state(FIN_WAIT2, CLOSE), Client),
-                    (state(LAST_ACK, CLOSE), Server),
-                    (Destroy, Server),
-                ]
-            },
+            Self::ServerClosesFirst => {
+                const {
+                    &[
+                        (state(ESTABLISHED, FIN_WAIT1), Server),
+                        (state(ESTABLISHED, CLOSE_WAIT), Client),
+                    ]
+                }
+            }
+            Self::ClientFollows => {
+                const {
+                    &[
+                        (state(CLOSE_WAIT, LAST_ACK), Client),
+                        (state(FIN_WAIT2, CLOSE), Server),
+                        (Destroy, Server),
+                        (state(LAST_ACK, CLOSE), Client),
+                        (Destroy, Client),
+                    ]
+                }
+            }
+            Self::ClientClosesFirst | Self::ClientHalfCloses => {
+                const {
+                    &[
+                        (state(ESTABLISHED, FIN_WAIT1), Client),
+                        (state(ESTABLISHED, CLOSE_WAIT), Server),
+                    ]
+                }
+            }
+            Self::ServerFollows => {
+                const {
+                    &[
+                        (state(CLOSE_WAIT, LAST_ACK), Server),
+                        (state(FIN_WAIT2, CLOSE), Client),
+                        (Destroy, Client),
+                        (state(LAST_ACK, CLOSE), Server),
+                        (Destroy, Server),
+                    ]
+                }
+            }
+            Self::ServerAnswersAndCloses => {
+                const {
+                    &[
+                        (state(CLOSE_WAIT, LAST_ACK), Server),
+                        (state(FIN_WAIT2, CLOSE), Client),
+                        (state(LAST_ACK, CLOSE), Server),
+                        (Destroy, Server),
+                    ]
+                }
+            }
             Self::ClientLetsGo => &[(Destroy, Client)],
-            Self::ClientResets => const {
-                &[
-                    (state(ESTABLISHED, CLOSE), Client),
-                    (ResetSent, Client),
-                    (Destroy, Client),
-                    (ResetReceived, Server),
-                    (state(ESTABLISHED, CLOSE), Server),
-                ]
-            },
+            Self::ClientResets => {
+                const {
+                    &[
+                        (state(ESTABLISHED, CLOSE), Client),
+                        (ResetSent, Client),
+                        (Destroy, Client),
+                        (ResetReceived, Server),
+                        (state(ESTABLISHED, CLOSE), Server),
+                    ]
+                }
+            }
             Self::ServerAfterReset => &[(Destroy, Server)],
         }
     }

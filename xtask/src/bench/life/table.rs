@@ -41,11 +41,21 @@ fn by_event(text: &mut String, lives: &Lives) {
 const WHOLE: [(&str, &[Step]); 3] = [
     (
         "the server closes first",
-        &[Step::Open, Step::FirstTurn, Step::ServerClosesFirst, Step::ClientFollows],
+        &[
+            Step::Open,
+            Step::FirstTurn,
+            Step::ServerClosesFirst,
+            Step::ClientFollows,
+        ],
     ),
     (
         "the client closes first",
-        &[Step::Open, Step::FirstTurn, Step::ClientClosesFirst, Step::ServerFollows],
+        &[
+            Step::Open,
+            Step::FirstTurn,
+            Step::ClientClosesFirst,
+            Step::ServerFollows,
+        ],
     ),
     (
         "the client shuts down its half",
