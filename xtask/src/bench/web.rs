@@ -137,7 +137,7 @@ fn configuration(folder: &Path) -> String {
     let at = folder.display();
     let body = "x".repeat(600);
     format!(
-        "daemon off; user root; worker_processes auto; pid {at}/pid; error_log {at}/error.log warn;
+        "daemon off; user root; worker_processes auto; worker_cpu_affinity auto; pid {at}/pid; error_log {at}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
