@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::outcome::Outcome;
+use super::outcome::{Clock, Outcome};
 use super::{churn, web};
 use crate::paths::Paths;
 
@@ -20,9 +20,14 @@ pub(super) enum Load {
 impl Load {
     /// Runs it for about `time`, in a new network namespace.
     pub(super) fn run(self, paths: &Paths, time: Duration) -> Result<Outcome> {
+        self.run_by(&|| Ok(Duration::ZERO), paths, time)
+    }
+
+    /// As [`Load::run`], with a clock that is read around its connections.
+    pub(super) fn run_by(self, clock: Clock<'_>, paths: &Paths, time: Duration) -> Result<Outcome> {
         match self {
-            Self::Churn => churn::run(time),
-            Self::Web => web::run(paths, time),
+            Self::Churn => churn::run(clock, time),
+            Self::Web => web::run(clock, paths, time),
         }
     }
 

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::snmp::Snmp;
+
+/// A clock of the caller's that is read around a load's connections.
+pub(super) type Clock<'a> = &'a (dyn Fn() -> Result<Duration> + Sync);
 
 /// What one run of a load did.
 #[derive(Clone, Debug)]
@@ -15,6 +20,8 @@ pub(super) struct Outcome {
     pub(super) elapsed: Duration,
     /// CPU time of the clients and servers, with all that the kernel did for them.
     pub(super) cpu: Duration,
+    /// How far the caller's clock went between the first and the last connection.
+    pub(super) clocked: Duration,
     /// The namespace's own counters over the run.
     pub(super) snmp: Snmp,
 }
