@@ -1,4 +1,4 @@
-//! The kernel's own statistics of BPF programs, and the meter that is in them. It knows programs by the process
+//! The kernel's own statistics of BPF programs, and programs of the benchmark's own. It knows programs by the process
 //! that holds them, so other programs on the machine do not matter.
 
 use std::collections::BTreeMap;
@@ -23,29 +23,33 @@ pub(super) struct Statistics(
     #[expect(dead_code, reason = "held for what closing it does")] OwnedFd,
 );
 
-/// A program of two instructions at the tracepoint of the read hook. Its average run is what the statistics
-/// themselves add to every run: two readings of the clock and a call that returns at once.
-pub(super) struct EmptyProgram {
+/// A program of this benchmark's own at a tracepoint, attached while it lives. Programs of one tracepoint run in the
+/// order in which they were attached.
+pub(super) struct RawProgram {
     program: OwnedFd,
     #[expect(dead_code, reason = "the program is attached while the link is open")]
     link: OwnedFd,
 }
 
+/// A program of two instructions: `r0 = 0; exit`. Its average run is what the statistics themselves add to every
+/// run: two readings of the clock and a call that returns at once.
+pub(super) const EMPTY: [u64; 2] = [0xb7, 0x95];
+
 /// The programs that a process holds open, by their identifiers in the kernel.
 pub(super) fn programs_of(pid: u32) -> Result<BTreeMap<u64, Runs>> {
-    let path = format!("/proc/{pid}/fdinfo");
     let mut programs = BTreeMap::new();
-    for entry in fs::read_dir(&path).with_context(|| format!("list {path}"))? {
-        // A file that was closed meanwhile is no program of interest.
-        let Ok(text) = entry.and_then(|entry| fs::read_to_string(entry.path())) else {
-            continue;
-        };
+    for text in files_of(pid)? {
         // Links name their program as well; only the program itself has run times.
         if let (Some(id), Some(runs)) = (field(&text, "prog_id:"), runs(&text)) {
             programs.insert(id, runs);
         }
     }
     Ok(programs)
+}
+
+/// Whether a process holds a program's attachment.
+pub(super) fn is_attached(pid: u32) -> Result<bool> {
+    Ok(files_of(pid)?.any(|text| text.contains("link_type:")))
 }
 
 /// All programs of a process together.
@@ -89,15 +93,15 @@ impl Statistics {
         let attr = EnableStats {
             kind: BPF_STATS_RUN_TIME,
         };
-        let fd = bpf(BPF_ENABLE_STATS, &attr).context("turn the kernel's BPF statistics on")?;
+        let fd = open(BPF_ENABLE_STATS, &attr).context("turn the kernel's BPF statistics on")?;
         Ok(Self(fd))
     }
 }
 
-// === impl EmptyProgram ===
+// === impl RawProgram ===
 
-impl EmptyProgram {
-    pub(super) fn attach(tracepoint: &str) -> Result<Self> {
+impl RawProgram {
+    pub(super) fn attach(instructions: &[u64], tracepoint: &str) -> Result<Self> {
         #[repr(C)]
         struct Load {
             prog_type: u32,
@@ -106,7 +110,7 @@ impl EmptyProgram {
             license: u64,
         }
         #[repr(C)]
-        struct Open {
+        struct Attach {
             name: u64,
             prog_fd: u32,
             padding: u32,
@@ -114,23 +118,22 @@ impl EmptyProgram {
         const BPF_PROG_LOAD: i32 = 5;
         const BPF_RAW_TRACEPOINT_OPEN: i32 = 17;
         const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
-        // `r0 = 0; exit`
-        let instructions: [u64; 2] = [0xb7, 0x95];
         let load = Load {
             prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
-            insn_cnt: 2,
+            insn_cnt: u32::try_from(instructions.len()).context("count the instructions")?,
             insns: instructions.as_ptr().addr() as u64,
             license: c"GPL".as_ptr().addr() as u64,
         };
-        let program = bpf(BPF_PROG_LOAD, &load).context("load the empty program")?;
+        let program = open(BPF_PROG_LOAD, &load)
+            .with_context(|| format!("load the benchmark's program for {tracepoint}"))?;
         let name = std::ffi::CString::new(tracepoint).context("write the tracepoint's name")?;
-        let open = Open {
+        let attach = Attach {
             name: name.as_ptr().addr() as u64,
             prog_fd: program.as_raw_fd().unsigned_abs(),
             padding: 0,
         };
-        let link = bpf(BPF_RAW_TRACEPOINT_OPEN, &open)
-            .with_context(|| format!("attach the empty program to {tracepoint}"))?;
+        let link = open(BPF_RAW_TRACEPOINT_OPEN, &attach)
+            .with_context(|| format!("attach the benchmark's program to {tracepoint}"))?;
         Ok(Self { program, link })
     }
 
@@ -141,6 +144,37 @@ impl EmptyProgram {
     }
 }
 
+/// An array map with one value of so many bytes, which user space may map.
+pub(super) fn mappable_value(bytes: usize) -> Result<OwnedFd> {
+    #[repr(C)]
+    struct Create {
+        map_type: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        map_flags: u32,
+    }
+    const BPF_MAP_CREATE: i32 = 0;
+    const BPF_MAP_TYPE_ARRAY: u32 = 2;
+    const BPF_F_MMAPABLE: u32 = 1 << 10;
+    let create = Create {
+        map_type: BPF_MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size: u32::try_from(bytes).context("say how large the value is")?,
+        max_entries: 1,
+        map_flags: BPF_F_MMAPABLE,
+    };
+    open(BPF_MAP_CREATE, &create).context("create the benchmark's map")
+}
+
+/// What the kernel says of each file that a process holds open.
+pub(super) fn files_of(pid: u32) -> Result<impl Iterator<Item = String>> {
+    let path = format!("/proc/{pid}/fdinfo");
+    let entries = fs::read_dir(&path).with_context(|| format!("list {path}"))?;
+    // A file that was closed meanwhile is of no interest.
+    Ok(entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok()))
+}
+
 fn runs(fdinfo: &str) -> Option<Runs> {
     Some(Runs {
         count: field(fdinfo, "run_cnt:")?,
@@ -149,10 +183,17 @@ fn runs(fdinfo: &str) -> Option<Runs> {
 }
 
 /// A bpf() command that returns a file.
-fn bpf<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
+pub(super) fn open<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(ask(command, attr)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for this call, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Any bpf() command.
+pub(super) fn ask<T>(command: i32, attr: &T) -> io::Result<i64> {
     // SAFETY: `attr` is the beginning of a `bpf_attr` as the command wants it, of the size given; what it points
     // to outlives the call. The kernel takes what is missing as zeros.
-    let fd = unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             command,
@@ -160,12 +201,10 @@ fn bpf<T>(command: i32, attr: &T) -> io::Result<OwnedFd> {
             size_of::<T>(),
         )
     };
-    if fd < 0 {
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just opened it for this call, nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(result)
 }
 
 #[cfg(test)]

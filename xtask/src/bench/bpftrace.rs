@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::{daemon::create, load, sys};
+use super::{bpf, daemon::create, sys, tracefs};
 use crate::paths::Paths;
 
 pub(super) struct Bpftrace {
@@ -17,7 +17,7 @@ pub(super) struct Bpftrace {
     out: BufReader<ChildStdout>,
 }
 
-/// What the script counted on the load's ports.
+/// What the script counted on a load's ports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) opened: u64,
@@ -27,7 +27,7 @@ pub(super) struct Counted {
 
 /// A script of this folder.
 pub(super) struct Script {
-    name: &'static str,
+    pub(super) name: &'static str,
     text: &'static str,
 }
 
@@ -56,6 +56,14 @@ impl Script {
     }
 }
 
+/// bpftrace with a script, and with the tracepoints that it looks up by name.
+pub(super) fn command(script: &Path) -> Result<Command> {
+    let mut command = Command::new("bpftrace");
+    command.arg(script).stdin(Stdio::null());
+    tracefs::provide(&mut command)?;
+    Ok(command)
+}
+
 // === impl Bpftrace ===
 
 impl Bpftrace {
@@ -65,10 +73,8 @@ impl Bpftrace {
         let errors = create(&log)?;
         let file = folder.join(script.name);
         script.write_with(&file, "")?;
-        let mut child = Command::new("bpftrace")
+        let mut child = command(&file)?
             .args(["-f", "json"])
-            .arg(&file)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
@@ -88,8 +94,8 @@ impl Bpftrace {
         self.child.id()
     }
 
-    /// Ends it; it prints its counts then.
-    pub(super) fn stop(mut self) -> Result<Counted> {
+    /// Ends it; it prints its counts then, of which those of these ports are returned.
+    pub(super) fn stop(mut self, ports: &[u16]) -> Result<Counted> {
         sys::signal(self.child.id(), libc::SIGINT)?;
         let mut printed = String::new();
         self.out
@@ -99,7 +105,7 @@ impl Bpftrace {
         if !status.success() {
             bail!("stop bpftrace: {status}");
         }
-        counted(&printed)
+        counted(&printed, ports)
     }
 
     fn wait_until_attached(&mut self) -> Result<()> {
@@ -115,6 +121,7 @@ impl Bpftrace {
         if let Some(status) = self.child.try_wait().context("look after bpftrace")? {
             bail!("bpftrace ended: {status}");
         }
+        bpf::total_of(self.child.id())?;
         Ok(())
     }
 }
@@ -127,15 +134,15 @@ impl Drop for Bpftrace {
     }
 }
 
-fn counted(printed: &str) -> Result<Counted> {
+fn counted(printed: &str, ports: &[u16]) -> Result<Counted> {
     let mut counted = Counted::default();
     for line in printed.lines().filter(|line| !line.trim().is_empty()) {
         let said: Value =
             serde_json::from_str(line).with_context(|| format!("read bpftrace's line `{line}`"))?;
         for (name, value) in said["data"].as_object().into_iter().flatten() {
             match name.as_str() {
-                "@opened" => counted.opened += on_ports(value),
-                "@ended" => counted.ended += on_ports(value),
+                "@opened" => counted.opened += on_ports(value, ports),
+                "@ended" => counted.ended += on_ports(value, ports),
                 "@resets_sent" => counted.resets_sent += value.as_u64().unwrap_or(0),
                 _ => {}
             }
@@ -144,11 +151,13 @@ fn counted(printed: &str) -> Result<Counted> {
     Ok(counted)
 }
 
-/// The sum of a table whose keys begin with one of the load's ports: `{"7900,1": 5}`.
-fn on_ports(table: &Value) -> u64 {
+/// The sum of a table whose keys begin with one of these ports: `{"7900,1": 5}`.
+fn on_ports(table: &Value, ports: &[u16]) -> u64 {
     let is_ours = |key: &str| {
         let port = key.split(',').next();
-        load::ports().any(|ours| port == Some(ours.to_string().as_str()))
+        ports
+            .iter()
+            .any(|ours| port == Some(ours.to_string().as_str()))
     };
     table
         .as_object()
@@ -171,7 +180,7 @@ mod tests {
 {"type": "map", "data": {"@resets_sent": 3}}
 "#;
         assert_eq!(
-            counted(printed).expect("well formed"),
+            counted(printed, &[7_900, 7_901]).expect("well formed"),
             Counted {
                 opened: 11,
                 ended: 4,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,8 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::sys;
-use crate::build;
 use crate::paths::Paths;
+
+/// A finwatch that is measured, and what it is called in the tables.
+#[derive(Clone)]
+pub(super) struct Finwatch {
+    pub(super) name: &'static str,
+    pub(super) binary: PathBuf,
+}
 
 pub(super) struct Daemon {
     child: Child,
@@ -32,11 +38,11 @@ const STARTED_WITHIN: Duration = Duration::from_secs(20);
 
 impl Daemon {
     /// Starts it with its built-in defaults, whatever this host's configuration says, and `more` flags.
-    pub(super) fn start(paths: &Paths, more: &[&str]) -> Result<Self> {
-        let binary = build::daemon_binary(paths);
+    pub(super) fn start(paths: &Paths, finwatch: &Finwatch, more: &[&str]) -> Result<Self> {
+        let Finwatch { binary, .. } = finwatch;
         let log = paths.target.join("bench/finwatch.log");
         let address = free_address()?;
-        let mut command = Command::new(&binary);
+        let mut command = Command::new(binary);
         command
             .args(["daemon", "--config", "/dev/null"])
             .args(["--listen", &address.to_string()])
@@ -72,6 +78,12 @@ impl Daemon {
             text,
             took: start.elapsed(),
         })
+    }
+
+    /// As [`Daemon::scrape`], when what the ring still held of a load that has ended is read.
+    pub(super) fn last_scrape(&self) -> Result<Scrape> {
+        thread::sleep(Duration::from_millis(500));
+        self.scrape()
     }
 
     /// A clean stop; what is left in the kernel would disturb the next measurement.
@@ -144,6 +156,15 @@ impl Scrape {
     /// As [`Scrape::sum`], for counters of things.
     pub(super) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.sum(name, labels) as u64
+    }
+
+    /// As [`Scrape::count`], of the services on these ports.
+    pub(super) fn on_ports(&self, ports: &[u16], name: &str, labels: &[(&str, &str)]) -> u64 {
+        let on = |port: &u16| {
+            let port = port.to_string();
+            self.count(name, &[&[("port", port.as_str())], labels].concat())
+        };
+        ports.iter().map(on).sum()
     }
 
     /// The values of a metric by one of its labels.

@@ -1,12 +1,19 @@
-//! `cargo xtask bench`: what finwatch costs, beside nothing and beside a bpftrace script, in one run. Figures
-//! depend on the machine and on what else it does: they are printed with their targets, never asserted.
+//! `cargo xtask bench`: what finwatch costs, beside nothing, beside what people know, and beside another finwatch, in one
+//! run. Figures depend on the machine and on what else it does: they are printed with their targets, never asserted.
 
 mod bpf;
 mod bpftrace;
+mod churn;
 mod compare;
 mod daemon;
+mod held;
+mod life;
 mod load;
+mod maps;
 mod meter;
+mod observer;
+mod outcome;
+mod parts;
 mod report;
 mod services;
 mod snmp;
@@ -14,24 +21,41 @@ mod start;
 mod stats;
 mod sys;
 mod targets;
+mod text;
+mod tool;
+mod tracefs;
+mod web;
 
 use std::fs;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
+use self::load::Load;
+use self::observer::Observer;
+use self::parts::Part;
 use crate::build;
 use crate::paths::Paths;
-use crate::setup::{self, Apt, Permission, Scope};
-use crate::shell::{is_root, say, which};
+use crate::setup::{self, Scope};
+use crate::shell::{is_root, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Rounds of the comparison; each runs the load three times
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    /// Seconds that the load runs at a time
+    /// Measure only this, and no peers unless asked to; may be given several times
+    #[arg(long, value_enum, conflicts_with = "write")]
+    only: Vec<Part>,
+    /// Measure another finwatch too, in turns with the one at hand
+    #[arg(long, value_name = "BINARY", conflicts_with = "write")]
+    against: Option<PathBuf>,
+    /// With --only: measure bpftrace, tcplife and tcpstates too
+    #[arg(long)]
+    peers: bool,
+    /// Rounds of each part; 9 of throughput at full churn and 5 of the others, unless given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Seconds that a load runs at a time when its throughput is measured
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
     seconds: u32,
     /// Write the figures to docs/performance.md
@@ -46,76 +70,109 @@ pub(crate) struct Args {
 }
 
 /// Everything that was measured.
+#[derive(Default)]
 struct Figures {
-    rounds: u32,
-    seconds: u32,
-    comparison: compare::Comparison,
-    metered: meter::Metered,
-    starts: start::Starts,
-    idle: services::Idle,
-    thousand: services::Thousand,
+    starts: Option<start::Starts>,
+    processes: Vec<(&'static str, services::Process)>,
+    lives: Option<life::Lives>,
+    metered: Option<meter::Metered>,
+    churn: Option<compare::Comparison>,
+    web: Option<compare::Comparison>,
 }
 
-/// Rounds with the kernel's statistics on; they scatter less than throughput does.
-const METERED_ROUNDS: usize = 5;
-const STARTS: usize = 5;
+const CHURN_ROUNDS: usize = 9;
+/// What scatters less than throughput at full churn.
+const ROUNDS: usize = 5;
+/// What a load runs with the kernel's statistics on.
+const METERED: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
-    let Args {
-        rounds,
-        seconds,
-        write,
-        no_build,
-        no_install,
-    } = *args;
     if !is_root() {
         bail!(
             "the benchmark loads programs into the kernel and makes network namespaces: run it as root"
         );
     }
-    if !no_build {
-        setup::run(paths, &setup::Args::new(Scope::Build, no_install))?;
+    if let Some(binary) = &args.against {
+        ensure!(
+            binary.is_file(),
+            "measure against {}: there is no such file",
+            binary.display()
+        );
+    }
+    if !args.no_build {
+        setup::run(paths, &setup::Args::new(Scope::Build, args.no_install))?;
         build::run(paths, &build::Args::release())?;
     }
-    ensure_bpftrace(no_install)?;
+    setup::for_bench(args.no_install)?;
     sys::raise_open_files()?;
     sys::prefer_this_process()?;
 
-    let time = Duration::from_secs(u64::from(seconds));
-    let figures = Figures {
-        rounds,
-        seconds,
-        starts: start::starts(paths, STARTS)?,
-        idle: services::idle(paths, IDLE)?,
-        thousand: services::thousand(paths)?,
-        metered: meter::run(paths, METERED_ROUNDS, time)?,
-        comparison: compare::run(paths, rounds as usize, time)?,
-    };
+    let figures = measure(paths, args)?;
     let text = report::figures(&figures);
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("print the figures")?;
-    if write {
+    if args.write {
         let page = paths.root.join("docs/performance.md");
         say(format!("writing {}", page.display()));
         fs::create_dir_all(paths.root.join("docs")).context("create docs")?;
-        fs::write(&page, report::page(&figures, &text))
+        fs::write(&page, report::page(&args.command(), &text))
             .with_context(|| format!("write {}", page.display()))?;
     }
     Ok(())
 }
 
-/// Only the benchmark wants it, so it is no part of setup's scopes.
-fn ensure_bpftrace(no_install: bool) -> Result<()> {
-    if which("bpftrace").is_some() {
-        return Ok(());
-    }
-    let permission = Permission {
-        install: !no_install,
+fn measure(paths: &Paths, args: &Args) -> Result<Figures> {
+    let wants = |part| args.only.is_empty() || args.only.contains(&part);
+    let rounds = |usual| args.rounds.map_or(usual, |rounds| rounds as usize);
+    let time = Duration::from_secs(u64::from(args.seconds));
+    let finwatches = parts::finwatches(paths, args.against.as_deref());
+    let with_peers = args.only.is_empty() || args.peers;
+    let peers = |all: fn() -> Vec<Observer>| if with_peers { all() } else { Vec::new() };
+    let observers = || {
+        let finwatches = finwatches.iter().cloned().map(Observer::Finwatch);
+        finwatches.chain(peers(parts::peers)).collect::<Vec<_>>()
     };
-    Apt::new(permission).install(
-        &["bpftrace"],
-        "bpftrace (what finwatch is compared with in the benchmark)",
-    )
+    let compare = |load, usual| {
+        let observers: Vec<_> = [Observer::Nothing].into_iter().chain(observers()).collect();
+        compare::run(paths, load, &observers, rounds(usual), time)
+    };
+
+    let mut figures = Figures::default();
+    if wants(Part::Start) {
+        figures.starts = Some(start::run(paths, &finwatches, rounds(ROUNDS))?);
+    }
+    if wants(Part::Process) {
+        for finwatch in &finwatches {
+            let process = services::run(paths, finwatch, IDLE)?;
+            figures.processes.push((finwatch.name, process));
+        }
+    }
+    if wants(Part::Life) {
+        figures.lives = Some(life::run(paths, &observers(), rounds(ROUNDS))?);
+        let peers = peers(parts::metered_peers);
+        let metered = meter::run(paths, &finwatches, &peers, rounds(ROUNDS), METERED)?;
+        figures.metered = Some(metered);
+    }
+    if wants(Part::Churn) {
+        figures.churn = Some(compare(Load::Churn, CHURN_ROUNDS)?);
+    }
+    if wants(Part::Web) {
+        figures.web = Some(compare(Load::Web, ROUNDS)?);
+    }
+    Ok(figures)
+}
+
+// === impl Args ===
+
+impl Args {
+    /// The command that measures this again.
+    fn command(&self) -> String {
+        let Self { seconds, .. } = self;
+        let rounds = self
+            .rounds
+            .map_or_else(String::new, |rounds| format!(" --rounds {rounds}"));
+        format!("cargo xtask bench{rounds} --seconds {seconds} --write")
+    }
 }

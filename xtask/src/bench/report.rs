@@ -1,33 +1,65 @@
 //! The figures as text: the same tables for the terminal and for docs/performance.md.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use super::Figures;
 use super::compare::{Comparison, Sample};
-use super::meter::Metered;
-use super::services::{self, Idle, Thousand};
+use super::held::Held;
+use super::life;
+use super::meter::{Metered, Programs};
+use super::parts::{NEW, OLD};
+use super::services::{self, Process};
+use super::start::Starts;
 use super::stats::{median, median_ratio};
 use super::targets::{self, all, mib, per_second};
+use super::text::{heading, line, range, row};
 
 /// All tables.
 pub(super) fn figures(figures: &Figures) -> String {
+    let Figures {
+        starts,
+        processes,
+        lives,
+        metered,
+        churn,
+        web,
+    } = figures;
     let mut text = String::new();
     targets_table(&mut text, figures);
-    comparison(&mut text, &figures.comparison);
-    metered(&mut text, &figures.metered);
-    process(&mut text, figures);
-    counts(&mut text, &figures.comparison);
+    if let Some(churn) = churn {
+        comparison(&mut text, "Side by side: full churn", churn);
+    }
+    if let Some(web) = web {
+        comparison(
+            &mut text,
+            "Side by side: nginx, a request a connection",
+            web,
+        );
+    }
+    if let Some(lives) = lives {
+        life::write(&mut text, lives);
+    }
+    if let Some(metered) = metered {
+        self::metered(&mut text, metered);
+    }
+    if let Some(starts) = starts {
+        self::starts(&mut text, starts);
+    }
+    if !processes.is_empty() {
+        self::processes(&mut text, processes, churn.as_ref());
+    }
+    if let Some(churn) = churn {
+        counts(&mut text, "Counted, beside done: full churn", churn);
+    }
+    if let Some(web) = web {
+        counts(&mut text, "Counted, beside done: nginx", web);
+    }
     text
 }
 
 /// The page of the documentation around the tables.
-pub(super) fn page(figures: &Figures, tables: &str) -> String {
-    let command = format!(
-        "cargo xtask bench --rounds {} --seconds {} --write",
-        figures.rounds, figures.seconds
-    );
-    PAGE.replace("{command}", &command)
+pub(super) fn page(command: &str, tables: &str) -> String {
+    PAGE.replace("{command}", command)
         .replace("{machine}", &machine())
         .replace("{figures}", tables.trim())
 }
@@ -36,12 +68,18 @@ const PAGE: &str = include_str!("performance.md");
 
 fn targets_table(text: &mut String, figures: &Figures) {
     let targets = targets::judge(figures);
+    if targets.is_empty() {
+        return;
+    }
     heading(text, "Targets");
     row(text, &["", "target", "measured", ""]);
     row(text, &["---"; 4]);
     for target in &targets {
         let verdict = if target.met { "met" } else { "**missed**" };
-        row(text, &[target.what, &target.limit, &target.figure, verdict]);
+        row(
+            text,
+            &[&target.what, &target.limit, &target.figure, verdict],
+        );
     }
     for target in targets.iter().filter(|target| !target.met) {
         line(
@@ -51,13 +89,9 @@ fn targets_table(text: &mut String, figures: &Figures) {
     }
 }
 
-fn comparison(text: &mut String, comparison: &Comparison) {
-    let Comparison {
-        nothing,
-        finwatch,
-        bpftrace,
-    } = comparison;
-    heading(text, "Side by side");
+fn comparison(text: &mut String, title: &str, comparison: &Comparison) {
+    let nothing = comparison.nothing();
+    heading(text, title);
     row(
         text,
         &[
@@ -70,22 +104,18 @@ fn comparison(text: &mut String, comparison: &Comparison) {
         ],
     );
     row(text, &["---"; 6]);
-    for (name, samples) in [
-        ("nothing", nothing),
-        ("finwatch", finwatch),
-        ("bpftrace", bpftrace),
-    ] {
+    for (name, samples) in &comparison.observed {
         let throughput = median_ratio(&per_second(samples), &per_second(nothing));
         let cpu = median_ratio(&all(samples, Sample::cpu_us), &all(nothing, Sample::cpu_us));
         row(
             text,
             &[
-                name,
-                &format!("{:.0}", median(&per_second(samples))),
-                &format!("{:.1} %", 100.0 * throughput),
-                &format!("{:.1} us", median(&all(samples, Sample::cpu_us))),
-                &format!("{:.1} %", 100.0 * cpu),
-                &format!("{:.1} %", median(&all(samples, Sample::observer_percent))),
+                (*name).to_owned(),
+                format!("{:.0}", median(&per_second(samples))),
+                format!("{:.1} %", 100.0 * throughput),
+                format!("{:.1} us", median(&all(samples, Sample::cpu_us))),
+                format!("{:.1} %", 100.0 * cpu),
+                format!("{:.1} %", median(&all(samples, Sample::observer_percent))),
             ],
         );
     }
@@ -98,10 +128,47 @@ fn comparison(text: &mut String, comparison: &Comparison) {
             range(&per_second(nothing))
         ),
     );
+    let (new, old) = (comparison.of(NEW), comparison.of(OLD));
+    if !old.is_empty() {
+        line(
+            text,
+            format!(
+                "\nOf `{OLD}` in the same round: throughput {:.3}, CPU of a connection {:.3}.",
+                median_ratio(&per_second(new), &per_second(old)),
+                median_ratio(&all(new, Sample::cpu_us), &all(old, Sample::cpu_us))
+            ),
+        );
+    }
 }
 
 fn metered(text: &mut String, metered: &Metered) {
-    heading(text, "BPF run time");
+    let Metered { finwatches, peers } = metered;
+    for (name, programs) in finwatches {
+        heading(text, &format!("BPF run time of {name}"));
+        by_program(text, programs);
+    }
+    if let [(_, new), (_, old), ..] = finwatches.as_slice() {
+        line(
+            text,
+            format!(
+                "\nOf `{OLD}` in the same round: a socket's life {:.3}, a read {:.3}.",
+                median_ratio(&new.per_socket, &old.per_socket),
+                median_ratio(&new.read_net, &old.read_net)
+            ),
+        );
+    }
+    if !peers.is_empty() {
+        line(
+            text,
+            "\nA socket's life with the peers, by the same meter:\n",
+        );
+    }
+    for (name, per_socket) in peers {
+        line(text, line_of(&format!("`{name}`"), per_socket));
+    }
+}
+
+fn by_program(text: &mut String, programs: &Programs) {
     row(
         text,
         &[
@@ -112,130 +179,159 @@ fn metered(text: &mut String, metered: &Metered) {
         ],
     );
     row(text, &["---"; 4]);
-    for (name, runs, mean, share) in metered.programs() {
+    for (name, runs, mean, share) in programs.shares() {
         row(
             text,
             &[
-                &format!("`{name}`"),
-                &format!("{runs:.2}"),
-                &format!("{mean:.0} ns"),
-                &format!("{share:.0} ns"),
+                format!("`{name}`"),
+                format!("{runs:.2}"),
+                format!("{mean:.0} ns"),
+                format!("{share:.0} ns"),
             ],
         );
     }
-    let rounds = metered.per_socket.len();
-    let line_of = |what: &str, values: &[f64]| {
-        format!(
-            "- {what}: {:.0} ns (median of {rounds} rounds; {} ns)",
-            median(values),
-            range(values)
-        )
-    };
+    let Programs {
+        per_socket,
+        per_socket_net,
+        meter,
+        read_net,
+        ..
+    } = programs;
     line(text, "");
-    line(
-        text,
-        line_of("a socket's life, all programs", &metered.per_socket),
-    );
-    line(
-        text,
-        line_of(
-            "the same with bpftrace's `count.bt`",
-            &metered.count_per_socket,
-        ),
-    );
-    line(
-        text,
-        line_of(
-            "the same with bpftrace's `guess.bt`, which counts less",
-            &metered.guess_per_socket,
-        ),
-    );
-    line(
-        text,
-        line_of("the meter: a run of an empty program", &metered.meter),
-    );
-    line(
-        text,
-        line_of(
-            "a read (`finwatch_read`), less the meter",
-            &metered.read_net,
-        ),
-    );
+    for (what, values) in [
+        ("a socket's life, all programs", per_socket),
+        ("the same, less the meter of each run", per_socket_net),
+        ("the meter: a run of an empty program", meter),
+        ("a read (`finwatch_read`), less the meter", read_net),
+    ] {
+        line(text, line_of(what, values));
+    }
 }
 
-fn process(text: &mut String, figures: &Figures) {
-    let Idle {
-        rss_kib,
-        maps_kib,
-        cpu_percent,
-    } = figures.idle;
-    let Thousand {
-        scrape_ms,
-        series,
-        kib,
-        rss_kib: thousand_rss_kib,
-    } = &figures.thousand;
-    let samples = &figures.comparison.finwatch;
-    let churn_rss = all(samples, |sample| mib(sample.rss_kib));
-    let churn_cpu = median(&all(samples, Sample::observer_percent));
-    heading(text, "The daemon's process");
-    row(text, &["", "resident memory", "CPU, of one core"]);
+fn line_of(what: &str, nanos: &[f64]) -> String {
+    format!(
+        "- {what}: {:.0} ns (median of {} rounds; {} ns)",
+        median(nanos),
+        nanos.len(),
+        range(nanos)
+    )
+}
+
+fn starts(text: &mut String, starts: &Starts) {
+    let Starts {
+        finwatches,
+        bpftrace_run,
+    } = starts;
+    heading(text, "The start");
+    row(text, &["", "until it watches", "started and ended"]);
     row(text, &["---"; 3]);
+    for (name, start) in finwatches {
+        row(
+            text,
+            &[
+                (*name).to_owned(),
+                format!("{:.0} ms", median(&start.watches)),
+                format!("{:.0} ms", median(&start.run)),
+            ],
+        );
+    }
     row(
         text,
-        &[
-            "idle",
-            &format!("{:.1} MiB", mib(rss_kib)),
-            &format!("{cpu_percent:.2} %"),
-        ],
+        &["count.bt", "", &format!("{:.0} ms", median(bpftrace_run))],
     );
-    row(
-        text,
-        &[
-            "full churn",
-            &format!("{:.1} MiB", median(&churn_rss)),
-            &format!("{churn_cpu:.1} %"),
-        ],
-    );
-    let scraped = format!("{} services, scraped", services::SERVICES);
-    row(
-        text,
-        &[&scraped, &format!("{:.1} MiB", mib(*thousand_rss_kib)), ""],
-    );
-    line(
-        text,
-        format!(
-            "\nOf each, {:.1} MiB are the ring buffer between the kernel and the daemon: the kernel's memory, which is mapped twice.",
-            mib(maps_kib)
-        ),
-    );
-    line(
-        text,
-        format!(
-            "\nA scrape of {} services takes {:.1} ms (median of {}; {} ms): {series} series, {kib} KiB of text.",
-            services::SERVICES,
-            median(scrape_ms),
-            scrape_ms.len(),
-            range(scrape_ms)
-        ),
-    );
+    line(text, format!("\nMedians of {} rounds.", bpftrace_run.len()));
+}
+
+fn processes(text: &mut String, processes: &[(&'static str, Process)], churn: Option<&Comparison>) {
+    heading(text, "The daemon's process");
+    row(text, &["", "", "resident memory", "CPU, of one core"]);
+    row(text, &["---"; 4]);
+    for (name, process) in processes {
+        let Process { idle, thousand } = process;
+        let memory = |kib| format!("{:.1} MiB", mib(kib));
+        row(
+            text,
+            &[
+                (*name).to_owned(),
+                "while it starts".to_owned(),
+                memory(idle.peak_kib),
+                String::new(),
+            ],
+        );
+        row(
+            text,
+            &[
+                (*name).to_owned(),
+                "idle".to_owned(),
+                memory(idle.rss_kib),
+                format!("{:.2} %", idle.cpu_percent),
+            ],
+        );
+        if let Some(churn) = churn {
+            let samples = churn.of(name);
+            row(
+                text,
+                &[
+                    (*name).to_owned(),
+                    "full churn".to_owned(),
+                    format!(
+                        "{:.1} MiB",
+                        median(&all(samples, |sample| mib(sample.rss_kib)))
+                    ),
+                    format!("{:.1} %", median(&all(samples, Sample::observer_percent))),
+                ],
+            );
+        }
+        row(
+            text,
+            &[
+                (*name).to_owned(),
+                format!("{} services, scraped", services::SERVICES),
+                memory(thousand.rss_kib),
+                String::new(),
+            ],
+        );
+    }
+    for (name, process) in processes {
+        let Process { idle, thousand } = process;
+        line(
+            text,
+            format!(
+                "\nOf {name}'s memory, {:.1} MiB are the ring buffer between the kernel and the daemon: the kernel's memory, \
+                 which is mapped twice. The kernel's memory of all its maps is {:.1} MiB: {}. A scrape of {} services takes {:.1} ms (median of {}; {} ms): {} series, {} KiB of text.",
+                mib(idle.maps_kib),
+                mib(idle.kernel_kib()),
+                large_maps(&idle.maps),
+                services::SERVICES,
+                median(&thousand.scrape_ms),
+                thousand.scrape_ms.len(),
+                range(&thousand.scrape_ms),
+                thousand.series,
+                thousand.kib
+            ),
+        );
+    }
+}
+
+/// The maps that are more than a tenth of a MiB.
+fn large_maps(maps: &[(String, u64)]) -> String {
+    let large = maps.iter().filter(|(_, bytes)| 10 * bytes >= 1 << 20);
+    let named = large.map(|(name, bytes)| format!("`{name}` {:.1}", mib(bytes / 1024)));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// What each observer missed, over all rounds.
-fn counts(text: &mut String, comparison: &Comparison) {
-    heading(text, "Counted, beside done");
+fn counts(text: &mut String, title: &str, comparison: &Comparison) {
+    heading(text, title);
     row(text, &["observer", "", "done", "counted", "difference"]);
     row(text, &["---"; 5]);
-    for (observer, samples) in [
-        ("finwatch", &comparison.finwatch),
-        ("bpftrace", &comparison.bpftrace),
-    ] {
+    for (observer, samples) in &comparison.observed {
         let kinds = samples.first().map_or(0, |sample| sample.held.len());
         for kind in 0..kinds {
             let held = || samples.iter().map(|sample| &sample.held[kind]);
             let done: u64 = held().map(|held| held.done).sum();
             let counted: u64 = held().map(|held| held.counted).sum();
-            let difference: u64 = held().map(super::compare::Held::difference).sum();
+            let difference: u64 = held().map(Held::difference).sum();
             row(
                 text,
                 &[
@@ -248,26 +344,6 @@ fn counts(text: &mut String, comparison: &Comparison) {
             );
         }
     }
-}
-
-fn heading(text: &mut String, title: &str) {
-    line(text, format!("\n## {title}\n"));
-}
-
-fn row(text: &mut String, cells: &[&str]) {
-    line(text, format!("| {} |", cells.join(" | ")));
-}
-
-fn line(text: &mut String, content: impl AsRef<str>) {
-    // Writing to a string cannot fail.
-    let _written = writeln!(text, "{}", content.as_ref());
-}
-
-fn range(values: &[f64]) -> String {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let digits = usize::from(most < 100.0);
-    format!("{least:.digits$} to {most:.digits$}")
 }
 
 /// Cores, their model and the kernel.

@@ -1,4 +1,4 @@
-//! The kernel's own counters of the calling thread's network namespace: what both sides are held against.
+//! What the kernel says of the calling thread's network namespace: what all sides are held against.
 
 use std::fs;
 
@@ -41,6 +41,22 @@ impl Snmp {
     }
 }
 
+/// Whether somebody listens on the port in the calling thread's network namespace.
+pub(super) fn listens(port: u16) -> Result<bool> {
+    Ok(has_listener(&read("/proc/thread-self/net/tcp")?, port))
+}
+
+/// The second word of a line is the local address and port, the fourth the state; all of them hexadecimal.
+fn has_listener(sockets: &str, port: u16) -> bool {
+    const LISTEN: &str = "0A";
+    let port = format!(":{port:04X}");
+    sockets.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let local = words.next();
+        local.is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some(LISTEN)
+    })
+}
+
 fn read(path: &str) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("read {path}"))
 }
@@ -67,5 +83,14 @@ mod tests {
         let text = "Ip: A B\nIp: 1 2\nTcp: A OutRsts\nTcp: 3 4\n";
         assert_eq!(value(text, "Tcp:", "OutRsts").expect("found"), 4);
         assert!(value(text, "Tcp:", "B").is_err());
+    }
+
+    #[test]
+    fn a_listener_is_known_by_its_state() {
+        let text = "  sl  local_address rem_address   st tx_queue\n   \
+                    0: 0100007F:1EC8 00000000:0000 0A 00000000\n   \
+                    1: 0100007F:1EC9 0100007F:1EC8 01 00000000\n";
+        assert!(has_listener(text, 7_880));
+        assert!(!has_listener(text, 7_881));
     }
 }

@@ -7,35 +7,45 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::bpftrace::COUNT;
-use crate::build;
+use super::bpftrace;
+use super::daemon::Finwatch;
 use crate::paths::Paths;
 use crate::shell::say;
 
 /// In milliseconds, one a round.
 pub(super) struct Starts {
+    pub(super) finwatches: Vec<(&'static str, Start)>,
+    /// The whole run of bpftrace, which does not say when its programs are attached.
+    pub(super) bpftrace_run: Vec<f64>,
+}
+
+/// Of one finwatch.
+#[derive(Default)]
+pub(super) struct Start {
     /// Until `finwatch watch` says that it watches.
     pub(super) watches: Vec<f64>,
     /// Its whole run, when it ends at once.
     pub(super) run: Vec<f64>,
-    /// The same of bpftrace, which does not say when its programs are attached.
-    pub(super) bpftrace_run: Vec<f64>,
 }
 
-pub(super) fn starts(paths: &Paths, rounds: usize) -> Result<Starts> {
+pub(super) fn run(paths: &Paths, finwatches: &[Finwatch], rounds: usize) -> Result<Starts> {
     say("starting and ending `finwatch watch` and bpftrace");
     let script = paths.target.join("bench/start.bt");
-    COUNT.write_with(&script, "interval:ms:1 { exit(); }\n")?;
+    bpftrace::COUNT.write_with(&script, "interval:ms:1 { exit(); }\n")?;
     let mut starts = Starts {
-        watches: Vec::new(),
-        run: Vec::new(),
+        finwatches: finwatches
+            .iter()
+            .map(|finwatch| (finwatch.name, Start::default()))
+            .collect(),
         bpftrace_run: Vec::new(),
     };
     for _ in 0..rounds {
-        let (watches, run) = watch(&build::daemon_binary(paths))?;
-        starts.watches.push(watches);
-        starts.run.push(run);
-        starts.bpftrace_run.push(bpftrace(&script)?);
+        for (finwatch, (_, start)) in finwatches.iter().zip(&mut starts.finwatches) {
+            let (watches, run) = watch(&finwatch.binary)?;
+            start.watches.push(watches);
+            start.run.push(run);
+        }
+        starts.bpftrace_run.push(watch_by_bpftrace(&script)?);
     }
     Ok(starts)
 }
@@ -70,11 +80,9 @@ fn watch(finwatch: &Path) -> Result<(f64, f64)> {
     ))
 }
 
-fn bpftrace(script: &Path) -> Result<f64> {
+fn watch_by_bpftrace(script: &Path) -> Result<f64> {
     let begin = Instant::now();
-    let status = Command::new("bpftrace")
-        .arg(script)
-        .stdin(Stdio::null())
+    let status = bpftrace::command(script)?
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()

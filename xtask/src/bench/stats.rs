@@ -12,6 +12,19 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value that a quarter of all is below; 0 of nothing. What disturbs a measurement of a program's time makes it longer.
+pub(super) fn lower_quartile(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 4).copied().unwrap_or(0.0)
+}
+
+/// The median of each round's difference.
+pub(super) fn median_difference(of: &[f64], from: &[f64]) -> f64 {
+    let differences: Vec<f64> = of.iter().zip(from).map(|(a, b)| a - b).collect();
+    median(&differences)
+}
+
 /// The median of each round's ratio: what disturbs a whole round disturbs both.
 pub(super) fn median_ratio(over: &[f64], under: &[f64]) -> f64 {
     let ratios: Vec<f64> = over.iter().zip(under).map(|(a, b)| a / b).collect();
@@ -27,6 +40,19 @@ mod tests {
         assert_eq!(median(&[]), 0.0);
         assert_eq!(median(&[3.0, 1.0, 100.0]), 3.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 100.0]), 3.0);
+    }
+
+    #[test]
+    fn a_quarter_is_below_the_lower_quartile() {
+        assert_eq!(lower_quartile(&[]), 0.0);
+        assert_eq!(lower_quartile(&[7.0]), 7.0);
+        assert_eq!(lower_quartile(&[9.0, 1.0, 3.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn differences_are_taken_round_by_round() {
+        let difference = median_difference(&[5.0, 20.0, 3.0], &[1.0, 19.0, 1.0]);
+        assert_eq!(difference, 2.0);
     }
 
     #[test]

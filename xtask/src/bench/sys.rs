@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -31,6 +32,20 @@ pub(super) fn own_cpu() -> Result<Duration> {
     read_clock(libc::CLOCK_PROCESS_CPUTIME_ID).context("read this process's CPU time")
 }
 
+/// CPU time of this process's children that have ended, and of theirs.
+pub(super) fn children_cpu() -> Result<Duration> {
+    // SAFETY: `rusage` is plain data for which zeros are a value.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: `usage` is a valid place for it.
+    check(unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) })
+        .context("read the CPU time of this process's children")?;
+    let time = |value: libc::timeval| {
+        let micros = u64::try_from(value.tv_usec).unwrap_or_default();
+        Duration::from_secs(value.tv_sec.unsigned_abs()) + Duration::from_micros(micros)
+    };
+    Ok(time(usage.ru_utime) + time(usage.ru_stime))
+}
+
 /// CPU time that another process has used, all threads together.
 pub(super) fn cpu_of(pid: u32) -> Result<Duration> {
     let mut clock = 0;
@@ -45,9 +60,12 @@ pub(super) fn cpu_of(pid: u32) -> Result<Duration> {
 
 /// Resident memory of a process, in KiB.
 pub(super) fn rss_kib(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    field(&status, "VmRSS:").with_context(|| format!("find VmRSS in {path}"))
+    status(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in KiB.
+pub(super) fn peak_kib(pid: u32) -> Result<u64> {
+    status(pid, "VmHWM:")
 }
 
 /// What of a process's resident memory are BPF maps: the kernel's memory, mapped twice where it is a ring buffer.
@@ -124,6 +142,37 @@ pub(super) fn stop_accepting(listener: &TcpListener) -> Result<()> {
     // SAFETY: no memory is involved; the listener is open.
     check(unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RD) })
         .context("stop the listener")
+}
+
+/// Maps the beginning of a file, to be read and written together with whoever else has it; [`unmap`] ends it.
+pub(super) fn map_shared(file: &OwnedFd, bytes: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: the kernel chooses a free place for it, so no memory in use is touched.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(at.cast()).ok_or_else(|| io::Error::other("the kernel maps nothing at 0"))
+}
+
+/// Ends a mapping of [`map_shared`] that nobody uses any more.
+pub(super) fn unmap(at: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller has the mapping from `map_shared`, of this size, and lets go of it.
+    let _ended = unsafe { libc::munmap(at.as_ptr().cast(), bytes) };
+}
+
+fn status(pid: u32, name: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    field(&status, name).with_context(|| format!("find {name} in {path}"))
 }
 
 fn check(result: i32) -> io::Result<()> {

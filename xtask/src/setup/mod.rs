@@ -37,6 +37,8 @@ pub(crate) enum Scope {
     Test,
     /// Run the kernel tier inside virtual machines too
     Vm,
+    /// Measure what finwatch costs beside its peers too
+    Bench,
 }
 
 impl Args {
@@ -69,6 +71,14 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
         return Ok(());
     }
     bail!("setup is not complete:\n\n{}\n", missing.join("\n\n"));
+}
+
+/// What the benchmark uses of all scopes.
+pub(crate) fn for_bench(no_install: bool) -> Result<()> {
+    let permission = Permission {
+        install: !no_install,
+    };
+    packages::ensure_for_bench(&mut Apt::new(permission))
 }
 
 fn ensure_probe_build(paths: &Paths, permission: Permission, apt: &mut Apt) -> Result<()> {

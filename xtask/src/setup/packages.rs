@@ -203,13 +203,41 @@ const WANTED: &[Want] = &[
         scope: Scope::Vm,
         why: "virtual machines of other kernels",
     },
+    Want {
+        program: "bpftrace",
+        package: "bpftrace",
+        scope: Scope::Bench,
+        why: "what finwatch is compared with in the benchmark",
+    },
+    Want {
+        program: "tcplife",
+        package: "libbpf-tools",
+        scope: Scope::Bench,
+        why: "likewise",
+    },
+    Want {
+        program: "tcpstates",
+        package: "libbpf-tools",
+        scope: Scope::Bench,
+        why: "likewise",
+    },
 ];
 
 /// Installs the packages of the missing programs, all in one go.
 pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
-    let missing: Vec<&Want> = WANTED
-        .iter()
-        .filter(|want| want.scope <= scope && which(want.program).is_none())
+    install(apt, WANTED.iter().filter(|want| want.scope <= scope))
+}
+
+/// What the benchmark wants, and nothing of the scopes before its own that it does not use.
+pub(super) fn ensure_for_bench(apt: &mut Apt) -> Result<()> {
+    let used =
+        |want: &&Want| want.scope == Scope::Bench || ["nginx", "wrk"].contains(&want.program);
+    install(apt, WANTED.iter().filter(used))
+}
+
+fn install<'a>(apt: &mut Apt, wanted: impl Iterator<Item = &'a Want>) -> Result<()> {
+    let missing: Vec<&Want> = wanted
+        .filter(|want| which(want.program).is_none())
         .collect();
     if missing.is_empty() {
         return Ok(());
