@@ -12,9 +12,12 @@ Written from the declarations in `daemon/src/metrics/catalog.rs` by
 
 Metrics of a service carry `workload_namespace`, `workload_kind`, `workload`, `port` and `role`. Those counted in the
 kernel carry `phase` as well (`steady`, `draining`, `reloading`); where a meaning names further labels, they are on it
-too. A service's series are born at zero. `port` is the local port of a server and the remote port of a client;
-services past the configured limits share `workload_kind=\"other\"`. Those of drains carry the service's labels too and are
-born at zero with its first drain; `finwatch_rollout_*` carry those of the rollout's service.
+too. `port` is the local port of a server and the remote port of a client; services past the configured limits share
+`workload_kind=\"other\"`. Those of drains carry the service's labels too and are born at zero with its first drain;
+`finwatch_rollout_*` carry those of the rollout's service.
+
+A service's series are born at zero, a server's in every phase and a client's while steady, but for rare details, which are born
+with their first event: `increase()` and `rate()` do not see that one. `dashboards/README.md` says how to ask for them.
 
 | metric | type | meaning |
 |---|---|---|

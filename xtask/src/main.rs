@@ -47,7 +47,7 @@ enum Task {
     Test(test::Args),
     /// Run the kernel tier inside virtual machines of other kernels
     Vm(vm::Args),
-    /// Measure what finwatch costs, beside nothing and beside a bpftrace script
+    /// Measure what finwatch costs, beside nothing, beside its peers and beside another finwatch
     Bench(bench::Args),
     /// Check formatting, lints, the architecture's invariants, and the licences of dependencies
     Lint(lint::Args),

@@ -83,11 +83,13 @@ pub fn router(
 }
 
 async fn metrics(State(shared): State<Shared>, headers: axum::http::HeaderMap) -> Response {
-    let accept = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    shared.scrapes.scrape(negotiate::format(accept)).await
+    let asked = |name| {
+        let values = headers.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok())
+    };
+    let format = negotiate::format(asked(header::ACCEPT));
+    let gzip = negotiate::gzip(asked(header::ACCEPT_ENCODING));
+    shared.scrapes.scrape(format, gzip).await
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {

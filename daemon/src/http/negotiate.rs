@@ -1,4 +1,5 @@
-//! Which exposition format a client wants, by its `Accept` headers (RFC 9110 section 12.5.1).
+//! Which exposition format a client wants, by its `Accept` headers (RFC 9110 section 12.5.1), and whether it may be
+//! compressed, by `Accept-Encoding` (section 12.5.3).
 
 use crate::metrics::Format;
 
@@ -21,6 +22,23 @@ pub(super) fn format<'a>(accept: impl Iterator<Item = &'a str>) -> Format {
     } else {
         Format::Text
     }
+}
+
+/// Whether gzip is asked for by name, or anything is taken. A client that says nothing gets plain text: it is the one that is
+/// read by people.
+pub(super) fn gzip<'a>(accept_encoding: impl Iterator<Item = &'a str>) -> bool {
+    let (mut gzip, mut any) = (None, None);
+    for coding in accept_encoding.flat_map(|value| value.split(',')) {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = weight(&parts.collect::<Vec<_>>());
+        match name.as_str() {
+            "gzip" | "x-gzip" => gzip = gzip.max(Some(weight)),
+            "*" => any = any.max(Some(weight)),
+            _ => {}
+        }
+    }
+    gzip.or(any).is_some_and(|weight| weight > 0)
 }
 
 /// The weight in thousandths; 1000 where none is given, 0 where it cannot be read.
@@ -74,6 +92,29 @@ mod tests {
         ] {
             assert_eq!(of(accept), Format::Text, "{accept}");
         }
+    }
+
+    #[test]
+    fn gzip_is_for_who_asks_for_it() {
+        for (asked, expected) in [
+            ("gzip", true),
+            ("gzip, deflate, br, zstd", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("", false),
+            ("identity", false),
+            ("br, deflate", false),
+            ("gzip;q=0", false),
+            ("gzip;q=nonsense", false),
+            ("*;q=0", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0, gzip", true),
+        ] {
+            assert_eq!(gzip([asked].into_iter()), expected, "{asked}");
+        }
+        assert!(!gzip(std::iter::empty()));
+        assert!(gzip(["br", "gzip"].into_iter()), "headers add up");
     }
 
     #[test]

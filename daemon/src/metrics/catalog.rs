@@ -30,28 +30,28 @@ macro_rules! families {
 families! {
     // Counted in the kernel.
     OPENED = Counter "finwatch_tcp_opened": "Connections established, counted in the kernel.";
-    CLOSES = Counter "finwatch_tcp_closes": "Connections ended, by who sent the first FIN (origin) and how it ended (outcome), counted in the kernel.";
+    CLOSES = Counter "finwatch_tcp_closes": "Connections ended, by who sent the first FIN (origin) and how it ended (outcome), counted in the kernel. At zero from birth for the most usual outcome of each origin: fin, and without any FIN reset_sent of a server, reset_received of a client.";
     TIME_WAIT_CREATED = Counter "finwatch_tcp_time_wait_created": "Mini-sockets left on this host at a connection's end, by substate, counted in the kernel.";
-    RESETS_SENT = Counter "finwatch_tcp_resets_sent": "RSTs this host sent, by the kernel's reason and by what bytes of the peer they threw away: nothing, a goodbye (TLS alert or control frame, harmless) or data.";
+    RESETS_SENT = Counter "finwatch_tcp_resets_sent": "RSTs this host sent, by the kernel's reason and by what bytes of the peer they threw away: nothing, a goodbye (TLS alert or control frame, harmless) or data; born with its first event.";
     CUT = Counter "finwatch_tcp_cut_connections": "Connections on which a client's request was really lost, each once by its first cause: read and unanswered, unread, or sent too late; counted in the kernel, which does not know where nobody waits for answers (syslog, SSH): there unanswered is no loss.";
-    RESETS_RECEIVED = Counter "finwatch_tcp_resets_received": "RSTs that ended a connection here, by its TCP state, counted in the kernel.";
-    UNANSWERED = Counter "finwatch_tcp_unanswered_closes": "Server: this side closed first with a request read and not answered. Client: the peer did while our request had no answer. By evidence: silent, alert (only a TLS alert was written), small (a request under 18 bytes).";
-    ABANDONED = Counter "finwatch_tcp_abandoned_closes": "Server: the peer closed first while its request had no answer.";
-    UNREAD = Counter "finwatch_tcp_unread_closes": "Connections ended with received data the program never read.";
-    UNREAD_BYTES = Counter "finwatch_tcp_unread_bytes": "Received bytes the program never read, at the end of a connection.";
-    UNACKED = Counter "finwatch_tcp_unacked_closes": "Connections ended with sent data the peer never acknowledged.";
-    UNACKED_BYTES = Counter "finwatch_tcp_unacked_bytes": "Sent bytes the peer never acknowledged, at the end of a connection.";
-    EARLY = Counter "finwatch_tcp_early_answer_resets": "Server: a request was answered before all of it was read, and this host reset the connection with the rest of it unread; the client may lose the answer. Not counted as cut, unless some of the answer had not left by then.";
-    UNCLEAR = Counter "finwatch_tcp_unclear_losses": "Server: connections that ended with bytes of the client unanswered or thrown away, of which the connection does not tell whether they were a request. By what: small (under 18 bytes, left without an answer or never read; a goodbye may be as short), small_late (as few, after our FIN), rest_or_request (behind the answer to a request in several parts, that this side closed upon at once). Not counted as cut.";
-    WAITED = Counter "finwatch_tcp_waited": "Server: the first request of a connection lay unread for a second or more, as nobody accepted the connection or nobody read from it; counted when it was read, in the phase in which the connection was established.";
-    EXIT = Counter "finwatch_tcp_exit_closes": "Connections ended from this side because the process died, not because it called close().";
+    RESETS_RECEIVED = Counter "finwatch_tcp_resets_received": "RSTs that ended a connection here, by its TCP state, counted in the kernel; born with its first event.";
+    UNANSWERED = Counter "finwatch_tcp_unanswered_closes": "Server: this side closed first with a request read and not answered. Client: the peer did while our request had no answer. By evidence: silent, alert (only a TLS alert was written), small (a request under 18 bytes); born with its first event.";
+    ABANDONED = Counter "finwatch_tcp_abandoned_closes": "Server: the peer closed first while its request had no answer; born with its first event.";
+    UNREAD = Counter "finwatch_tcp_unread_closes": "Connections ended with received data the program never read; born with its first event.";
+    UNREAD_BYTES = Counter "finwatch_tcp_unread_bytes": "Received bytes the program never read, at the end of a connection; born with its first event.";
+    UNACKED = Counter "finwatch_tcp_unacked_closes": "Connections ended with sent data the peer never acknowledged; born with its first event.";
+    UNACKED_BYTES = Counter "finwatch_tcp_unacked_bytes": "Sent bytes the peer never acknowledged, at the end of a connection; born with its first event.";
+    EARLY = Counter "finwatch_tcp_early_answer_resets": "Server: a request was answered before all of it was read, and this host reset the connection with the rest of it unread; the client may lose the answer. Not counted as cut, unless some of the answer had not left by then; born with its first event.";
+    UNCLEAR = Counter "finwatch_tcp_unclear_losses": "Server: connections that ended with bytes of the client unanswered or thrown away, of which the connection does not tell whether they were a request. By what: small (under 18 bytes, left without an answer or never read; a goodbye may be as short), small_late (as few, after our FIN), rest_or_request (behind the answer to a request in several parts, that this side closed upon at once). Not counted as cut; born with its first event.";
+    WAITED = Counter "finwatch_tcp_waited": "Server: the first request of a connection lay unread for a second or more, as nobody accepted the connection or nobody read from it; counted when it was read, in the phase in which the connection was established; born with its first event.";
+    EXIT = Counter "finwatch_tcp_exit_closes": "Connections ended from this side because the process died, not because it called close(); born with its first event.";
     REFUSED = Counter "finwatch_tcp_refused": "SYNs answered with RST as nothing listened, given to the last known owner of the port.";
     ACCEPT_QUEUE_DROPPED = Counter "finwatch_tcp_accept_queue_dropped": "Connections established, never accepted, and dropped with their listener.";
-    EMBRYONIC_FAILED = Counter "finwatch_tcp_embryonic_failed": "Server: handshakes that failed before the connection was established.";
+    EMBRYONIC_FAILED = Counter "finwatch_tcp_embryonic_failed": "Server: handshakes that failed before the connection was established; born with its first event.";
     CONNECT_FAILED = Counter "finwatch_tcp_connect_failed": "Client: connection attempts that failed: refused, timed out or given up.";
-    ESTAB_RESETS = Counter "finwatch_tcp_estab_resets": "Connections that went from ESTABLISHED or CLOSE_WAIT straight to CLOSE: the kernel's EstabResets.";
-    TIME_WAIT_OVERFLOW = Counter "finwatch_tcp_time_wait_overflow": "Ends that should have left a mini-socket and did not, as the table was full: the kernel's TCPTimeWaitOverflow.";
-    SEEDED = Counter "finwatch_tcp_seeded": "Connections that were established before the programs were attached: their origin and turns may be unknown.";
+    ESTAB_RESETS = Counter "finwatch_tcp_estab_resets": "Connections that went from ESTABLISHED or CLOSE_WAIT straight to CLOSE: the kernel's EstabResets; born with its first event.";
+    TIME_WAIT_OVERFLOW = Counter "finwatch_tcp_time_wait_overflow": "Ends that should have left a mini-socket and did not, as the table was full: the kernel's TCPTimeWaitOverflow; born with its first event.";
+    SEEDED = Counter "finwatch_tcp_seeded": "Connections that were established before the programs were attached: their origin and turns may be unknown; born with its first event.";
 
     // State.
     OPEN = Gauge "finwatch_tcp_open_connections": "Connections in ESTABLISHED or CLOSE_WAIT now, from the kernel's counters.";

@@ -1,12 +1,12 @@
 //! The text of labels. Handwritten: renaming a variant must not break a dashboard.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use finwatch_common::{Lost, Phase, Role, tcp};
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 
 use finwatch_engine::{
-    model::{Service, words::Word as _},
+    model::{Service, Workload, words::Word as _},
     services::SeriesLabels,
 };
 
@@ -25,30 +25,119 @@ pub(super) const RESET_STATES: [(u8, &str); 8] = [
     (tcp::CLOSING, "closing"),
 ];
 
-/// The labels of a service and, after them, those of one sample.
+/// A service's labels as they are written: made once a scrape, as each of its samples begins with them.
 #[derive(Debug)]
-pub(super) struct ServiceLabels<'a> {
-    pub(super) service: &'a SeriesLabels,
-    pub(super) more: &'a [(&'static str, &'a str)],
+pub(super) struct ServiceText {
+    /// All of them, with their quotes and commas.
+    text: String,
+    role: &'static str,
 }
 
-impl EncodeLabelSet for ServiceLabels<'_> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+/// Labels that come after a service's, likewise; none by default.
+#[derive(Debug, Default)]
+pub(super) struct MoreText<'a> {
+    /// From the comma before them to the last one's name.
+    up_to_last: String,
+    last: &'a str,
+}
+
+/// Both: the labels of one sample. For the encoder they are one label with a long name, so that it takes them in a few pieces and
+/// not in six for each.
+#[derive(Debug)]
+pub(super) struct SampleLabels<'a> {
+    pub(super) service: &'a ServiceText,
+    pub(super) more: &'a MoreText<'a>,
+}
+
+// === impl ServiceText ===
+
+impl ServiceText {
+    pub(super) fn new(labels: &SeriesLabels) -> Self {
         let SeriesLabels {
-            workload,
+            workload:
+                Workload {
+                    namespace,
+                    kind,
+                    name,
+                },
             port,
-            role: side,
-        } = self.service;
-        ("workload_namespace", workload.namespace.as_str()).encode(encoder.encode_label())?;
-        ("workload_kind", workload.kind.as_str()).encode(encoder.encode_label())?;
-        ("workload", workload.name.as_str()).encode(encoder.encode_label())?;
-        ("port", *port).encode(encoder.encode_label())?;
-        ("role", side.word()).encode(encoder.encode_label())?;
-        Labels(self.more).encode(encoder)
+            role,
+        } = labels;
+        let mut text = String::new();
+        push(&mut text, "workload_namespace", namespace);
+        push(&mut text, "workload_kind", kind.as_str());
+        push(&mut text, "workload", name);
+        push(&mut text, "port", &port.to_string());
+        push(&mut text, "role", role.word());
+        Self {
+            text,
+            role: role.word(),
+        }
+    }
+
+    /// Everything before the last one's value.
+    fn up_to_last(&self) -> &str {
+        &self.text[..self.text.len() - self.role.len() - "=\"\"".len()]
     }
 }
 
-/// The same, of a service in the story; it is always the server.
+/// Adds a label to others, its value escaped as both formats want it.
+fn push(text: &mut String, name: &str, value: &str) {
+    if !text.is_empty() {
+        text.push(',');
+    }
+    text.push_str(name);
+    text.push_str("=\"");
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+}
+
+// === impl MoreText ===
+
+impl<'a> MoreText<'a> {
+    /// `labels` have values that need no escaping.
+    pub(super) fn new(labels: &[(&'static str, &'a str)]) -> Self {
+        let Some(((last_name, last), before)) = labels.split_last() else {
+            return Self::default();
+        };
+        let mut up_to_last = String::new();
+        for (name, value) in before {
+            up_to_last += &format!(",{name}=\"{value}\"");
+        }
+        up_to_last += &format!(",{last_name}");
+        Self { up_to_last, last }
+    }
+}
+
+// === impl SampleLabels ===
+
+impl EncodeLabelSet for SampleLabels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let Self { service, more } = self;
+        let mut label = encoder.encode_label();
+        let mut name = label.encode_label_key()?;
+        let last = if more.up_to_last.is_empty() {
+            name.write_str(service.up_to_last())?;
+            service.role
+        } else {
+            name.write_str(&service.text)?;
+            name.write_str(&more.up_to_last)?;
+            more.last
+        };
+        let mut value = name.encode_label_value()?;
+        value.write_str(last)?;
+        value.finish()
+    }
+}
+
+/// The labels of a service in the story, which is always the server, and after them those of one sample.
 #[derive(Debug)]
 pub(super) struct StoryLabels<'a> {
     pub(super) service: &'a Service,

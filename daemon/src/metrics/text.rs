@@ -39,7 +39,7 @@ impl<'a, W: Write> PlainText<'a, W> {
                 self.comment(line)?;
                 lines = after;
             } else {
-                let samples = lines.find("\n#").map_or(lines.len(), |end| end + 1);
+                let samples = samples_bytes(lines);
                 self.inner.write_str(&lines[..samples])?;
                 lines = &lines[samples..];
             }
@@ -70,6 +70,16 @@ impl<'a, W: Write> PlainText<'a, W> {
         }
         Ok(())
     }
+}
+
+/// Bytes of the lines before the next comment. Line by line, as a line's end is found by its one byte: a search for both bytes at
+/// once takes longer than to encode what is searched.
+fn samples_bytes(lines: &str) -> usize {
+    lines
+        .split_inclusive('\n')
+        .take_while(|line| !line.starts_with('#'))
+        .map(str::len)
+        .sum()
 }
 
 impl<W: Write> Write for PlainText<'_, W> {

@@ -52,7 +52,7 @@ unsafe impl aya::Pod for Global<Features> {}
 
 /// Loads and attaches every program, and seeds the sockets that are there.
 pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
-    let (mut kernel, btf) = types()?;
+    let (mut kernel, mut loader, btf) = types()?;
     if let Some(name) = kernel.missing_tracepoint() {
         return Err(ProbeError::Tracepoint { name });
     }
@@ -64,8 +64,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     let offsets = Global(kernel.offsets);
     let features = Global(kernel.features);
     let log_level = log::level(options.log);
-    let mut ebpf = EbpfLoader::new()
-        .btf(Some(&btf))
+    let mut ebpf = loader
         .override_global("OFFSETS", &offsets, true)
         .override_global("FEATURES", &features, true)
         .override_global(aya_log::LEVEL, &log_level, false)
@@ -80,7 +79,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         .map_max_entries("RESETS", max_rows)
         .load(OBJECT)
         .map_err(object_error)?;
-    verify(&mut ebpf, &btf)?;
+    verify(&mut ebpf, btf)?;
     if options.log {
         log::start(&mut ebpf);
     }
@@ -113,22 +112,21 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     })
 }
 
-/// The kernel's types: what the programs are told of them, and all of them for the library, which reads them its own way. At once,
-/// as both take some hundredths of a second.
-fn types() -> Result<(Kernel, Btf), ProbeError> {
-    let (kernel, btf) = thread::scope(|scope| {
-        let btf = scope.spawn(Btf::from_sys_fs);
-        let kernel = Kernel::look_up();
-        let btf = btf.join().unwrap_or_else(|panic| resume_unwind(panic));
-        (kernel, btf)
-    });
-    let btf = btf.map_err(|error| object_error(EbpfError::BtfError(error)));
-    Ok((kernel?, btf?))
+/// What the programs are told of the kernel's types; a loader; and all types, for the library, which reads them its own way. One
+/// after the other: each reads some megabytes and makes more of them, and the most memory that the daemon ever takes is
+/// taken here. A loader reads all types when it is made, for relocations of a kind that our object has none of, and lets go of
+/// them at once.
+fn types<'a>() -> Result<(Kernel, EbpfLoader<'a>, Btf), ProbeError> {
+    let kernel = Kernel::look_up()?;
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    let btf = Btf::from_sys_fs().map_err(|error| object_error(EbpfError::BtfError(error)))?;
+    Ok((kernel, loader, btf))
 }
 
 /// Hands every program to the kernel's verifier: most of the time that a start takes, so on every CPU at once. Those that
-/// take longest are begun first.
-fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
+/// take longest are begun first. The types are half of what the daemon holds by then, and go with the last program.
+fn verify(ebpf: &mut Ebpf, btf: Btf) -> Result<(), ProbeError> {
     let mut programs: Vec<(&'static str, &mut Program)> = Vec::new();
     for (name, program) in ebpf.programs_mut() {
         let known = TRACEPOINT_PROGRAMS.iter().map(|(name, _)| name);
@@ -143,7 +141,7 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProbeError> {
     let waiting = Mutex::new(programs);
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let work =
-        || std::iter::from_fn(next).try_for_each(|(name, program)| load_one(name, program, btf));
+        || std::iter::from_fn(next).try_for_each(|(name, program)| load_one(name, program, &btf));
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads()).map(|_| scope.spawn(work)).collect();
         let mut done = work();

@@ -57,7 +57,7 @@ impl Server {
         let options = Options {
             limits: Limits {
                 servers: 2_000,
-                clients: 200,
+                clients: 2_000,
                 retention_ns: 3_600_000_000_000,
                 retired: 100,
                 filter: Filter::default(),

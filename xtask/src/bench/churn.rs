@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::load::{Ends, Outcome};
+use super::outcome::{Clock, Ends, Outcome};
 use super::{snmp::Snmp, sys};
 
 /// Pairs of a client and a server on each core. A pair stays on its core, as flows do on a server whose card
@@ -32,10 +32,11 @@ fn ports() -> impl Iterator<Item = u16> {
 }
 
 /// Runs the load for about `time`, in a new network namespace.
-pub(super) fn run(time: Duration) -> Result<Outcome> {
+pub(super) fn run(clock: Clock<'_>, time: Duration) -> Result<Outcome> {
     sys::in_new_netns(|| {
         let snmp_before = Snmp::read()?;
         let cpu_before = sys::own_cpu()?;
+        let clock_before = clock()?;
         let start = Instant::now();
         let mut ends = Ends::default();
         thread::scope(|scope| -> Result<()> {
@@ -52,6 +53,7 @@ pub(super) fn run(time: Duration) -> Result<Outcome> {
             connections: ends.connections(),
             ends: Some(ends),
             elapsed: start.elapsed(),
+            clocked: clock()?.saturating_sub(clock_before),
             cpu: sys::own_cpu()?.saturating_sub(cpu_before),
             snmp: Snmp::read()?.since(snmp_before),
         })

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::held::{self, Held};
-use super::load::{Load, Outcome};
+use super::load::Load;
 use super::observer::{Observer, Seen};
+use super::outcome::Outcome;
 use super::sys;
 use crate::paths::Paths;
 use crate::shell::say;
@@ -21,8 +22,6 @@ pub(super) struct Comparison {
 /// One run of the load with one observer.
 pub(super) struct Sample {
     pub(super) outcome: Outcome,
-    /// CPU time of the observer's process over the run.
-    pub(super) observer_cpu: Duration,
     /// The observer's resident memory at the end of the run.
     pub(super) rss_kib: u64,
     /// What was counted, beside what was done.
@@ -84,13 +83,13 @@ impl Comparison {
 impl Sample {
     /// CPU time of a connection: both its ends, and its share of the observer.
     pub(super) fn cpu_us(&self) -> f64 {
-        let total = self.outcome.cpu + self.observer_cpu;
+        let total = self.outcome.cpu + self.outcome.clocked;
         total.as_secs_f64() * 1e6 / self.outcome.connections as f64
     }
 
     /// CPU time of the observer in percent of one core.
     pub(super) fn observer_percent(&self) -> f64 {
-        100.0 * self.observer_cpu.as_secs_f64() / self.outcome.elapsed.as_secs_f64()
+        100.0 * self.outcome.clocked.as_secs_f64() / self.outcome.elapsed.as_secs_f64()
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -101,10 +100,8 @@ impl Sample {
 fn sample(paths: &Paths, load: Load, observer: &Observer, time: Duration) -> Result<Sample> {
     let attached = observer.attach(paths)?;
     let pid = attached.pid();
-    let cpu = || pid.map_or(Ok(Duration::ZERO), sys::cpu_of);
-    let cpu_before = cpu()?;
-    let outcome = load.run(paths, time)?;
-    let observer_cpu = cpu()?.saturating_sub(cpu_before);
+    let observer_cpu = || pid.map_or(Ok(Duration::ZERO), sys::cpu_of);
+    let outcome = load.run_by(&observer_cpu, paths, time)?;
     let rss_kib = pid.map_or(Ok(0), sys::rss_kib)?;
     let seen = attached.finish(&outcome.ports)?;
     Ok(Sample {
@@ -115,7 +112,6 @@ fn sample(paths: &Paths, load: Load, observer: &Observer, time: Duration) -> Res
             Seen::Tool(lines) => held::by_tool(&outcome, &lines),
         },
         outcome,
-        observer_cpu,
         rss_kib,
     })
 }

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::observer::Finwatch;
 use super::sys;
 use crate::paths::Paths;
+
+/// A finwatch that is measured, and what it is called in the tables.
+#[derive(Clone)]
+pub(super) struct Finwatch {
+    pub(super) name: &'static str,
+    pub(super) binary: PathBuf,
+}
 
 pub(super) struct Daemon {
     child: Child,

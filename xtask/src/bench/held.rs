@@ -2,7 +2,7 @@
 
 use super::bpftrace::Counted;
 use super::daemon::Scrape;
-use super::load::{Ends, Outcome};
+use super::outcome::{Ends, Outcome};
 use super::tool::Lines;
 
 /// One number that must be equal on both sides.

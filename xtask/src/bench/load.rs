@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::snmp::Snmp;
+use super::outcome::{Clock, Outcome};
 use super::{churn, web};
 use crate::paths::Paths;
 
@@ -15,38 +15,19 @@ pub(super) enum Load {
     Web,
 }
 
-/// What one run of a load did.
-#[derive(Clone, Debug)]
-pub(super) struct Outcome {
-    /// The servers' ports.
-    pub(super) ports: Vec<u16>,
-    pub(super) connections: u64,
-    /// How they ended, where the load knows.
-    pub(super) ends: Option<Ends>,
-    pub(super) elapsed: Duration,
-    /// CPU time of the clients and servers, with all that the kernel did for them.
-    pub(super) cpu: Duration,
-    /// The namespace's own counters over the run.
-    pub(super) snmp: Snmp,
-}
-
-/// Connections by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ends {
-    pub(super) server_first: u64,
-    pub(super) client_first: u64,
-    /// The client closed with the answer unread.
-    pub(super) reset: u64,
-}
-
 // === impl Load ===
 
 impl Load {
     /// Runs it for about `time`, in a new network namespace.
     pub(super) fn run(self, paths: &Paths, time: Duration) -> Result<Outcome> {
+        self.run_by(&|| Ok(Duration::ZERO), paths, time)
+    }
+
+    /// As [`Load::run`], with a clock that is read around its connections.
+    pub(super) fn run_by(self, clock: Clock<'_>, paths: &Paths, time: Duration) -> Result<Outcome> {
         match self {
-            Self::Churn => churn::run(time),
-            Self::Web => web::run(paths, time),
+            Self::Churn => churn::run(clock, time),
+            Self::Web => web::run(clock, paths, time),
         }
     }
 
@@ -55,42 +36,5 @@ impl Load {
             Self::Churn => "full churn",
             Self::Web => "nginx answers one request a connection",
         }
-    }
-}
-
-// === impl Outcome ===
-
-impl Outcome {
-    /// Every connection has two ends on this host.
-    pub(super) fn sockets(&self) -> u64 {
-        2 * self.connections
-    }
-
-    pub(super) fn per_second(&self) -> f64 {
-        self.connections as f64 / self.elapsed.as_secs_f64()
-    }
-}
-
-// === impl Ends ===
-
-impl Ends {
-    pub(super) fn connections(self) -> u64 {
-        let Self {
-            server_first,
-            client_first,
-            reset,
-        } = self;
-        server_first + client_first + reset
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        let Self {
-            server_first,
-            client_first,
-            reset,
-        } = other;
-        self.server_first += server_first;
-        self.client_first += client_first;
-        self.reset += reset;
     }
 }

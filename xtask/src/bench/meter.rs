@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::bpf::{self, RawProgram, Runs, Statistics};
-use super::daemon::{Daemon, Scrape};
+use super::daemon::{Daemon, Finwatch, Scrape};
 use super::load::Load;
-use super::observer::{Finwatch, Observer};
+use super::observer::Observer;
 use super::stats::median;
 use crate::paths::Paths;
 use crate::shell::say;

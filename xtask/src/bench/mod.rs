@@ -12,6 +12,7 @@ mod load;
 mod maps;
 mod meter;
 mod observer;
+mod outcome;
 mod parts;
 mod report;
 mod services;
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, conflicts_with = "write")]
     only: Vec<Part>,
     /// Measure another finwatch too, in turns with the one at hand
-    #[arg(long, value_name = "BINARY")]
+    #[arg(long, value_name = "BINARY", conflicts_with = "write")]
     against: Option<PathBuf>,
     /// With --only: measure bpftrace, tcplife and tcpstates too
     #[arg(long)]

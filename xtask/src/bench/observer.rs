@@ -1,12 +1,10 @@
 //! Who may watch a load: nobody, a finwatch, a script of bpftrace, a tool of Debian's libbpf-tools. One that did not
 //! attach, or that saw nothing, is an error: it would look as if it cost nothing.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 
 use super::bpftrace::{Bpftrace, Counted, Script};
-use super::daemon::{Daemon, Scrape};
+use super::daemon::{Daemon, Finwatch, Scrape};
 use super::tool::{Lines, Running, Tool};
 use crate::paths::Paths;
 
@@ -15,13 +13,6 @@ pub(super) enum Observer {
     Finwatch(Finwatch),
     Bpftrace(&'static Script),
     Tool(&'static Tool),
-}
-
-/// A finwatch that is measured, and what it is called in the tables.
-#[derive(Clone)]
-pub(super) struct Finwatch {
-    pub(super) name: &'static str,
-    pub(super) binary: PathBuf,
 }
 
 /// One that watches.

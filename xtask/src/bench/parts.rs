@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use super::bpftrace::{COUNT, GUESS};
-use super::observer::{Finwatch, Observer};
+use super::daemon::Finwatch;
+use super::observer::Observer;
 use super::tool::{TCPLIFE, TCPSTATES};
 use crate::build;
 use crate::paths::Paths;

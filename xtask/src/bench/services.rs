@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::daemon::Daemon;
-use super::observer::Finwatch;
+use super::daemon::{Daemon, Finwatch};
 use super::{maps, sys};
 use crate::paths::Paths;
 use crate::shell::say;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 
 use super::bpftrace;
-use super::observer::Finwatch;
+use super::daemon::Finwatch;
 use crate::paths::Paths;
 use crate::shell::say;
 

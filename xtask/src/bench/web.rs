@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::daemon::create;
-use super::load::Outcome;
+use super::outcome::{Clock, Outcome};
 use super::snmp::{self, Snmp};
 use super::sys;
 use crate::paths::Paths;
@@ -21,12 +21,15 @@ const PORT: u16 = 7_880;
 const CONNECTIONS: &str = "64";
 const STARTED_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) fn run(paths: &Paths, time: Duration) -> Result<Outcome> {
+pub(super) fn run(clock: Clock<'_>, paths: &Paths, time: Duration) -> Result<Outcome> {
     let folder = paths.target.join("bench/nginx");
     sys::in_new_netns(|| {
         let cpu_before = sys::children_cpu()?;
         let nginx = Nginx::start(&folder)?;
+        let clock_before = clock()?;
         let said = shell::read(&mut wrk(time))?;
+        // What the observer makes of nginx's end is no part of it.
+        let clocked = clock()?.saturating_sub(clock_before);
         nginx.stop()?;
         let (connections, elapsed) = answered(&said)?;
         Ok(Outcome {
@@ -35,6 +38,7 @@ pub(super) fn run(paths: &Paths, time: Duration) -> Result<Outcome> {
             // What was under way when wrk ended came to any end.
             ends: None,
             elapsed,
+            clocked,
             cpu: sys::children_cpu()?.saturating_sub(cpu_before),
             snmp: Snmp::read()?,
         })
@@ -137,7 +141,7 @@ fn configuration(folder: &Path) -> String {
     let at = folder.display();
     let body = "x".repeat(600);
     format!(
-        "daemon off; user root; worker_processes auto; pid {at}/pid; error_log {at}/error.log warn;
+        "daemon off; user root; worker_processes auto; worker_cpu_affinity auto; pid {at}/pid; error_log {at}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;

@@ -1,5 +1,6 @@
 //! finwatch as it is deployed: with the manifests' rights and no more, and scraped by a real Prometheus.
 
+mod born_late;
 mod daemon;
 mod prometheus;
 mod queries;

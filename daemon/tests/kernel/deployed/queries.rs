@@ -1,6 +1,6 @@
 //! Every query of the dashboard, taken from the file, with its variables filled in as Grafana does.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::Value;
 
@@ -61,9 +61,10 @@ pub(crate) fn variables() -> Vec<(String, String, String)> {
 
 impl Query {
     /// The query with these values in place of the variables, the time shown, and the window of a rate.
-    pub(crate) fn filled(&self, values: &[(&str, &str)], range: &str, window: &str) -> String {
+    pub(crate) fn filled(&self, values: &[(&str, &str)], range: &str, window: Duration) -> String {
         let filled = filled(&self.expression, values)
-            .replace("$__rate_interval", window)
+            .replace("$__rate_interval_ms", &window.as_millis().to_string())
+            .replace("$__rate_interval", &format!("{}s", window.as_secs()))
             .replace("$__range", range);
         assert!(!filled.contains('$'), "{}: {filled}", self.place);
         filled

@@ -38,7 +38,7 @@ const RAISED: [&str; 4] = [
 ];
 /// More than the run takes.
 const RANGE: &str = "2m";
-const WINDOW: &str = "5s";
+const WINDOW: Duration = Duration::from_secs(5);
 /// Growth is judged by half a minute of ordinary time at least.
 const ORDINARY: Duration = Duration::from_secs(45);
 

@@ -2,6 +2,7 @@
 //! real namespaces, the real program.
 
 mod commands;
+mod memory;
 mod namespaces;
 mod prototypes;
 mod waits;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -13,14 +13,17 @@ use finwatch_engine::input::Reading;
 use crate::harness::{
     Cell, Netns, OPTIONS,
     sock::{listen, pair, read_eof},
+    wait_until,
 };
 
 /// Services that come and go; each has a row in either role.
-const SERVICES: usize = 3_000;
+const SERVICES: usize = 2_000;
 /// Far fewer rows.
 const ROWS: u32 = 512;
 /// Of these services, each that comes so many later has a connection that stays until all others have gone.
 const STAYS: usize = 50;
+/// So many come while rows are taken back once.
+const AT_ONCE: usize = 60;
 
 /// Sums what rotations bring, in all phases.
 #[derive(Default)]
@@ -52,16 +55,18 @@ fn are_given_to_others_and_no_count_moves() {
     .expect("a second probe loads beside the first");
     Netns::run(|ns| {
         let over = AtomicBool::new(false);
+        let rotations = AtomicUsize::new(0);
         let mut taken = Taken::default();
         let services = thread::scope(|scope| {
             let services = scope.spawn(|| {
-                let services = come_and_go();
+                let services = come_and_go(&rotations);
                 over.store(true, Ordering::Release);
                 services
             });
             // As often as it can be: rows are taken back while they are asked for.
             while !over.load(Ordering::Acquire) {
                 taken.add(&rows.rotate().unwrap(), ns.cookie());
+                rotations.fetch_add(1, Ordering::Release);
             }
             services.join().unwrap()
         });
@@ -98,10 +103,16 @@ fn are_given_to_others_and_no_count_moves() {
 
 /// Makes services one after another, each on the port that the kernel chooses, with a connection that its client closes first. Returns
 /// how often each port was chosen.
-fn come_and_go() -> BTreeMap<u16, u64> {
+fn come_and_go(rotations: &AtomicUsize) -> BTreeMap<u16, u64> {
     let mut services: BTreeMap<u16, u64> = BTreeMap::new();
     let mut stay = Vec::new();
     for number in 0..SERVICES {
+        if number.is_multiple_of(AT_ONCE) {
+            let before = rotations.load(Ordering::Acquire);
+            wait_until("rows are taken back", || {
+                rotations.load(Ordering::Acquire) > before
+            });
+        }
         let listener = listen();
         let port = listener.local_addr().unwrap().port();
         *services.entry(port).or_default() += 1;

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use super::event::{Event, Side};
 use super::script::Watch;
 use super::step::Step;
-use super::stopwatch::{Running, Timed};
+use super::stopwatch::{Running, Timed, Times};
 use crate::bench::stats::lower_quartile;
 
 /// Of each step, what it took.
@@ -19,7 +19,7 @@ pub(super) struct Laps(BTreeMap<Step, Lap>);
 #[derive(Default)]
 struct Lap {
     connections: u64,
-    events: BTreeMap<(Event, Side), Timed>,
+    events: Times,
     /// Of each crowd: nanoseconds a connection.
     elapsed: Vec<f64>,
 }
@@ -63,7 +63,7 @@ impl Watch for Taking<'_> {
         lap.elapsed
             .push(elapsed.as_secs_f64() * 1e9 / connections as f64);
         for ((event, side), timed) in events {
-            let side = step.only_side().unwrap_or(side);
+            let side = step.side_of(event).unwrap_or(side);
             lap.events.entry((event, side)).or_default().add(timed);
         }
         Ok(())
@@ -132,5 +132,51 @@ impl Laps {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const READ: (Event, Side) = (Event::Read, Side::Server);
+
+    /// Laps of more of a question only, which is a read each.
+    pub(in crate::bench::life) fn of_reads(connections: u64, count: u64, mean_ns: u64) -> Laps {
+        let nanos = count * mean_ns;
+        let lap = Lap {
+            connections,
+            events: Times::from([(READ, Timed { count, nanos })]),
+            elapsed: vec![9.0, 1.0, 3.0, 2.0],
+        };
+        Laps(BTreeMap::from([(Step::LongQuestion, lap)]))
+    }
+
+    #[test]
+    fn an_event_has_a_mean_and_a_step_a_time_a_connection() {
+        let laps = of_reads(64, 60, 100);
+        assert_eq!(laps.mean_ns(Step::LongQuestion, READ.0, READ.1), 100.0);
+        assert_eq!(laps.events_ns(Step::LongQuestion), 93.75);
+        assert_eq!(laps.elapsed_ns(Step::LongQuestion), 2.0);
+        assert!(laps.events_ns(Step::Open).is_nan());
+    }
+
+    #[test]
+    fn a_step_that_did_not_show_its_events_is_an_error() {
+        assert!(of_reads(64, 60, 100).check().is_ok());
+        let error = of_reads(64, 30, 100).check().expect_err("half is missing");
+        assert!(error.to_string().contains("30 of 64"), "{error}");
+    }
+
+    #[test]
+    fn what_a_step_always_has_stands_before_what_else_is_usual() {
+        let mut laps = of_reads(64, 64, 100);
+        let lap = laps.0.get_mut(&Step::LongQuestion).expect("there");
+        let one = |count| Timed { count, nanos: 1 };
+        let ack = Event::State { old: 4, new: 5 };
+        lap.events.insert((ack, Side::Client), one(60));
+        lap.events.insert((Event::Destroy, Side::Client), one(3));
+        let events: Vec<_> = laps.events().map(|(_, event, _)| event).collect();
+        assert_eq!(events, [Event::Read, ack]);
     }
 }

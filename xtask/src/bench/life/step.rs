@@ -62,10 +62,10 @@ impl Step {
         }
     }
 
-    /// Whose sockets all of the step are. A socket that was refused has no remote port any more when it is destroyed, by
-    /// which a client's are known.
-    pub(super) fn only_side(self) -> Option<Side> {
-        (self == Self::Refused).then_some(Client)
+    /// Whose socket has the event, where its remote port does not tell: a socket that was refused has none any more when it
+    /// is destroyed.
+    pub(super) fn side_of(self, event: Event) -> Option<Side> {
+        (self == Self::Refused && event != ResetSent).then_some(Client)
     }
 
     /// What happens to every connection of this step. A step may run more: an acknowledgement is sent at once or with

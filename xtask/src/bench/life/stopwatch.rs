@@ -24,6 +24,9 @@ pub(super) struct Timed {
     pub(super) nanos: u64,
 }
 
+/// What happened, and to whom.
+pub(super) type Times = BTreeMap<(Event, Side), Timed>;
+
 /// The programs before the observer's are attached.
 pub(super) struct Stopwatch {
     board: Board,
@@ -104,10 +107,7 @@ impl Stopwatch {
 
 impl Running<'_> {
     /// Runs `body`, and returns what happened meanwhile.
-    pub(super) fn during<R>(
-        &self,
-        body: impl FnOnce() -> Result<R>,
-    ) -> Result<(R, BTreeMap<(Event, Side), Timed>)> {
+    pub(super) fn during<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<(R, Times)> {
         self.board.clear();
         let result = body()?;
         Ok((result, self.board.read()))
@@ -141,7 +141,7 @@ impl Board {
         self.words()[SOCKET].store(u64::from(NOBODY.unsigned_abs()), Relaxed);
     }
 
-    fn read(&self) -> BTreeMap<(Event, Side), Timed> {
+    fn read(&self) -> Times {
         let slots = self.words()[SLOTS..].chunks_exact(2).enumerate();
         slots
             .filter_map(|(slot, words)| {

@@ -174,3 +174,28 @@ impl Lives {
         self.observed.get(1).is_some_and(|(name, _)| *name == OLD)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{Event, Side};
+    use super::super::laps::tests::of_reads;
+    use super::*;
+
+    #[test]
+    fn each_round_is_compared_with_itself() {
+        let rounds = |means: [u64; 3]| means.map(|mean| of_reads(64, 64, mean)).into();
+        let lives = Lives {
+            nothing: rounds([10, 100, 10]),
+            observed: vec![
+                ("finwatch", rounds([60, 150, 70])),
+                (OLD, rounds([110, 190, 130])),
+            ],
+        };
+        let read = |laps: &Laps| laps.mean_ns(Step::LongQuestion, Event::Read, Side::Server);
+        assert_eq!(lives.figures(Beside::Ratio, read), ["50", "100", "0.50"]);
+        assert_eq!(
+            lives.figures(Beside::Difference, read),
+            ["50", "100", "-50"]
+        );
+    }
+}
