@@ -1,9 +1,9 @@
 //! The lives that are measured: this thread plays both ends of every connection, a crowd at a time and one step after
 //! the other, so that each step runs known transitions only. It does not know who watches.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -215,9 +215,15 @@ fn refused(nth: usize) -> Result<()> {
     Ok(())
 }
 
+/// Whoever reads `/proc/<pid>/fd` in the instant in which a listener is closed holds its file a moment longer, and the port with it.
 fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-        .with_context(|| format!("listen on port {port}"))
+    let until = Instant::now() + STUCK;
+    loop {
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {}
+            bound => return bound.with_context(|| format!("listen on port {port}")),
+        }
+    }
 }
 
 fn each(streams: &mut [TcpStream], act: impl Fn(&mut TcpStream) -> Result<()>) -> Result<()> {
