@@ -13,11 +13,12 @@ use crate::{
         Close, Ends, RecentCloses, Service,
         words::{Word as _, address, substate},
     },
-    timing,
 };
 
 /// Most that are kept, at about 250 bytes each; older ones go.
 const RECENT_MAX: usize = 1_024;
+/// Whoever asks may ask again: for so long all of them are told.
+const ASKED_NS: u64 = 60_000_000_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl Closes {
     /// Whether whoever asked last may still be looking.
     pub(crate) fn are_asked_for(&self, now_ns: u64) -> bool {
         self.asked_ns
-            .is_some_and(|asked_ns| now_ns.saturating_sub(asked_ns) < timing::CLOSES_ASKED_NS)
+            .is_some_and(|asked_ns| now_ns.saturating_sub(asked_ns) < ASKED_NS)
     }
 
     /// All are told from now on, or no longer.

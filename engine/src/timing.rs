@@ -108,11 +108,6 @@ pub const SURVEY_LATE_NS: u64 = SECOND;
 /// A listener that closes sooner before its process ends is not closed early: a reading takes its time too.
 pub const CLOSED_EARLY_NS: u64 = 50 * MS;
 
-// === Closes ===
-
-/// Whoever asks for the connections that ended last may ask again: for so long all of them are told.
-pub const CLOSES_ASKED_NS: u64 = MINUTE;
-
 // === Incidents ===
 
 /// A few requests that are lost within so long of each other, with nobody stopping anything, are an incident.

@@ -51,6 +51,9 @@ pub struct Rows {
     resets_taken: HashMap<ResetRow, u64>,
 }
 
+/// Rows by index, with their heads.
+type Heads = Vec<(usize, RowHead)>;
+
 // === impl Rows ===
 
 impl Rows {
@@ -132,7 +135,7 @@ impl Rows {
     /// When a map cannot be read or written.
     pub fn rotate(&mut self) -> anyhow::Result<Reading> {
         let read_ns = clock::monotonic_ns();
-        let used: Vec<(usize, RowHead)> = self.used().collect();
+        let used: Heads = self.used().collect();
         let scarce = 2 * used.len() > self.rows;
         let mut idle = Vec::new();
         let mut rows = Vec::new();
@@ -163,7 +166,7 @@ impl Rows {
     /// his, and each time the programs that run are waited for. Who came in between keeps his. What was counted meanwhile is added.
     fn take_back(
         &mut self,
-        idle: Vec<(usize, RowHead)>,
+        idle: Heads,
         rows: &mut Vec<(ServiceKey, CounterRow)>,
         resets: &mut Vec<(ResetKey, u64)>,
     ) -> anyhow::Result<()> {
@@ -209,10 +212,8 @@ impl Rows {
         Ok(())
     }
 
-    fn unheld(
-        &self,
-        rows: Vec<(usize, RowHead)>,
-    ) -> (Vec<(usize, RowHead)>, Vec<(usize, RowHead)>) {
+    /// Those that nobody holds, and the others.
+    fn unheld(&self, rows: Heads) -> (Heads, Heads) {
         rows.into_iter().partition(|(row, _)| self.held(*row) == 0)
     }
 
