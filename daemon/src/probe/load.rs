@@ -24,7 +24,8 @@ use super::{
     processes::{Phases, Processes},
     reasons::reasons,
     ring::Ring,
-    rows::{self, Rows},
+    row_table,
+    rows::Rows,
     seed,
     stats::{LossCounters, Stats},
     survey::Survey,
@@ -58,7 +59,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
     }
     kernel.features.ring_wake_bytes = options.ring_bytes / 4;
     kernel.features.tell_refused = options.tell_refused.into();
-    let cpus = rows::cpus().map_err(|error| ProbeError::Counters(error.into()))?;
+    let cpus = row_table::cpus().map_err(|error| ProbeError::Counters(error.into()))?;
     let max_rows = options.max_rows.unwrap_or_else(|| rows_by_memory(cpus));
     kernel.features.rows = max_rows;
     let offsets = Global(kernel.offsets);

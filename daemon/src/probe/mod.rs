@@ -15,6 +15,7 @@ mod processes;
 mod prototypes;
 mod reasons;
 mod ring;
+mod row_table;
 mod rows;
 mod seed;
 mod stats;

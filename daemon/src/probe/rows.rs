@@ -2,7 +2,9 @@
 //! is who reads them.
 
 use std::{
-    collections::HashMap, fs, mem::offset_of, sync::atomic::Ordering, thread, time::Duration,
+    collections::{HashMap, HashSet},
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -11,12 +13,12 @@ use aya::{
     maps::{self, MapData, MapError, PerCpuHashMap, PerCpuValues, Queue},
 };
 use finwatch_common::{
-    CELLS, Cell, CounterRow, Lost, OTHER_ROWS, PHASES, Phase, ResetKey, ResetRow, Role, RowCells,
-    RowHead, RowId, ServiceKey, Wire as _, first_row_id, next_row_id, other_row, row_index,
+    CELLS, Cell, CounterRow, Lost, OTHER_ROWS, PHASES, Phase, ResetKey, ResetRow, Role, RowHead,
+    RowId, ServiceKey, first_row_id, next_row_id, other_row, row_index,
 };
 use finwatch_engine::input::Reading;
 
-use super::{ProbeError, mapped::Mapped, object::map};
+use super::{ProbeError, object::map, row_table::RowTable};
 use crate::clock;
 
 /// Keys of the wire contract, for the library.
@@ -39,16 +41,15 @@ const AMBIGUOUS: [(Cell, Cell); 3] = [
 
 /// The counter rows, as the programs write them.
 pub struct Rows {
-    heads: Mapped<RowHead>,
-    cells: Mapped<RowCells>,
+    table: RowTable,
     index: maps::HashMap<MapData, Plain<ServiceKey>, RowId>,
     free: Queue<MapData, RowId>,
     resets: PerCpuHashMap<MapData, Plain<ResetRow>, u64>,
-    rows: usize,
-    cpus: usize,
     /// What rotations took of each row: its cells only grow.
     taken: Vec<Option<Box<CounterRow>>>,
     resets_taken: HashMap<ResetRow, u64>,
+    /// Rows that are held, and that nobody finds any more: their services have others.
+    unfound: HashSet<usize>,
 }
 
 /// Rows by index, with their heads.
@@ -61,15 +62,13 @@ impl Rows {
     /// maps have them, on each of so many CPUs.
     pub(super) fn new(ebpf: &mut Ebpf, rows: u32, cpus: usize) -> Result<Self, ProbeError> {
         let mut all = Self {
-            heads: Mapped::new(ebpf, "HEADS")?,
-            cells: Mapped::new(ebpf, "ROWS")?,
+            table: RowTable::new(ebpf, rows as usize, cpus)?,
             index: map(ebpf, "INDEX")?,
             free: map(ebpf, "FREE")?,
             resets: map(ebpf, "RESETS")?,
-            rows: rows as usize,
-            cpus,
             taken: (0..rows).map(|_| None).collect(),
             resets_taken: HashMap::new(),
+            unfound: HashSet::new(),
         };
         all.make_other_rows()
             .and_then(|()| (OTHER_ROWS..rows).try_for_each(|row| all.give(first_row_id(row))))
@@ -87,7 +86,7 @@ impl Rows {
         let read_ns = clock::monotonic_ns();
         let mut rows = Vec::new();
         let mut unsettled = Vec::new();
-        for (row, head) in self.used() {
+        for (row, head) in self.table.used() {
             let sum = self.untaken(row);
             if is_unsettled(&sum) {
                 unsettled.push((rows.len(), row));
@@ -122,7 +121,7 @@ impl Rows {
             let steady = |key: &ServiceKey| key.in_phase(Phase::Steady);
             services.iter().any(|known| steady(known) == steady(key))
         };
-        let rows = self.used().filter(|(_, head)| wanted(&head.service));
+        let rows = self.table.used().filter(|(_, head)| wanted(&head.service));
         let rows = rows.map(|(row, head)| (head.service, self.untaken(row)));
         Ok(reading(read_ns, rows.collect(), Vec::new()))
     }
@@ -135,14 +134,14 @@ impl Rows {
     /// When a map cannot be read or written.
     pub fn rotate(&mut self) -> anyhow::Result<Reading> {
         let read_ns = clock::monotonic_ns();
-        let used: Heads = self.used().collect();
-        let scarce = 2 * used.len() > self.rows;
+        let used: Heads = self.table.used().collect();
+        let scarce = 2 * used.len() > self.table.rows();
         let mut idle = Vec::new();
         let mut rows = Vec::new();
         for (row, head) in used {
             let sum = self.take(row);
             let is_idle = scarce || sum == [0; CELLS];
-            if is_idle && self.held(row) == 0 && row >= OTHER_ROWS as usize {
+            if is_idle && self.table.held(row) == 0 && row >= OTHER_ROWS as usize {
                 idle.push((row, head));
             }
             rows.push((head.service, sum));
@@ -159,7 +158,7 @@ impl Rows {
     /// Rows in use: services, resets.
     pub(super) fn fill(&self) -> (u64, u64) {
         let resets = self.resets.keys().count();
-        (self.used().count() as u64, resets as u64)
+        (self.table.used().count() as u64, resets as u64)
     }
 
     /// Makes these rows other services' own: first nobody finds them by name any more, then nobody who kept their ids takes them for
@@ -173,22 +172,30 @@ impl Rows {
         if idle.is_empty() {
             return Ok(());
         }
-        for (_, head) in &idle {
-            gone(self.index.remove(&Plain(head.service)))?;
+        let mut lost: Heads = Vec::new();
+        for (row, head) in idle {
+            let found = self.index.get(&Plain(head.service), 0);
+            if found.is_ok_and(|found| found == head.id) {
+                gone(self.index.remove(&Plain(head.service)))?;
+                lost.push((row, head));
+            } else if self.unfound.contains(&row) {
+                lost.push((row, head));
+            }
+            // Else a program gives it back this instant, as another was quicker to make a row for the service.
         }
         wait_for_programs();
-        let (idle, taken) = self.unheld(idle);
-        for (_, head) in taken {
-            self.find_again(&head)?;
+        let (idle, taken) = self.unheld(lost);
+        for (row, head) in taken {
+            self.find_again(row, &head)?;
         }
         for (row, head) in &idle {
-            self.write_head(*row, &RowHead { id: 0, ..*head });
+            self.table.write_head(*row, &RowHead { id: 0, ..*head });
         }
         wait_for_programs();
         let (idle, taken) = self.unheld(idle);
         for (row, head) in taken {
-            self.write_head(row, &head);
-            self.find_again(&head)?;
+            self.table.write_head(row, &head);
+            self.find_again(row, &head)?;
         }
         let mut last: HashMap<u32, Vec<(ResetRow, u64)>> = HashMap::new();
         for (key, count) in self.resets_now()? {
@@ -201,12 +208,9 @@ impl Rows {
                 resets.push((key_of(key, head.service), count - taken));
                 gone(self.resets.remove(&Plain(key)))?;
             }
-            for cpu in 0..self.cpus {
-                for word in self.cells.words(cpu * self.rows + row) {
-                    word.store(0, Ordering::Relaxed);
-                }
-            }
+            self.table.clear(row);
             self.taken[row] = None;
+            self.unfound.remove(&row);
             self.give(next_row_id(head.id))?;
         }
         Ok(())
@@ -214,16 +218,19 @@ impl Rows {
 
     /// Those that nobody holds, and the others.
     fn unheld(&self, rows: Heads) -> (Heads, Heads) {
-        rows.into_iter().partition(|(row, _)| self.held(*row) == 0)
+        rows.into_iter()
+            .partition(|(row, _)| self.table.held(*row) == 0)
     }
 
     /// Somebody came to hold it: others may find it again, if the service has no other row by now.
-    fn find_again(&mut self, head: &RowHead) -> anyhow::Result<()> {
+    fn find_again(&mut self, row: usize, head: &RowHead) -> anyhow::Result<()> {
         const NOEXIST: u64 = 1;
+        self.unfound.remove(&row);
         match self.index.insert(Plain(head.service), head.id, NOEXIST) {
             Err(MapError::SyscallError(error))
                 if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
             {
+                self.unfound.insert(row);
                 Ok(())
             }
             put => put.context("cannot keep a counter row"),
@@ -248,7 +255,7 @@ impl Rows {
                     netns_inum: 0,
                     id,
                 };
-                self.write_head(row_index(id) as usize, &head);
+                self.table.write_head(row_index(id) as usize, &head);
                 self.index
                     .insert(Plain(service), id, 0)
                     .context("cannot make the row of all other services")?;
@@ -259,7 +266,9 @@ impl Rows {
                         lost: lost as u8,
                         pad: 0,
                     };
-                    let cpus = aya::util::nr_cpus().unwrap_or(self.cpus);
+                    let cpus = aya::util::nr_cpus().map_err(|(path, error)| {
+                        anyhow::Error::new(error).context(format!("cannot read {path}"))
+                    })?;
                     let zeros = PerCpuValues::try_from(vec![0u64; cpus])?;
                     self.resets
                         .insert(Plain(key), zeros, 0)
@@ -270,47 +279,9 @@ impl Rows {
         Ok(())
     }
 
-    fn used(&self) -> impl Iterator<Item = (usize, RowHead)> + '_ {
-        (0..self.rows).filter_map(|row| Some((row, self.head(row)?)))
-    }
-
-    fn head(&self, row: usize) -> Option<RowHead> {
-        const ID: usize = offset_of!(RowHead, id) / size_of::<u64>();
-        let shared = self.heads.words(row).get(ID)?.load(Ordering::Acquire);
-        if shared == 0 {
-            // Most are empty, and need no closer look.
-            return None;
-        }
-        let head = RowHead::from_bytes(&self.heads.bytes(row)).ok()?;
-        (head.id != 0).then_some(head)
-    }
-
-    fn write_head(&self, row: usize, head: &RowHead) {
-        for (word, bytes) in self
-            .heads
-            .words(row)
-            .iter()
-            .zip(head.as_bytes().chunks_exact(8))
-        {
-            let value = bytes.try_into().map_or(0, u64::from_ne_bytes);
-            word.store(value, Ordering::Release);
-        }
-    }
-
-    /// What a row holds, over all CPUs.
-    fn sum(&self, row: usize) -> CounterRow {
-        let mut sum = [0; CELLS];
-        for cpu in 0..self.cpus {
-            for (sum, word) in sum.iter_mut().zip(self.cells.words(cpu * self.rows + row)) {
-                *sum += word.load(Ordering::Relaxed);
-            }
-        }
-        sum
-    }
-
     /// What it holds that no rotation took.
     fn untaken(&self, row: usize) -> CounterRow {
-        let sum = self.sum(row);
+        let sum = self.table.sum(row);
         match &self.taken[row] {
             Some(taken) => less(&sum, taken),
             None => sum,
@@ -318,21 +289,11 @@ impl Rows {
     }
 
     fn take(&mut self, row: usize) -> CounterRow {
-        let sum = self.sum(row);
+        let sum = self.table.sum(row);
         let taken = self.taken[row].get_or_insert_with(|| Box::new([0; CELLS]));
         let new = less(&sum, taken);
         **taken = sum;
         new
-    }
-
-    /// Sockets that may still count in it.
-    fn held(&self, row: usize) -> u64 {
-        const AT: usize = offset_of!(RowCells, held) / size_of::<u64>();
-        let of = |cpu| {
-            let words = self.cells.words(cpu * self.rows + row);
-            words.get(AT).map_or(0, |word| word.load(Ordering::Acquire))
-        };
-        (0..self.cpus).map(of).fold(0, u64::wrapping_add)
     }
 
     fn resets_now(&self) -> anyhow::Result<Vec<(ResetRow, u64)>> {
@@ -349,7 +310,7 @@ impl Rows {
     }
 
     fn reset_key(&self, key: ResetRow) -> Option<ResetKey> {
-        Some(key_of(key, self.head(key.row as usize)?.service))
+        Some(key_of(key, self.table.head(key.row as usize)?.service))
     }
 }
 
@@ -410,17 +371,6 @@ fn gone(removed: Result<(), MapError>) -> anyhow::Result<()> {
         Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
         Err(error) => Err(error).context("cannot free a counter row"),
     }
-}
-
-/// As many CPUs as the kernel has numbers for: rows are found by a CPU's number.
-///
-/// # Errors
-/// When the kernel does not say.
-pub(super) fn cpus() -> std::io::Result<usize> {
-    let possible = fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = possible.trim().rsplit([',', '-']).next();
-    let last = last.and_then(|last| last.parse::<usize>().ok());
-    Ok(last.map_or(1, |last| last + 1))
 }
 
 /// Waits for every program that runs now: they run in RCU read-side sections.

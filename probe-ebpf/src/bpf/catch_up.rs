@@ -19,6 +19,8 @@ use super::{
 /// because the transition to ESTABLISHED was not seen.
 #[inline(always)]
 pub(super) fn on_opened(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8) {
+    // It has its listener's flags until then.
+    conn.be_child(tcp);
     if conn.has(flag::OPENED) {
         return;
     }

@@ -106,10 +106,11 @@ pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
     let Some(head) = HEADS.get_ptr_mut(row_index(id)) else {
         return other;
     };
+    // In this order: who reads the id before and after all else has it of one life.
     // SAFETY: the entry is this program's own, which took its index out of the queue.
     unsafe {
-        (&raw mut (*head).service).write(*service);
-        (&raw mut (*head).netns_inum).write(netns_inum);
+        (&raw mut (*head).service).write_volatile(*service);
+        (&raw mut (*head).netns_inum).write_volatile(netns_inum);
         (&raw mut (*head).id).write_volatile(id);
     }
     if INDEX.insert(service, id, BPF_NOEXIST.into()).is_ok() {

@@ -120,7 +120,8 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     if wanted::is(conn, row, &told) {
         tell::close(tcp, conn, told);
     }
-    if conn.pending == pending::NOTHING && !conn.has(flag::UNREAD_LATER) {
+    let settled = conn.pending == pending::NOTHING && !conn.has(flag::UNREAD_LATER);
+    if settled && conn.kind == kind::CONNECTION {
         conn.let_go();
     }
 }

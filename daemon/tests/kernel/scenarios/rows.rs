@@ -75,30 +75,38 @@ fn are_given_to_others_and_no_count_moves() {
             taken.add(&rows.rotate().unwrap(), ns.cookie());
         }
         assert_eq!(losses.read().rows_full, 0, "there was a row for everybody");
-        for (port, count) in &services {
-            for role in [Role::Server, Role::Client] {
-                let row = taken.0.remove(&(*port, role as u8));
-                let row = row.unwrap_or_else(|| panic!("port {port} has no row as a {role:?}"));
-                let of = |cell: Cell| row[cell.index()];
-                assert_eq!(
-                    (of(Cell::OPENED), of(Cell::LEFT), of(Cell::CLOSE_WAIT_IN)),
-                    (
-                        *count,
-                        *count,
-                        if role == Role::Server { *count } else { 0 }
-                    ),
-                    "port {port} as a {role:?}"
-                );
-                if role == Role::Server {
-                    let listeners = (of(Cell::LISTEN_UP), of(Cell::LISTEN_DOWN));
-                    assert_eq!(listeners, (*count, *count), "port {port}");
-                }
-            }
-        }
-        taken.0.retain(|_, row| *row != [0; CELLS]);
-        assert!(taken.0.is_empty(), "of nobody: {:?}", taken.0);
+        assert_eq!(taken.lives(), lives(&services), "by port and role");
     });
     drop(survey);
+}
+
+/// What a service did: came and went as a listener, opened, left and half-closed connections.
+type Life = [u64; 5];
+
+impl Taken {
+    fn lives(self) -> BTreeMap<(u16, u8), Life> {
+        let cells = [
+            Cell::LISTEN_UP,
+            Cell::LISTEN_DOWN,
+            Cell::OPENED,
+            Cell::LEFT,
+            Cell::CLOSE_WAIT_IN,
+        ];
+        let used = self.0.into_iter().filter(|(_, row)| *row != [0; CELLS]);
+        used.map(|(service, row)| (service, cells.map(|cell| row[cell.index()])))
+            .collect()
+    }
+}
+
+/// Of services whose ports were chosen so often.
+fn lives(services: &BTreeMap<u16, u64>) -> BTreeMap<(u16, u8), Life> {
+    let of = |(port, count): (&u16, &u64)| {
+        [
+            ((*port, Role::Server as u8), [*count; 5]),
+            ((*port, Role::Client as u8), [0, 0, *count, *count, 0]),
+        ]
+    };
+    services.iter().flat_map(of).collect()
 }
 
 /// Makes services one after another, each on the port that the kernel chooses, with a connection that its client closes first. Returns
