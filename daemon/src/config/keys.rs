@@ -82,7 +82,7 @@ pub const KEYS: &[Key] = &[
         default: "auto",
         shape: Shape::Text,
         help: "Most counter rows (a service and phase) in the kernel at once; more are counted in other. \
-               auto: as many as 64 MiB hold, at least 1024 and at most 6144",
+               auto: as many as 64 MiB hold, at least 1024 and at most 6144; a listener that comes when there is none left is counted in other until it closes",
     },
     Key {
         name: "series.server_limit",

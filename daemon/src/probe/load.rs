@@ -77,7 +77,7 @@ pub(super) fn load(options: &ProbeOptions) -> Result<Probe, ProbeError> {
         )
         .map_max_entries("INDEX", max_rows)
         .map_max_entries("FREE", max_rows)
-        .map_max_entries("RESETS", max_rows)
+        .map_max_entries("RESETS", max_rows.saturating_mul(RESETS_A_ROW))
         .load(OBJECT)
         .map_err(object_error)?;
     verify(&mut ebpf, btf)?;
@@ -180,6 +180,9 @@ fn threads() -> usize {
         .map_or(1, usize::from)
         .min(MAX_THREADS)
 }
+
+/// Room for RSTs of so many kinds, by reason and by what is lost, as a row has on average: most have none.
+const RESETS_A_ROW: u32 = 4;
 
 /// As many counter rows as fit into 64 MiB of kernel memory: each has its cells on every CPU.
 fn rows_by_memory(cpus: usize) -> u32 {

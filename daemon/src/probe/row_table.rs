@@ -86,14 +86,29 @@ impl RowTable {
         sum
     }
 
-    /// Sockets that may still count in it.
+    /// Sockets that may still count in it: by two looks that agree, as a socket may be counted on one CPU and off on another.
     pub(super) fn held(&self, row: usize) -> u64 {
         const AT: usize = offset_of!(RowCells, held) / size_of::<u64>();
-        let of = |cpu| {
-            let words = self.cells.words(cpu * self.rows + row);
-            words.get(AT).map_or(0, |word| word.load(Ordering::Acquire))
+        let look = || -> Vec<u64> {
+            let of = |cpu| {
+                let words = self.cells.words(cpu * self.rows + row);
+                words.get(AT).map_or(0, |word| word.load(Ordering::Acquire))
+            };
+            (0..self.cpus).map(of).collect()
         };
-        (0..self.cpus).map(of).fold(0, u64::wrapping_add)
+        let mut last = look();
+        loop {
+            let again = look();
+            if again == last {
+                return again.into_iter().fold(0, u64::wrapping_add);
+            }
+            last = again;
+        }
+    }
+
+    /// Whether a row is still of that life.
+    pub(super) fn is(&self, row: usize, head: &RowHead) -> bool {
+        self.id(row) == head.id
     }
 
     /// Empties a row.

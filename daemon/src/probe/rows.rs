@@ -139,7 +139,12 @@ impl Rows {
         let mut idle = Vec::new();
         let mut rows = Vec::new();
         for (row, head) in used {
-            let sum = self.take(row);
+            let sum = self.table.sum(row);
+            if !self.table.is(row, &head) {
+                // A program gave it back, as another was quicker to make one for the service.
+                continue;
+            }
+            let sum = self.take(row, sum);
             let is_idle = scarce || sum == [0; CELLS];
             if is_idle && self.table.held(row) == 0 && row >= OTHER_ROWS as usize {
                 idle.push((row, head));
@@ -153,6 +158,13 @@ impl Rows {
         }
         self.take_back(idle, &mut rows, &mut resets)?;
         Ok(reading(read_ns, rows, resets))
+    }
+
+    /// Whose rows are, and how many sockets may still count in each.
+    pub fn holders(&self) -> Vec<(ServiceKey, u64)> {
+        let used = self.table.used();
+        used.map(|(row, head)| (head.service, self.table.held(row)))
+            .collect()
     }
 
     /// Rows in use: services, resets.
@@ -202,7 +214,8 @@ impl Rows {
             last.entry(key.row).or_default().push((key, count));
         }
         for (row, head) in idle {
-            rows.push((head.service, self.take(row)));
+            let sum = self.table.sum(row);
+            rows.push((head.service, self.take(row, sum)));
             for (key, count) in last.remove(&row_index(head.id)).unwrap_or_default() {
                 let taken = self.resets_taken.remove(&key).unwrap_or(0);
                 resets.push((key_of(key, head.service), count - taken));
@@ -288,8 +301,7 @@ impl Rows {
         }
     }
 
-    fn take(&mut self, row: usize) -> CounterRow {
-        let sum = self.table.sum(row);
+    fn take(&mut self, row: usize, sum: CounterRow) -> CounterRow {
         let taken = self.taken[row].get_or_insert_with(|| Box::new([0; CELLS]));
         let new = less(&sum, taken);
         **taken = sum;

@@ -322,7 +322,7 @@ impl Conn {
     /// Forgets everything: the socket begins a new life.
     #[inline(always)]
     pub(super) fn reset(&mut self) {
-        if self.kind == kind::CONNECTION {
+        if self.kind == kind::CONNECTION || self.kind == kind::IGNORED {
             self.let_go();
         }
         self.forget_connection();
@@ -487,6 +487,10 @@ impl Conn {
         };
         let server = tcp_state == state::LISTEN || tcp_state == state::SYN_RECV || owner.is_some();
         self.reset();
+        if tcp_state == state::LISTEN {
+            // A child that is made in the midst of this finds for itself whose it is.
+            self.kind = kind::NEW;
+        }
         let mut comm = [0; 16];
         if let Some(owner) = owner {
             comm = owner.service.comm;
@@ -512,9 +516,11 @@ impl Conn {
         };
         match tcp_state {
             state::LISTEN => {
-                self.kind = kind::LISTENER;
+                // Its children must not take these for theirs.
+                self.clear(flag::OPENED | flag::TURNS);
                 self.note_port();
                 row.inc(Cell::LISTEN_UP);
+                self.kind = kind::LISTENER;
             }
             state::ESTABLISHED => {
                 self.set(flag::OPEN);

@@ -14,7 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use finwatch_common::{
-    CELLS, Cell, Loss, Lost, ResetRow, RowCells, RowHead, RowId, ServiceKey, other_row, row_index,
+    CELLS, Cell, Loss, Lost, ResetRow, RowCells, RowHead, RowId, ServiceKey, next_row_id,
+    other_row, row_index,
 };
 
 use super::{atomic, kernel, losses};
@@ -65,12 +66,15 @@ impl Row {
         unsafe { atomic::add(self.0.add(INDEX), 1) };
     }
 
-    /// A cell that is known when the program is compiled, as this CPU has it.
+    /// A cell, as this CPU has it.
     #[inline(always)]
-    pub(super) fn get_at<const INDEX: usize>(self) -> u64 {
-        const { assert!(INDEX < CELLS) };
+    pub(super) fn get(self, cell: Cell) -> u64 {
+        let index = black_box(cell.index());
+        if index >= CELLS {
+            return 0;
+        }
         // SAFETY: as above.
-        unsafe { self.0.add(INDEX).read_volatile() }
+        unsafe { self.0.add(index).read_volatile() }
     }
 
     /// One socket more may count here.
@@ -116,18 +120,40 @@ pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
     if INDEX.insert(service, id, BPF_NOEXIST.into()).is_ok() {
         return id;
     }
-    // Another CPU won the race.
+    // Another CPU won the race. Who read this id has it of no life that follows.
     // SAFETY: as above.
     unsafe { (&raw mut (*head).id).write_volatile(0) };
     // There is room: it was taken out.
-    let _ = FREE.push(id, 0);
+    let _ = FREE.push(next_row_id(id), 0);
     find(service).unwrap_or(other)
 }
 
+/// An entry that is taken away may be another service's in the next instant, so the row itself must say whose it is.
 #[inline(always)]
 fn find(service: &ServiceKey) -> Option<RowId> {
     // SAFETY: the entry stays readable for the run of the program; one aligned word.
-    INDEX.get_ptr(service).map(|id| unsafe { *id })
+    let id = INDEX.get_ptr(service).map(|id| unsafe { *id })?;
+    head(id)
+        .is_some_and(|head| is_same(&head.service, service))
+        .then_some(id)
+}
+
+#[inline(always)]
+fn is_same(a: &ServiceKey, b: &ServiceKey) -> bool {
+    let words = |key: &ServiceKey| {
+        let words: *const u64 = core::ptr::from_ref(key).cast();
+        // SAFETY: the key has five of them, and no padding.
+        unsafe {
+            [
+                words.read(),
+                words.add(1).read(),
+                words.add(2).read(),
+                words.add(3).read(),
+                words.add(4).read(),
+            ]
+        }
+    };
+    words(a) == words(b)
 }
 
 /// Whose row it is, if it is still the one that was given out.

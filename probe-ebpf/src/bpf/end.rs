@@ -277,7 +277,11 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
         return 0;
     };
     let skipped = conn.has(flag::OPENED) && !conn.has(flag::CLOSED);
-    if conn.kind != kind::CONNECTION || !conn.has(flag::HOLDS) {
+    if conn.kind == kind::LISTENER || !conn.has(flag::HOLDS) {
+        return 0;
+    }
+    if conn.kind == kind::IGNORED {
+        conn.let_go();
         return 0;
     }
     let Some(tcp) = Tcp::of(sk) else {

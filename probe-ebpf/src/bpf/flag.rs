@@ -52,5 +52,7 @@ pub(super) const REST_MAY_COME: u32 = 1 << 23;
 pub(super) const REST_OR_REQUEST: u32 = 1 << 24;
 /// What is asked now began before its peer had seen the last answer.
 pub(super) const FOLLOWS: u32 = 1 << 25;
+/// The peer had left, and the process was dying when it followed.
+pub(super) const ANSWERED_BY_EXIT: u32 = 1 << 27;
 /// Counted among those that hold its row. A child that still has its listener's copy is none.
 pub(super) const HOLDS: u32 = 1 << 26;

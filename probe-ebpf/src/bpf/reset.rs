@@ -6,7 +6,9 @@
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
-use finwatch_common::{Cell, Cut, Lost, Phase, Role, ServiceKey, inferred_reason, reset_flags};
+use finwatch_common::{
+    Cell, Cut, Lost, Phase, Role, RowId, ServiceKey, inferred_reason, reset_flags,
+};
 use finwatch_probe::{
     manner::Manner,
     tcp::{SOCK_DONE, TH_ACK, TH_FIN, TH_SYN, seq_after, state, unread},
@@ -313,7 +315,9 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     if conn.kind == kind::IGNORED {
         return;
     }
-    conn.enter_phase();
+    if conn.kind != kind::LISTENER {
+        conn.enter_phase();
+    }
     let answers_segment = skb.0 != 0;
     let closed = tcp_state == state::CLOSE;
     let late = closed && answers_segment && conn.has(flag::LOCAL_FIN);
@@ -336,8 +340,11 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
     } else {
         inferred::reason(conn, sk, tcp_state, answers_segment)
     };
-    let service = conn.service();
-    let row = conn.row_id();
+    let (service, row) = if conn.kind == kind::LISTENER {
+        in_phase_of_listener(conn)
+    } else {
+        (conn.service(), conn.row_id())
+    };
     counters::reset(row, &service, reason, lost);
     if conn.kind != kind::CONNECTION {
         return;
@@ -367,6 +374,19 @@ fn by_socket(ctx: &BtfTracePointContext, event: Event, tcp_state: u8) {
         idle_ds: conn.idle_ds,
     };
     tell::reset(sk, sk.get(offset!(cookie)), &service, told);
+    if flags & reset_flags::SETTLES != 0 && !conn.has(flag::UNREAD_LATER) {
+        conn.let_go();
+    }
+}
+
+/// A listener, whose lock nobody holds here, or a child that has its copy still: its row is looked for by name.
+#[inline(always)]
+fn in_phase_of_listener(conn: &Conn) -> (ServiceKey, RowId) {
+    let service = ServiceKey {
+        phase: phases::of(conn.start_ns, conn.owner_tgid),
+        ..conn.service()
+    };
+    (service, counters::assign(&service, conn.netns_inum()))
 }
 
 /// Data came behind our FIN, and the RST throws it away. Returns what it was, as `reset_flags`.

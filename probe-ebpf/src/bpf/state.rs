@@ -73,7 +73,9 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
     let Some(token) = Token::of(sk, transition) else {
         return 0;
     };
-    if pass == Pass::Second && token.take() {
+    if pass == Pass::First {
+        token.begin();
+    } else if token.take() {
         return 0;
     }
     if Typed::new(sk).get::<u16>(offset!(protocol)) != IPPROTO_TCP {
@@ -102,9 +104,15 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         | Work::End => {
             if conn.kind == kind::NEW {
                 conn.adopt(sk, tcp, old, None);
-            } else {
-                conn.enter_phase();
             }
+            match work {
+                // It holds the row of the phase in which it came, and may count its end in another.
+                Work::StopListening => conn.let_go(),
+                // How it ends says whether it ever became one of its own.
+                Work::End => {}
+                _ => conn.be_child(tcp),
+            }
+            conn.enter_phase();
             if conn.kind != kind::IGNORED {
                 leave(sk, tcp, conn, old, work);
             }
@@ -148,10 +156,10 @@ fn connect(tcp: Tcp, conn: &mut Conn) {
     conn.reset();
     let comm = conn.own_by_current();
     conn.belong(tcp, Role::Client, tcp.remote_port(), comm);
+    conn.hold();
     if tcp.is_mptcp() {
+        // Its row stays its own: it may fall back to TCP.
         conn.kind = kind::IGNORED;
-    } else {
-        conn.hold();
     }
 }
 
@@ -197,7 +205,6 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
         Work::StopListening => {
             row.inc(Cell::LISTEN_DOWN);
             tell::listener(tcp, conn, 0);
-            conn.let_go();
         }
         Work::CloseFirst => {
             catch_up::on_opened(sk, tcp, conn, row, old);
@@ -220,7 +227,11 @@ fn leave(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
             left_close_wait(conn, row);
             left(conn, row);
             if tcp.owned() {
-                conn.closer_tgid = Task::current().tgid();
+                let task = Task::current();
+                conn.closer_tgid = task.tgid();
+                if task.is_exiting() {
+                    conn.set(flag::ANSWERED_BY_EXIT);
+                }
             }
         }
         Work::End => end::on_end(sk, tcp, conn, row, old),

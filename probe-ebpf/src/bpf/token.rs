@@ -35,6 +35,13 @@ impl Token {
         })
     }
 
+    /// The first program begins: whatever was left is of an event whose second one never came.
+    #[inline(always)]
+    pub(super) fn begin(self) {
+        // SAFETY: the slot is this CPU's own.
+        unsafe { (*self.slot).socket = core::ptr::null() };
+    }
+
     /// The first program is done.
     #[inline(always)]
     pub(super) fn leave(self) {

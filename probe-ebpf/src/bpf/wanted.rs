@@ -4,6 +4,7 @@
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};
 use finwatch_common::{CLEAN_CLOSES_SAMPLE, Cell, Outcome, Phase, WAITED_MS};
+use finwatch_probe::classify::origin;
 
 use super::{
     conn::{Conn, NONE, flag, pending},
@@ -20,7 +21,7 @@ static FEW_CLOSES: Array<u32, 1> = Array::new();
 #[inline(always)]
 pub(super) fn is(conn: &Conn, row: Row, told: &Told) -> bool {
     let few = FEW_CLOSES.get(0).is_some_and(|few| *few != 0);
-    !few || phases::any() || is_of_note(conn, told) || is_of_sample(row)
+    !few || phases::any() || is_of_note(conn, told) || is_of_sample(row, told)
 }
 
 #[inline(always)]
@@ -30,6 +31,7 @@ fn is_of_note(conn: &Conn, told: &Told) -> bool {
         | flag::ABANDONED
         | flag::EARLY
         | flag::SMALL_LEFT
+        | flag::ANSWERED_BY_EXIT
         | flag::REST_OR_REQUEST;
     told.outcome != Outcome::Fin as u8
         || told.unread > 0
@@ -43,8 +45,9 @@ fn is_of_note(conn: &Conn, told: &Told) -> bool {
         || (conn.is_server() && conn.has(flag::BY_EXIT))
 }
 
-/// By those that were left in this row on this CPU.
+/// By those of its kind that were counted in this row on this CPU, itself the last.
 #[inline(always)]
-fn is_of_sample(row: Row) -> bool {
-    row.get_at::<{ Cell::LEFT.index() }>() % CLEAN_CLOSES_SAMPLE == 1
+fn is_of_sample(row: Row, told: &Told) -> bool {
+    let alike = row.get(Cell::closes(origin(told.old), Outcome::Fin));
+    alike % CLEAN_CLOSES_SAMPLE == 1
 }

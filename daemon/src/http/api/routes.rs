@@ -190,7 +190,8 @@ struct Closes {
     /// Newest first.
     closes: Vec<Close>,
     /// Since when every connection that ended is among them, as far as the daemon remembers; null: of those that ended as they should in ordinary
-    /// time, only a sample is, and whoever asks has them all for the next minute. What was cut, reset, or else of note is always there.
+    /// time, only a sample is, and whoever asks has them all for the next minute. What was cut, reset, or else of note when it ended is
+    /// always there; a request that came after such an end is not.
     complete_since: Option<Timestamp>,
     /// Whether the limit left others out.
     more: bool,

@@ -82,7 +82,7 @@ fn the_counts_are_split_though_every_record_is_lost() {
 }
 
 /// Five connections around a signal, ended in four ways; the last by the server's exit.
-fn split(ns: &Netns, counters: &Rows, signal: i32, phase: Phase) {
+pub(super) fn split(ns: &Netns, counters: &Rows, signal: i32, phase: Phase) {
     let mut servant = Servant::start(Manners {
         handled: &[signal],
         ..Manners::default()

@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    net::TcpStream,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
 use finwatch::probe::{Probe, ProbeOptions};
-use finwatch_common::{CELLS, Role, ServiceKey};
+use finwatch_common::{CELLS, Phase, Role, ServiceKey};
 use finwatch_engine::input::Reading;
 
+use super::phases::split;
 use crate::harness::{
     Cell, Netns, OPTIONS,
     sock::{listen, pair, read_eof},
@@ -107,6 +109,41 @@ fn lives(services: &BTreeMap<u16, u64>) -> BTreeMap<(u16, u8), Life> {
         ]
     };
     services.iter().flat_map(of).collect()
+}
+
+/// A row is held as long as it may be counted in, by whoever may, in whatever phase he came: a server that listens, stops and reloads, and
+/// connections that outlive that, or fail before they begin.
+#[test]
+fn are_held_by_nobody_when_all_have_gone() {
+    let Probe { rows, survey, .. } = Probe::load(&OPTIONS).expect("a second probe loads");
+    let mut cookies = Vec::new();
+    for (signal, phase) in [
+        (libc::SIGTERM, Phase::Draining),
+        (libc::SIGHUP, Phase::Reloading),
+    ] {
+        Netns::run(|ns| {
+            cookies.push(ns.cookie());
+            split(ns, &rows, signal, phase);
+            // A listener that stops, begins again, and has sockets when it stops for good; and nobody who listens.
+            let listener = listen();
+            let (client, server) = pair(&listener);
+            let address = listener.local_addr().unwrap();
+            let waits = TcpStream::connect(address).unwrap();
+            drop(listener);
+            TcpStream::connect(address).unwrap_err();
+            drop((client, server, waits));
+        });
+    }
+    let ours = |held: u64| {
+        let rows = rows.holders();
+        let rows = rows.iter().filter(|(key, _)| cookies.contains(&key.netns));
+        rows.filter(|(_, sockets)| *sockets == held || held == u64::MAX)
+            .count()
+    };
+    wait_until("nobody holds a row", || ours(0) == ours(u64::MAX));
+    // Server and client, the service that came last and the port that nobody listened on; the first in two phases.
+    assert!(ours(0) >= 2 * 5, "of both namespaces: {:?}", rows.holders());
+    drop(survey);
 }
 
 /// Makes services one after another, each on the port that the kernel chooses, with a connection that its client closes first. Returns
