@@ -13,7 +13,7 @@ use finwatch_engine::input::Reading;
 
 use super::phases::split;
 use crate::harness::{
-    Cell, Netns, OPTIONS,
+    Cell, Netns, OPTIONS, shared,
     sock::{listen, pair, read_eof},
     wait_until,
 };
@@ -115,6 +115,8 @@ fn lives(services: &BTreeMap<u16, u64>) -> BTreeMap<(u16, u8), Life> {
 /// connections that outlive that, or fail before they begin.
 #[test]
 fn are_held_by_nobody_when_all_have_gone() {
+    // It knows what the servers are.
+    shared();
     let Probe { rows, survey, .. } = Probe::load(&OPTIONS).expect("a second probe loads");
     let mut cookies = Vec::new();
     for (signal, phase) in [
