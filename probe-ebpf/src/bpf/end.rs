@@ -120,6 +120,12 @@ pub(super) fn on_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row, old: u8
     if wanted::is(conn, row, &told) {
         tell::close(tcp, conn, told);
     }
+    let_go_if_settled(conn);
+}
+
+/// Nothing more is to be counted of it, but what waits for its RST or its destruction.
+#[inline(always)]
+fn let_go_if_settled(conn: &mut Conn) {
     let settled = conn.pending == pending::NOTHING && !conn.has(flag::UNREAD_LATER);
     if settled && conn.kind == kind::CONNECTION {
         conn.let_go();

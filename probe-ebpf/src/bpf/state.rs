@@ -102,20 +102,7 @@ pub(super) fn on_state(ctx: &BtfTracePointContext, pass: Pass) -> i32 {
         | Work::PeerCloses
         | Work::CloseSecond
         | Work::End => {
-            if conn.kind == kind::NEW {
-                conn.adopt(sk, tcp, old, None);
-            }
-            match work {
-                // It holds the row of the phase in which it came, and may count its end in another.
-                Work::StopListening => conn.let_go(),
-                // How it ends says whether it ever became one of its own.
-                Work::End => {}
-                _ => conn.be_child(tcp),
-            }
-            conn.enter_phase();
-            if conn.kind != kind::IGNORED {
-                leave(sk, tcp, conn, old, work);
-            }
+            part(sk, tcp, conn, old, work);
         }
     }
     conn.last = transition;
@@ -193,6 +180,25 @@ fn establish(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8) {
     }
     if let Some(row) = conn.row() {
         opened(conn, row);
+    }
+}
+
+/// It leaves what it was: a listener, or a connection.
+#[inline(always)]
+fn part(sk: *const u8, tcp: Tcp, conn: &mut Conn, old: u8, work: Work) {
+    if conn.kind == kind::NEW {
+        conn.adopt(sk, tcp, old, None);
+    }
+    match work {
+        // It holds the row of the phase in which it came, and may count its end in another.
+        Work::StopListening => conn.let_go(),
+        // How it ends says whether it ever became one of its own.
+        Work::End => {}
+        _ => conn.be_child(tcp),
+    }
+    conn.enter_phase();
+    if conn.kind != kind::IGNORED {
+        leave(sk, tcp, conn, old, work);
     }
 }
 
