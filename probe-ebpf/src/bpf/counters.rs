@@ -99,6 +99,22 @@ impl Row {
 /// The row of a service in its phase, given out on first use; the `other` row when there is none left.
 #[inline(always)]
 pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
+    // SAFETY: the pointer is a reference.
+    unsafe { finwatch_assign(service, netns_inum) }
+}
+
+/// A function of its own, for the verifier (see [`super::turn`]) and for the stack.
+///
+/// # Safety
+///
+/// `service` is null, or points to a key.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32) -> RowId {
+    // SAFETY: by the caller.
+    let Some(service) = (unsafe { service.as_ref() }) else {
+        return other_row(0, 0);
+    };
     if let Some(id) = find(service) {
         return id;
     }
@@ -140,20 +156,17 @@ fn find(service: &ServiceKey) -> Option<RowId> {
 
 #[inline(always)]
 fn is_same(a: &ServiceKey, b: &ServiceKey) -> bool {
-    let words = |key: &ServiceKey| {
-        let words: *const u64 = core::ptr::from_ref(key).cast();
-        // SAFETY: the key has five of them, and no padding.
-        unsafe {
-            [
-                words.read(),
-                words.add(1).read(),
-                words.add(2).read(),
-                words.add(3).read(),
-                words.add(4).read(),
-            ]
-        }
-    };
-    words(a) == words(b)
+    const WORDS: usize = size_of::<ServiceKey>() / size_of::<u64>();
+    let (a, b): (*const u64, *const u64) =
+        (core::ptr::from_ref(a).cast(), core::ptr::from_ref(b).cast());
+    let mut other = 0;
+    let mut at = 0;
+    while at < WORDS {
+        // SAFETY: a key is so many words without padding.
+        other |= unsafe { a.add(at).read() ^ b.add(at).read() };
+        at += 1;
+    }
+    other == 0
 }
 
 /// Whose row it is, if it is still the one that was given out.
