@@ -96,6 +96,9 @@ impl Row {
     }
 }
 
+/// Words of a key.
+const KEY_WORDS: usize = size_of::<ServiceKey>() / size_of::<u64>();
+
 /// The row of a service in its phase, given out on first use; the `other` row when there is none left.
 #[inline(always)]
 pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
@@ -111,10 +114,20 @@ pub(super) fn assign(service: &ServiceKey, netns_inum: u32) -> RowId {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32) -> RowId {
-    // SAFETY: by the caller.
-    let Some(service) = (unsafe { service.as_ref() }) else {
+    if service.is_null() {
         return other_row(0, 0);
-    };
+    }
+    // Older kernels look for no key that lies in a caller's memory.
+    let mut key = [0; KEY_WORDS];
+    let mut at = 0;
+    while at < KEY_WORDS {
+        // SAFETY: by the caller; a key is so many words without padding. Volatile, else the copy is left out.
+        key[at] = unsafe { service.cast::<u64>().add(at).read_volatile() };
+        at += 1;
+    }
+    let place = (&raw const key).cast::<ServiceKey>();
+    // SAFETY: as above.
+    let service = unsafe { &*place };
     if let Some(id) = find(service) {
         return id;
     }
@@ -129,7 +142,12 @@ unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32
     // In this order: who reads the id before and after all else has it of one life.
     // SAFETY: the entry is this program's own, which took its index out of the queue.
     unsafe {
-        (&raw mut (*head).service).write_volatile(*service);
+        let words = (&raw mut (*head).service).cast::<u64>();
+        let mut at = 0;
+        while at < KEY_WORDS {
+            words.add(at).write_volatile(key[at]);
+            at += 1;
+        }
         (&raw mut (*head).netns_inum).write_volatile(netns_inum);
         (&raw mut (*head).id).write_volatile(id);
     }
@@ -156,12 +174,11 @@ fn find(service: &ServiceKey) -> Option<RowId> {
 
 #[inline(always)]
 fn is_same(a: &ServiceKey, b: &ServiceKey) -> bool {
-    const WORDS: usize = size_of::<ServiceKey>() / size_of::<u64>();
     let (a, b): (*const u64, *const u64) =
         (core::ptr::from_ref(a).cast(), core::ptr::from_ref(b).cast());
     let mut other = 0;
     let mut at = 0;
-    while at < WORDS {
+    while at < KEY_WORDS {
         // SAFETY: a key is so many words without padding.
         other |= unsafe { a.add(at).read() ^ b.add(at).read() };
         at += 1;
