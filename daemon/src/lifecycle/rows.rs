@@ -70,7 +70,7 @@ impl RowSource for LiveRows {
     }
 
     fn some(&self, services: &[ServiceKey]) -> anyhow::Result<Reading> {
-        self.rows.some(services)
+        Ok(self.rows.some(services))
     }
 
     fn rotate(&mut self) -> anyhow::Result<Reading> {

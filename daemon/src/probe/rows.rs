@@ -112,10 +112,7 @@ impl Rows {
 
     /// Sums the CPUs of the rows of some services, in every phase, ambiguous cells as they are; services without a row are
     /// left out.
-    ///
-    /// # Errors
-    /// None.
-    pub fn some(&self, services: &[ServiceKey]) -> anyhow::Result<Reading> {
+    pub fn some(&self, services: &[ServiceKey]) -> Reading {
         let read_ns = clock::monotonic_ns();
         let wanted = |key: &ServiceKey| {
             let steady = |key: &ServiceKey| key.in_phase(Phase::Steady);
@@ -123,7 +120,7 @@ impl Rows {
         };
         let rows = self.table.used().filter(|(_, head)| wanted(&head.service));
         let rows = rows.map(|(row, head)| (head.service, self.untaken(row)));
-        Ok(reading(read_ns, rows.collect(), Vec::new()))
+        reading(read_ns, rows.collect(), Vec::new())
     }
 
     /// Takes what the rows hold: it is not in later readings any more. Rows that nobody holds, and in which nothing was counted

@@ -41,7 +41,7 @@ struct Netns {
 
 #[derive(Debug, Default)]
 struct Service {
-    /// What the kernel's present generation of rows had counted at the last reading.
+    /// What the last reading told that had been counted since the rows were last taken.
     counted: u64,
     created: VecDeque<(u64, u64)>,
     base: u64,

@@ -173,7 +173,7 @@ impl Recorder {
                 Want::Processes => What::Processes(self.processes()),
                 Want::Counters { service } => What::Counted {
                     service,
-                    reading: self.probe.rows.some(&[service]).unwrap(),
+                    reading: self.probe.rows.some(&[service]),
                 },
                 Want::EndPhase { instance, heard_ns } => {
                     self.probe.phases.end(instance, heard_ns);
