@@ -4,7 +4,7 @@
 use finwatch_common::{Cell, Loss, Outcome, Phase, TimeWait};
 use finwatch_probe::{
     classify::{End, Verdict, classify, origin},
-    tcp::{SOCK_DEAD, SOCK_DONE, errno, state, unacked},
+    tcp::{SOCK_DEAD, SOCK_DONE, errno, seq_after, state, unacked},
     turns::Turn,
 };
 
@@ -329,6 +329,10 @@ pub(super) fn on_destroy(sk: *const u8) -> i32 {
 fn on_unseen_end(sk: *const u8, tcp: Tcp, conn: &mut Conn, row: Row) {
     let old = match conn.last as u8 {
         state::ESTABLISHED => state::ESTABLISHED,
+        // Our FIN, which takes a number of its own, was never acknowledged.
+        state::FIN_WAIT1 if seq_after(tcp.write_seq(), tcp.get(offset!(snd_una))) > 0 => {
+            state::FIN_WAIT1
+        }
         state::FIN_WAIT1 => state::FIN_WAIT2,
         state::CLOSE_WAIT => state::CLOSE_WAIT,
         state::LAST_ACK => state::LAST_ACK,
