@@ -86,9 +86,11 @@ impl RowTable {
         sum
     }
 
-    /// Sockets that may still count in it: by two looks that agree, as a socket may be counted on one CPU and off on another.
+    /// Sockets that may still count in it: by two looks that agree, as a socket may be counted on one CPU and off on another. Where none
+    /// do, sockets come and go: then it is one at least.
     pub(super) fn held(&self, row: usize) -> u64 {
         const AT: usize = offset_of!(RowCells, held) / size_of::<u64>();
+        const LOOKS: usize = 16;
         let look = || -> Vec<u64> {
             let of = |cpu| {
                 let words = self.cells.words(cpu * self.rows + row);
@@ -96,14 +98,16 @@ impl RowTable {
             };
             (0..self.cpus).map(of).collect()
         };
+        let sum = |cpus: &[u64]| cpus.iter().copied().fold(0, u64::wrapping_add);
         let mut last = look();
-        loop {
+        for _ in 0..LOOKS {
             let again = look();
             if again == last {
-                return again.into_iter().fold(0, u64::wrapping_add);
+                return sum(&again);
             }
             last = again;
         }
+        sum(&last).max(1)
     }
 
     /// Whether a row is still of that life.
