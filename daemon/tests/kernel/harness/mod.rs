@@ -10,6 +10,7 @@ mod expect;
 pub(crate) mod fastcgi;
 pub(crate) mod gate;
 pub(crate) mod grpc;
+mod hidden;
 pub(crate) mod http;
 mod identities;
 pub(crate) mod kernel;

@@ -78,7 +78,7 @@ pub(crate) fn interface_up(any: &OwnedFd, name: &str) {
 
 /// Has every segment acknowledged at once, over IPv4. A delayed ACK is sent by a timer, and what it does to the peer's socket
 /// happens on top of whatever task the timer interrupts. Hardened guest kernels hide tasks of their own from all
-/// tracepoints (`perf` misses the same events): then a program would miss a close about once in a thousand.
+/// tracepoints' programs: then one would miss a close about once in a thousand (see `super::hidden`).
 fn acknowledge_at_once() {
     for range in ["127.0.0.0/8", "127.0.0.1"] {
         let route = ["local", range, "dev", "lo", "table", "local"];

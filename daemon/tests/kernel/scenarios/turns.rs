@@ -28,7 +28,7 @@ pub(super) fn shake_hands(peer: &mut RawConn<'_>, server: &TcpStream) {
 }
 
 /// Runs a conversation on an accepted connection and then closes it from this side, to the end.
-fn served(talk: impl FnOnce(&mut RawConn<'_>, &TcpStream) + Send, side: fn(Side) -> Side) {
+fn served(mut talk: impl FnMut(&mut RawConn<'_>, &TcpStream) + Send, side: fn(Side) -> Side) {
     scenario(|_| {
         let raw = RawPeer::new();
         let (mut peer, server) = raw.accepted(&raw.listener(Family::V4));
