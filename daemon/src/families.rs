@@ -4,7 +4,8 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    fs, io,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read},
     os::unix::fs::MetadataExt as _,
 };
 
@@ -248,14 +249,28 @@ impl Tables {
 
 /// Inodes of the listening TCP sockets in the network namespace of a process.
 fn listening(pid: u32) -> io::Result<HashSet<u64>> {
-    let table = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    let mut found = HashSet::new();
     // There may be no IPv6. That there is a process still shows the other, which is read after it.
-    let mut text = table("tcp6").or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(String::new()),
-        _ => Err(error),
-    })?;
-    text.push_str(&table("tcp")?);
-    Ok(text.lines().filter_map(listener).collect())
+    match File::open(format!("/proc/{pid}/net/tcp6")) {
+        Ok(table) => read_listeners(table, &mut found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    read_listeners(File::open(format!("/proc/{pid}/net/tcp"))?, &mut found)?;
+    Ok(found)
+}
+
+/// The listeners of a `/proc/net/tcp`. They stand before all others (`tcp_seq_start`), so there the reading ends: behind them may be a
+/// hundred thousand mini-sockets, and where those come and go the kernel begins its walk anew with each read.
+fn read_listeners(table: impl Read, found: &mut HashSet<u64>) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    for line in BufReader::with_capacity(PAGE, table).lines().skip(1) {
+        let Some(inode) = listener(&line?) else {
+            break;
+        };
+        found.insert(inode);
+    }
+    Ok(())
 }
 
 /// The inode in a line of `/proc/net/tcp` whose state is LISTEN.
@@ -267,7 +282,7 @@ fn listener(line: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::BufRead as _, net::TcpListener, process};
+    use std::{net::TcpListener, process};
 
     use super::*;
 
@@ -277,6 +292,29 @@ mod tests {
         assert_eq!(listener(line), Some(4711));
         assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
         assert_eq!(listener("  sl  local_address rem_address   st"), None);
+    }
+
+    #[test]
+    fn whoever_stands_behind_the_listeners_is_not_read() {
+        struct Bounded<'a>(&'a [u8]);
+        impl Read for Bounded<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                assert!(!self.0.is_empty(), "it is not read to its end");
+                self.0.read(buffer)
+            }
+        }
+        let line = |state: &str, inode: u64| {
+            format!(
+                "   0: 0100007F:1F90 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0000\n"
+            )
+        };
+        let mut table = "  sl  local_address rem_address   st\n".to_owned();
+        table += &line("0A", 1);
+        table += &line("0A", 2);
+        (0..1_000).for_each(|_| table += &line("06", 0));
+        let mut found = HashSet::new();
+        read_listeners(Bounded(table.as_bytes()), &mut found).unwrap();
+        assert_eq!(found, HashSet::from([1, 2]));
     }
 
     #[test]
@@ -334,7 +372,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        let mut said = io::BufReader::new(shell.stdout.take().unwrap());
+        let mut said = BufReader::new(shell.stdout.take().unwrap());
         said.read_line(&mut line).unwrap();
         let forked: u32 = line.trim().parse().unwrap();
         let stats = owners::processes().unwrap();
