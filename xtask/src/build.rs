@@ -80,6 +80,8 @@ pub(crate) fn probe_cargo(
         "-Clink-arg=--btf".to_owned(),
         // Else the linker makes LLVM call memset and memcpy, byte by byte, instead of a few stores.
         "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
+        // With the instructions on halves of registers, which every kernel has that loads the programs (5.1).
+        "-Ctarget-cpu=v3".to_owned(),
     ];
     let mut command = Command::new(&toolchain.cargo);
     command
