@@ -9,7 +9,7 @@ use core::{hint::black_box, mem::offset_of};
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_NOEXIST},
-    btf_maps::{Array, HashMap, PerCpuHashMap, Queue},
+    btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, Queue},
     helpers::bpf_get_smp_processor_id,
     macros::btf_map,
 };
@@ -32,6 +32,11 @@ static ROWS: Array<RowCells, MOST, { BPF_F_MMAPABLE as usize }> = Array::new();
 /// The row of each service and phase that has one.
 #[btf_map]
 static INDEX: HashMap<ServiceKey, RowId, MOST> = HashMap::new();
+/// The row that was found last for a name with such a hash, on each CPU: who connects again and again finds it here. It may be
+/// another service's by now, which its head tells.
+#[btf_map]
+static LAST_FOUND: PerCpuArray<RowId, LAST_FOUND_ENTRIES> = PerCpuArray::new();
+const LAST_FOUND_ENTRIES: usize = 64;
 /// Rows that nobody has.
 #[btf_map]
 static FREE: Queue<RowId, MOST> = Queue::new();
@@ -128,7 +133,19 @@ unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32
     let place = (&raw const key).cast::<ServiceKey>();
     // SAFETY: as above.
     let service = unsafe { &*place };
+    let last = LAST_FOUND.get_ptr_mut(last_found_at(service));
+    // SAFETY: the entry is this CPU's own; one aligned word.
+    if let Some(last) = last
+        && let id = unsafe { last.read_volatile() }
+        && is_of(id, service)
+    {
+        return id;
+    }
     if let Some(id) = find(service) {
+        if let Some(last) = last {
+            // SAFETY: as above.
+            unsafe { last.write_volatile(id) };
+        }
         return id;
     }
     let other = other_row(service.role, service.phase);
@@ -167,9 +184,21 @@ unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32
 fn find(service: &ServiceKey) -> Option<RowId> {
     // SAFETY: the entry stays readable for the run of the program; one aligned word.
     let id = INDEX.get_ptr(service).map(|id| unsafe { *id })?;
-    head(id)
-        .is_some_and(|head| is_same(&head.service, service))
-        .then_some(id)
+    is_of(id, service).then_some(id)
+}
+
+/// Whether a row is this service's.
+#[inline(always)]
+fn is_of(id: RowId, service: &ServiceKey) -> bool {
+    head(id).is_some_and(|head| is_same(&head.service, service))
+}
+
+/// Any place will do; that of the services of one program, and of a program in two cgroups, should not be the same.
+#[inline(always)]
+const fn last_found_at(service: &ServiceKey) -> u32 {
+    let bits = service.cgroup as u32 ^ service.netns as u32 ^ (service.port as u32).rotate_left(3);
+    let bits = bits ^ service.role as u32 ^ (service.phase as u32) << 1;
+    bits & (LAST_FOUND_ENTRIES as u32 - 1)
 }
 
 #[inline(always)]

@@ -42,16 +42,20 @@ impl Task {
     /// Name and start time of the process (the leader of the thread group).
     #[inline(always)]
     pub(super) fn leader(self, comm: &mut [u8; 16]) -> u64 {
-        let leader = Raw(self.0.follow(offset!(group_leader)).ptr() as u64);
-        *comm = leader.get(offset!(comm));
-        start_ns(leader)
+        let leader = self.0.follow(offset!(group_leader));
+        *comm = Raw(leader.ptr() as u64).get(offset!(comm));
+        coarse(leader.get(offset!(start_boottime)))
     }
 }
 
 /// Start time of a task, as coarse as `/proc` shows it: so a process has one name, whoever saw it first.
 #[inline(always)]
 pub(super) fn start_ns(task: Raw) -> u64 {
+    coarse(task.get(offset!(start_boottime)))
+}
+
+#[inline(always)]
+const fn coarse(exact_ns: u64) -> u64 {
     const NANOS_PER_TICK: u64 = 10_000_000;
-    let exact: u64 = task.get(offset!(start_boottime));
-    exact - exact % NANOS_PER_TICK
+    exact_ns - exact_ns % NANOS_PER_TICK
 }
