@@ -161,14 +161,51 @@ extern "C" fn finwatch_mini_socket(ehash: u64, mask: u32, hash: u32, cookie: u64
             continue;
         }
         let mini = Raw(node.wrapping_sub(offset!(nulls_node) as u64));
+        let its = Glance::at(mini);
         // The socket itself is out of the table by now, so who has its cookie is its mini-socket.
-        let its: u64 = mini.get(offset!(cookie));
-        if its == cookie || (its == 0 && is_mini_socket_of(mini, hash)) {
-            return substate(mini) as u32;
+        if its.cookie == cookie || (its.cookie == 0 && is_mini_socket_of(mini, hash)) {
+            return its.substate as u32;
         }
-        node = Raw(node).get(0);
+        node = its.next;
     }
     TimeWait::None as u32
+}
+
+/// What the walk needs of an entry, which is a mini-socket or a socket.
+struct Glance {
+    cookie: u64,
+    /// The next entry of the chain.
+    next: u64,
+    /// Of a mini-socket; behind a socket's first fields it is some number.
+    substate: TimeWait,
+}
+
+impl Glance {
+    /// In one copy, where the three stand close together; a copy costs more than all that is done with it.
+    #[inline(always)]
+    fn at(mini: Raw) -> Self {
+        const BYTES: usize = 64;
+        let begin = offset!(cookie);
+        let (next, substate) = (offset!(nulls_node), offset!(tw_substate));
+        let within = |at: usize, bytes: usize| at >= begin && at + bytes <= begin + BYTES;
+        if !(within(next, 8) && within(substate, 1)) {
+            return Self {
+                cookie: mini.get(begin),
+                next: mini.get(next),
+                substate: substate_of_byte(mini.get(substate)),
+            };
+        }
+        let copy: [u64; BYTES / 8] = mini.get(begin);
+        let copy = copy.as_ptr().cast::<u8>();
+        // SAFETY: both lie in the copy, as was asked above.
+        unsafe {
+            Self {
+                cookie: copy.cast::<u64>().read(),
+                next: copy.add(next - begin).cast::<u64>().read(),
+                substate: substate_of_byte(copy.add(substate - begin).read()),
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -177,8 +214,8 @@ fn is_mini_socket_of(mini: Raw, hash: u32) -> bool {
 }
 
 #[inline(always)]
-fn substate(mini: Raw) -> TimeWait {
-    match mini.get::<u8>(offset!(tw_substate)) {
+const fn substate_of_byte(byte: u8) -> TimeWait {
+    match byte {
         state::FIN_WAIT2 => TimeWait::FinWait2,
         _ => TimeWait::TimeWait,
     }
@@ -187,7 +224,7 @@ fn substate(mini: Raw) -> TimeWait {
 /// Substate of a mini-socket that the iterator came upon.
 #[inline(always)]
 pub(super) fn substate_of(mini: *const u8) -> TimeWait {
-    substate(Raw(mini as u64))
+    substate_of_byte(Raw(mini as u64).get(offset!(tw_substate)))
 }
 
 /// `net->ipv4.tcp_death_row.hashinfo`: per namespace since 6.1, and the row itself a pointer before.
