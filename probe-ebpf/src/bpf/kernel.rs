@@ -2,7 +2,10 @@
 
 use core::hint::black_box;
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock};
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
+    generated::bpf_probe_read_kernel as bpf_probe_read_kernel_raw,
+};
 use finwatch_common::{Features, MISSING, Offsets};
 use finwatch_probe::tcp::{SOCK_DONE, unread};
 
@@ -317,6 +320,15 @@ impl Raw {
         let at = self.0.wrapping_add(offset as u64) as *const T;
         // SAFETY: the helper checks the address and copies.
         unsafe { bpf_probe_read_kernel(at) }.unwrap_or_default()
+    }
+
+    /// As [`Raw::get`], into memory that is there already.
+    #[inline(always)]
+    pub(super) fn copy(self, offset: usize, to: &mut [u64]) {
+        let at = self.0.wrapping_add(offset as u64) as *const _;
+        let bytes = size_of_val(to) as u32;
+        // SAFETY: the helper checks the address, and writes as many bytes as there are; zeros when the address is bad.
+        let _ = unsafe { bpf_probe_read_kernel_raw(to.as_mut_ptr().cast(), bytes, at) };
     }
 
     #[inline(always)]

@@ -195,7 +195,8 @@ impl Glance {
                 substate: substate_of_byte(mini.get(substate)),
             };
         }
-        let copy: [u64; BYTES / 8] = mini.get(begin);
+        let mut copy = [0u64; BYTES / 8];
+        mini.copy(begin, &mut copy);
         let copy = copy.as_ptr().cast::<u8>();
         // SAFETY: both lie in the copy, as was asked above.
         unsafe {
