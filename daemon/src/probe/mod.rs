@@ -1,6 +1,7 @@
 //! The kernel side as the rest of the daemon sees it. The only folder that imports aya. What is loaded comes apart into
 //! handles, each for the one task that uses it: nobody waits for another's system call.
 
+mod batch;
 mod btf;
 mod closes;
 mod error;

@@ -18,7 +18,7 @@ use finwatch_common::{
 };
 use finwatch_engine::input::Reading;
 
-use super::{ProbeError, object::map, row_table::RowTable};
+use super::{ProbeError, batch::Batch, object::map, row_table::RowTable};
 use crate::clock;
 
 /// Keys of the wire contract, for the library.
@@ -45,6 +45,7 @@ pub struct Rows {
     index: maps::HashMap<MapData, Plain<ServiceKey>, RowId>,
     free: Queue<MapData, RowId>,
     resets: PerCpuHashMap<MapData, Plain<ResetRow>, u64>,
+    all_resets: Batch,
     /// What rotations took of each row: its cells only grow.
     taken: Vec<Option<Box<CounterRow>>>,
     resets_taken: HashMap<ResetRow, u64>,
@@ -65,6 +66,7 @@ impl Rows {
             table: RowTable::new(ebpf, rows as usize, cpus)?,
             index: map(ebpf, "INDEX")?,
             free: map(ebpf, "FREE")?,
+            all_resets: Batch::new(ebpf, "RESETS")?,
             resets: map(ebpf, "RESETS")?,
             taken: (0..rows).map(|_| None).collect(),
             resets_taken: HashMap::new(),
@@ -166,7 +168,7 @@ impl Rows {
 
     /// Rows in use: services, resets.
     pub(super) fn fill(&self) -> (u64, u64) {
-        let resets = self.resets.keys().count();
+        let resets = self.resets_now().map_or(0, |resets| resets.len());
         (self.table.used().count() as u64, resets as u64)
     }
 
@@ -306,16 +308,9 @@ impl Rows {
     }
 
     fn resets_now(&self) -> anyhow::Result<Vec<(ResetRow, u64)>> {
-        let mut resets = Vec::new();
-        for key in self.resets.keys() {
-            let key = key.context("cannot walk the rows of resets")?;
-            match self.resets.get(&key, 0) {
-                Ok(values) => resets.push((key.0, values.iter().sum())),
-                Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error).context("cannot read a row of resets"),
-            }
-        }
-        Ok(resets)
+        self.all_resets
+            .sums()
+            .context("cannot read the rows of resets")
     }
 
     fn reset_key(&self, key: ResetRow) -> Option<ResetKey> {

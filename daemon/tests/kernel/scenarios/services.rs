@@ -1,11 +1,12 @@
 //! Rows by service: every port has its own, as many as come at once, and none loses a count to another.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write as _, net::TcpListener};
 
 use finwatch_common::Role;
 
 use crate::harness::{
-    Cell, Expect, Netns, Observed, Origin, Outcome, Side, check_identities, settle, shared,
+    Cell, Expect, Netns, Observed, Origin, Outcome, Side, check_identities, settle, settle_to_none,
+    shared,
     sock::{listen, pair, read_eof},
 };
 
@@ -53,5 +54,37 @@ fn many_ports_at_once_each_have_their_row() {
         }
         assert!(rows.is_empty(), "rows of ports that nobody used: {rows:?}");
         check_identities(ns, &Observed::read(probe.counters(), ns.cookie()));
+    });
+}
+
+/// They are read many at once, and still each by its service.
+#[test]
+fn resets_of_many_ports_are_counted_each_by_its_own() {
+    let probe = shared();
+    Netns::run(|ns| {
+        let listeners: Vec<_> = (0..SERVICES).map(|_| listen()).collect();
+        for listener in &listeners {
+            let (mut client, server) = pair(listener);
+            client.write_all(b"is thrown away").unwrap();
+            drop(server);
+        }
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let want: BTreeMap<u16, u64> = listeners.iter().map(|l| (port(l), 1)).collect();
+        settle_to_none(|| {
+            let mut sent = BTreeMap::new();
+            for (key, count) in probe.counters().live().unwrap().resets {
+                if key.service.netns == ns.cookie() {
+                    *sent.entry(key.service.port).or_default() += count;
+                }
+            }
+            let wrong = listeners
+                .iter()
+                .map(port)
+                .filter(|port| sent.get(port) != want.get(port));
+            let wrong = wrong.map(|port| format!("port {port}: {:?} RSTs, not 1", sent.get(&port)));
+            wrong
+                .chain((sent.len() > want.len()).then(|| "RSTs of other ports".to_owned()))
+                .collect()
+        });
     });
 }
