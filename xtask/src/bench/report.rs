@@ -297,7 +297,7 @@ fn processes(text: &mut String, processes: &[(&'static str, Process)], churn: Op
         line(
             text,
             format!(
-                "\nOf {name}'s memory, {:.1} MiB are the ring buffer between the kernel and the daemon: the kernel's memory, \
+                "\nOf {name}'s memory, {:.1} MiB are the kernel's: the counter rows, and the ring buffer, \
                  which is mapped twice. The kernel's memory of all its maps is {:.1} MiB: {}. A scrape of {} services takes {:.1} ms (median of {}; {} ms): {} series, {} KiB of text.",
                 mib(idle.maps_kib),
                 mib(idle.kernel_kib()),
