@@ -135,10 +135,8 @@ unsafe extern "C" fn finwatch_assign(service: *const ServiceKey, netns_inum: u32
     let service = unsafe { &*place };
     let last = LAST_FOUND.get_ptr_mut(last_found_at(service));
     // SAFETY: the entry is this CPU's own; one aligned word.
-    if let Some(last) = last
-        && let id = unsafe { last.read_volatile() }
-        && is_of(id, service)
-    {
+    let again = last.map(|last| unsafe { last.read_volatile() });
+    if let Some(id) = again.filter(|id| is_of(*id, service)) {
         return id;
     }
     if let Some(id) = find(service) {
