@@ -1,0 +1,44 @@
+//! A network namespace of the benchmark's own, into which threads go and processes are started. It is gone with the last of them
+//! and the value itself.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::bench::sys;
+
+pub(super) struct Place(File);
+
+// === impl Place ===
+
+impl Place {
+    pub(super) fn new() -> Result<Self> {
+        sys::in_new_netns(|| {
+            File::open("/proc/thread-self/ns/net")
+                .map(Self)
+                .context("hold the network namespace")
+        })
+    }
+
+    /// Runs `body` on a thread in the namespace.
+    pub(super) fn within<R: Send>(&self, body: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                // SAFETY: no memory is involved; only the calling thread changes its namespace.
+                let entered = unsafe { libc::setns(self.0.as_raw_fd(), libc::CLONE_NEWNET) };
+                ensure!(
+                    entered == 0,
+                    "enter the network namespace: {}",
+                    std::io::Error::last_os_error()
+                );
+                body()
+            });
+            match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
