@@ -1,7 +1,7 @@
 //! A network namespace of the benchmark's own, into which threads go and processes are started. It is gone with the last of them
 //! and the value itself.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::thread;
 
@@ -11,11 +11,17 @@ use crate::bench::sys;
 
 pub(super) struct Place(File);
 
+/// As many as connections that may end at once: where there are too many, the peers of others are answered by RSTs.
+const MINI_SOCKETS_MAX: &str = "1000000";
+
 // === impl Place ===
 
 impl Place {
     pub(super) fn new() -> Result<Self> {
         sys::in_new_netns(|| {
+            // It is each namespace's own.
+            fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", MINI_SOCKETS_MAX)
+                .context("allow many mini-sockets")?;
             File::open("/proc/thread-self/ns/net")
                 .map(Self)
                 .context("hold the network namespace")
