@@ -164,8 +164,7 @@ fn ancestors(of: u32, stats: &HashMap<u32, ProcessStat>) -> Vec<&ProcessStat> {
 /// It holds a listening socket of the owner: it made it, or it hands it on.
 fn holds(pid: u32, listening: &HashSet<u64>) -> bool {
     !listening.is_empty()
-        && owners::sockets(pid)
-            .is_ok_and(|inodes| inodes.iter().any(|inode| listening.contains(inode)))
+        && owners::holds_any(pid, |inode| listening.contains(&inode)).unwrap_or(false)
 }
 
 /// Both are one program, forked and not run anew: a master whose workers listen each on a socket of its own. Its other
