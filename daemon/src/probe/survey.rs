@@ -6,12 +6,15 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use aya::{Ebpf, programs::Iter};
 use finwatch_common::{SurveyRow, Wire as _};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::object::{MINI_SOCKETS, SOCKETS, program};
+
+/// Most sockets of note that a survey tells of, of 88 MiB: an engine remembers fewer connections.
+const ROWS_MAX: usize = 1 << 20;
 
 /// Runs the iterators. It holds the programs: when it is dropped, everything is detached.
 pub struct Survey {
@@ -30,7 +33,7 @@ impl Survey {
     /// walks its table of sockets.
     ///
     /// # Errors
-    /// When the namespace cannot be entered or the iterator fails.
+    /// When the namespace cannot be entered, the iterator fails, or there are more than a million sockets of note.
     pub fn sockets(&mut self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
         run(&mut self.ebpf, SOCKETS, netns)
     }
@@ -102,10 +105,7 @@ fn rows(mut iterator: impl Read) -> anyhow::Result<Vec<SurveyRow>> {
             Ok(more) => more,
             // The kernel interrupts itself when nothing was written of a million sockets, and goes on from there.
             Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::Interrupted
-                ) =>
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
                 continue;
             }
@@ -113,6 +113,10 @@ fn rows(mut iterator: impl Read) -> anyhow::Result<Vec<SurveyRow>> {
         };
         let filled = left + more;
         let whole = filled - filled % ROW;
+        ensure!(
+            rows.len() + whole / ROW <= ROWS_MAX,
+            "there are more than {ROWS_MAX} sockets of note"
+        );
         for row in bytes[..whole].chunks(ROW) {
             rows.push(SurveyRow::from_bytes(row).context("the iterator wrote a malformed row")?);
         }
@@ -167,6 +171,14 @@ mod tests {
         assert_eq!(rows(pieces).unwrap(), [row(1), row(2)]);
         let cut_off = Answers(vec![Ok(first.to_vec())]);
         assert!(rows(cut_off).is_err());
+    }
+
+    #[test]
+    fn too_many_rows_are_an_error() {
+        let bytes = row(1).as_bytes().repeat(ROWS_MAX);
+        assert_eq!(rows(bytes.as_slice()).unwrap().len(), ROWS_MAX);
+        let one_more = row(2);
+        assert!(rows(bytes.chain(one_more.as_bytes())).is_err());
     }
 
     #[test]

@@ -249,7 +249,10 @@ mod tests {
             let mut asks = Requests {
                 asked: asks.asked.clone(),
             };
-            assert!(asks.ask(&wanted(urgency), (seconds * SECOND) - 1).is_empty());
+            assert!(
+                asks.ask(&wanted(urgency), (seconds * SECOND) - 1)
+                    .is_empty()
+            );
             assert_eq!(asks.ask(&wanted(urgency), seconds * SECOND), [7]);
         }
         assert_eq!(asks.ask(&wanted(Urgency::First), 4 * SECOND), [7]);

@@ -314,3 +314,7 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "seen_tests.rs"]
+mod tests;

@@ -36,8 +36,8 @@ pub(super) struct Cost {
 
 /// The drain is watched for so long; it is surveyed several times then.
 const WATCHED: Duration = Duration::from_secs(12);
-/// All ends are counted by then.
-const ENDED_WITHIN: Duration = Duration::from_secs(20);
+/// Ends are counted when they happen: what is not counted for so long will not be.
+const STILL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tells the server to stop, which it does by accepting nobody any more, and watches.
@@ -77,10 +77,13 @@ pub(super) fn end(daemon: &Daemon, holders: Holders) -> Result<(u64, Cost)> {
     let mut told = 0;
     let cost = Cost::of(daemon, || {
         holders.end()?;
-        let begin = Instant::now();
         let mut longest = Duration::ZERO;
-        while told < connections && begin.elapsed() < ENDED_WITHIN {
-            told = scrape(daemon, &mut longest)?;
+        let mut last = Instant::now();
+        while told < connections && last.elapsed() < STILL {
+            let now = scrape(daemon, &mut longest)?;
+            if now > told {
+                (told, last) = (now, Instant::now());
+            }
             thread::sleep(PAUSE);
         }
         Ok(longest)

@@ -6,25 +6,50 @@ use anyhow::{Context as _, Result};
 
 use crate::bench::sys::field;
 
-/// What sockets and all that is kept with them are made of: slabs, memory of each processor, and larger pieces.
-const KERNEL: [&str; 3] = ["Slab:", "Percpu:", "VmallocUsed:"];
-
-/// The kernel's memory now, in KiB.
-pub(super) fn kernel_kib() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
-    sum(&text)
+/// What of the kernel's memory was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kernel {
+    /// Slabs: sockets with their files, and all that is kept with them. Others' files and folders are among them.
+    slab_kib: u64,
+    /// Of these, those that the kernel cannot free on its own, so not the traces of others' files.
+    kept_kib: u64,
 }
 
-/// Bytes of each of so many things that grew the memory.
-pub(super) fn bytes_each(before_kib: u64, after_kib: u64, things: u64) -> f64 {
-    (after_kib as f64 - before_kib as f64) * 1024.0 / things as f64
+/// Bytes of each of so many things by which the memory grew.
+#[derive(Clone, Copy)]
+pub(super) struct Each {
+    pub(super) slab: f64,
+    pub(super) kept: f64,
 }
 
-fn sum(meminfo: &str) -> Result<u64> {
-    KERNEL.iter().try_fold(0, |sum, name| {
-        let kib = field(meminfo, name).with_context(|| format!("find {name} in /proc/meminfo"))?;
-        Ok(sum + kib)
-    })
+// === impl Kernel ===
+
+impl Kernel {
+    pub(super) fn read() -> Result<Self> {
+        let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+        Self::find(&text)
+    }
+
+    fn find(meminfo: &str) -> Result<Self> {
+        let kib = |name: &str| {
+            field(meminfo, name).with_context(|| format!("find {name} in /proc/meminfo"))
+        };
+        let other = kib("Percpu:")? + kib("VmallocUsed:")?;
+        Ok(Self {
+            slab_kib: other + kib("Slab:")?,
+            kept_kib: other + kib("SUnreclaim:")?,
+        })
+    }
+
+    /// How much it grew since then, for each of so many things.
+    pub(super) fn since(self, before: Self, things: u64) -> Each {
+        let each =
+            |after: u64, before: u64| (after as f64 - before as f64) * 1024.0 / things as f64;
+        Each {
+            slab: each(self.slab_kib, before.slab_kib),
+            kept: each(self.kept_kib, before.kept_kib),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -32,16 +57,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_memory_is_summed_up() {
-        let meminfo =
-            "Slab:  100 kB\nSReclaimable: 60 kB\nVmallocUsed: 7 kB\nPercpu:    20 kB\n";
-        assert_eq!(sum(meminfo).expect("complete"), 127);
-        assert!(sum("Slab: 100 kB\n").is_err());
+    fn what_the_kernel_keeps_is_told_from_what_it_could_free() {
+        let meminfo = "Slab:  100 kB\nSReclaimable: 60 kB\nSUnreclaim: 40 kB\n\
+                       VmallocUsed: 7 kB\nPercpu:    20 kB\n";
+        let found = Kernel::find(meminfo).expect("complete");
+        assert_eq!((found.slab_kib, found.kept_kib), (127, 67));
+        assert!(Kernel::find("Slab: 100 kB\n").is_err());
     }
 
     #[test]
     fn growth_is_shared_out_and_may_be_negative() {
-        assert_eq!(bytes_each(1_000, 3_000, 1_000), 2_048.0);
-        assert_eq!(bytes_each(3_000, 2_000, 1_024), -1_000.0);
+        let kernel = |slab_kib, kept_kib| Kernel { slab_kib, kept_kib };
+        let each = kernel(3_000, 1_000).since(kernel(1_000, 2_000), 1_024);
+        assert_eq!((each.slab, each.kept), (2_000.0, -1_000.0));
     }
 }

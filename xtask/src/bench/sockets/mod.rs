@@ -51,7 +51,7 @@ pub(super) struct Sockets {
 struct Opened {
     took: Duration,
     /// Kernel memory of a socket.
-    bytes_each: f64,
+    each: memory::Each,
 }
 
 /// Surveys over all sockets, and what others noticed.
@@ -136,13 +136,13 @@ impl Surveys {
 
 /// Opens the connections, and sees how the kernel's memory grows.
 fn open(place: &Place, connections: u64, each: u64) -> Result<(Holders, Opened)> {
-    let before = memory::kernel_kib()?;
+    let before = memory::Kernel::read()?;
     let holders = Holders::open(place, connections, each)?;
     thread::sleep(SETTLED);
-    let after = memory::kernel_kib()?;
+    let after = memory::Kernel::read()?;
     let opened = Opened {
         took: holders.took,
-        bytes_each: memory::bytes_each(before, after, 2 * holders.connections),
+        each: after.since(before, 2 * holders.connections),
     };
     Ok((holders, opened))
 }

@@ -33,15 +33,30 @@ pub(in crate::bench) fn write(sockets: &Sockets) -> String {
         .replace("{machine}", &machine())
         .replace("{connections}", &connections.to_string())
         .replace("{sockets}", &(2 * connections).to_string())
-        .replace("{memory}", table(|text| memory(text, alone, watched)).trim())
-        .replace("{each}", &format!("{:.0}", watched.bytes_each - alone.bytes_each))
-        .replace("{surveys}", table(|text| self::surveys(text, surveys)).trim())
+        .replace(
+            "{memory}",
+            table(|text| memory(text, alone, watched)).trim(),
+        )
+        .replace(
+            "{each}",
+            &format!("{:.0}", watched.each.kept - alone.each.kept),
+        )
+        .replace(
+            "{surveys}",
+            table(|text| self::surveys(text, surveys)).trim(),
+        )
         .replace("{others}", table(|text| others(text, surveys)).trim())
         .replace("{shown}", &shown(start))
-        .replace("{drain}", table(|text| costs(text, &start.cost, end)).trim())
+        .replace(
+            "{drain}",
+            table(|text| costs(text, &start.cost, end)).trim(),
+        )
         .replace("{open}", &start.still_open.to_string())
         .replace("{open_at_start}", &open_at_start.to_string())
-        .replace("{counts}", table(|text| counts(text, start, *open_at_start, *connections, held)).trim());
+        .replace(
+            "{counts}",
+            table(|text| counts(text, start, *open_at_start, *connections, held)).trim(),
+        );
     format!("\n{part}")
 }
 
@@ -52,15 +67,24 @@ fn table(fill: impl FnOnce(&mut String)) -> String {
 }
 
 fn memory(text: &mut String, alone: &Opened, watched: &Opened) {
-    row(text, &["", "kernel memory of a socket", "opened in"]);
-    row(text, &["---"; 3]);
+    row(
+        text,
+        &[
+            "",
+            "slabs of a socket",
+            "of which the kernel cannot free",
+            "opened in",
+        ],
+    );
+    row(text, &["---"; 4]);
     for (name, opened) in [("nothing", alone), ("finwatch", watched)] {
-        let Opened { took, bytes_each } = opened;
+        let Opened { took, each } = opened;
         row(
             text,
             &[
                 name.to_owned(),
-                format!("{bytes_each:.0} bytes"),
+                format!("{:.0} bytes", each.slab),
+                format!("{:.0} bytes", each.kept),
                 format!("{:.1} s", took.as_secs_f64()),
             ],
         );
@@ -92,7 +116,13 @@ fn surveys(text: &mut String, surveys: &Surveys) {
 fn others(text: &mut String, surveys: &Surveys) {
     row(
         text,
-        &["others' connections", "number", "median", "99 of 100 within", "longest"],
+        &[
+            "others' connections",
+            "number",
+            "median",
+            "99 of 100 within",
+            "longest",
+        ],
     );
     row(text, &["---"; 5]);
     let both = [

@@ -134,6 +134,10 @@ fn handle_stop() -> Result<()> {
     action.sa_sigaction = stop as *const () as libc::sighandler_t;
     // SAFETY: the action is initialised, and its handler does nothing but what a handler may do.
     let result = unsafe { libc::sigaction(libc::SIGTERM, &raw const action, ptr::null_mut()) };
-    ensure!(result == 0, "handle SIGTERM: {}", io::Error::last_os_error());
+    ensure!(
+        result == 0,
+        "handle SIGTERM: {}",
+        io::Error::last_os_error()
+    );
     Ok(())
 }
