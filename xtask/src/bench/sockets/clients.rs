@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::crowd::{ANSWER_BYTES, QUESTION_BYTES};
 use super::room;
+use super::turn::{ANSWER_BYTES, QUESTION_BYTES};
 
 /// The word at which it ends its connections by RSTs.
 pub(super) const RESET: &str = "reset";

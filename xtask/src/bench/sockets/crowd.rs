@@ -22,8 +22,6 @@ pub(crate) enum Side {
 
 /// The name of the task that each of them is.
 pub(crate) const COMMAND: &str = "bench-crowd";
-pub(super) const QUESTION_BYTES: usize = 120;
-pub(super) const ANSWER_BYTES: usize = 600;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args {

@@ -38,7 +38,9 @@ pub(super) struct Cost {
 const WATCHED: Duration = Duration::from_secs(12);
 /// Ends are counted when they happen: what is not counted for so long will not be.
 const STILL: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two questions while something is waited for, and else.
+const SHORT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_millis(500);
 
 /// Tells the server to stop, which it does by accepting nobody any more, and watches.
 pub(super) fn start(daemon: &Daemon, holders: &Holders) -> Result<Start> {
@@ -58,7 +60,7 @@ pub(super) fn start(daemon: &Daemon, holders: &Holders) -> Result<Start> {
                 last = drain;
             }
             scrape(daemon, &mut longest)?;
-            thread::sleep(PAUSE);
+            thread::sleep(if counted.is_some() { LONG } else { SHORT });
         }
         Ok(longest)
     })?;
@@ -84,7 +86,7 @@ pub(super) fn end(daemon: &Daemon, holders: Holders) -> Result<(u64, Cost)> {
             if now > told {
                 (told, last) = (now, Instant::now());
             }
-            thread::sleep(PAUSE);
+            thread::sleep(LONG);
         }
         Ok(longest)
     })?;

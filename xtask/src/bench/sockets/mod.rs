@@ -12,6 +12,7 @@ mod place;
 mod report;
 mod room;
 mod server;
+mod turn;
 mod walk;
 
 use std::thread;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use super::turn::{ANSWER_BYTES, QUESTION_BYTES};
 use crate::bench::stats::{median, quantile};
 use crate::bench::sys;
 
@@ -18,8 +19,6 @@ pub(super) const PORT: u16 = 7_871;
 const PAUSE: Duration = Duration::from_micros(500);
 /// No connect, read or write takes longer.
 const STUCK: Duration = Duration::from_secs(10);
-const QUESTION_BYTES: usize = 120;
-const ANSWER_BYTES: usize = 600;
 
 /// How long connections took from connect() to the answer, in microseconds.
 #[derive(Default)]

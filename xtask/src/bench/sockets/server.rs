@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::crowd::{ANSWER_BYTES, QUESTION_BYTES};
 use super::room;
+use super::turn::{ANSWER_BYTES, QUESTION_BYTES};
 
 /// What the master says when it listens.
 const READY: &str = "ready";
