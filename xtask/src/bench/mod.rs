@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what finwatch costs, beside nothing, beside what people know, and beside another finwatch, in one
-//! run. Figures depend on the machine and on what else it does: they are printed with their targets, never asserted.
+//! run; and with `--sockets` in another one what very many open connections cost. Figures depend on the machine and on what else
+//! it does: they are printed with their targets, never asserted.
 
 mod bpf;
 mod bpftrace;

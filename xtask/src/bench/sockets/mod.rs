@@ -4,6 +4,7 @@
 mod clients;
 pub(crate) mod crowd;
 mod drain;
+mod hidden;
 mod holders;
 mod memory;
 mod others;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use self::hidden::Hidden;
 use self::holders::{Holders, PORT};
 use self::others::Latencies;
 use self::place::Place;
@@ -46,6 +48,8 @@ pub(super) struct Sockets {
     open_at_start: u64,
     end: drain::Cost,
     held: Vec<Held>,
+    /// Ends of sockets that the kernel hid from all programs.
+    hidden: u64,
 }
 
 /// How the connections were opened.
@@ -97,6 +101,7 @@ pub(super) fn run(paths: &Paths, finwatch: &Finwatch) -> Result<Sockets> {
     say("telling the server to stop");
     let start = drain::start(&daemon, &holders)?;
     say("ending all connections");
+    let mut hidden = Hidden::watch(&daemon)?;
     let connections = holders.connections;
     let (open_at_start, end) = drain::end(&daemon, holders)?;
     let outcome = Outcome {
@@ -112,7 +117,9 @@ pub(super) fn run(paths: &Paths, finwatch: &Finwatch) -> Result<Sockets> {
         clocked: Duration::ZERO,
         snmp: place.within(Snmp::read)?.since(before),
     };
-    let held = held::by_finwatch(&outcome, &daemon.last_scrape()?);
+    let last = daemon.last_scrape()?;
+    let held = held::by_finwatch(&outcome, &last);
+    let hidden = hidden.so_far(&last)?;
     daemon.stop()?;
     Ok(Sockets {
         connections,
@@ -123,6 +130,7 @@ pub(super) fn run(paths: &Paths, finwatch: &Finwatch) -> Result<Sockets> {
         open_at_start,
         end,
         held,
+        hidden,
     })
 }
 

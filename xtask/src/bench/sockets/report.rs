@@ -27,6 +27,7 @@ pub(in crate::bench) fn write(sockets: &Sockets) -> String {
         open_at_start,
         end,
         held,
+        hidden,
     } = sockets;
     let part = PART
         .replace("{heading}", HEADING)
@@ -51,8 +52,7 @@ pub(in crate::bench) fn write(sockets: &Sockets) -> String {
             "{drain}",
             table(|text| costs(text, &start.cost, end)).trim(),
         )
-        .replace("{open}", &start.still_open.to_string())
-        .replace("{open_at_start}", &open_at_start.to_string())
+        .replace("{hidden}", &hidden.to_string())
         .replace(
             "{counts}",
             table(|text| counts(text, start, *open_at_start, *connections, held)).trim(),
@@ -94,12 +94,7 @@ fn memory(text: &mut String, alone: &Opened, watched: &Opened) {
 fn surveys(text: &mut String, surveys: &Surveys) {
     row(text, &["walk", "median", "longest"]);
     row(text, &["---"; 3]);
-    let walks: [(&str, fn(&Survey) -> Duration); 3] = [
-        ("full sockets", |survey| survey.sockets),
-        ("mini-sockets", |survey| survey.mini_sockets),
-        ("both", |survey| survey.total()),
-    ];
-    for (name, walk) in walks {
+    let mut walk = |name: &str, walk: fn(&Survey) -> Duration| {
         let times: Vec<f64> = surveys.made.iter().map(|s| millis(walk(s))).collect();
         row(
             text,
@@ -109,7 +104,10 @@ fn surveys(text: &mut String, surveys: &Surveys) {
                 format!("{:.0} ms", quantile(&times, 1.0)),
             ],
         );
-    }
+    };
+    walk("full sockets", |survey| survey.sockets);
+    walk("mini-sockets", |survey| survey.mini_sockets);
+    walk("both", |survey| survey.total());
     line(text, format!("\nOf {} surveys.", surveys.made.len()));
 }
 
