@@ -47,12 +47,13 @@ pub(super) fn start(daemon: &Daemon, holders: &Holders) -> Result<Start> {
     let mut shown = None;
     let mut counted = None;
     let mut last = Value::Null;
+    let pid = holders.server_pid();
     let begin = Instant::now();
     let cost = Cost::of(daemon, || {
         holders.stop_server()?;
         let mut longest = Duration::ZERO;
         while begin.elapsed() < WATCHED {
-            if let Some(drain) = drain(daemon, &mut longest)? {
+            if let Some(drain) = drain(daemon, pid, &mut longest)? {
                 shown.get_or_insert(begin.elapsed());
                 if number(&drain, "open_at_start") > 0 {
                     counted.get_or_insert(begin.elapsed());
@@ -75,7 +76,7 @@ pub(super) fn start(daemon: &Daemon, holders: &Holders) -> Result<Start> {
 
 /// Ends all connections, and waits until the daemon has counted that.
 pub(super) fn end(daemon: &Daemon, holders: Holders) -> Result<(u64, Cost)> {
-    let connections = holders.connections;
+    let (connections, pid) = (holders.connections, holders.server_pid());
     let mut told = 0;
     let cost = Cost::of(daemon, || {
         holders.end()?;
@@ -91,7 +92,7 @@ pub(super) fn end(daemon: &Daemon, holders: Holders) -> Result<(u64, Cost)> {
         Ok(longest)
     })?;
     let mut longest = Duration::ZERO;
-    let drain = drain(daemon, &mut longest)?.context("find the drain when all has ended")?;
+    let drain = drain(daemon, pid, &mut longest)?.context("find the drain when all has ended")?;
     Ok((number(&drain, "open_at_start"), cost))
 }
 
@@ -117,12 +118,14 @@ impl Cost {
     }
 }
 
-/// The drain of the server's port, if there is one.
-fn drain(daemon: &Daemon, longest: &mut Duration) -> Result<Option<Value>> {
+/// The drain of this server, if there is one; the history may tell of others on the port.
+fn drain(daemon: &Daemon, pid: u32, longest: &mut Duration) -> Result<Option<Value>> {
     let begin = Instant::now();
     let mut answer = daemon.ask(&format!("/v1/drains?port={PORT}"))?;
     *longest = begin.elapsed().max(*longest);
-    Ok(answer["drains"].get_mut(0).map(Value::take))
+    let mut drains = answer["drains"].as_array_mut().into_iter().flatten();
+    let its = drains.find(|drain| drain["instance"]["pid"] == pid);
+    Ok(its.map(Value::take))
 }
 
 /// Ends of servers' connections that a scrape shows.

@@ -60,9 +60,14 @@ impl Holders {
         })
     }
 
+    /// The process that listens.
+    pub(super) fn server_pid(&self) -> u32 {
+        self.server.child.id()
+    }
+
     /// Tells the server to stop: it accepts nobody any more, and goes on holding.
     pub(super) fn stop_server(&self) -> Result<()> {
-        sys::signal(self.server.child.id(), libc::SIGTERM)
+        sys::signal(self.server_pid(), libc::SIGTERM)
     }
 
     /// The server ends its side of every connection by its own end, and then the clients.
