@@ -330,6 +330,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_that_is_wanted_ends_the_search() {
+        let _sockets = [
+            TcpListener::bind("127.0.0.1:0"),
+            TcpListener::bind("127.0.0.1:0"),
+        ];
+        let looked = std::cell::Cell::new(0);
+        let search = |any: bool| {
+            looked.set(0);
+            holds_any(std::process::id(), |_| {
+                looked.set(looked.get() + 1);
+                any
+            })
+            .unwrap()
+        };
+        assert!(search(true));
+        assert_eq!(looked.get(), 1);
+        assert!(!search(false));
+        assert!(looked.get() >= 2);
+    }
+
+    #[test]
     fn an_own_listener_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let link = fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
