@@ -24,7 +24,14 @@ const INSTANCES_MAX: usize = 4_096;
 /// stead.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    listening: Bounded<Process, HashSet<u64>, INSTANCES_MAX>,
+    listening: Bounded<Process, Listening, INSTANCES_MAX>,
+}
+
+#[derive(Debug, Default)]
+struct Listening {
+    /// Where, as [`Tables`] tells network namespaces apart.
+    namespace: u64,
+    inodes: HashSet<u64>,
 }
 
 /// Looks at the processes around each instance. Blocking: some microseconds a process on the host.
@@ -63,7 +70,7 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
         };
         entry(owner, Kinship::Owner);
         let listening = tables.listening(instance.tgid);
-        sockets.remember(*instance, &listening);
+        sockets.remember(*instance, namespace(instance.tgid), &listening);
         let mut holders: HashSet<u32> = descendants(instance.tgid, &children).into_iter().collect();
         let ancestors = ancestors(instance.tgid, &stats);
         for stat in &ancestors {
@@ -98,28 +105,35 @@ pub fn scan(instances: &[Process], sockets: &mut Sockets) -> io::Result<Vec<(u32
 // === impl Sockets ===
 
 impl Sockets {
-    fn remember(&mut self, instance: Process, listening: &HashSet<u64>) {
+    fn remember(&mut self, instance: Process, namespace: io::Result<u64>, inodes: &HashSet<u64>) {
+        // It may have ended since.
+        let Ok(namespace) = namespace else {
+            return;
+        };
         // A socket that the first process closes may live on with whom it was handed to.
-        if let Some(sockets) = self.listening.admit(instance, HashSet::new) {
-            sockets.extend(listening);
+        if let Some(listening) = self.listening.admit(instance, Listening::default) {
+            listening.namespace = namespace;
+            listening.inodes.extend(inodes);
         }
     }
 
     /// Who still listens on a socket of an instance whose first process has gone: a program that hands its socket to a
-    /// new one of itself runs `execve()` there, which the kernel programs take for leaving the family.
+    /// new one of itself runs `execve()` there, which the kernel programs take for leaving the family. What a process holds is looked
+    /// at only where one of the sockets still listens: it may be very much.
     fn heirs<'a>(
         &mut self,
         instance: &Process,
         stats: &'a HashMap<u32, ProcessStat>,
         tables: &mut Tables,
     ) -> Vec<&'a ProcessStat> {
-        let Some(sockets) = self.listening.get(instance) else {
+        let Some(known) = self.listening.get(instance) else {
             return Vec::new();
         };
         let heirs: Vec<&ProcessStat> = stats
             .values()
-            .filter(|stat| stat.pid > 1 && holds(stat.pid, sockets))
-            .filter(|stat| !tables.listening(stat.pid).is_disjoint(sockets))
+            .filter(|stat| stat.pid > 1)
+            .filter(|stat| namespace(stat.pid).is_ok_and(|its| its == known.namespace))
+            .filter(|stat| holds(stat.pid, &tables.still(stat.pid, &known.inodes)))
             .collect();
         if heirs.is_empty() {
             self.listening.remove(instance);
@@ -164,8 +178,7 @@ fn ancestors(of: u32, stats: &HashMap<u32, ProcessStat>) -> Vec<&ProcessStat> {
 /// It holds a listening socket of the owner: it made it, or it hands it on.
 fn holds(pid: u32, listening: &HashSet<u64>) -> bool {
     !listening.is_empty()
-        && owners::sockets(pid)
-            .is_ok_and(|inodes| inodes.iter().any(|inode| listening.contains(inode)))
+        && owners::holds_any(pid, |inode| listening.contains(&inode)).unwrap_or(false)
 }
 
 /// Both are one program, forked and not run anew: a master whose workers listen each on a socket of its own. Its other
@@ -220,7 +233,7 @@ fn ids(pid: u32) -> Option<Vec<String>> {
 /// through those of all namespaces, which takes milliseconds.
 #[derive(Default)]
 struct Tables {
-    /// By inode of `/proc/PID/net/tcp`, of which each namespace has its own.
+    /// By [`namespace`].
     listening: HashMap<u64, HashSet<u64>>,
 }
 
@@ -238,13 +251,28 @@ impl Tables {
             .collect()
     }
 
+    /// Which of these sockets listen in the network namespace of a process.
+    fn still(&mut self, pid: u32, inodes: &HashSet<u64>) -> HashSet<u64> {
+        // It may have ended since.
+        let listening = self.of_namespace(pid).ok();
+        let listening = listening.into_iter().flatten();
+        listening
+            .filter(|inode| inodes.contains(*inode))
+            .copied()
+            .collect()
+    }
+
     fn of_namespace(&mut self, pid: u32) -> io::Result<&HashSet<u64>> {
-        let namespace = fs::metadata(format!("/proc/{pid}/net/tcp"))?.ino();
-        Ok(match self.listening.entry(namespace) {
+        Ok(match self.listening.entry(namespace(pid)?) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(listening(pid)?),
         })
     }
+}
+
+/// The network namespace of a process: the inode of `/proc/PID/net/tcp`, of which each has its own.
+fn namespace(pid: u32) -> io::Result<u64> {
+    Ok(fs::metadata(format!("/proc/{pid}/net/tcp"))?.ino())
 }
 
 /// Inodes of the listening TCP sockets in the network namespace of a process.
@@ -374,7 +402,8 @@ mod tests {
         ended.wait().unwrap();
         let mut sockets = Sockets::default();
         assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
-        sockets.remember(gone, &Tables::default().listening(process::id()));
+        let here = || namespace(process::id());
+        sockets.remember(gone, here(), &Tables::default().listening(process::id()));
         let found = scan(&[gone], &mut sockets).unwrap();
         let (_, heir) = found.iter().find(|(pid, _)| *pid == process::id()).unwrap();
         assert_eq!((heir.instance, heir.kinship), (gone, Kinship::Member as u8));
@@ -388,7 +417,7 @@ mod tests {
             pad: 0,
         };
         let mut sockets = Sockets::default();
-        sockets.remember(gone, &HashSet::from([u64::MAX]));
+        sockets.remember(gone, namespace(process::id()), &HashSet::from([u64::MAX]));
         assert_eq!(scan(&[gone], &mut sockets).unwrap(), []);
         assert!(sockets.listening.is_empty());
     }

@@ -47,7 +47,14 @@ pub const SURVEY_SETTLING_NS: u64 = 250 * MS;
 pub const SURVEY_OFTEN_NS: u64 = SECOND;
 /// Between two surveys for a drain that lasts.
 pub const SURVEY_SELDOM_NS: u64 = 30 * SECOND;
-/// An answer that takes longer than this is lost.
+/// Looking may take one part in this many of the time while a drain settles: a host with very many sockets, or a busy one, is looked at
+/// more seldom.
+pub const SETTLING_SHARE: u64 = 4;
+/// The same while a drain lasts.
+pub const LASTING_SHARE: u64 = 10;
+/// A survey that takes longer than this is lost: through a million sockets a busy host may walk for ten seconds.
+pub const SURVEY_ANSWER_NS: u64 = 30 * SECOND;
+/// Another answer that takes longer than this is lost.
 pub const ANSWER_NS: u64 = 5 * SECOND;
 /// Between two readings of the refused SYNs while a drain lasts.
 pub const REFUSED_NS: u64 = SECOND;

@@ -49,6 +49,9 @@ enum Task {
     Vm(vm::Args),
     /// Measure what finwatch costs, beside nothing, beside its peers and beside another finwatch
     Bench(bench::Args),
+    /// Hold one end of many connections: what the benchmark starts itself as
+    #[command(name = bench::crowd::COMMAND, hide = true)]
+    BenchCrowd(bench::crowd::Args),
     /// Check formatting, lints, the architecture's invariants, and the licences of dependencies
     Lint(lint::Args),
     /// Check the architecture's invariants only
@@ -74,6 +77,7 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Test(args) => test::run(&paths, &args),
         Task::Vm(args) => vm::run(&paths, &args),
         Task::Bench(args) => bench::run(&paths, &args),
+        Task::BenchCrowd(args) => bench::crowd::run(&args),
         Task::Lint(args) => lint::run(&paths, &args),
         Task::Tidy => tidy::run(&paths),
     }

@@ -1,7 +1,9 @@
 //! Which process holds which socket, from `/proc/<pid>/fd`: for sockets that are older than the
 //! programs. It does not know which of the sockets are TCP.
 
-use std::{collections::HashMap, ffi::CStr, fs, io, mem::MaybeUninit, os::fd::OwnedFd};
+use std::{
+    collections::HashMap, ffi::CStr, fs, io, mem::MaybeUninit, ops::ControlFlow, os::fd::OwnedFd,
+};
 
 use finwatch_common::OwnerSeed;
 use rustix::fs::{Mode, OFlags, RawDir, open, openat, readlinkat_raw};
@@ -64,8 +66,30 @@ pub fn processes() -> io::Result<Vec<ProcessStat>> {
 pub fn sockets(pid: u32) -> io::Result<Vec<u64>> {
     let proc = open("/proc", dir_flags(), Mode::empty())?;
     let mut inodes = Vec::new();
-    sockets_of(&proc, pid, &mut inodes)?;
+    sockets_of(&proc, pid, |inode| {
+        inodes.push(inode);
+        ControlFlow::Continue(())
+    })?;
     Ok(inodes)
+}
+
+/// Whether a process holds one of some sockets, by their inodes. It looks no further than to the first that it finds: listeners are
+/// mostly among the first of what may be very many. Blocking: about a microsecond a descriptor.
+///
+/// # Errors
+/// As [`sockets`].
+pub fn holds_any(pid: u32, wanted: impl Fn(u64) -> bool) -> io::Result<bool> {
+    let proc = open("/proc", dir_flags(), Mode::empty())?;
+    let mut is_found = false;
+    sockets_of(&proc, pid, |inode| {
+        is_found = wanted(inode);
+        if is_found {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    Ok(is_found)
 }
 
 /// Looks at every descriptor of every process. Blocking: about a microsecond a descriptor.
@@ -90,7 +114,11 @@ pub fn scan() -> io::Result<Owners> {
             continue;
         };
         inodes.clear();
-        match sockets_of(&proc, pid, &mut inodes) {
+        let all = |inode| {
+            inodes.push(inode);
+            ControlFlow::Continue(())
+        };
+        match sockets_of(&proc, pid, all) {
             Ok(()) => {}
             // It ended while it was looked at.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH) => continue,
@@ -132,7 +160,11 @@ fn rank(seed: &OwnerSeed) -> (bool, u64, u32) {
     (is_systemd, seed.start_ns, seed.tgid)
 }
 
-fn sockets_of(proc: &OwnedFd, pid: u32, inodes: &mut Vec<u64>) -> Result<(), rustix::io::Errno> {
+fn sockets_of(
+    proc: &OwnedFd,
+    pid: u32,
+    mut each: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), rustix::io::Errno> {
     let dir = openat(proc, format!("{pid}/fd"), dir_flags(), Mode::empty())?;
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut target = [MaybeUninit::uninit(); 64];
@@ -148,8 +180,9 @@ fn sockets_of(proc: &OwnedFd, pid: u32, inodes: &mut Vec<u64>) -> Result<(), rus
         // A descriptor that was closed in the meantime has nothing to tell.
         if let Ok((link, _)) = readlinkat_raw(&links, name, &mut target)
             && let Some(inode) = socket_inode(link)
+            && each(inode).is_break()
         {
-            inodes.push(inode);
+            break;
         }
     }
     Ok(())
@@ -294,6 +327,27 @@ mod tests {
         let systemd = seed_of("systemd", 1, 1);
         assert!(rank(&parent) < rank(&worker));
         assert!(rank(&worker) < rank(&systemd));
+    }
+
+    #[test]
+    fn the_first_that_is_wanted_ends_the_search() {
+        let _sockets = [
+            TcpListener::bind("127.0.0.1:0"),
+            TcpListener::bind("127.0.0.1:0"),
+        ];
+        let looked = std::cell::Cell::new(0);
+        let search = |any: bool| {
+            looked.set(0);
+            holds_any(std::process::id(), |_| {
+                looked.set(looked.get() + 1);
+                any
+            })
+            .unwrap()
+        };
+        assert!(search(true));
+        assert_eq!(looked.get(), 1);
+        assert!(!search(false));
+        assert!(looked.get() >= 2);
     }
 
     #[test]

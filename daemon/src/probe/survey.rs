@@ -1,13 +1,20 @@
 //! Runs the iterators: one look at the sockets of a network namespace.
 
-use std::{io::Read as _, os::fd::BorrowedFd, thread};
+use std::{
+    io::{ErrorKind, Read},
+    os::fd::BorrowedFd,
+    thread,
+};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use aya::{Ebpf, programs::Iter};
 use finwatch_common::{SurveyRow, Wire as _};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::object::{MINI_SOCKETS, SOCKETS, program};
+
+/// Most sockets of note that a survey tells of, of 88 MiB: an engine remembers fewer connections.
+const ROWS_MAX: usize = 1 << 20;
 
 /// Runs the iterators. It holds the programs: when it is dropped, everything is detached.
 pub struct Survey {
@@ -26,7 +33,7 @@ impl Survey {
     /// walks its table of sockets.
     ///
     /// # Errors
-    /// When the namespace cannot be entered or the iterator fails.
+    /// When the namespace cannot be entered, the iterator fails, or there are more than a million sockets of note.
     pub fn sockets(&mut self, netns: BorrowedFd<'_>) -> anyhow::Result<Vec<SurveyRow>> {
         run(&mut self.ebpf, SOCKETS, netns)
     }
@@ -75,16 +82,111 @@ fn enter(netns: BorrowedFd<'_>) -> anyhow::Result<()> {
 
 fn read(program: &mut Iter) -> anyhow::Result<Vec<SurveyRow>> {
     let link = program.attach().context("cannot attach the iterator")?;
-    let mut file = program
+    let file = program
         .take_link(link)
         .context("cannot take the iterator's link")?
         .into_file()
         .context("cannot open the iterator")?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
-        .context("cannot read the iterator")?;
-    bytes
-        .chunks(size_of::<SurveyRow>())
-        .map(|row| SurveyRow::from_bytes(row).context("the iterator wrote a malformed row"))
-        .collect()
+    rows(file)
+}
+
+/// Takes the rows as they come: of very many, their bytes are never there beside them.
+fn rows(mut iterator: impl Read) -> anyhow::Result<Vec<SurveyRow>> {
+    const ROW: usize = size_of::<SurveyRow>();
+    // The kernel hands out no more at a time.
+    let mut bytes = vec![0; 32 << 10];
+    let mut rows = Vec::new();
+    // What the last row lacked.
+    let mut left = 0;
+    loop {
+        let more = match iterator.read(&mut bytes[left..]) {
+            Ok(0) if left == 0 => return Ok(rows),
+            Ok(0) => bail!("the iterator ended within a row"),
+            Ok(more) => more,
+            // The kernel interrupts itself when nothing was written of a million sockets, and goes on from there.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error).context("cannot read the iterator"),
+        };
+        let filled = left + more;
+        let whole = filled - filled % ROW;
+        ensure!(
+            rows.len() + whole / ROW <= ROWS_MAX,
+            "there are more than {ROWS_MAX} sockets of note"
+        );
+        for row in bytes[..whole].chunks(ROW) {
+            rows.push(SurveyRow::from_bytes(row).context("the iterator wrote a malformed row")?);
+        }
+        bytes.copy_within(whole..filled, 0);
+        left = filled - whole;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use finwatch_common::{Phase, Process, Role, ServiceKey, survey_kind};
+
+    use super::*;
+
+    /// Answers to one read after the other.
+    struct Answers(Vec<io::Result<Vec<u8>>>);
+
+    impl Read for Answers {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let answer = self.0.remove(0)?;
+            buffer[..answer.len()].copy_from_slice(&answer);
+            Ok(answer.len())
+        }
+    }
+
+    fn row(cookie: u64) -> SurveyRow {
+        SurveyRow {
+            service: ServiceKey::other(Role::Server, Phase::Steady),
+            owner: Process::default(),
+            cookie,
+            opened_at_ns: 0,
+            a: 0,
+            b: 0,
+            kind: survey_kind::OPEN,
+            quiet: 0,
+            queued: 0,
+            pad: 0,
+            waits_ms: 0,
+        }
+    }
+
+    #[test]
+    fn rows_come_in_any_pieces() {
+        let bytes = [row(1).as_bytes(), row(2).as_bytes()].concat();
+        let (first, second) = bytes.split_at(100);
+        let pieces = Answers(vec![Ok(first.to_vec()), Ok(second.to_vec())]);
+        assert_eq!(rows(pieces).unwrap(), [row(1), row(2)]);
+        let cut_off = Answers(vec![Ok(first.to_vec())]);
+        assert!(rows(cut_off).is_err());
+    }
+
+    #[test]
+    fn too_many_rows_are_an_error() {
+        let bytes = row(1).as_bytes().repeat(ROWS_MAX);
+        assert_eq!(rows(bytes.as_slice()).unwrap().len(), ROWS_MAX);
+        let one_more = row(2);
+        assert!(rows(bytes.chain(one_more.as_bytes())).is_err());
+    }
+
+    #[test]
+    fn a_walk_that_wrote_nothing_for_long_goes_on() {
+        let pause = || Err(io::Error::from(ErrorKind::WouldBlock));
+        let walk = Answers(vec![pause(), Ok(row(1).as_bytes().to_vec()), pause()]);
+        assert_eq!(rows(walk).unwrap(), [row(1)]);
+        let failed = Answers(vec![Err(io::Error::from(ErrorKind::PermissionDenied))]);
+        assert!(rows(failed).is_err());
+    }
 }

@@ -13,8 +13,8 @@ use crate::{known::Known, timing};
 
 /// Most drains that last at once, each over all ports of an instance.
 pub(super) const LASTING_MAX: usize = 256;
-/// Most connections remembered of all drains together: open at T0, or open now (about 20 MiB).
-const CONNECTIONS_MAX: usize = 262_144;
+/// Most connections remembered of all drains together: open at T0, or open now. It is what a table of 2^20 places holds, of 33 MiB.
+const CONNECTIONS_MAX: usize = 917_504;
 /// Most ends of phases kept until they are asked for.
 const PHASES_MAX: usize = 8_192;
 

@@ -167,7 +167,7 @@ impl Drains {
             }
             Input::Record(Record::Exit(exit)) => self.on_exit(exit, now_ns, known),
             Input::Processes(table) => {
-                schedule.table_answered();
+                schedule.table_answered(now_ns);
                 instances.table(table, |instance| lasting.concern(instance));
                 for draining in lasting.iter_mut() {
                     draining.table(instances, now_ns);
@@ -180,7 +180,7 @@ impl Drains {
                 minis,
             } => {
                 if minis.is_some() {
-                    schedule.survey_answered(netns);
+                    schedule.survey_answered(netns, now_ns);
                 }
                 let survey = Survey {
                     netns,
@@ -191,7 +191,7 @@ impl Drains {
                 self.on_survey(&survey, minis.is_some(), now_ns, known);
             }
             Input::SurveyFailed { netns } => {
-                schedule.survey_answered(netns);
+                schedule.survey_answered(netns, now_ns);
                 lasting.iter_mut().for_each(|d| d.survey_failed(netns));
             }
             Input::Counted { services } => {

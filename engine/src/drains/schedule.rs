@@ -42,6 +42,8 @@ struct Requests {
 struct Asked {
     at_ns: u64,
     open: bool,
+    /// How long the last answer took.
+    took_ns: u64,
 }
 
 // === impl Schedule ===
@@ -89,13 +91,13 @@ impl Schedule {
     }
 
     /// A survey of a namespace was made, or failed.
-    pub(super) fn survey_answered(&mut self, netns: u64) {
-        self.surveys.answered(netns);
+    pub(super) fn survey_answered(&mut self, netns: u64, now_ns: u64) {
+        self.surveys.answered(netns, now_ns);
     }
 
     /// The table of processes was read.
-    pub(super) fn table_answered(&mut self) {
-        self.tables.answered(0);
+    pub(super) fn table_answered(&mut self, now_ns: u64) {
+        self.tables.answered(0, now_ns);
     }
 
     /// What is wanted since the last call, the ends of phases first.
@@ -122,25 +124,32 @@ impl Requests {
         let open = self.asked.values().filter(|a| a.is_open(now_ns)).count();
         due.truncate(SURVEYS_MAX.saturating_sub(open));
         for (_, whom) in &due {
-            let asked = Asked {
+            let asked = self.asked.entry(*whom).or_insert(Asked {
                 at_ns: now_ns,
                 open: true,
-            };
-            self.asked.insert(*whom, asked);
+                took_ns: 0,
+            });
+            (asked.at_ns, asked.open) = (now_ns, true);
         }
         due.into_iter().map(|(_, whom)| whom).collect()
     }
 
     /// An answer came.
-    fn answered(&mut self, whom: u64) {
-        if let Some(asked) = self.asked.get_mut(&whom) {
+    fn answered(&mut self, whom: u64, now_ns: u64) {
+        if let Some(asked) = self.asked.get_mut(&whom).filter(|asked| asked.open) {
             asked.open = false;
+            asked.took_ns = now_ns.saturating_sub(asked.at_ns);
         }
     }
 
     fn is_due(&self, whom: u64, urgency: Urgency, now_ns: u64) -> bool {
         let Some(asked) = self.asked.get(&whom) else {
             return true;
+        };
+        let share = match urgency {
+            Urgency::First => 0,
+            Urgency::Settling => timing::SETTLING_SHARE,
+            Urgency::Waiting(_) | Urgency::Lasting(_) => timing::LASTING_SHARE,
         };
         let interval_ns = match urgency {
             Urgency::First => 0,
@@ -153,13 +162,14 @@ impl Requests {
                 (age_ns / 10).clamp(timing::SURVEY_OFTEN_NS, timing::SURVEY_SELDOM_NS)
             }
         };
+        let interval_ns = interval_ns.max(asked.took_ns.saturating_mul(share));
         !asked.is_open(now_ns) && asked.at_ns.saturating_add(interval_ns) <= now_ns
     }
 }
 
 impl Asked {
     fn is_open(self, now_ns: u64) -> bool {
-        self.open && self.at_ns.saturating_add(timing::ANSWER_NS) > now_ns
+        self.open && self.at_ns.saturating_add(timing::SURVEY_ANSWER_NS) > now_ns
     }
 }
 
@@ -208,10 +218,10 @@ mod tests {
         let mut asks = Requests::default();
         assert_eq!(asks.ask(&wanted(Urgency::First), SECOND), [7]);
         assert!(asks.ask(&wanted(Urgency::First), 2 * SECOND).is_empty());
-        asks.answered(7);
+        asks.answered(7, 2 * SECOND);
         assert_eq!(asks.ask(&wanted(Urgency::First), 2 * SECOND), [7]);
         assert_eq!(
-            asks.ask(&wanted(Urgency::First), 7 * SECOND),
+            asks.ask(&wanted(Urgency::First), 32 * SECOND),
             [7],
             "lost answers are asked for again"
         );
@@ -225,9 +235,27 @@ mod tests {
             surveys += asks
                 .ask(&wanted(Urgency::Lasting(at * SECOND)), at * SECOND)
                 .len();
-            asks.answered(7);
+            asks.answered(7, at * SECOND);
         }
         assert!((100..250).contains(&surveys), "{surveys} in an hour");
+    }
+
+    #[test]
+    fn the_longer_looks_take_the_rarer_they_are() {
+        let mut asks = Requests::default();
+        asks.ask(&wanted(Urgency::First), SECOND);
+        asks.answered(7, 3 * SECOND);
+        for (urgency, seconds) in [(Urgency::Settling, 9), (Urgency::Lasting(SECOND), 21)] {
+            let mut asks = Requests {
+                asked: asks.asked.clone(),
+            };
+            assert!(
+                asks.ask(&wanted(urgency), (seconds * SECOND) - 1)
+                    .is_empty()
+            );
+            assert_eq!(asks.ask(&wanted(urgency), seconds * SECOND), [7]);
+        }
+        assert_eq!(asks.ask(&wanted(Urgency::First), 4 * SECOND), [7]);
     }
 
     #[test]
@@ -239,8 +267,8 @@ mod tests {
         let asked = asks.ask(&wanted, SECOND);
         assert_eq!((asked.len(), asked[0]), (SURVEYS_MAX, 99));
         assert!(asks.ask(&wanted, SECOND).is_empty());
-        asks.answered(99);
-        asks.answered(0);
+        asks.answered(99, SECOND);
+        asks.answered(0, SECOND);
         wanted.remove(&99);
         assert_eq!(asks.ask(&wanted, SECOND + 1).len(), 2);
     }

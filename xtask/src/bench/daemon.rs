@@ -86,6 +86,13 @@ impl Daemon {
         self.scrape()
     }
 
+    /// What the read API answers on this path.
+    pub(super) fn ask(&self, path: &str) -> Result<serde_json::Value> {
+        let answer = self.get(path)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("read an answer")?;
+        serde_json::from_str(body).with_context(|| format!("understand the answer to {path}"))
+    }
+
     /// A clean stop; what is left in the kernel would disturb the next measurement.
     pub(super) fn stop(mut self) -> Result<()> {
         sys::signal(self.child.id(), libc::SIGTERM)?;

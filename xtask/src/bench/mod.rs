@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what finwatch costs, beside nothing, beside what people know, and beside another finwatch, in one
-//! run. Figures depend on the machine and on what else it does: they are printed with their targets, never asserted.
+//! run; and with `--sockets` in another one what very many open connections cost. Figures depend on the machine and on what else
+//! it does: they are printed with their targets, never asserted.
 
 mod bpf;
 mod bpftrace;
@@ -17,6 +18,7 @@ mod parts;
 mod report;
 mod services;
 mod snmp;
+mod sockets;
 mod start;
 mod stats;
 mod sys;
@@ -41,6 +43,8 @@ use crate::paths::Paths;
 use crate::setup::{self, Scope};
 use crate::shell::{is_root, say};
 
+pub(crate) use self::sockets::crowd;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Measure only this, and no peers unless asked to; may be given several times
@@ -52,6 +56,9 @@ pub(crate) struct Args {
     /// With --only: measure bpftrace, tcplife and tcpstates too
     #[arg(long)]
     peers: bool,
+    /// Measure many open connections instead: up to a million sockets, as many as there is memory for
+    #[arg(long, conflicts_with_all = ["only", "against", "peers", "rounds", "seconds"])]
+    sockets: bool,
     /// Rounds of each part; 9 of throughput at full churn and 5 of the others, unless given
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
@@ -104,21 +111,35 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
         setup::run(paths, &setup::Args::new(Scope::Build, args.no_install))?;
         build::run(paths, &build::Args::release())?;
     }
-    setup::for_bench(args.no_install)?;
-    sys::raise_open_files()?;
+    if !args.sockets {
+        setup::for_bench(args.no_install)?;
+    }
+    let _files = sys::raise_open_files()?;
     sys::prefer_this_process()?;
 
-    let figures = measure(paths, args)?;
-    let text = report::figures(&figures);
+    let page = paths.root.join("docs/performance.md");
+    let text = if args.sockets {
+        let [finwatch] = parts::finwatches(paths, None)
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("measure one finwatch"))?;
+        sockets::write(&sockets::run(paths, &finwatch)?)
+    } else {
+        report::figures(&measure(paths, args)?)
+    };
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("print the figures")?;
     if args.write {
-        let page = paths.root.join("docs/performance.md");
         say(format!("writing {}", page.display()));
+        // What the other run measured stays.
+        let written = fs::read_to_string(&page).unwrap_or_default();
+        let text = if args.sockets {
+            sockets::put_in(&written, &text)?
+        } else {
+            report::page(&args.command(), &text, sockets::part_of(&written))
+        };
         fs::create_dir_all(paths.root.join("docs")).context("create docs")?;
-        fs::write(&page, report::page(&args.command(), &text))
-            .with_context(|| format!("write {}", page.display()))?;
+        fs::write(&page, text).with_context(|| format!("write {}", page.display()))?;
     }
     Ok(())
 }

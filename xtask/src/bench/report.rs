@@ -57,11 +57,12 @@ pub(super) fn figures(figures: &Figures) -> String {
     text
 }
 
-/// The page of the documentation around the tables.
-pub(super) fn page(command: &str, tables: &str) -> String {
+/// The page of the documentation around the tables, and the part about many sockets, which another run measures.
+pub(super) fn page(command: &str, tables: &str, sockets: &str) -> String {
     PAGE.replace("{command}", command)
         .replace("{machine}", &machine())
         .replace("{figures}", tables.trim())
+        .replace("{sockets}", sockets.trim())
 }
 
 const PAGE: &str = include_str!("performance.md");
@@ -347,7 +348,7 @@ fn counts(text: &mut String, title: &str, comparison: &Comparison) {
 }
 
 /// Cores, their model and the kernel.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()

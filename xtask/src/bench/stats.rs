@@ -14,9 +14,16 @@ pub(super) fn median(values: &[f64]) -> f64 {
 
 /// The value that a quarter of all is below; 0 of nothing. What disturbs a measurement of a program's time makes it longer.
 pub(super) fn lower_quartile(values: &[f64]) -> f64 {
+    quantile(values, 0.25)
+}
+
+/// The value that such a part of all is below, and the largest of all for 1; 0 of nothing.
+pub(super) fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 4).copied().unwrap_or(0.0)
+    let nth = (sorted.len() as f64 * part) as usize;
+    let nth = nth.min(sorted.len().saturating_sub(1));
+    sorted.get(nth).copied().unwrap_or(0.0)
 }
 
 /// The median of each round's difference.
@@ -47,6 +54,16 @@ mod tests {
         assert_eq!(lower_quartile(&[]), 0.0);
         assert_eq!(lower_quartile(&[7.0]), 7.0);
         assert_eq!(lower_quartile(&[9.0, 1.0, 3.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        assert_eq!(quantile(&[], 0.99), 0.0);
+        let hundred: Vec<f64> = (0..100).rev().map(f64::from).collect();
+        assert_eq!(quantile(&hundred, 0.5), 50.0);
+        assert_eq!(quantile(&hundred, 0.99), 99.0);
+        assert_eq!(quantile(&hundred, 1.0), 99.0);
+        assert_eq!(quantile(&[7.0], 0.99), 7.0);
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub(super) fn peak_kib(pid: u32) -> Result<u64> {
     status(pid, "VmHWM:")
 }
 
+/// From now on [`peak_kib`] tells the most since then.
+pub(super) fn forget_peak(pid: u32) -> Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").with_context(|| format!("write {path}"))
+}
+
 /// What of a process's resident memory are BPF maps: the kernel's memory, mapped twice where it is a ring buffer.
 pub(super) fn bpf_maps_kib(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps");
@@ -106,8 +112,8 @@ pub(super) fn stay_on_core(core: usize) -> Result<()> {
         .with_context(|| format!("stay on core {core}"))
 }
 
-/// Lets this process open as many files as it may at most.
-pub(super) fn raise_open_files() -> Result<()> {
+/// Lets this process open as many files as it may at most, and says how many.
+pub(super) fn raise_open_files() -> Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -115,10 +121,19 @@ pub(super) fn raise_open_files() -> Result<()> {
     // SAFETY: `limit` is a valid place for the limits.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })
         .context("read the limit of open files")?;
-    limit.rlim_cur = limit.rlim_max;
+    limit_open_files(limit.rlim_max)?;
+    Ok(limit.rlim_max)
+}
+
+/// Lets this process open so many files; more than it may at most only with CAP_SYS_RESOURCE.
+pub(super) fn limit_open_files(files: u64) -> Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: files,
+        rlim_max: files,
+    };
     // SAFETY: `limit` is initialised and only read.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
-        .context("raise the limit of open files")
+        .with_context(|| format!("set the limit of open files to {files}"))
 }
 
 /// Puts this process, and all that it starts, before the ordinary ones: what else the machine does then disturbs

@@ -18,24 +18,41 @@ pub(super) struct AtStart {
     /// When the first survey of each instance began.
     surveyed_ns: BTreeMap<Process, u64>,
     late: bool,
+    /// Those that have not ended, by cookie.
     open: HashMap<u64, Opened>,
     /// Ended before the first survey was taken in, until that tells which of them it had seen.
     before_survey: HashMap<u64, Ended>,
-    /// Ended, and the first survey had not seen them; or beyond the bound.
+    /// Ended; or beyond the bound.
     uncounted: u64,
     /// Of these, how many owed an answer.
     uncounted_owed: u64,
+    /// The first survey saw them, there was no room to remember them, and they have not ended.
+    beyond: u64,
 }
 
-/// A connection that was open at T0.
+/// A connection that was open at T0. 24 bytes: there may be very many.
 #[derive(Debug, Clone, Copy)]
 struct Opened {
+    /// When it was established.
+    at_ns: u64,
     owed: bool,
+    /// The last survey saw it open, and it has not ended since.
+    is_open: bool,
     seen: (u8, u32, u32),
     /// A later survey found it changed.
     busy: bool,
     /// A later survey found a new request.
     asked: bool,
+}
+
+/// How many are open, of those that were at T0.
+#[derive(Debug, Default)]
+pub(super) struct StillOpen {
+    pub(super) all: u64,
+    /// No survey saw them change, and they owed nothing at T0.
+    pub(super) idle: u64,
+    /// A survey saw a request that was not there at T0.
+    pub(super) asked: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,14 +87,39 @@ impl AtStart {
         self.open.get(&cookie).is_some_and(|c| c.owed)
     }
 
-    /// Whether a connection owed nothing at T0, and no survey saw it change since.
-    pub(super) fn is_idle(&self, cookie: u64) -> bool {
-        self.open.get(&cookie).is_some_and(|c| !c.busy && !c.owed)
+    /// Whether it is one of those that are remembered.
+    pub(super) fn has(&self, cookie: u64) -> bool {
+        self.open.contains_key(&cookie)
     }
 
-    /// Whether a survey saw a request on a connection that was not there at T0.
-    pub(super) fn is_asked(&self, cookie: u64) -> bool {
-        self.open.get(&cookie).is_some_and(|c| c.asked)
+    /// Of those that were open at T0, what the last survey and the ends since tell.
+    pub(super) fn still_open(&self) -> StillOpen {
+        let mut still = StillOpen::default();
+        for connection in self.open.values().filter(|c| c.is_open) {
+            still.all += 1;
+            still.idle += u64::from(!connection.busy && !connection.owed);
+            still.asked += u64::from(connection.asked);
+        }
+        still
+    }
+
+    /// When each was established that is still open.
+    pub(super) fn still_open_since(&self) -> impl Iterator<Item = u64> {
+        let open = self.open.values().filter(|c| c.is_open);
+        open.map(|connection| connection.at_ns)
+    }
+
+    /// A connection is open no more; its story is told later. Whether it was one of those that are remembered.
+    pub(super) fn is_over(&mut self, cookie: u64) -> bool {
+        let known = self.open.get_mut(&cookie);
+        known.map(|connection| connection.is_open = false).is_some()
+    }
+
+    /// What is open of these is nobody's whom the drain is about; `keeps` says of which that is not so, by when they were established.
+    pub(super) fn forget_open(&mut self, keeps: impl Fn(u64) -> bool) {
+        for connection in self.open.values_mut() {
+            connection.is_open &= keeps(connection.at_ns);
+        }
     }
 
     /// Whether each instance was looked at since its drain began.
@@ -112,15 +154,22 @@ impl AtStart {
             return;
         }
         let owed = owed_until_the_end(record, setting.since_ns);
-        if let Some(known) = self.open.get_mut(&record.cookie) {
+        if let Some(known) = self.open.remove(&record.cookie) {
+            *room += 1;
+            self.uncounted += 1;
             // The survey may have come between the server's goodbye and its end.
-            known.owed |= owed;
+            self.uncounted_owed += u64::from(known.owed || owed);
             return;
         }
         if !self.surveyed_ns.contains_key(&owner) && *room > 0 {
             *room -= 1;
             let ended = Ended { owner, owed };
             self.before_survey.insert(record.cookie, ended);
+            return;
+        }
+        if self.beyond > 0 {
+            // Nearly all that are not known are those that there was no room for.
+            self.beyond -= 1;
             return;
         }
         // A survey takes its time: a connection may end when it has begun and before it comes by.
@@ -139,10 +188,13 @@ impl AtStart {
             .filter(|since| is_new(*since, &self.surveyed_ns))
             .map(|(instance, since_ns)| (*instance, *since_ns))
             .collect();
+        self.forget_open(|_| false);
         for (owner, row) in survey.rows.iter().filter(|(_, row)| is_open(row)) {
             let seen = (row.kind, row.a, row.b);
+            let is_open = survey.since.contains_key(owner) && !(survey.ended)(row.cookie);
             if let Some(known) = self.open.get_mut(&row.cookie) {
                 known.see(seen);
+                known.is_open = is_open;
                 continue;
             }
             let Some(since_ns) = first.get(owner) else {
@@ -155,11 +207,14 @@ impl AtStart {
             if *room == 0 {
                 self.uncounted += 1;
                 self.uncounted_owed += u64::from(owed);
+                self.beyond += 1;
                 continue;
             }
             *room -= 1;
             let connection = Opened {
+                at_ns: row.opened_at_ns,
                 owed,
+                is_open,
                 seen,
                 busy: false,
                 asked: false,

@@ -22,9 +22,11 @@ pub(crate) struct Seen {
     backlog: u32,
     /// Connections that the server made to itself and did not accept.
     own_calls_waiting: u32,
-    /// When each connection was established that was open at the last survey and has not ended since.
-    open: HashMap<u64, u64>,
     start: AtStart,
+    /// When each other connection was established that was open at the last survey and has not ended since.
+    younger: HashMap<u64, u64>,
+    /// Connections that were open at the last survey and have not ended since, and that there was no room to remember.
+    beyond: u64,
     last: LastSurvey,
 }
 
@@ -80,7 +82,9 @@ impl Seen {
 
     /// A connection ended; its story is told later.
     pub(crate) fn ended(&mut self, cookie: u64) {
-        self.open.remove(&cookie);
+        if !self.start.is_over(cookie) && self.younger.remove(&cookie).is_none() {
+            self.beyond = self.beyond.saturating_sub(1);
+        }
     }
 
     /// A connection of the drain ended; whether it owed an answer at T0. `room` is how many more may be remembered.
@@ -91,7 +95,6 @@ impl Seen {
         setting: Setting,
         room: &mut usize,
     ) -> bool {
-        self.open.remove(&record.cookie);
         let owed_at_start = self.start.owed(record.cookie);
         if record.opened_at_ns <= setting.since_ns {
             self.start.ended(record, owner, setting, room);
@@ -101,7 +104,6 @@ impl Seen {
 
     /// A connection that ended was none of the drain's.
     pub(crate) fn disown(&mut self, cookie: u64) {
-        self.open.remove(&cookie);
         self.start.forget(cookie);
     }
 
@@ -121,20 +123,22 @@ impl Seen {
 
     /// Nobody knows which connections are those of the one process that is meant now, and its listeners are the others'.
     pub(crate) fn forget_all(&mut self) {
-        self.open.clear();
+        self.forget_open();
         self.closed = None;
         self.start = AtStart::default();
     }
 
     /// What is open is nobody's whom the drain is about.
     pub(crate) fn forget_open(&mut self) {
-        self.open.clear();
+        self.start.forget_open(|_| false);
+        self.younger.clear();
+        self.beyond = 0;
     }
 
     /// Only what was established by then is of the drain.
     pub(crate) fn keep_older(&mut self, since_ns: u64) {
-        self.open
-            .retain(|_, opened_at_ns| *opened_at_ns <= since_ns);
+        self.start.forget_open(|at_ns| at_ns <= since_ns);
+        self.younger.retain(|_, at_ns| *at_ns <= since_ns);
     }
 
     /// Takes a survey. `room` is how many more connections may be remembered.
@@ -205,35 +209,38 @@ impl Seen {
 
     /// Connections open at the last survey and not ended since.
     pub(crate) fn still_open(&self) -> u64 {
-        self.open.len() as u64
+        self.start.still_open().all + self.younger.len() as u64 + self.beyond
     }
 
     /// Of these, those in which no survey saw anything change since T0.
     pub(crate) fn still_open_idle(&self) -> u64 {
-        let cookies = self.open.keys();
-        cookies.filter(|c| self.start.is_idle(**c)).count() as u64
+        self.start.still_open().idle
     }
 
     /// Of these, those in which a survey saw a request that was not there at T0.
     pub(crate) fn still_open_asked(&self) -> u64 {
-        let cookies = self.open.keys();
-        cookies.filter(|c| self.start.is_asked(**c)).count() as u64
+        self.start.still_open().asked
     }
 
     /// Of these, those that were established after T0, and when the last was.
     pub(crate) fn still_open_younger(&self, since_ns: u64) -> (u64, Option<u64>) {
-        let younger = || self.open.values().filter(|at_ns| **at_ns > since_ns);
-        (younger().count() as u64, younger().max().copied())
+        let others = self.younger.values().copied();
+        let all = self.start.still_open_since().chain(others);
+        let mut younger = (0, None);
+        for at_ns in all.filter(|at_ns| *at_ns > since_ns) {
+            younger = (younger.0 + 1, younger.1.max(Some(at_ns)));
+        }
+        younger
     }
 
     /// Whether there is anything to tell.
     pub(crate) fn is_told(&self) -> bool {
-        self.listened || self.open_at_start() > 0 || !self.open.is_empty()
+        self.listened || self.open_at_start() > 0 || !self.younger.is_empty()
     }
 
     /// Connections remembered.
     pub(crate) fn remembered(&self) -> usize {
-        self.open.len() + self.start.remembered()
+        self.younger.len() + self.start.remembered()
     }
 
     /// When the last survey began; 0: there was none.
@@ -266,9 +273,11 @@ impl Seen {
             .is_some_and(|settled_ns| self.last.began_ns >= told_ns(settled_ns))
     }
 
+    /// Connections that were not open at T0, or that nobody could look at then.
     fn see_open(&mut self, survey: &PortSurvey<'_>, room: &mut usize) {
-        *room += self.open.len();
-        self.open.clear();
+        *room += self.younger.len();
+        self.younger.clear();
+        self.beyond = 0;
         self.last.open = 0;
         for (owner, row) in survey.rows.iter().filter(|(_, row)| is_open(row)) {
             self.last.open += 1;
@@ -276,9 +285,14 @@ impl Seen {
                 continue;
             };
             let counts = survey.whole || row.opened_at_ns <= *since_ns;
-            if counts && *room > 0 && !(survey.ended)(row.cookie) {
+            if !counts || self.start.has(row.cookie) || (survey.ended)(row.cookie) {
+                continue;
+            }
+            if *room > 0 {
                 *room -= 1;
-                self.open.insert(row.cookie, row.opened_at_ns);
+                self.younger.insert(row.cookie, row.opened_at_ns);
+            } else {
+                self.beyond += 1;
             }
         }
     }
@@ -300,3 +314,7 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "seen_tests.rs"]
+mod tests;
