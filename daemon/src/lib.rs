@@ -8,6 +8,7 @@ pub mod config;
 pub mod deploy;
 pub mod families;
 pub mod http;
+pub mod kubernetes;
 pub mod lifecycle;
 pub mod logging;
 pub mod metrics;
@@ -55,7 +56,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         http::bind_for(&config.deploys.listen, "deploy events", "--deploys-listen")?;
 
     let probe = Probe::load(&config.probe).context("cannot load the kernel programs")?;
-    let mut attribution = Attribution::new(&AttributionOptions::default());
+    let (mut attribution, pods) = who_names(&config.kubernetes)?;
     if config.keep_capabilities {
         tracing::info!("every capability is kept, as configured");
     } else {
@@ -92,6 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ring: Some((ring, losses)),
         tables: Some((processes, phases, closes)),
         attribution,
+        pods,
         deployed,
         tallies: intake.tallies(),
         history,
@@ -146,6 +148,22 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || lifecycle::flush(&history)).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who knows whose services are, and the API server that tells of pods.
+fn who_names(
+    options: &kubernetes::Options,
+) -> anyhow::Result<(Attribution, Option<kubernetes::Api>)> {
+    let source = kubernetes::Source::choose(options, &kubernetes::Found::here());
+    if let (kubernetes::Mode::Api, Some(why)) = (options.mode, source.why_not_api) {
+        anyhow::bail!("kubernetes.mode is api, and the API server cannot be asked: {why}");
+    }
+    tracing::info!(%source, "names of pods");
+    let attribution = Attribution::new(&AttributionOptions {
+        pods: source.clone(),
+        ..AttributionOptions::default()
+    });
+    Ok((attribution, source.api))
 }
 
 fn engine_options(config: &Config, reasons: Reasons) -> Options {

@@ -10,7 +10,7 @@ use crate::{
     drains::ClosedConnection,
     known::{Known, Reasons},
     model::{
-        Close, Ends, RecentCloses, Service,
+        Close, Ends, Pod, RecentCloses, Service,
         words::{Word as _, address, substate},
     },
 };
@@ -78,8 +78,9 @@ impl Closes {
     /// What is told of each, newest first.
     pub(crate) fn tell(&self, known: &Known<'_>) -> RecentCloses {
         let told = self.recent.iter().rev().map(|closed| {
-            let service = known.service(&closed.record.service);
-            tell_close(closed, service, known.clocks, known.reasons)
+            let of = &closed.record.service;
+            let whose = (known.service(of), known.pod(of));
+            tell_close(closed, whose, known.clocks, known.reasons)
         });
         RecentCloses {
             closes: told.collect(),
@@ -88,10 +89,10 @@ impl Closes {
     }
 }
 
-/// What is told of a close: `service` is whose it was, by the best name that is known.
+/// What is told of a close that was of this service in this pod, by the best names that are known.
 pub fn tell_close(
     closed: &ClosedConnection,
-    service: Service,
+    (service, pod): (Service, Pod),
     clocks: Clocks,
     reasons: &Reasons,
 ) -> Close {
@@ -118,6 +119,7 @@ pub fn tell_close(
         duration_seconds: opened_at_ns
             .map(|at_ns| record.header.at_ns.saturating_sub(at_ns) as f64 / 1e9),
         service,
+        pod,
         role: record.service.role().unwrap_or(Role::Server),
         phase: record.service.phase().unwrap_or_default(),
         ends: Ends::new(

@@ -1,6 +1,7 @@
 //! The engine: one owner of all that is known. It takes inputs, says what it wants, and tells what came of it. It does no
 //! I/O, reads no clock and waits for nobody.
 
+mod named;
 mod tick;
 
 use std::{
@@ -17,6 +18,7 @@ use crate::{
     closes::Closes,
     diagnoses::JudgeOptions,
     drains::{self, ClosedConnection, Drains, late_in_steady_time},
+    elsewhere::Elsewhere,
     incidents::Incidents,
     input::{Counters, Input, Reading, Record, Survey},
     known::{Known, Reasons},
@@ -77,6 +79,7 @@ pub struct Engine {
     clocks: Clocks,
     ledger: Ledger,
     names: Names,
+    elsewhere: Elsewhere,
     refusals: Refusals,
     smalls: Smalls,
     surveys: Surveys,
@@ -144,6 +147,7 @@ impl Engine {
             clocks: Clocks::default(),
             ledger: Ledger::new(options.limits.clone()),
             names: Names::default(),
+            elsewhere: Elsewhere::default(),
             refusals: Refusals::default(),
             smalls: Smalls::default(),
             surveys: Surveys::default(),
@@ -192,13 +196,8 @@ impl Engine {
             Input::Processes(table) => {
                 self.tell_drains(now_ns, drains::Input::Processes(table));
             }
-            Input::Names(names) => {
-                for (service, named) in names {
-                    if self.names.take(service, named.clone()) {
-                        self.ledger.named(service, &self.names);
-                    }
-                }
-            }
+            Input::Names(names) => self.on_names(names),
+            Input::Elsewhere(services) => self.on_elsewhere(services, now_ns),
             Input::Deploy(event) => self.on_deploy(event, now_ns),
             Input::Tick => self.tick(at),
         }
@@ -360,7 +359,7 @@ impl Engine {
     fn on_records(&mut self, records: &[Record], now_ns: u64) {
         for record in records {
             self.figures.records[kind(record)] += 1;
-            if !self.is_own_stop(record) {
+            if !self.is_own_stop(record) && !self.elsewhere.tells(record) {
                 self.on_record(record, now_ns);
             }
         }
@@ -421,6 +420,7 @@ impl Engine {
         let now_ns = at.kernel_ns;
         match counters {
             Counters::Live(live) => {
+                let live = &*self.elsewhere.less(live);
                 self.refusals.live(live);
                 self.smalls.live(live);
                 let view = self.view(live, now_ns);
@@ -431,6 +431,9 @@ impl Engine {
                 Some(view)
             }
             Counters::Emptied(emptied) => {
+                let here = self.elsewhere.less(emptied);
+                self.elsewhere.retain(emptied);
+                let emptied = &*here;
                 self.refusals.rotated(emptied);
                 self.smalls.rotated(emptied);
                 self.ledger.absorb(emptied, now_ns, &mut self.names);
@@ -518,6 +521,7 @@ impl Engine {
             minis,
             mini_sockets,
         } = *survey;
+        let rows = &*self.elsewhere.less_of(rows);
         for row in rows.iter().filter(|row| is_listener(row)) {
             self.ledger.meet(&row.service, now_ns, &mut self.names);
             if minis.is_none() && !self.drains.knows(row.owner) {

@@ -119,6 +119,23 @@ fn opened(view: &View, workload: &str) -> Option<u64> {
     Some(series.phases[0].get(Cell::OPENED))
 }
 
+/// Drains that are told of a service whose process is told to stop, when it was said whose it is.
+fn drains_of_one_that(said: Input<'_>) -> usize {
+    let mut engine = engine();
+    engine.take(at(900), Input::Records(&[listens(900)]));
+    engine.take(at(901), said);
+    engine.take(at(1_000), Input::Records(&[told_to_stop(1_000)]));
+    engine.take(at(1_100), Input::Tick);
+    engine.snapshot().drains.len()
+}
+
+#[test]
+fn nothing_is_told_of_a_drain_on_another_node() {
+    let names = [(key(), unit().into())];
+    assert_eq!(drains_of_one_that(Input::Names(&names)), 1);
+    assert_eq!(drains_of_one_that(Input::Elsewhere(&[key()])), 0);
+}
+
 #[test]
 fn a_service_is_asked_for_once_counted_while_pending_and_shown_with_its_name() {
     let mut engine = engine();

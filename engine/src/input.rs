@@ -47,6 +47,8 @@ pub enum Input<'a> {
     Processes(&'a [(u32, ProcessEntry)]),
     /// Whose services are: answers, and better names that came later.
     Names(&'a [(ServiceKey, Named)]),
+    /// Services that are another node's: nothing of them is counted or told from now on.
+    Elsewhere(&'a [ServiceKey]),
     /// A deploy event.
     Deploy(&'a DeployEvent),
     /// Time passes.
@@ -105,6 +107,17 @@ pub enum Record {
 }
 
 impl Record {
+    /// The service that it speaks of; those of a process are known by its instance alone.
+    pub const fn service(&self) -> Option<&ServiceKey> {
+        match self {
+            Self::Close(close) => Some(&close.service),
+            Self::Reset(reset) => Some(&reset.service),
+            Self::Listener(listener) => Some(&listener.service),
+            Self::Unread(unread) => Some(&unread.service),
+            Self::Signal(_) | Self::Exit(_) => None,
+        }
+    }
+
     /// Checks bytes that came from the kernel.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     clocks::Clocks,
-    model::{Baseline, Counts, Service, Shape, SmallQuestions},
+    model::{Baseline, Counts, Pod, Service, Shape, SmallQuestions},
     servers::{self, Server},
     services::{Names, Refusals, Refused, Smalls, Windows},
 };
@@ -38,9 +38,9 @@ impl Known<'_> {
         self.names.service(key)
     }
 
-    /// Uid of the pod that a service runs in, if it does and that is known.
-    pub(crate) fn pod_uid(&self, key: &ServiceKey) -> Option<String> {
-        self.names.pod_uid(key).map(str::to_owned)
+    /// The pod that a service runs in, as far as that is known.
+    pub(crate) fn pod(&self, key: &ServiceKey) -> Pod {
+        self.names.pod(key)
     }
 
     /// Name of a reset reason.

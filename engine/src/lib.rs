@@ -8,6 +8,7 @@ mod clocks;
 mod closes;
 pub mod diagnoses;
 pub mod drains;
+mod elsewhere;
 mod engine;
 mod ids;
 mod incidents;
@@ -33,6 +34,8 @@ pub use self::{
     want::Want,
 };
 
+#[cfg(test)]
+mod churn_tests;
 #[cfg(test)]
 mod incidents_tests;
 #[cfg(test)]

@@ -36,6 +36,13 @@ pub const CLOCK_TICK_NS: u64 = 10 * MS;
 pub const SAME_START_NS: u64 = 2 * CLOCK_TICK_NS;
 /// The record of what a survey shows comes within this time, or never.
 pub const TOLD_NS: u64 = SECOND;
+/// The API server of Kubernetes knows a pod before its cgroup is made, in the median by 24 ms: who is not known by then is asked
+/// for elsewhere, in time for what follows.
+pub const POD_NAME_NS: u64 = 4 * SECOND;
+/// The link to a container's log, which alone tells its name, is there by then: it is made some 200 ms after the container.
+pub const CONTAINER_NAME_NS: u64 = 10 * SECOND;
+/// Between two looks at what is not named yet, where pods are.
+pub const POD_NAMES: Duration = Duration::from_millis(500);
 /// A name that was not told by then is not waited for: a scrape interval at most.
 pub const NAME_PENDING_NS: u64 = 5 * SECOND;
 

@@ -10,13 +10,22 @@ pub(crate) enum Identity {
         engine: Engine,
         /// The full id, or the name where the engine puts the name into the path.
         id: String,
-        /// Uid of the Kubernetes pod around it.
-        pod: Option<String>,
+        /// The Kubernetes pods around it, the innermost first: there are several where nodes of a cluster run in pods.
+        pods: Vec<PodPath>,
     },
     /// A systemd unit, by its name with suffix.
     Unit(String),
     /// Nobody that has a lasting name: the root, a slice, a login session, a generated scope.
     Nobody,
+}
+
+/// The cgroup of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PodPath {
+    /// The uid in its name, as the API writes it.
+    pub(crate) uid: String,
+    /// Path of the tree that all pods of one kubelet are in: nodes that share a kernel have one each.
+    pub(crate) tree: String,
 }
 
 /// A container engine: decides where the container's name can be looked up.
@@ -50,7 +59,7 @@ pub(crate) fn identify(path: &str) -> Identity {
             return Identity::Container {
                 engine,
                 id,
-                pod: pod_uid(path),
+                pods: pods(path),
             };
         }
         if unit.is_none() && is_unit(name) {
@@ -99,24 +108,48 @@ fn container(name: &str, parent: Option<&str>) -> Option<(Engine, String)> {
     Some((engine(label), id.to_owned()))
 }
 
-/// The uid of a pod in the path of its cgroup, as the API writes it. The kubelet's cgroupfs driver makes `pod<uid>`, its systemd
-/// driver `kubepods-burstable-pod<uid>.slice` with underscores for dashes; a static pod's uid is a hash without either
-/// (kubernetes `pkg/kubelet/cm`).
-fn pod_uid(path: &str) -> Option<String> {
-    let inside = |component: &&str| component.starts_with("kubepods");
-    path.split('/')
-        .any(|component| inside(&component))
-        .then_some(())?;
-    path.split('/').rev().find_map(|component| {
-        let slice = component.split_once(".slice").map(|(slice, _)| slice);
-        let uid = match slice {
-            Some(slice) => slice.rsplit_once("-pod")?.1.replace('_', "-"),
-            None => component.strip_prefix("pod")?.to_owned(),
-        };
+/// The pods in the path of a cgroup, the innermost first.
+pub(super) fn pods(path: &str) -> Vec<PodPath> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let pods = (0..parts.len()).rev();
+    pods.filter_map(|at| {
+        let (uid, root) = of_systemd(parts[at]).or_else(|| of_cgroupfs(&parts[..=at]))?;
         let is_uuid = uid.len() == 36 && ends_with_uuid(&uid);
         let is_hash = uid.len() == 32 && is_lower_hex(&uid);
-        (is_uuid || is_hash).then_some(uid)
+        let above = parts[..at].iter().rposition(|part| *part == root);
+        let tree = match above {
+            Some(above) => parts[..=above].join("/"),
+            // A runtime that does not know the kubelet's slices puts the pod's into its own unit.
+            None => format!("{}/{root}", parts[..at].join("/")),
+        };
+        (is_uuid || is_hash).then_some(PodPath { uid, tree })
     })
+    .collect()
+}
+
+/// The uid of a pod and the name of its kubelet's tree: `kubepods-burstable-pod<uid>.slice`, with underscores for dashes, as the
+/// kubelet's systemd driver makes it; `kubelet-kubepods-...` below a cgroup root of its own (kind). A static pod's uid is a hash
+/// without either (kubernetes `pkg/kubelet/cm`).
+fn of_systemd(part: &str) -> Option<(String, String)> {
+    let (slice, _) = part.split_once(".slice")?;
+    let (class, uid) = slice.rsplit_once("-pod")?;
+    let root = ["-besteffort", "-burstable"]
+        .iter()
+        .find_map(|suffix| class.strip_suffix(suffix))
+        .unwrap_or(class);
+    (root == "kubepods" || root.ends_with("-kubepods"))
+        .then(|| (uid.replace('_', "-"), format!("{root}.slice")))
+}
+
+/// The same of `kubepods/burstable/pod<uid>`, as its cgroupfs driver makes it: the last of the parts.
+fn of_cgroupfs(parts: &[&str]) -> Option<(String, String)> {
+    let (last, above) = parts.split_last()?;
+    let above = match above {
+        [above @ .., "besteffort" | "burstable"] => above,
+        above => above,
+    };
+    let root = above.last().filter(|root| **root == "kubepods")?;
+    Some((last.strip_prefix("pod")?.to_owned(), (*root).to_owned()))
 }
 
 fn engine(label: &str) -> Engine {

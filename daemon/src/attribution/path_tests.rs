@@ -7,48 +7,92 @@ const OUTER: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccd
 
 fn assert_container(path: &str, want: Engine) {
     let path = path.replace("<id>", ID).replace("<outer>", OUTER);
-    let want = Identity::Container {
-        engine: want,
-        id: ID.to_owned(),
-        pod: None,
+    let Identity::Container { engine, id, .. } = identify(&path) else {
+        panic!("no container: {path}");
     };
-    assert_eq!(identify(&path), want, "{path}");
+    assert_eq!((engine, id.as_str()), (want, ID), "{path}");
+}
+
+const UID: &str = "4ab0e6a2-0f0c-4c59-9d3c-7f1c7a3b2d11";
+const INNER: &str = "9c1f5d0e-2b7a-4f6d-8e3b-1a2b3c4d5e6f";
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+/// A path; the uids of the pods in it, the innermost first, each with its kubelet's tree.
+#[rustfmt::skip]
+const PODS: &[(&str, &[(&str, &str)])] = &[
+    ("/kubepods/burstable/pod<uid>/<id>", &[(UID, "/kubepods")]),
+    ("kubepods/besteffort/pod<uid>/<id>", &[(UID, "kubepods")]),
+    ("/kubepods/pod<uid>/crio-<id>", &[(UID, "/kubepods")]),
+    ("/../kubepods/besteffort/pod<uid>/<id>", &[(UID, "/../kubepods")]),
+    ("/kubepods/burstable/pod<hash>/<id>", &[(HASH, "/kubepods")]),
+    (
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<u_id>.slice/cri-containerd-<id>.scope",
+        &[(UID, "/kubepods.slice")],
+    ),
+    (
+        "/kubepods.slice/kubepods-pod<hash>.slice/crio-<id>.scope/container",
+        &[(HASH, "/kubepods.slice")],
+    ),
+    (
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod<u_id>.slice/docker-<id>.scope",
+        &[(UID, "/kubepods.slice")],
+    ),
+    (
+        "/system.slice/containerd.service/kubepods-burstable-pod<u_id>.slice:cri-containerd:<id>",
+        &[(UID, "/system.slice/containerd.service/kubepods.slice")],
+    ),
+    // kind: the kubelet has a cgroup root of its own, in the node's container.
+    (
+        "/docker/<outer>/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/\
+         kubelet-kubepods-besteffort-pod<u_id>.slice/cri-containerd-<id>.scope",
+        &[(UID, "/docker/<outer>/kubelet.slice/kubelet-kubepods.slice")],
+    ),
+    (
+        "/docker/<outer>/kubelet/kubepods/burstable/pod<uid>/<id>",
+        &[(UID, "/docker/<outer>/kubelet/kubepods")],
+    ),
+    // A node in a pod: the pods of both are around the container.
+    (
+        "/kubepods/burstable/pod<uid>/<outer>/kubepods/besteffort/pod<inner>/<id>",
+        &[(INNER, "/kubepods/burstable/pod<uid>/<outer>/kubepods"), (UID, "/kubepods")],
+    ),
+    (
+        "/kubepods.slice/kubepods-pod<u_id>.slice/crio-<outer>.scope/kubepods.slice/kubepods-pod<in_ner>.slice/crio-<id>.scope",
+        &[
+            (INNER, "/kubepods.slice/kubepods-pod<u_id>.slice/crio-<outer>.scope/kubepods.slice"),
+            (UID, "/kubepods.slice"),
+        ],
+    ),
+    // An engine in a pod.
+    ("/kubepods/burstable/pod<uid>/<outer>/docker/<id>", &[(UID, "/kubepods")]),
+    ("/docker/<id>", &[]),
+    ("/machines/pod<uid>/<id>", &[]),
+    ("/kubepods/burstable/podman/<id>", &[]),
+    ("/mykubepods.slice/mykubepods-pod<u_id>.slice/crio-<id>.scope", &[]),
+];
+
+fn filled(text: &str) -> String {
+    text.replace("<id>", ID)
+        .replace("<outer>", OUTER)
+        .replace("<uid>", UID)
+        .replace("<u_id>", &UID.replace('-', "_"))
+        .replace("<inner>", INNER)
+        .replace("<in_ner>", &INNER.replace('-', "_"))
+        .replace("<hash>", HASH)
 }
 
 #[test]
 fn the_uid_of_a_pod_is_kept_whichever_driver_wrote_it() {
-    const UID: &str = "4ab0e6a2-0f0c-4c59-9d3c-7f1c7a3b2d11";
-    const HASH: &str = "0123456789abcdef0123456789abcdef";
-    let systemd = UID.replace('-', "_");
-    for (path, uid) in [
-        (format!("/kubepods/burstable/pod{UID}/{ID}"), Some(UID)),
-        (format!("/kubepods/pod{UID}/crio-{ID}"), Some(UID)),
-        (format!("/../kubepods/besteffort/pod{UID}/{ID}"), Some(UID)),
-        (format!("/kubepods/burstable/pod{HASH}/{ID}"), Some(HASH)),
-        (
-            format!(
-                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{systemd}.slice/cri-containerd-{ID}.scope"
-            ),
-            Some(UID),
-        ),
-        (
-            format!("/kubepods.slice/kubepods-pod{HASH}.slice/crio-{ID}.scope/container"),
-            Some(HASH),
-        ),
-        (
-            format!(
-                "/system.slice/containerd.service/kubepods-burstable-pod{systemd}.slice:cri-containerd:{ID}"
-            ),
-            Some(UID),
-        ),
-        (format!("/docker/{ID}"), None),
-        (format!("/machines/pod{UID}/{ID}"), None),
-        (format!("/kubepods/burstable/podman/{ID}"), None),
-    ] {
-        let Identity::Container { pod, .. } = identify(&path) else {
+    for (path, pods) in PODS {
+        let path = filled(path);
+        let Identity::Container { pods: told, .. } = identify(&path) else {
             panic!("no container: {path}");
         };
-        assert_eq!(pod.as_deref(), uid, "{path}");
+        let want = pods.iter().map(|(uid, tree)| PodPath {
+            uid: (*uid).to_owned(),
+            tree: filled(tree),
+        });
+        assert_eq!(told, want.collect::<Vec<_>>(), "{path}");
     }
 }
 
@@ -129,7 +173,7 @@ fn lxc_puts_the_name_into_the_path() {
         let want = Identity::Container {
             engine: Engine::Lxc,
             id: "web".to_owned(),
-            pod: None,
+            pods: Vec::new(),
         };
         assert_eq!(identify(path), want, "{path}");
     }

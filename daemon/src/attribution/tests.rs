@@ -6,6 +6,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 use finwatch_common::{Phase, Role};
 
 use super::*;
+use crate::kubernetes::{Api, Controller, PodMeta};
 
 const ID: &str = "3f4e5d6c7b8a99887766554433221100ffeeddccbbaa99887766554433221100";
 
@@ -35,6 +36,7 @@ fn over(tree: &Path, host: &Path) -> Attribution {
     Attribution::new(&AttributionOptions {
         cgroup_root: Some(tree.to_owned()),
         host_root: host.to_owned(),
+        ..AttributionOptions::default()
     })
 }
 
@@ -165,4 +167,112 @@ fn a_broken_engine_file_leaves_the_short_id() {
     let mut attribution = over(tree.path(), host.path());
     let want = Workload::on_host(WorkloadKind::Container, "3f4e5d6c7b8a");
     assert_eq!(attribution.workload(&key(id, "checkout")), want);
+}
+
+// === pods ===
+
+const UID: &str = "4ab0e6a2-0f0c-4c59-9d3c-7f1c7a3b2d11";
+const OTHER_ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn with_pods(tree: &Path) -> Attribution {
+    let api = Api {
+        node: "node-1".to_owned(),
+        kubeconfig: None,
+    };
+    Attribution::new(&AttributionOptions {
+        cgroup_root: Some(tree.to_owned()),
+        host_root: tree.to_owned(),
+        pods: Source {
+            api: Some(api),
+            ..Source::default()
+        },
+    })
+}
+
+fn meta(uid: &str) -> PodMeta {
+    PodMeta {
+        uid: uid.to_owned(),
+        namespace: "shop".to_owned(),
+        name: "db-0".to_owned(),
+        controller: Some(Controller {
+            kind: "StatefulSet".to_owned(),
+            name: "db".to_owned(),
+        }),
+        ..PodMeta::default()
+    }
+}
+
+fn called(whose: &Whose) -> String {
+    match whose {
+        Whose::Known(named) => format!("{}/{}", named.workload.kind, named.workload.name),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_container_is_called_as_its_pods_workload_before_and_after_the_pod_is_gone() {
+    let tree = tempfile::tempdir().unwrap();
+    let pod = tree.path().join(format!("kubepods/burstable/pod{UID}"));
+    let [early, late] = [ID, OTHER_ID].map(|id| make(&pod.join(id)));
+    let mut attribution = with_pods(tree.path());
+    assert_eq!(attribution.whose(&key(early, "java")), Whose::Later);
+    let so_far = attribution.named(&key(early, "java"));
+    assert_eq!(so_far.workload.name, "3f4e5d6c7b8a", "by its id");
+    assert_eq!(so_far.pod.uid.as_deref(), Some(UID));
+    attribution.pod(Change::Applied(meta(UID)));
+    let whose = attribution.whose(&key(early, "java"));
+    assert_eq!(called(&whose), "statefulset/db");
+    let named = attribution.named(&key(early, "java"));
+    assert_eq!(named.workload.namespace, "shop");
+    assert_eq!(named.pod.name.as_deref(), Some("db-0"));
+    assert_eq!(named.pod.node.as_deref(), Some("node-1"));
+    attribution.pod(Change::Deleted(meta(UID)));
+    let whose = attribution.whose(&key(late, "java"));
+    assert_eq!(called(&whose), "statefulset/db", "remembered");
+    assert_eq!(attribution.stats().unknown, 0);
+}
+
+#[test]
+fn what_is_no_pods_is_called_as_ever_where_pods_are_watched() {
+    let tree = tempfile::tempdir().unwrap();
+    let kubelet = make(&tree.path().join("system.slice/kubelet.service"));
+    let docker = make(&tree.path().join(format!("docker/{ID}")));
+    let mut attribution = with_pods(tree.path());
+    let whose = attribution.whose(&key(kubelet, "kubelet"));
+    assert_eq!(called(&whose), "unit/kubelet.service");
+    let whose = attribution.whose(&key(docker, "java"));
+    assert_eq!(called(&whose), "container/3f4e5d6c7b8a");
+}
+
+#[test]
+fn pods_of_another_node_are_left_out_and_counted_once() {
+    let tree = tempfile::tempdir().unwrap();
+    let ours = make(&tree.path().join(format!("a/kubepods/pod{UID}/{ID}")));
+    let theirs = UID.replace("4ab0", "ffff");
+    let theirs = make(
+        &tree
+            .path()
+            .join(format!("b/kubepods/pod{theirs}/{OTHER_ID}")),
+    );
+    let mut attribution = with_pods(tree.path());
+    assert_eq!(
+        attribution.whose(&key(theirs, "java")),
+        Whose::Later,
+        "which is ours is not known"
+    );
+    attribution.pod(Change::Applied(meta(UID)));
+    assert_eq!(
+        called(&attribution.whose(&key(ours, "java"))),
+        "statefulset/db"
+    );
+    for _ in 0..2 {
+        assert_eq!(attribution.whose(&key(theirs, "java")), Whose::Elsewhere);
+    }
+    assert_eq!(attribution.stats().elsewhere, 1);
+    let trees = pod_trees(Some(tree.path())).unwrap();
+    let told: Vec<_> = trees
+        .iter()
+        .map(|tree| (tree.path.as_str(), tree.pods))
+        .collect();
+    assert_eq!(told, [("a/kubepods", 1), ("b/kubepods", 1)]);
 }

@@ -10,6 +10,8 @@ use jiff::SignedDuration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use super::settings::Settings;
+use crate::kubernetes;
 use crate::logging;
 use crate::watch::{self, Cuts, Filter, Form, Name, Ports, WatchOptions};
 
@@ -143,7 +145,15 @@ enum Output {
 /// # Errors
 /// When the programs cannot be loaded, or a line cannot be printed.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let options = WatchOptions::from(args);
+    // The daemon's own settings say how pods get their names; a mistake in them is the daemon's affair.
+    let kubernetes = Settings::default()
+        .resolve()
+        .config
+        .map(|config| config.kubernetes);
+    let options = WatchOptions {
+        kubernetes: kubernetes.unwrap_or_default(),
+        ..WatchOptions::from(args)
+    };
     // Nothing but what the user must know: the stream is on standard output, and it is what matters.
     let mut levels = Targets::new().with_default(LevelFilter::WARN);
     if options.probe_log {
@@ -191,6 +201,7 @@ impl From<Args> for WatchOptions {
             count,
             duration,
             cgroup_root,
+            kubernetes: kubernetes::Options::default(),
             probe_log,
         }
     }

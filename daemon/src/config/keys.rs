@@ -270,6 +270,32 @@ pub const KEYS: &[Key] = &[
         help: "How far an event's own time may be from the time it came before it is flagged as late or future",
     },
     Key {
+        name: "kubernetes.mode",
+        flag: "kubernetes-mode",
+        env: "FINWATCH_KUBERNETES_MODE",
+        default: "auto",
+        shape: Shape::Text,
+        help: "Who is asked for names of pods: auto: the API server where there is a ServiceAccount (or kubernetes.kubeconfig) and a node's \
+               name, and for what it does not know the names of /var/log/containers; api: the same, and without them the daemon does not start; \
+               names: /var/log/containers alone; off: nobody",
+    },
+    Key {
+        name: "kubernetes.node_name",
+        flag: "kubernetes-node-name",
+        env: "FINWATCH_KUBERNETES_NODE_NAME",
+        default: "",
+        shape: Shape::Text,
+        help: "This node, as the API server calls it; empty: as NODE_NAME says (fieldRef: spec.nodeName)",
+    },
+    Key {
+        name: "kubernetes.kubeconfig",
+        flag: "kubernetes-kubeconfig",
+        env: "FINWATCH_KUBERNETES_KUBECONFIG",
+        default: "",
+        shape: Shape::Text,
+        help: "File that says how to reach the API server; empty: as the pod's ServiceAccount says",
+    },
+    Key {
         name: "shutdown_deadline",
         flag: "shutdown-deadline",
         env: "FINWATCH_SHUTDOWN_DEADLINE",

@@ -15,7 +15,7 @@ pub use layers::{CONFIG_ENV, ConfigError, Effective, Layer, Origin, Typed, from_
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use self::values::Reader;
-use crate::{logging::Format, probe::ProbeOptions};
+use crate::{kubernetes, logging::Format, probe::ProbeOptions};
 use finwatch_engine::services::{Filter, Limits, Pattern};
 
 /// What the daemon runs with.
@@ -39,6 +39,8 @@ pub struct Config {
     pub history: History,
     /// How deploy events are taken.
     pub deploys: Deploys,
+    /// Who is asked for names of pods.
+    pub kubernetes: kubernetes::Options,
     /// How long a stop may take.
     pub shutdown_deadline: Duration,
     /// Drop no capability after start.
@@ -219,6 +221,17 @@ impl Config {
                     24 * 60 * MINUTE,
                 ),
             },
+            kubernetes: kubernetes::Options {
+                mode: read.one(
+                    "kubernetes.mode",
+                    "auto, api, names or off",
+                    kubernetes::Mode::parse,
+                ),
+                node: read.one("kubernetes.node_name", "a node's name, or nothing", |item| {
+                    Some((!item.is_empty()).then(|| item.to_owned()))
+                }),
+                kubeconfig: read.one("kubernetes.kubeconfig", "a file, or nothing", path),
+            },
             shutdown_deadline: read.duration("shutdown_deadline", SECOND / 10, 5 * MINUTE),
             keep_capabilities: read.switch("keep_capabilities"),
         };
@@ -237,9 +250,23 @@ fn level(item: &str) -> Option<Targets> {
         return item.parse().ok();
     };
     let targets = Targets::new().with_default(level);
+    if level == LevelFilter::TRACE {
+        return Some(targets);
+    }
+    // What goes wrong there is told by whoever asked.
+    let targets = targets.with_targets(
+        [
+            "kube_client",
+            "kube_runtime",
+            "rustls_platform_verifier",
+            "tower",
+        ]
+        .map(|name| (name, LevelFilter::OFF)),
+    );
     Some(if level == LevelFilter::DEBUG {
         targets.with_targets(
-            ["aya", "aya_obj", "hyper", "hyper_util"].map(|name| (name, LevelFilter::INFO)),
+            ["aya", "aya_obj", "hyper", "hyper_util", "rustls"]
+                .map(|name| (name, LevelFilter::INFO)),
         )
     } else {
         targets

@@ -13,7 +13,8 @@ use super::{
     engine::{EngineTask, QUEUE, Wants},
     history,
     message::{Asker, Message},
-    names, processes, ring,
+    names::Names,
+    processes, ring,
     rows::{self, RowSource},
     story::{LiveSource, LiveStory},
     survey::{self, SurveySource, Surveyor},
@@ -23,6 +24,7 @@ use crate::{
     attribution::Attribution,
     clock,
     deploy::Tallies,
+    kubernetes,
     probe::{Closes, LossCounters, Phases, Processes, Ring},
     store::History,
 };
@@ -39,6 +41,8 @@ pub struct Sources<R, S> {
     pub tables: Option<(Processes, Phases, Closes)>,
     /// Whose services are.
     pub attribution: Attribution,
+    /// The API server that is watched for pods; none: nobody is.
+    pub pods: Option<kubernetes::Api>,
     /// Deploy events.
     pub deployed: mpsc::Receiver<DeployEvent>,
     /// How many of these came.
@@ -81,6 +85,7 @@ impl Around {
             ring,
             tables,
             attribution,
+            pods,
             deployed,
             tallies,
             history,
@@ -95,7 +100,13 @@ impl Around {
         let (to_processes, process_requests) = mpsc::unbounded_channel();
         let (to_names, name_requests) = mpsc::unbounded_channel();
         let (publish, snapshot) = watch::channel(Arc::default());
-        let (attribution_stats, attribution_figures) = watch::channel(attribution.stats());
+        let names = Names {
+            attribution,
+            pods,
+            requests: name_requests,
+            to: to_names.clone(),
+        };
+        let attribution_figures = names.start(tasks, &Asker::new(&to_engine));
 
         let wants = Wants {
             phases,
@@ -103,7 +114,7 @@ impl Around {
             rows: to_rows.clone(),
             survey: to_survey.clone(),
             processes: to_processes,
-            names: to_names.clone(),
+            names: to_names,
         };
         let engine = EngineTask::new(
             engine,
@@ -132,11 +143,6 @@ impl Around {
                 Ok(())
             });
         }
-        let to = Asker::new(&to_engine);
-        tasks.spawn_blocking("names", move || {
-            names::serve(attribution, name_requests, &to, &attribution_stats);
-            Ok(())
-        });
         let (to, stop) = (to_engine.clone(), tasks.stop_word());
         match ring {
             Some((ring, losses)) => tasks.spawn(
@@ -161,7 +167,6 @@ impl Around {
             "reading times",
             rows::keep_time(to_rows.clone(), intervals.rows, tasks.stop_word()),
         );
-        tasks.spawn("name times", names::keep_time(to_names, tasks.stop_word()));
         tasks.spawn(
             "survey times",
             survey::keep_time(to_survey.clone(), intervals.survey, tasks.stop_word()),

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use finwatch_common::ServiceKey;
 use finwatch_engine::{
     Change, Engine, Snapshot, Want,
     input::{Counters, Input, Reading, Survey},
@@ -13,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     message::{For, Message},
-    processes, rows, survey,
+    names, processes, rows, survey,
 };
 use crate::{
     attribution::AttributionStats,
@@ -40,7 +39,7 @@ pub(crate) struct Wants {
     pub(crate) rows: mpsc::UnboundedSender<rows::Request>,
     pub(crate) survey: mpsc::UnboundedSender<survey::Request>,
     pub(crate) processes: mpsc::UnboundedSender<processes::Request>,
-    pub(crate) names: mpsc::UnboundedSender<Vec<ServiceKey>>,
+    pub(crate) names: mpsc::UnboundedSender<names::Request>,
 }
 
 /// See the module.
@@ -160,6 +159,10 @@ impl EngineTask {
             }
             Message::Names(names) => {
                 self.tell(Input::Names(&names));
+                self.answer_waiting();
+            }
+            Message::Elsewhere(services) => {
+                self.tell(Input::Elsewhere(&services));
                 self.answer_waiting();
             }
             Message::Deploy(event) => {
@@ -294,7 +297,7 @@ impl EngineTask {
             let _gone = self.wants.rows.send(rows::Request::Some(services));
         }
         if !unnamed.is_empty() {
-            let _gone = self.wants.names.send(unnamed);
+            let _gone = self.wants.names.send(names::Request::Services(unnamed));
         }
         self.keep();
         let snapshot = self.engine.snapshot();

@@ -43,6 +43,8 @@ pub(crate) enum Message {
     Processes(Vec<(u32, ProcessEntry)>),
     /// Whose services are.
     Names(Vec<(ServiceKey, Named)>),
+    /// Services of other nodes.
+    Elsewhere(Vec<ServiceKey>),
     /// A deploy event.
     Deploy(Box<DeployEvent>),
     /// Time passes.

@@ -101,6 +101,12 @@ families! {
     MAP_FULL = Counter "finwatch_map_full": "Times the map was full: its count went to the row other, its longest unused entry was forgotten, or what came was not taken in.";
     SERIES_LIMITED = Counter "finwatch_series_limited": "Services that share the series other as a limit was reached (series.server_limit, series.client_limit).";
     ATTRIBUTION_UNKNOWN = Counter "finwatch_attribution_unknown": "Services whose owner was gone before its name was known, shown by the name of their process.";
+    ATTRIBUTION_PENDING = Gauge "finwatch_attribution_pending": "Services whose owner is being looked up: counted, and not shown yet.";
+    ATTRIBUTION_ELSEWHERE = Counter "finwatch_attribution_elsewhere": "Containers and other cgroups that are left out as they are of another Kubernetes node on the same kernel (kind, k3d).";
+    KUBERNETES_CONNECTED = Gauge "finwatch_kubernetes_watch_connected": "1 while the API server answers the watch of this node's pods; absent where it is not asked.";
+    KUBERNETES_HEARD = Gauge "finwatch_kubernetes_watch_last_event_timestamp_seconds": "When the API server was last heard, bookmarks included, seconds since the epoch.";
+    KUBERNETES_LISTS = Counter "finwatch_kubernetes_watch_lists": "Times all pods of this node were listed: at the start, and when the server had forgotten where the watch was.";
+    KUBERNETES_FAILURES = Counter "finwatch_kubernetes_watch_failures": "Lists and watches of pods that were refused, or for which nobody answered; each is tried again. A watch that is cut goes on at once, and is none.";
     DEPLOY_EVENTS = Counter "finwatch_deploy_events": "Deploy events that were sent here, by source and by what became of them (result: accepted, duplicate, ignored, unauthorized, malformed, too_large, overloaded).";
     NAMESPACES = Gauge "finwatch_network_namespaces": "Network namespaces found by the last survey; state refused: those that could not be entered, whose sockets are not surveyed.";
     READINGS_FAILED = Counter "finwatch_readings_failed": "Readings of the kernel's counters that failed; such a scrape shows no service.";

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 
 use super::{
     ProbeFigures, Scrape,
@@ -10,7 +10,11 @@ use super::{
     encode::{counter, gauge, metric},
     labels::Labels,
 };
-use crate::{deploy::Outcome, probe::Losses};
+use crate::{
+    deploy::Outcome,
+    kubernetes::{HeardFigures, PODS_MAX, TOMBSTONES_MAX},
+    probe::Losses,
+};
 use finwatch_engine::{
     model::{self, Source},
     services::{Folded, KEYS_MAX},
@@ -54,6 +58,7 @@ pub(super) fn encode(
         &catalog::ATTRIBUTION_UNKNOWN,
         scrape.attribution.unknown,
     )?;
+    attribution(out, scrape)?;
     deploy_events(out, &scrape.deploy_events)?;
     let mut namespaces = metric(out, &catalog::NAMESPACES)?;
     gauge(
@@ -71,6 +76,40 @@ pub(super) fn encode(
         &catalog::READINGS_FAILED,
         scrape.engine.failed_readings,
     )
+}
+
+fn attribution(out: &mut DescriptorEncoder<'_>, scrape: &Scrape) -> fmt::Result {
+    metric(out, &catalog::ATTRIBUTION_PENDING)?.encode_gauge(&scrape.engine.names_pending)?;
+    single(
+        out,
+        &catalog::ATTRIBUTION_ELSEWHERE,
+        scrape.attribution.elsewhere,
+    )?;
+    let watch = scrape.attribution.watch;
+    let mut connected = metric(out, &catalog::KUBERNETES_CONNECTED)?;
+    if let Some(HeardFigures {
+        connected: is_so, ..
+    }) = watch
+    {
+        connected.encode_gauge(&u64::from(is_so))?;
+    }
+    let mut heard = metric(out, &catalog::KUBERNETES_HEARD)?;
+    if let Some(last_ms) = watch.and_then(|watch| watch.last_ms) {
+        heard.encode_gauge(&(last_ms as f64 / 1e3))?;
+    }
+    for (family, count) in [
+        (&catalog::KUBERNETES_LISTS, watch.map(|watch| watch.lists)),
+        (
+            &catalog::KUBERNETES_FAILURES,
+            watch.map(|watch| watch.failures),
+        ),
+    ] {
+        let mut out = metric(out, family)?;
+        if let Some(count) = count {
+            out.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+    }
+    Ok(())
 }
 
 fn retired(out: &mut DescriptorEncoder<'_>, folded: &Folded) -> fmt::Result {
@@ -134,12 +173,21 @@ fn maps(out: &mut DescriptorEncoder<'_>, scrape: &Scrape) -> fmt::Result {
             model::SERVICES_MAX as u64 + 1,
         ),
     ];
+    let pods = scrape.attribution.pods.map(|pods| {
+        [
+            ("pods", pods.running as u64, PODS_MAX as u64),
+            ("pods_gone", pods.gone as u64, TOMBSTONES_MAX as u64),
+        ]
+    });
     let kernel = scrape
         .probe
         .maps
         .iter()
         .map(|map| (map.name, map.entries, map.capacity));
-    let all: Vec<_> = kernel.chain(own).collect();
+    let all: Vec<_> = kernel
+        .chain(own)
+        .chain(pods.into_iter().flatten())
+        .collect();
     let mut entries = metric(out, &catalog::MAP_ENTRIES)?;
     for (name, used, _) in &all {
         gauge(&mut entries, &Labels(&[("map", name)]), *used)?;
@@ -165,6 +213,9 @@ fn maps(out: &mut DescriptorEncoder<'_>, scrape: &Scrape) -> fmt::Result {
         scrape.probe.losses.processes_full,
     )?;
     counter(&mut full, &Labels(&[("map", "story")]), scrape.story.folded)?;
+    if let Some(pods) = scrape.attribution.pods {
+        counter(&mut full, &Labels(&[("map", "pods")]), pods.full)?;
+    }
     for (table, times) in scrape.engine.bounds.by_table() {
         counter(&mut full, &Labels(&[("map", table)]), times)?;
     }
@@ -192,6 +243,5 @@ fn by_kind(out: &mut DescriptorEncoder<'_>, family: &Family, counts: [u64; 6]) -
 }
 
 fn single(out: &mut DescriptorEncoder<'_>, family: &Family, count: u64) -> fmt::Result {
-    metric(out, family)?
-        .encode_counter::<prometheus_client::encoding::NoLabelSet, _, u64>(&count, None)
+    metric(out, family)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use finwatch_engine::{
     drains::names,
     model::{
-        Close, Ends, Service,
+        Close, Ends, Pod, Service,
         words::{Word as _, address},
     },
 };
@@ -49,6 +49,9 @@ pub(super) struct Subject {
     /// Who owns the port.
     #[serde(flatten)]
     pub(super) service: Service,
+    /// The Kubernetes pod that it runs in.
+    #[serde(flatten)]
+    pub(super) pod: Pod,
     /// Which side this host was.
     pub(super) role: Role,
     /// What the service was doing.

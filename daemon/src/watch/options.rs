@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::filter::Filter;
+use crate::kubernetes;
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct WatchOptions {
     pub(crate) duration: Option<Duration>,
     /// Root of the cgroup2 file system; `None`: where it is mounted.
     pub(crate) cgroup_root: Option<PathBuf>,
+    /// Who is asked for names of pods.
+    pub(crate) kubernetes: kubernetes::Options,
     /// Show the programs' own log lines.
     pub(crate) probe_log: bool,
 }

@@ -86,6 +86,7 @@ mod tests {
             count,
             duration: None,
             cgroup_root: None,
+            kubernetes: crate::kubernetes::Options::default(),
             probe_log: false,
         }
     }

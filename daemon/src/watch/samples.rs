@@ -14,7 +14,7 @@ use super::event::{Exit, Listener, Reset, Signal, Subject, Unread};
 use finwatch_engine::{
     Clocks, Reasons,
     drains::ClosedConnection,
-    model::{Close, Service, Workload, WorkloadKind},
+    model::{Close, Pod, Service, Workload, WorkloadKind},
     tell_close,
 };
 
@@ -45,6 +45,7 @@ pub(super) fn subject() -> Subject {
     Subject {
         time,
         service: Service::new(workload, 443),
+        pod: Pod::default(),
         role: Role::Server,
         phase: Phase::Steady,
     }
@@ -59,7 +60,7 @@ pub(super) fn told(closed: &ClosedConnection) -> Close {
         asleep_ns: 0,
     };
     let reasons = Reasons::new([(15, "abort_on_close".to_owned())]);
-    tell_close(closed, subject.service, clocks, &reasons)
+    tell_close(closed, (subject.service, subject.pod), clocks, &reasons)
 }
 
 /// A clean close by the server, 1.203 s old, with a TIME_WAIT left here.

@@ -12,7 +12,8 @@ use finwatch_common::{Process, ServiceKey, SurveyRow};
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep_until},
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -22,13 +23,14 @@ use super::{
     stream::{Stream, Tally, World},
 };
 use crate::{
-    attribution::{Attribution, AttributionOptions},
+    attribution::{Attribution, AttributionOptions, Whose},
     clock, families,
+    kubernetes::{self, Change, Found, Source},
     probe::{LossCounters, Phases, Probe, ProbeOptions, Processes, Ring, Survey},
 };
 use finwatch_engine::{
     Clocks, Reasons,
-    model::Workload,
+    model::Named,
     render::units::{Times, count},
 };
 
@@ -38,6 +40,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 const BATCH: usize = 16_384;
 /// Room for about 80,000 closes: what a busy host ends between the attachment and the first look.
 const RING_BYTES: u32 = 16 << 20;
+/// How long the API server may take to say which pods there are.
+const PODS_PATIENCE: Duration = Duration::from_secs(2);
 /// The stream does not read counters, so that the smallest table will do.
 const MAX_ROWS: u32 = 1024;
 
@@ -51,8 +55,10 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     say("starting: the kernel checks the programs");
     // Before the programs as well: from their attachment on, records wait in the ring.
+    let pods = Source::choose(&options.kubernetes, &Found::here());
     let mut attribution = Attribution::new(&AttributionOptions {
         cgroup_root: options.cgroup_root.clone(),
+        pods: pods.clone(),
         ..AttributionOptions::default()
     });
     let probe = Probe::load(&ProbeOptions {
@@ -74,6 +80,20 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         ..
     } = probe;
     attribution.ask_for_owners(move |service| ports.owner(service));
+    let heard = attribution.heard().unwrap_or_default();
+    let (to_session, changes) = mpsc::unbounded_channel();
+    let pods = async {
+        match &pods.api {
+            Some(api) => {
+                let tell = |change| {
+                    let _ended = to_session.send(change);
+                };
+                kubernetes::watch(api, &heard, tell).await;
+            }
+            None => drop(to_session),
+        }
+        std::future::pending::<()>().await;
+    };
     let mut session = Session {
         ring,
         _survey: survey,
@@ -82,6 +102,7 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
         losses,
         reasons,
         attribution,
+        changes,
         stream: Stream::default(),
     };
     session.learn_services(&listeners);
@@ -95,11 +116,11 @@ pub(crate) async fn run(options: &WatchOptions) -> anyhow::Result<()> {
     let began = Instant::now();
     // A time too long to be added is no end at all.
     stop.deadline = options.duration.and_then(|time| began.checked_add(time));
-    let ended = session
-        .stream(&mut stop, &mut printer)
-        .await
-        .or_else(end_of_reader)
-        .context("cannot print")?;
+    let ended = tokio::select! {
+        ended = session.stream(&mut stop, &mut printer) => ended,
+        () = pods => Ok(Ended::Asked),
+    };
+    let ended = ended.or_else(end_of_reader).context("cannot print")?;
     if ended == Ended::ReaderGone {
         return Ok(());
     }
@@ -140,6 +161,8 @@ struct Session {
     losses: LossCounters,
     reasons: Reasons,
     attribution: Attribution,
+    /// What becomes of pods.
+    changes: mpsc::UnboundedReceiver<Change>,
     stream: Stream,
 }
 
@@ -167,6 +190,7 @@ impl Session {
         printer: &mut Printer<'_, impl Write>,
     ) -> io::Result<Ended> {
         printer.begin()?;
+        self.first_pods().await;
         loop {
             let stopped = tokio::select! {
                 biased;
@@ -194,6 +218,21 @@ impl Session {
         }
     }
 
+    /// Waits for the pods that there are, if anybody tells of them.
+    async fn first_pods(&mut self) {
+        let listed = async {
+            while let Some(change) = self.changes.recv().await {
+                let is_last = change == Change::ListEnd;
+                self.attribution.pod(change);
+                if is_last {
+                    return;
+                }
+            }
+        };
+        // Records wait meanwhile, and without names they are told by what there is.
+        let _late = timeout(PODS_PATIENCE, listed).await;
+    }
+
     /// Takes in what the ring holds; says whether there may be more.
     fn look(&mut self, printer: &mut Printer<'_, impl Write>) -> bool {
         let Self {
@@ -203,10 +242,14 @@ impl Session {
             losses,
             reasons,
             attribution,
+            changes,
             stream,
             _survey: _,
         } = self;
         attribution.refresh();
+        while let Ok(change) = changes.try_recv() {
+            attribution.pod(change);
+        }
         // The time is read first: a close that is taken in after it waits for the next look.
         let now = clock::moment();
         let mut records = Vec::new();
@@ -218,6 +261,10 @@ impl Session {
         };
         let mut tell = |event: Event| printer.event(&event);
         for record in records {
+            // Another node's on the same kernel.
+            if record.service().is_some_and(|of| world.is_elsewhere(of)) {
+                continue;
+            }
             stream.take(record, &mut world, &mut tell);
         }
         stream.due(now.kernel_ns, &mut world, &mut tell);
@@ -239,9 +286,15 @@ struct Kernel<'a> {
     reasons: &'a Reasons,
 }
 
+impl Kernel<'_> {
+    fn is_elsewhere(&mut self, key: &ServiceKey) -> bool {
+        self.attribution.whose(key) == Whose::Elsewhere
+    }
+}
+
 impl World for Kernel<'_> {
-    fn workload(&mut self, key: &ServiceKey) -> Workload {
-        self.attribution.workload(key)
+    fn named(&mut self, key: &ServiceKey) -> Named {
+        self.attribution.shown(key)
     }
 
     fn listens(&mut self, key: &ServiceKey) {

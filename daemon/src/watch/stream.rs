@@ -17,7 +17,7 @@ use finwatch_engine::{
     bounded::Queue,
     drains::{ClosedConnection, HELD_MAX, Merger},
     input::Record,
-    model::{Service, Workload},
+    model::{Named, Service},
     tell_close, timing,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Stream {
 /// What the stream asks the world.
 pub(super) trait World {
     /// Whose the key is.
-    fn workload(&mut self, key: &ServiceKey) -> Workload;
+    fn named(&mut self, key: &ServiceKey) -> Named;
     /// Somebody listens from now on: whose the key is may be another.
     fn listens(&mut self, key: &ServiceKey);
     /// How the clocks stand.
@@ -240,7 +240,7 @@ fn exit(record: &ExitRecord, instances: &Instances, world: &mut impl World) -> E
 fn services(instance: Process, instances: &Instances, world: &mut impl World) -> Vec<Service> {
     instances
         .services(instance)
-        .map(|key| Service::new(world.workload(key), key.port))
+        .map(|key| Service::new(world.named(key).workload, key.port))
         .collect()
 }
 
@@ -266,16 +266,19 @@ fn close(
         tally.cut += 1;
     }
     let key = &closed.record.service;
-    let service = Service::new(world.workload(key), key.port);
-    let close = tell_close(closed, service, world.clocks(), world.reasons());
+    let Named { workload, pod } = world.named(key);
+    let whose = (Service::new(workload, key.port), pod);
+    let close = tell_close(closed, whose, world.clocks(), world.reasons());
     tell(Event::Close(Box::new(close)));
 }
 
 /// `None` when the key is out of range, which decoding has refused before.
 fn subject(key: &ServiceKey, at_ns: u64, world: &mut impl World) -> Option<Subject> {
+    let Named { workload, pod } = world.named(key);
     Some(Subject {
         time: world.clocks().wall(at_ns),
-        service: Service::new(world.workload(key), key.port),
+        service: Service::new(workload, key.port),
+        pod,
         role: key.role()?,
         phase: key.phase()?,
     })

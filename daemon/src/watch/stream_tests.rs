@@ -9,13 +9,16 @@ use crate::watch::samples::{
     close_record, exit_record, listener_record, refused_record, reset_record, signal_record,
     unread_record,
 };
-use finwatch_engine::{model::WorkloadKind, timing::HOLD_NS};
+use finwatch_engine::{
+    model::{Workload, WorkloadKind},
+    timing::HOLD_NS,
+};
 
 struct Still;
 
 impl World for Still {
-    fn workload(&mut self, key: &ServiceKey) -> Workload {
-        Workload::on_host(WorkloadKind::Process, key.comm())
+    fn named(&mut self, key: &ServiceKey) -> Named {
+        Workload::on_host(WorkloadKind::Process, key.comm()).into()
     }
 
     fn listens(&mut self, _: &ServiceKey) {}

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::event::{Event, Exit, Gap, GapKind, Listener, Reset, Signal, Subject, Unread};
 use finwatch_engine::{
-    model::{Close, Ends, Service, words::Word as _},
+    model::{Close, Ends, Pod, Service, words::Word as _},
     render::units::{self, Times, bytes_column as bytes},
 };
 
@@ -123,6 +123,7 @@ impl TextWriter {
             rest.push("after the close".to_owned());
         }
         rest.extend(lost(reset.lost, reset.lost_bytes));
+        rest.extend(pod(&reset.subject.pod));
         notes(out, 0, cut.as_deref(), &rest)
     }
 
@@ -155,6 +156,9 @@ impl TextWriter {
         }
         if !listener.up && listener.backlog > 0 {
             write!(out, "; {} waited to be accepted", listener.backlog)?;
+        }
+        if let Some(pod) = pod(&listener.subject.pod) {
+            write!(out, ", {pod}")?;
         }
         writeln!(out)
     }
@@ -305,7 +309,14 @@ fn notes_of(close: &Close) -> Vec<String> {
             notes.push(note.to_owned());
         }
     }
+    notes.extend(pod(&close.pod));
     notes
+}
+
+/// Which pod of a workload it was.
+fn pod(pod: &Pod) -> Option<String> {
+    let name = pod.name.as_ref()?;
+    Some(format!("pod {}", units::plain(name)))
 }
 
 fn lost(lost: &str, count: u32) -> Option<String> {

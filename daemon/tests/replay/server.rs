@@ -88,6 +88,7 @@ impl Server {
             ring: None,
             tables: None,
             attribution,
+            pods: None,
             deployed,
             tallies: Arc::new(Tallies::default()),
             history: Arc::new(history),

@@ -365,6 +365,22 @@ impl Drains {
         served.chain(draining).collect()
     }
 
+    /// A service is nobody's here: neither who listens as it nor what drains of it is told.
+    pub(crate) fn forget(&mut self, key: &ServiceKey, now_ns: u64) {
+        for cookie in self.instances.forget(key, now_ns) {
+            self.starts.lost(cookie);
+        }
+        for id in self.lasting.ids() {
+            let draining = self.lasting.get_mut(id);
+            let gone = draining.is_some_and(|draining| {
+                draining.ports.remove(key).is_some() && draining.ports.is_empty()
+            });
+            if gone {
+                self.lasting.forget(id);
+            }
+        }
+    }
+
     /// Forgets what was refused on ports of services that nobody knows any more: their counters begin anew.
     pub(crate) fn retain_refused(&mut self, known: impl Fn(&ServiceKey) -> bool) {
         self.instances.retain_refused(known);

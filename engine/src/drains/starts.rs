@@ -242,6 +242,7 @@ impl Starts {
         if started.first_of_instance {
             self.started.push(Start {
                 service: known.service(&started.key),
+                pod: known.pod(&started.key),
                 at: known.wall(started.at_ns),
                 pid: started.pid,
                 netns: started.netns_inum,

@@ -92,7 +92,7 @@ fn incident(drain: &Drain, id: String) -> Incident {
         netns: instance.netns,
         netns_cookie: instance.netns_cookie,
         drain: Some(drain.id.clone()),
-        pod_uid: instance.pod_uid.clone(),
+        pod: instance.pod.clone(),
         started_at: drain.started_at,
         last_at,
         ended_at: drain.ended_at.map(|_| last_at),

@@ -42,7 +42,7 @@ pub(super) fn tell(
         netns: burst.around.netns_inum,
         netns_cookie: burst.key().netns,
         drain: None,
-        pod_uid: known.pod_uid(burst.key()),
+        pod: known.pod(burst.key()),
         started_at: known.wall(burst.began_ns()),
         last_at,
         ended_at: ending.map(|_| last_at),

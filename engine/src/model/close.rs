@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Service;
+use super::{Pod, Service};
 
 /// The connections that ended last.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +32,9 @@ pub struct Close {
     pub duration_seconds: Option<f64>,
     /// Whose it was.
     pub service: Service,
+    /// The Kubernetes pod that this end of it was in.
+    #[serde(flatten)]
+    pub pod: Pod,
     /// Which side this host was.
     pub role: Role,
     /// What the service was doing.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cuts, EndedConnection, Exit, Finding, Service, Verdict};
+use super::{Cuts, EndedConnection, Exit, Finding, Pod, Service, Verdict};
 
 /// What most of it came of, as far as that is known.
 #[derive(
@@ -96,9 +96,9 @@ pub struct Incident {
     /// sums up counts one of them. None where no drain tells of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<String>,
-    /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_uid: Option<String>,
+    /// The Kubernetes pod that it runs in.
+    #[serde(flatten)]
+    pub pod: Pod,
     /// When the first request was lost.
     pub started_at: Timestamp,
     /// When the last one was.

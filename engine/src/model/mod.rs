@@ -40,4 +40,4 @@ pub use service::{Instance, Service};
 pub use shape::{Basis, Shape, ShapeKind};
 pub use signs::Signs;
 pub use small::{Meaning, SmallQuestions};
-pub use workload::{Named, Workload, WorkloadKind};
+pub use workload::{Named, Pod, Workload, WorkloadKind};

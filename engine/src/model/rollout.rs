@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Counts, Cuts, DeployEvent, Drain, EndedConnection, Finding, Service, Source, Verdict,
+    Counts, Cuts, DeployEvent, Drain, EndedConnection, Finding, Pod, Service, Source, Verdict,
     WorkloadRef,
 };
 
@@ -24,6 +24,9 @@ pub enum RolloutState {
 pub struct Start {
     /// Which.
     pub service: Service,
+    /// The Kubernetes pod that it runs in.
+    #[serde(flatten)]
+    pub pod: Pod,
     /// When.
     pub at: Timestamp,
     /// Process that listens.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Workload;
+use super::{Pod, Workload};
 
 /// A service as people know it: the labels of its metrics.
 #[derive(
@@ -35,9 +35,9 @@ pub struct Instance {
     /// Cookie of its network namespace (`SO_NETNS_COOKIE`), which is given to no other one before the next boot; 0 unknown.
     #[serde(default)]
     pub netns_cookie: u64,
-    /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_uid: Option<String>,
+    /// The Kubernetes pod that it runs in.
+    #[serde(flatten)]
+    pub pod: Pod,
 }
 
 // === impl Service ===

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// What sort of thing a workload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WorkloadKind {
@@ -11,8 +14,18 @@ pub enum WorkloadKind {
     StatefulSet,
     /// A Kubernetes DaemonSet.
     DaemonSet,
-    /// A Kubernetes Job.
+    /// A Kubernetes ReplicaSet that no Deployment made.
+    ReplicaSet,
+    /// A Kubernetes Job that no CronJob made.
     Job,
+    /// A Kubernetes CronJob.
+    CronJob,
+    /// A Rollout of Argo Rollouts.
+    Rollout,
+    /// A Kubernetes controller of another kind, or of one that nobody told.
+    Controller,
+    /// A Kubernetes Pod that the kubelet runs from a file, by its name without the node's.
+    StaticPod,
     /// A Kubernetes Pod without an owner.
     Pod,
     /// A systemd unit.
@@ -27,11 +40,16 @@ pub enum WorkloadKind {
 
 impl WorkloadKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Deployment,
         Self::StatefulSet,
         Self::DaemonSet,
+        Self::ReplicaSet,
         Self::Job,
+        Self::CronJob,
+        Self::Rollout,
+        Self::Controller,
+        Self::StaticPod,
         Self::Pod,
         Self::Unit,
         Self::Container,
@@ -45,7 +63,12 @@ impl WorkloadKind {
             Self::Deployment => "deployment",
             Self::StatefulSet => "statefulset",
             Self::DaemonSet => "daemonset",
+            Self::ReplicaSet => "replicaset",
             Self::Job => "job",
+            Self::CronJob => "cronjob",
+            Self::Rollout => "rollout",
+            Self::Controller => "controller",
+            Self::StaticPod => "staticpod",
             Self::Pod => "pod",
             Self::Unit => "unit",
             Self::Container => "container",
@@ -88,20 +111,41 @@ impl Workload {
     }
 }
 
+/// A Kubernetes pod, as far as it is known; nothing of it is known of what runs in none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Pod {
+    /// Uid of the Kubernetes pod that it runs in, as its cgroup's path tells; none outside of pods.
+    #[serde(rename = "pod_uid", skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Name of that pod; its namespace is the workload's.
+    #[serde(rename = "pod", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Name of its container there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The pod's revision of its workload: the hash of its template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The node that the pod runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
 /// Whose a service is, as somebody found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// What it is shown as.
     pub workload: Workload,
-    /// Uid of the Kubernetes pod that it runs in, if it does.
-    pub pod_uid: Option<String>,
+    /// The pod that it runs in.
+    pub pod: Pod,
 }
 
 impl From<Workload> for Named {
     fn from(workload: Workload) -> Self {
         Self {
             workload,
-            pod_uid: None,
+            pod: Pod::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     finding::{finding, verdict_word},
     tree::{Line, Section, Tone},
-    units::{Times, after, bytes, count, cuts, parts, plain, service, span_of_secs},
+    units::{Times, after, bytes, count, cuts, parts, plain, pod, service, span_of_secs},
 };
 use crate::model::{
     Baseline, Counts, Cuts, Drain, EndedConnection, Meaning, Severity, SignalSeen, Verdict,
@@ -75,6 +75,9 @@ fn add_beginning(section: &mut Section, drain: &Drain, times: &Times) {
         who.push_str(&format!("; {} since T0", count(new_workers, "new process")));
     }
     section.field("instance", who);
+    if let Some(pod) = pod(&instance.pod) {
+        section.field("pod", pod);
+    }
     section.field("T0", times.exact(drain.started_at));
     match &drain.signal {
         Some(signal) => section.field("signal", signal_line(signal)),

@@ -4,7 +4,7 @@ use super::{
     drain::{add_cut, title},
     finding::finding,
     tree::{Section, Tone},
-    units::{Times, after, count, length, plain, service, span},
+    units::{Times, after, count, length, plain, pod, service, span},
 };
 use crate::model::{EndedProcess, IdleTimes, Incident, IncidentEnd};
 
@@ -22,8 +22,8 @@ pub fn incident(incident: &Incident, times: &Times) -> Section {
     if let Some(drain) = &incident.drain {
         section.field("told by drain", plain(drain));
     }
-    if let Some(uid) = &incident.pod_uid {
-        section.field("pod", plain(uid));
+    if let Some(pod) = pod(&incident.pod) {
+        section.field("pod", pod);
     }
     if incident.netns > 0 {
         section.field("network namespace", incident.netns.to_string());

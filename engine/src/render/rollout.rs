@@ -6,7 +6,7 @@ use super::{
     finding::finding,
     lists::workload,
     tree::{Section, Tone},
-    units::{Times, after, count, plain, probability, service, span, span_of_secs},
+    units::{Times, after, count, plain, pod, probability, service, span, span_of_secs},
 };
 use crate::model::{DeployEvent, DeployStage, GrowthTest, Rollout, Skew, Source};
 
@@ -159,7 +159,10 @@ fn add_listeners(section: &mut Section, rollout: &Rollout) {
     }
     for begun in &rollout.starts {
         let name = service(&begun.service);
-        let text = format!("{name} {}, process {}", after(begun.at, start), begun.pid);
+        let mut text = format!("{name} {}, process {}", after(begun.at, start), begun.pid);
+        if let Some(pod) = pod(&begun.pod) {
+            text.push_str(&format!(", pod {pod}"));
+        }
         section.field("listens", text);
     }
 }

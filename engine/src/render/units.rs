@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use crate::model::{Cuts, Service};
+use crate::model::{Cuts, Pod, Service};
 
 // === times ===
 
@@ -252,6 +252,29 @@ pub fn service(service: &Service) -> String {
     } else {
         format!("{workload_namespace}/{workload}:{port}")
     }
+}
+
+/// `checkout-7d4b9c5f6-x2x5k, container app, revision 7d4b9c5f6, on node-1`: as much of a pod as is known, and its uid where its
+/// name is not; none outside of pods.
+pub fn pod(pod: &Pod) -> Option<String> {
+    let Pod {
+        uid,
+        name,
+        container,
+        revision,
+        node,
+    } = pod;
+    let mut text = plain(name.as_ref().or(uid.as_ref())?);
+    for (word, more) in [
+        ("container", container),
+        ("revision", revision),
+        ("on", node),
+    ] {
+        if let Some(more) = more {
+            text.push_str(&format!(", {word} {}", plain(more)));
+        }
+    }
+    Some(text)
 }
 
 /// What a sender wrote must not move the cursor.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     diagnoses::judge::{judge, scenarios},
-    model::{DeployStage, Finding, Skew, Source, WorkloadRef},
+    model::{DeployStage, Finding, Pod, Skew, Source, WorkloadRef},
 };
 
 pub(super) use scenarios::{at, service};
@@ -90,6 +90,7 @@ pub(super) fn cutting(mut drain: Drain) -> Drain {
 pub(super) fn start(workload: &str, port: u16, secs: f64) -> Start {
     Start {
         service: service(workload, port),
+        pod: Pod::default(),
         at: at(secs),
         pid: 800,
         netns: 4_026_531_840,

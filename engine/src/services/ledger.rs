@@ -108,6 +108,17 @@ impl Ledger {
         }
     }
 
+    /// A service is nobody's here. What was shown of it stays, until it is retired.
+    pub(crate) fn forget(&mut self, key: &ServiceKey) {
+        let key = steady(key);
+        if let Some(known) = self.keys.get_mut(&key) {
+            known.held = Held::default();
+            if known.series.is_none() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
     /// Adds what the kernel's maps held before they were emptied.
     pub(crate) fn absorb(&mut self, rotated: &Reading, now_ns: u64, names: &mut Names) {
         self.rename(rotated, now_ns, names);

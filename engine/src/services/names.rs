@@ -8,7 +8,7 @@ use finwatch_common::{Phase, Role, ServiceKey};
 
 use super::{KEYS_MAX, SeriesLabels};
 use crate::{
-    model::{Named, Service, Workload, WorkloadKind},
+    model::{Named, Pod, Service, Workload, WorkloadKind},
     timing::NAME_PENDING_NS,
 };
 
@@ -128,11 +128,11 @@ impl Names {
         }
     }
 
-    /// Uid of the pod that it runs in, if it does and that is known.
-    pub(crate) fn pod_uid(&self, key: &ServiceKey) -> Option<&str> {
+    /// The pod that it runs in, as far as that is known.
+    pub(crate) fn pod(&self, key: &ServiceKey) -> Pod {
         match self.known.get(&key.in_phase(Phase::Steady)) {
-            Some(Name::Known(named)) => named.pod_uid.as_deref(),
-            Some(Name::Pending { .. }) | None => None,
+            Some(Name::Known(named)) => named.pod.clone(),
+            Some(Name::Pending { .. }) | None => Pod::default(),
         }
     }
 
@@ -157,6 +157,14 @@ impl Names {
     pub(crate) fn service(&self, key: &ServiceKey) -> Service {
         let SeriesLabels { workload, port, .. } = self.labels(key);
         Service::new(workload, port)
+    }
+
+    /// A service is nobody's here.
+    pub(crate) fn forget(&mut self, key: &ServiceKey) {
+        let key = key.in_phase(Phase::Steady);
+        let name = self.known.remove(&key);
+        self.pending -= usize::from(matches!(name, Some(Name::Pending { .. })));
+        self.unasked.retain(|unasked| *unasked != key);
     }
 
     /// Forgets services that nobody knows any more.

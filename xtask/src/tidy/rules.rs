@@ -46,10 +46,11 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         krate: "kube",
-        to: &[
-            "daemon/src/deploy/kubernetes",
-            "daemon/src/attribution/kubernetes",
-        ],
+        to: &["daemon/src/kubernetes/"],
+    },
+    Confined {
+        krate: "k8s_openapi",
+        to: &["daemon/src/kubernetes/"],
     },
 ];
 

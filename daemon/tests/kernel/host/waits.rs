@@ -166,6 +166,7 @@ fn start(tasks: &mut Tasks, survey: Endless) -> Around {
             cgroup_root: Some(PathBuf::from("/nonexistent")),
             ..AttributionOptions::default()
         }),
+        pods: None,
         deployed,
         tallies: Arc::new(Tallies::default()),
         history: Arc::new(History::open(&in_memory, Timestamp::UNIX_EPOCH).0),

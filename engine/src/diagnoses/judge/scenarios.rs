@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{JudgeOptions, judge};
 use crate::model::{
-    Baseline, Counts, Cuts, Drain, DrainKind, Exit, Finding, Instance, Listening, Resets, Sender,
-    Service, Shape, SignalSeen, Signs, SmallQuestions, Verdict, Waited,
+    Baseline, Counts, Cuts, Drain, DrainKind, Exit, Finding, Instance, Listening, Pod, Resets,
+    Sender, Service, Shape, SignalSeen, Signs, SmallQuestions, Verdict, Waited,
 };
 
 /// T0 of every scenario.
@@ -51,7 +51,7 @@ pub(crate) fn drain(program: &str, signal_name: &str) -> Drain {
         id: "d1".to_owned(),
         service: service(program, 8080),
         instance: Instance {
-            pod_uid: None,
+            pod: Pod::default(),
             pid: 700,
             started_at: None,
             program: program.to_owned(),

@@ -300,6 +300,23 @@ impl Instances {
         })
     }
 
+    /// A service is nobody's here. Returns the sockets that listened as it.
+    pub(crate) fn forget(&mut self, key: &ServiceKey, now_ns: u64) -> Vec<u64> {
+        let listeners = self.listeners.iter();
+        let mut cookies: Vec<u64> = listeners
+            .filter(|(_, listener)| listener.key == *key)
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        cookies.sort_unstable();
+        for cookie in &cookies {
+            self.unlisten(*cookie, now_ns);
+        }
+        for instance in self.known.values_mut() {
+            instance.ports.remove(key);
+        }
+        cookies
+    }
+
     /// Makes sure that an instance is known to serve a port.
     pub(crate) fn learn(&mut self, owner: Process, key: ServiceKey) {
         self.meet(owner);

@@ -209,7 +209,7 @@ fn instance(
         program: key.comm().to_owned(),
         netns: port.counted.netns_inum,
         netns_cookie: key.netns,
-        pod_uid: known.pod_uid(key),
+        pod: known.pod(key),
     }
 }
 
