@@ -11,7 +11,11 @@ mod replay {
 
 use std::time::Duration;
 
-use finwatch::metrics::Format;
+use finwatch::{
+    kubernetes,
+    metrics::Format,
+    preflight::{self, PreflightOptions, Status},
+};
 use finwatch_common::{Cell, Cut, Evidence, Lost, Origin, Outcome, Phase, Role};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -325,4 +329,28 @@ async fn a_scrape_does_not_wait_for_a_survey() {
     assert_eq!(lines(&during), lines(&before));
     drop(let_go);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn doctor_knows_the_port_of_its_own_daemon() {
+    let server = Server::start(reload()).await;
+    let options = PreflightOptions {
+        listen: vec![server.address],
+        cgroup_root: None,
+        kubernetes: kubernetes::Options::default(),
+        ask: false,
+    };
+    let report = tokio::task::spawn_blocking(move || preflight::run(&options)).await;
+    let report = report.expect("no panic");
+    let mut ports = report
+        .checks
+        .iter()
+        .filter(|check| check.name == "listen-address");
+    let port = ports.next().expect("a check of the port");
+    assert_eq!(port.status, Status::Ok, "{}", port.finding);
+    assert!(
+        port.finding.contains("running finwatch"),
+        "{}",
+        port.finding
+    );
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::settings::{self, Settings};
 use crate::config::ConfigError;
+use crate::kubernetes::Options;
 use crate::preflight::{self, Check, Group, PreflightOptions, Report, Status};
 
 /// What was typed.
@@ -53,15 +54,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } = args;
     let resolved = Settings::default().with_file(config.clone()).resolve();
     let called = settings::called(resolved.file.as_deref());
-    let (configuration, listen) = match resolved.config {
-        Ok(config) => (Ok(called), config.listen),
-        Err(errors) => (Err(told(&errors)), Vec::new()),
+    let (configuration, listen, kubernetes) = match resolved.config {
+        Ok(config) => (Ok(called), config.listen, config.kubernetes),
+        Err(errors) => (Err(told(&errors)), Vec::new(), Options::default()),
     };
     let mut report = preflight::run(&PreflightOptions {
         listen,
         cgroup_root: cgroup_root.clone(),
+        kubernetes,
+        ask: true,
     });
-    report.checks.push(configuration_check(configuration));
+    let host = report
+        .checks
+        .iter()
+        .rposition(|check| check.group == Group::Host);
+    let after = host.map_or(0, |at| at + 1);
+    report
+        .checks
+        .insert(after, configuration_check(configuration));
     let mut out = anstream::stdout().lock();
     match output {
         Output::Text => write_text(&mut out, &report),

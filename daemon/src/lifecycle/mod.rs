@@ -68,6 +68,8 @@ pub(crate) fn preflight(config: &Config) -> anyhow::Result<()> {
     let report = preflight::run(&PreflightOptions {
         listen: config.listen.clone(),
         cgroup_root: None,
+        kubernetes: config.kubernetes.clone(),
+        ask: false,
     });
     report.log();
     let failures: Vec<_> = report

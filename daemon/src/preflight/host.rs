@@ -1,10 +1,12 @@
 //! What is around the process: cgroups, namespaces, the port.
 
 use std::{
-    fs, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    fs,
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    time::Duration,
 };
 
 use rustix::{
@@ -19,6 +21,13 @@ use crate::{attribution::cgroupfs, netns::Namespaces};
 const FIRST_PID_NS: u64 = 0xefff_fffc;
 /// Id of the root of the cgroup2 tree.
 const ROOT_CGROUP: u64 = 1;
+
+/// Longest time for an answer of who holds a port.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Most that is read of it.
+const ANSWER_BYTES: u64 = 4_096;
+/// What the index of finwatch's server is called.
+const INDEX_TITLE: &str = "<title>finwatch</title>";
 
 const fn about(name: &'static str, needed_for: &'static str) -> About {
     About {
@@ -110,8 +119,11 @@ fn port(listen: SocketAddr, bound: io::Result<()>) -> Check {
     let about = about("listen-address", "/metrics");
     match bound {
         Ok(()) => about.ok(format!("{listen} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_finwatch(listen) => {
+            about.ok(format!("{listen} is a running finwatch's"))
+        }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => about.warn(
-            format!("{listen} is in use, perhaps by a running finwatch"),
+            format!("{listen} is in use, and not by finwatch"),
             "stop the other program, or set `listen` to another address",
         ),
         Err(error) => about.warn(
@@ -119,6 +131,26 @@ fn port(listen: SocketAddr, bound: io::Result<()>) -> Check {
             "set `listen` to another address",
         ),
     }
+}
+
+/// Whether it is finwatch that answers there.
+fn is_finwatch(listen: SocketAddr) -> bool {
+    let mut here = listen;
+    if listen.ip().is_unspecified() {
+        here.set_ip(match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&here, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(ANSWER_BYTES).read_to_string(&mut answer)?;
+        Ok::<_, io::Error>(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains(INDEX_TITLE))
 }
 
 /// Binds without listening: nobody outside notices. As the daemon does, it takes IPv4 where the host has no
@@ -154,10 +186,11 @@ mod tests {
     fn a_port_in_use_is_a_warning() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let stranger = std::thread::spawn(move || drop(listener.accept().unwrap()));
         let check = port(address, try_bind(address));
         assert_eq!(check.status, Status::Warn);
         assert!(check.finding.contains("in use"), "{}", check.finding);
-        drop(listener);
+        stranger.join().unwrap();
         assert_eq!(port(address, try_bind(address)).status, Status::Ok);
     }
 

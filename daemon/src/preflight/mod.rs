@@ -4,9 +4,12 @@
 mod btf;
 mod host;
 mod kernel;
+mod kubernetes;
 mod rights;
 
 use std::{net::SocketAddr, path::PathBuf};
+
+use crate::kubernetes::Options;
 
 /// What to check against.
 #[derive(Debug, Clone)]
@@ -15,6 +18,10 @@ pub struct PreflightOptions {
     pub listen: Vec<SocketAddr>,
     /// Root of the cgroup2 file system; `None`: where `/proc/self/mountinfo` says.
     pub cgroup_root: Option<PathBuf>,
+    /// Who is asked for names of pods.
+    pub kubernetes: Options,
+    /// Whether servers are asked as well, which takes some seconds where none answers.
+    pub ask: bool,
 }
 
 /// How a check ended. The order is that of gravity.
@@ -37,6 +44,8 @@ pub enum Group {
     Rights,
     /// What is around it.
     Host,
+    /// Where pods have their names from.
+    Kubernetes,
 }
 
 /// One check and what it found.
@@ -63,11 +72,12 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
-/// Makes every check. Blocking: some ten milliseconds.
+/// Makes every check. Blocking: some ten milliseconds, and up to ten seconds where servers are asked.
 pub fn run(options: &PreflightOptions) -> Report {
     let mut checks = kernel::checks();
     checks.extend(rights::checks());
     checks.extend(host::checks(options));
+    checks.extend(kubernetes::checks(options));
     Report { checks }
 }
 
@@ -129,6 +139,7 @@ impl Group {
             Self::Kernel => "kernel",
             Self::Rights => "rights",
             Self::Host => "host",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
