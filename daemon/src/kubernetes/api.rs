@@ -15,6 +15,7 @@ use kube::{
     api::{Api, ListParams, PostParams},
     client::{ClientBuilder, DynBody},
     config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
 };
 use tower::util::MapResponseLayer;
 
@@ -75,13 +76,14 @@ pub(super) async fn connect(api: &source::Api, heard: &Arc<Heard>) -> anyhow::Re
 /// When it cannot be reached, or does not say.
 pub async fn look(api: &source::Api) -> anyhow::Result<Access> {
     let client = connect(api, &Arc::default()).await?;
-    let version = client.apiserver_version().await?;
+    let version = client.apiserver_version().await.map_err(told)?;
     let reviews = Api::<SelfSubjectAccessReview>::all(client.clone());
     let mut refused = Vec::new();
     for verb in ["list", "watch"] {
         let review = reviews
             .create(&PostParams::default(), &review(verb))
-            .await?;
+            .await
+            .map_err(told)?;
         if !review.status.is_some_and(|status| status.allowed) {
             refused.push(verb);
         }
@@ -92,7 +94,8 @@ pub async fn look(api: &source::Api) -> anyhow::Result<Access> {
             .limit(1);
         !Api::<Pod>::all(client)
             .list_metadata(&one)
-            .await?
+            .await
+            .map_err(told)?
             .items
             .is_empty()
     };
@@ -101,6 +104,28 @@ pub async fn look(api: &source::Api) -> anyhow::Result<Access> {
         refused,
         knows_node,
     })
+}
+
+/// What went wrong, in the server's words, else in those of what lies deepest: all between say the same again.
+pub(super) fn cause(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return said(status);
+    }
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    deepest.to_string()
+}
+
+/// The words of a refusal.
+pub(super) fn said(status: &Status) -> String {
+    format!("{} {}: {}", status.code, status.reason, status.message)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what maps an error owns it")]
+fn told(error: kube::Error) -> anyhow::Error {
+    anyhow::Error::msg(cause(&error))
 }
 
 fn review(verb: &str) -> SelfSubjectAccessReview {

@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     Change, Heard, PodMeta,
-    api::connect,
+    api::{cause, connect, said},
     meta::{ANNOTATIONS, Controller, LABELS},
     source,
 };
@@ -34,7 +34,7 @@ pub async fn watch(api: &source::Api, heard: &Arc<Heard>, tell: impl Fn(Change))
             Ok(()) => continue,
             Err(failed) => failed,
         };
-        note(&failed, heard, &mut is_told);
+        note(&format!("{failed:#}"), heard, &mut is_told);
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
     }
 }
@@ -76,7 +76,7 @@ async fn follow(
                 "the API server has forgotten where the watch was: all pods are listed anew"
             );
         } else {
-            note(&failed.into(), heard, is_told);
+            note(&describe(&failed), heard, is_told);
         }
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         // Else the library asks again for a watch that was refused before its first event, as it was; and it reads a new token
@@ -90,33 +90,42 @@ async fn follow(
 
 /// What the server said, if it did.
 fn code(failed: &Error) -> Option<u16> {
-    let answer = match failed {
-        Error::WatchError(status) => return Some(status.code),
-        Error::InitialListFailed(answer)
-        | Error::WatchStartFailed(answer)
-        | Error::WatchFailed(answer) => answer,
-        Error::NoResourceVersion => return None,
-    };
-    match answer {
-        kube::Error::Api(status) => Some(status.code),
+    match (failed, refusal(failed)) {
+        (Error::WatchError(status), _) => Some(status.code),
+        (_, Some(kube::Error::Api(status))) => Some(status.code),
         _ => None,
     }
 }
 
+fn describe(failed: &Error) -> String {
+    match (failed, refusal(failed)) {
+        (Error::WatchError(status), _) => said(status),
+        (_, Some(refusal)) => cause(refusal),
+        (other, None) => other.to_string(),
+    }
+}
+
+/// What became of a request.
+fn refusal(failed: &Error) -> Option<&kube::Error> {
+    match failed {
+        Error::InitialListFailed(refusal)
+        | Error::WatchStartFailed(refusal)
+        | Error::WatchFailed(refusal) => Some(refusal),
+        Error::WatchError(_) | Error::NoResourceVersion => None,
+    }
+}
+
 /// Says that it failed: once, until it works again.
-fn note(failed: &anyhow::Error, heard: &Heard, is_told: &mut bool) {
+fn note(failed: &str, heard: &Heard, is_told: &mut bool) {
     let had_worked = heard.failure();
     if had_worked || !*is_told {
         tracing::warn!(
-            error = format!("{failed:#}"),
+            error = failed,
             "the watch of this node's pods failed: it goes on, and new pods have no names meanwhile"
         );
         *is_told = true;
     } else {
-        tracing::debug!(
-            error = format!("{failed:#}"),
-            "the watch of this node's pods failed again"
-        );
+        tracing::debug!(error = failed, "the watch of this node's pods failed again");
     }
 }
 
