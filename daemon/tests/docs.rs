@@ -3,7 +3,10 @@
 use std::{env, fs, path::Path};
 
 use finwatch::{metrics::FAMILIES, metrics::Family};
-use finwatch_engine::diagnoses::{Advice, DIAGNOSES, Diagnosis};
+use finwatch_engine::{
+    diagnoses::{Advice, DIAGNOSES, Diagnosis},
+    model::WorkloadKind,
+};
 
 const HEAD: &str = "# Metrics
 
@@ -15,6 +18,10 @@ kernel carry `phase` as well (`steady`, `draining`, `reloading`); where a meanin
 too. `port` is the local port of a server and the remote port of a client; services past the configured limits share
 `workload_kind=\"other\"`. Those of drains carry the service's labels too and are born at zero with its first drain;
 `finwatch_rollout_*` carry those of the rollout's service.
+
+`workload_kind` is one of KINDS. On Kubernetes a service has the name of what made its pod: the Deployment, the CronJob, the
+Rollout; `controller` is one of any other kind, or of one that nobody told. One series is of all pods that it makes on this node, and outlives them:
+their names, containers and revisions are in drains, rollouts, closes and `finwatch watch`.
 
 A service's series are born at zero, a server's in every phase and a client's while steady, but for rare details, which are born
 with their first event: `increase()` and `rate()` do not see that one. `dashboards/README.md` says how to ask for them.
@@ -38,10 +45,9 @@ worth knowing. The verdict of a drain is its gravest finding; it is `inconclusiv
 
 #[test]
 fn the_metrics_reference_is_what_the_code_declares() {
-    hold(
-        "metrics.md",
-        &(HEAD.to_owned() + &FAMILIES.iter().map(row).collect::<String>()),
-    );
+    let kinds = WorkloadKind::ALL.map(|kind| format!("`{kind}`")).join(", ");
+    let rows: String = FAMILIES.iter().map(row).collect();
+    hold("metrics.md", &(HEAD.replace("KINDS", &kinds) + &rows));
 }
 
 #[test]
