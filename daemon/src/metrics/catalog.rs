@@ -65,7 +65,7 @@ families! {
     LISTENER_GAPS = Counter "finwatch_listener_gaps": "Times nobody listened between two owners of the port, from listener records.";
 
     // The story.
-    DRAINS = Counter "finwatch_drains": "Drains that ended, by what began them (kind: stop, reload, kill, crash) and by verdict; born at zero when the service's first drain begins.";
+    DRAINS = Counter "finwatch_drains": "Drains that ended, by what began them (kind: stop, reload, kill, crash) and by verdict; born at zero when the service's first drain of that kind begins.";
     DRAIN_DURATION = Histogram "finwatch_drain_duration_seconds": "From the signal to the last close (where nothing was open, to the end of the last process) of drains that ended, by kind.";
     DRAIN_OPENED_AFTER = Counter "finwatch_drain_opened_after_signal": "Connections that drains which ended accepted after their signal.";
     DIAGNOSES = Counter "finwatch_diagnoses": "Findings of drains, rollouts and incidents that ended, by diagnosis (docs/diagnoses.md).";

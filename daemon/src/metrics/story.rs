@@ -1,5 +1,5 @@
-//! The story's metrics. A service has them once it had a drain or an incident: every pair of kind and verdict at once, so that the
-//! end of a first drain is seen as a rise; durations and diagnoses as they occur.
+//! The story's metrics. A service has them once it had a drain or an incident: every verdict of a kind of drain at once, so that the
+//! end of the first such drain is seen as a rise; durations and diagnoses as they occur.
 
 use std::fmt;
 

@@ -45,7 +45,7 @@ async fn a_rollout_is_told_line_by_line() {
             ),
             story(
                 "finwatch_drains_total",
-                ",kind=\"reload\",verdict=\"pass\"",
+                ",kind=\"stop\",verdict=\"pass\"",
                 "0",
             ),
             bucket("2.5", "0"),
@@ -95,6 +95,10 @@ async fn a_rollout_is_told_line_by_line() {
             "finwatch_map_full_total{map=\"drains\"} 0".to_owned(),
             "finwatch_map_full_total{map=\"rollouts\"} 0".to_owned(),
         ],
+    );
+    assert!(
+        !text.contains("kind=\"reload\""),
+        "there was no reload to count"
     );
     assert!(
         !text.contains("finwatch_rollout_reset_growth_ratio{"),

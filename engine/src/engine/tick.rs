@@ -59,7 +59,7 @@ impl Engine {
             for mut drain in drains {
                 judge(&mut drain, &options);
                 self.figures.judged += 1;
-                if self.begun.insert(drain.id.clone()) {
+                if self.begun.insert(drain.id.clone()) || !self.story.awaits(&drain) {
                     Arc::make_mut(&mut self.story).drain_began(&drain);
                 }
                 self.rollouts.drain(drain.clone());

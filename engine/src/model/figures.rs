@@ -88,14 +88,23 @@ pub struct StoryFigures {
 // === impl StoryFigures ===
 
 impl StoryFigures {
-    /// A drain begins: its service's counters are born, so that the end of its first drain is seen as a rise.
+    /// A drain begins, or turns out to be of another kind: its service's counters of that kind are born, so that the end of the
+    /// first such drain is seen as a rise.
     pub fn drain_began(&mut self, drain: &Drain) {
-        self.service(&drain.service, drain.started_at);
+        self.service(&drain.service, drain.started_at)
+            .drains_born(drain.kind);
+    }
+
+    /// Whether the counters are there that the end of a drain is counted in.
+    pub fn awaits(&self, drain: &Drain) -> bool {
+        let figures = self.services.get(&drain.service);
+        figures.is_some_and(|figures| figures.drains.contains_key(&(drain.kind, drain.verdict)))
     }
 
     /// A drain is over and judged.
     pub fn drain_ended(&mut self, drain: &Drain) {
         let figures = self.service(&drain.service, drain.started_at);
+        figures.drains_born(drain.kind);
         *figures
             .drains
             .entry((drain.kind, drain.verdict))
@@ -191,19 +200,22 @@ impl StoryFigures {
 // === impl ServiceFigures ===
 
 impl ServiceFigures {
-    /// Every pair of kind and verdict is there, at zero.
     fn born(at: Timestamp) -> Self {
-        let pairs = DrainKind::ALL
-            .into_iter()
-            .flat_map(|kind| Verdict::ALL.map(|verdict| (kind, verdict)));
         Self {
-            drains: pairs.map(|pair| (pair, 0)).collect(),
+            drains: BTreeMap::new(),
             durations: BTreeMap::new(),
             opened_after_signal: 0,
             diagnoses: BTreeMap::new(),
             incidents: BTreeMap::new(),
             incident_lost: BTreeMap::new(),
             last_at: at,
+        }
+    }
+
+    /// Every verdict of a kind is there, at zero.
+    fn drains_born(&mut self, kind: DrainKind) {
+        for verdict in Verdict::ALL {
+            self.drains.entry((kind, verdict)).or_default();
         }
     }
 

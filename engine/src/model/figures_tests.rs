@@ -17,14 +17,22 @@ fn figures<'a>(story: &'a StoryFigures, drain: &Drain) -> &'a ServiceFigures {
 }
 
 #[test]
-fn counters_are_born_with_the_first_drain() {
+fn counters_are_born_with_the_first_drain_of_their_kind() {
     let mut story = StoryFigures::default();
     let drain = drain();
     story.drain_began(&drain);
     let born = figures(&story, &drain);
-    assert_eq!(born.drains.len(), DrainKind::ALL.len() * Verdict::ALL.len());
+    assert_eq!(born.drains.len(), Verdict::ALL.len());
     assert!(born.drains.values().all(|count| *count == 0));
     assert!(born.durations.is_empty() && born.diagnoses.is_empty());
+    let kill = Drain {
+        kind: DrainKind::Kill,
+        ..drain
+    };
+    assert!(!story.awaits(&kill));
+    story.drain_began(&kill);
+    assert!(story.awaits(&kill));
+    assert_eq!(figures(&story, &kill).drains.len(), 2 * Verdict::ALL.len());
 }
 
 #[test]
