@@ -54,6 +54,25 @@ fn a_cut_connection_says_why() {
 }
 
 #[test]
+fn a_service_is_its_workload_and_its_pod_a_note() {
+    let mut named = close();
+    named.service.workload_namespace = "shop".to_owned();
+    named.service.workload_kind = "deployment".to_owned();
+    named.service.workload = "web".to_owned();
+    named.pod.name = Some("web-7d4b9c5f6-x2x5k".to_owned());
+    let line = line(named);
+    assert!(line.contains(" server shop/web:443 "), "{line}");
+    assert!(
+        line.ends_with(" here      pod web-7d4b9c5f6-x2x5k\n"),
+        "{line}"
+    );
+    let mut opened = listener();
+    opened.subject.pod.name = Some("web-0".to_owned());
+    let line = plain(&Event::Listener(Box::new(opened)));
+    assert!(line.ends_with(", pod web-0\n"), "{line}");
+}
+
+#[test]
 fn what_is_not_known_is_a_question_mark() {
     let mut old = close();
     old.duration_seconds = None;
