@@ -7,8 +7,11 @@
 
 mod bench;
 mod build;
+mod e2e;
+mod image;
 mod kernel_tests;
 mod lint;
+mod oci;
 mod paths;
 mod run;
 mod setup;
@@ -47,6 +50,10 @@ enum Task {
     Test(test::Args),
     /// Run the kernel tier inside virtual machines of other kernels
     Vm(vm::Args),
+    /// Make an image of finwatch for containers
+    Image(image::Args),
+    /// Run rollouts in a real Kubernetes, made here, and hold what finwatch counts against its clients' own truth
+    E2e(e2e::Args),
     /// Measure what finwatch costs, beside nothing, beside its peers and beside another finwatch
     Bench(bench::Args),
     /// Hold one end of many connections: what the benchmark starts itself as
@@ -76,6 +83,8 @@ fn dispatch(task: Task) -> Result<()> {
         Task::Run(args) => run::run(&paths, &args),
         Task::Test(args) => test::run(&paths, &args),
         Task::Vm(args) => vm::run(&paths, &args),
+        Task::Image(args) => image::run(&paths, &args),
+        Task::E2e(args) => e2e::run(&paths, &args),
         Task::Bench(args) => bench::run(&paths, &args),
         Task::BenchCrowd(args) => bench::crowd::run(&args),
         Task::Lint(args) => lint::run(&paths, &args),

@@ -39,6 +39,8 @@ pub(crate) enum Scope {
     Vm,
     /// Measure what finwatch costs beside its peers too
     Bench,
+    /// Run rollouts in a real Kubernetes too
+    E2e,
 }
 
 impl Args {
@@ -79,6 +81,15 @@ pub(crate) fn for_bench(no_install: bool) -> Result<()> {
         install: !no_install,
     };
     packages::ensure_for_bench(&mut Apt::new(permission))
+}
+
+/// What a cluster uses of all scopes, and what builds the daemon's image.
+pub(crate) fn for_e2e(paths: &Paths, no_install: bool) -> Result<()> {
+    run(paths, &Args::new(Scope::Build, no_install))?;
+    let permission = Permission {
+        install: !no_install,
+    };
+    packages::ensure_for_e2e(&mut Apt::new(permission))
 }
 
 fn ensure_probe_build(paths: &Paths, permission: Permission, apt: &mut Apt) -> Result<()> {

@@ -221,11 +221,47 @@ const WANTED: &[Want] = &[
         scope: Scope::Bench,
         why: "likewise",
     },
+    Want {
+        program: "containerd",
+        package: "containerd",
+        scope: Scope::E2e,
+        why: "runs the pods of a cluster; ctr and runc come with it",
+    },
+    Want {
+        program: "/usr/lib/cni/ptp",
+        package: "containernetworking-plugins",
+        scope: Scope::E2e,
+        why: "gives pods their network",
+    },
+    Want {
+        program: "nft",
+        package: "nftables",
+        scope: Scope::E2e,
+        why: "kube-proxy's rules",
+    },
+    Want {
+        program: "iptables",
+        package: "iptables",
+        scope: Scope::E2e,
+        why: "rules of the kubelet and of the pods' network",
+    },
+    Want {
+        program: "conntrack",
+        package: "conntrack",
+        scope: Scope::E2e,
+        why: "kube-proxy forgets connections by it",
+    },
 ];
 
 /// Installs the packages of the missing programs, all in one go.
 pub(super) fn ensure(apt: &mut Apt, scope: Scope) -> Result<()> {
     install(apt, WANTED.iter().filter(|want| want.scope <= scope))
+}
+
+/// What a cluster wants, and nothing of the scopes before its own that it does not use.
+pub(super) fn ensure_for_e2e(apt: &mut Apt) -> Result<()> {
+    let used = |want: &&Want| want.scope == Scope::E2e || ["ip", "openssl"].contains(&want.program);
+    install(apt, WANTED.iter().filter(used))
 }
 
 /// What the benchmark wants, and nothing of the scopes before its own that it does not use.
@@ -274,6 +310,7 @@ const ENABLED_BY_THEIR_PACKAGES: &[(&str, &str)] = &[
     ("unicorn", "unicorn.service"),
     ("php8.2-fpm", "php8.2-fpm.service"),
     ("pgbouncer", "pgbouncer.service"),
+    ("containerd", "containerd.service"),
 ];
 
 fn keep_off_at_boot(service: &str) -> Result<()> {

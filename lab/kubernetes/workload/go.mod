@@ -1,0 +1,3 @@
+module finwatch.example/lab/workload
+
+go 1.19

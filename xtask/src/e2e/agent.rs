@@ -1,0 +1,177 @@
+//! finwatch in the cluster: the manifest as it is shipped, and what its pod on a node says.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::http;
+use super::kubectl::Kubectl;
+use crate::paths::Paths;
+use crate::shell::say;
+
+const READY_WITHIN: &str = "--timeout=90s";
+const PORT: u16 = 10346;
+
+/// finwatch's pod on one node.
+pub(super) struct Agent {
+    address: SocketAddr,
+}
+
+/// What it counted of one server's port, all services and phases together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Counted {
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) cut: u64,
+    pub(super) refused: u64,
+}
+
+/// What it told of one server's port.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// Verdicts of drains, each once.
+    pub(super) verdicts: Vec<String>,
+    pub(super) drains: usize,
+    pub(super) rollouts: usize,
+    /// Those that are not over.
+    pub(super) running: usize,
+}
+
+/// Applies the manifest, and waits until finwatch is ready on every node.
+pub(super) fn deploy(paths: &Paths, kubectl: &Kubectl) -> Result<()> {
+    let started = Instant::now();
+    let path = paths.root.join("deploy/daemonset.yaml");
+    let manifest = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    kubectl.apply(&manifest)?;
+    let status = [
+        "-n",
+        "finwatch",
+        "rollout",
+        "status",
+        "daemonset/finwatch",
+        READY_WITHIN,
+    ];
+    kubectl
+        .read(&status)
+        .context("wait until finwatch is ready")?;
+    say(format!(
+        "finwatch is ready after {:.1} s",
+        started.elapsed().as_secs_f32()
+    ));
+    Ok(())
+}
+
+// === impl Agent ===
+
+impl Agent {
+    pub(super) fn on(kubectl: &Kubectl, node: &str) -> Result<Self> {
+        let selector = format!("spec.nodeName={node}");
+        let words = [
+            "-n",
+            "finwatch",
+            "get",
+            "pods",
+            "--field-selector",
+            &selector,
+        ];
+        let pods = kubectl.wait_until(
+            "finwatch's pod has an address",
+            Duration::from_secs(30),
+            &words,
+            |pods| pods["items"][0]["status"]["podIP"].is_string(),
+        )?;
+        let ip = pods["items"][0]["status"]["podIP"]
+            .as_str()
+            .unwrap_or_default();
+        let address = format!("{ip}:{PORT}");
+        Ok(Self {
+            address: address
+                .parse()
+                .with_context(|| format!("read the address {address}"))?,
+        })
+    }
+
+    pub(super) fn counted(&self, port: u16) -> Result<Counted> {
+        let metrics = http::get(self.address, "/metrics")?;
+        let sum = |name: &str| sum(&metrics, name, port);
+        Ok(Counted {
+            opened: sum("finwatch_tcp_opened_total"),
+            closed: sum("finwatch_tcp_closes_total"),
+            cut: sum("finwatch_tcp_cut_connections_total"),
+            refused: sum("finwatch_tcp_refused_total"),
+        })
+    }
+
+    /// Everything it says, for whoever wants to know why.
+    pub(super) fn evidence(&self) -> Result<Vec<(&'static str, String)>> {
+        ["metrics", "v1/drains", "v1/rollouts", "v1/services"]
+            .into_iter()
+            .map(|path| Ok((path, http::get(self.address, &format!("/{path}"))?)))
+            .collect()
+    }
+
+    pub(super) fn told(&self, port: u16) -> Result<Told> {
+        let mut told = Told::default();
+        let drains = self.list(&format!("/v1/drains?port={port}"), "drains")?;
+        told.drains = drains.len();
+        for drain in &drains {
+            let verdict = drain["verdict"].as_str().unwrap_or("none").to_owned();
+            if drain["ended_at"].is_null() {
+                told.running += 1;
+            }
+            if !told.verdicts.contains(&verdict) {
+                told.verdicts.push(verdict);
+            }
+        }
+        told.verdicts.sort();
+        told.rollouts = self
+            .list(&format!("/v1/rollouts?port={port}"), "rollouts")?
+            .len();
+        Ok(told)
+    }
+
+    fn list(&self, path: &str, name: &str) -> Result<Vec<Value>> {
+        let body = http::get(self.address, path)?;
+        let mut value: Value =
+            serde_json::from_str(&body).with_context(|| format!("parse the answer of {path}"))?;
+        match value[name].take() {
+            Value::Array(list) => Ok(list),
+            _ => anyhow::bail!("find `{name}` in the answer of {path}"),
+        }
+    }
+}
+
+/// The sum of all series of the name that are of a server and of the port.
+fn sum(metrics: &str, name: &str, port: u16) -> u64 {
+    let port = format!("port=\"{port}\"");
+    let values = metrics.lines().filter_map(|line| {
+        let (labels, value) = line
+            .strip_prefix(name)?
+            .strip_prefix('{')?
+            .split_once("} ")?;
+        let mut labels = labels.split(',');
+        let ours = labels.clone().any(|label| label == port)
+            && labels.any(|label| label == "role=\"server\"");
+        ours.then(|| value.split(' ').next()?.parse::<u64>().ok())?
+    });
+    values.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_what_is_of_the_server() {
+        let metrics = "# TYPE x_total counter\n\
+                       x_total{workload=\"a\",port=\"80\",role=\"server\",phase=\"steady\"} 2\n\
+                       x_total{workload=\"b\",port=\"80\",role=\"server\",phase=\"draining\"} 3\n\
+                       x_total{workload=\"b\",port=\"80\",role=\"client\",phase=\"steady\"} 5\n\
+                       x_total{workload=\"b\",port=\"8080\",role=\"server\",phase=\"steady\"} 7\n\
+                       x_total_more{workload=\"b\",port=\"80\",role=\"server\"} 11\n";
+        assert_eq!(sum(metrics, "x_total", 80), 5);
+    }
+}
