@@ -18,6 +18,7 @@ const dialPatience = 5 * time.Second
 
 // Returns nil when no connection came of it.
 func dial(target string) *net.TCPConn {
+	began := time.Now()
 	conn, err := net.DialTimeout("tcp", target, dialPatience)
 	count(func(t *Truth) {
 		switch {
@@ -31,6 +32,9 @@ func dial(target string) *net.TCPConn {
 			t.DialTimeout++
 		default:
 			t.DialOther++
+		}
+		if err != nil {
+			t.Failed = append(t.Failed, Failure{err.Error(), began.UnixMilli()})
 		}
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ package main
 import (
 	"encoding/json"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -24,6 +25,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	await(target)
 	ending := make(chan struct{})
 	var asking sync.WaitGroup
 	for n := 0; n < kept; n++ {
@@ -48,6 +50,20 @@ func main() {
 		tell(w)
 	})
 	log.Fatal(http.ListenAndServe(control, nil))
+}
+
+// Waits until the Service is there: before that its address belongs to nobody, and the cluster refuses for it.
+func await(target string) {
+	for {
+		conn, err := net.DialTimeout("tcp", target, dialPatience)
+		if err == nil {
+			count(func(t *Truth) { t.Connected++ })
+			ask(conn.(*net.TCPConn), false)
+			conn.Close()
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // Asks again and again on one connection, and on another one when it has ended.

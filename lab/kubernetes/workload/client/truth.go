@@ -22,6 +22,15 @@ type Truth struct {
 	ClosedIdle int `json:"closed_idle"`
 	// Of each lost request: its connection, seen from here.
 	Lost []Loss `json:"lost"`
+	// Of each dial that failed.
+	Failed []Failure `json:"failed"`
+}
+
+// Failure is one dial that gave no connection.
+type Failure struct {
+	How string `json:"how"`
+	// When it began.
+	At int64 `json:"at_unix_ms"`
 }
 
 // Loss is one request without its answer.
@@ -38,7 +47,7 @@ type Loss struct {
 
 var (
 	mutex sync.Mutex
-	truth = Truth{Lost: []Loss{}}
+	truth = Truth{Lost: []Loss{}, Failed: []Failure{}}
 )
 
 func count(change func(*Truth)) {
