@@ -1,9 +1,10 @@
 //! `cargo xtask image`: finwatch as an image of one file, a program that wants no library.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::build;
 use crate::oci::Image;
@@ -32,13 +33,14 @@ pub(crate) fn run(paths: &Paths, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the daemon and writes the archive.
+/// Builds the daemon, puts it beside the archive, and writes that.
 pub(crate) fn make(paths: &Paths, name: &str, archive: &Path) -> Result<()> {
     build::probe(paths)?;
-    let program = static_daemon(paths)?;
-    if let Some(folder) = archive.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+    let folder = archive.parent().context("find the folder of the archive")?;
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let program = folder.join("finwatch");
+    let built = static_daemon(paths)?;
+    fs::copy(&built, &program).with_context(|| format!("copy {}", built.display()))?;
     let image = Image {
         name,
         programs: &[(&program, "/usr/bin/finwatch")],
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn is_called_what_the_manifest_wants() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/daemonset.yaml");
-        let manifest = std::fs::read_to_string(path).unwrap();
+        let manifest = fs::read_to_string(path).unwrap();
         let wanted = format!("image: {NAME}");
         assert!(manifest.lines().any(|line| line.trim() == wanted));
     }

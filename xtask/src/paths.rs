@@ -46,6 +46,11 @@ impl Paths {
         self.target.join("tmp/lab")
     }
 
+    /// Images, certificates, logs and results of clusters.
+    pub(crate) fn e2e(&self) -> PathBuf {
+        self.target.join("e2e")
+    }
+
     /// Kernels, user space and disk images of the virtual machines.
     pub(crate) fn vm(&self) -> PathBuf {
         self.target.join("vm")

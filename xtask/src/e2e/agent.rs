@@ -53,6 +53,7 @@ pub(super) fn deploy(paths: &Paths, kubectl: &Kubectl) -> Result<()> {
         "status",
         "daemonset/finwatch",
         READY_WITHIN,
+        "--request-timeout=0",
     ];
     kubectl
         .read(&status)

@@ -4,7 +4,6 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,33 +13,29 @@ use anyhow::{Context as _, Result, bail};
 
 use super::cgroups::Cgroups;
 use super::images;
-use super::node::NODES;
+use super::inside::HERE;
 use super::pki::Pki;
+use super::plan::NODES;
 use super::programs::{self, Programs};
 use super::traces::Traces;
 use crate::paths::Paths;
 use crate::shell::say;
 
-/// Where the files are that both nodes use, and their logs.
-pub(super) fn folder(paths: &Paths) -> PathBuf {
-    paths.target.join("e2e")
-}
-
 /// Builds what a cluster is made of.
 pub(super) fn build(paths: &Paths) -> Result<Programs> {
     let programs = programs::ensure(paths)?;
-    images::make(paths, &programs, &folder(paths).join("images"))?;
+    images::make(paths, &programs, &paths.e2e().join("images"))?;
     Ok(programs)
 }
 
 /// Makes a cluster, lets its first node do what the words say, and ends it, whatever became of that.
 pub(super) fn with_cluster(paths: &Paths, words: &[&str]) -> Result<()> {
     build(paths)?;
-    let logs = folder(paths).join("logs");
+    let logs = paths.e2e().join("logs");
     if logs.exists() {
         fs::remove_dir_all(&logs).with_context(|| format!("remove {}", logs.display()))?;
     }
-    Pki::at(&folder(paths).join("pki")).make()?;
+    Pki::at(&paths.e2e().join("pki")).make()?;
     end_at_signals();
     let before = Traces::look();
     let cgroups = Cgroups::make()?;
@@ -85,7 +80,7 @@ fn live(cgroups: &Cgroups, words: &[&str]) -> Result<()> {
     BufReader::new(said)
         .read_line(&mut line)
         .context("listen to the second node")?;
-    if line.trim() != super::inside::HERE {
+    if line.trim() != HERE {
         bail!("start the second node: it said `{}`", line.trim());
     }
     let peer = other.id().to_string();

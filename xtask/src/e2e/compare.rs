@@ -14,7 +14,7 @@ use super::client::{self, Client, Truth};
 use super::http;
 use super::images::SERVER;
 use super::kubectl::Kubectl;
-use super::node::NODES;
+use super::plan::NODES;
 use super::scenarios::{Action, Scenario};
 use crate::shell::say;
 
@@ -142,6 +142,8 @@ fn status(kubectl: &Kubectl, namespace: &str) -> Result<()> {
         "status",
         "deployment/web",
         &within,
+        // It watches, which is one long request.
+        "--request-timeout=0",
     ];
     kubectl.read(&words).map(drop)
 }

@@ -9,25 +9,21 @@ use anyhow::Result;
 
 use super::children::Children;
 use super::kubectl::Kubectl;
-use super::node::API_SERVER;
 use super::pki::Pki;
-use super::programs::Programs;
-
-/// Addresses of Services, and the first of them, which is the API server's.
-pub(super) const SERVICES: &str = "10.79.0.0/24";
-pub(super) const SERVICE_OF_API: &str = "10.79.0.1";
+use super::plan::{API_SERVER, SERVICES};
+use super::programs::{Programs, flag};
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// Starts all four, and waits until the API answers.
 pub(super) fn start(children: &mut Children, programs: &Programs, pki: &Pki) -> Result<()> {
     children.start("etcd", &mut etcd(&programs.etcd))?;
-    children.start("apiserver", &mut api_server(&programs.kubernetes, pki))?;
+    children.start("apiserver", &mut api_server(programs, pki))?;
     let kubectl = Kubectl::new(programs, pki);
     children.wait_until("the API server is ready", READY_WITHIN, || {
         kubectl.read(&["get", "--raw", "/readyz"]).is_ok()
     })?;
-    let mut controllers = kubernetes(&programs.kubernetes, "kube-controller-manager");
+    let mut controllers = programs.command("kube-controller-manager");
     controllers
         .arg(flag("kubeconfig", &pki.kubeconfig("controller-manager")))
         .arg(flag("root-ca-file", &pki.file("ca.crt")))
@@ -40,22 +36,11 @@ pub(super) fn start(children: &mut Children, programs: &Programs, pki: &Pki) -> 
             "--leader-elect=false",
         ]);
     children.start("controller-manager", &mut controllers)?;
-    let mut scheduler = kubernetes(&programs.kubernetes, "kube-scheduler");
+    let mut scheduler = programs.command("kube-scheduler");
     scheduler
         .arg(flag("kubeconfig", &pki.kubeconfig("scheduler")))
         .arg("--leader-elect=false");
     children.start("scheduler", &mut scheduler)
-}
-
-/// One of Kubernetes' commands.
-pub(super) fn kubernetes(program: &Path, command: &str) -> Command {
-    let mut process = Command::new(program);
-    process.arg(command);
-    process
-}
-
-pub(super) fn flag(name: &str, path: &Path) -> String {
-    format!("--{name}={}", path.display())
 }
 
 fn etcd(program: &Path) -> Command {
@@ -68,8 +53,8 @@ fn etcd(program: &Path) -> Command {
     command
 }
 
-fn api_server(program: &Path, pki: &Pki) -> Command {
-    let mut command = kubernetes(program, "kube-apiserver");
+fn api_server(programs: &Programs, pki: &Pki) -> Command {
+    let mut command = programs.command("kube-apiserver");
     command
         .args([
             "--etcd-servers=http://127.0.0.1:2379",

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::agent;
-use super::bed;
 use super::children::Children;
 use super::compare;
 use super::control;
 use super::kubectl::Kubectl;
-use super::node::{NODES, Node};
+use super::node;
 use super::pki::Pki;
+use super::plan::{NODES, Node};
 use super::programs;
 use super::scenarios;
 use super::worker;
@@ -42,8 +42,8 @@ pub(super) fn run(paths: &Paths, args: &Args) -> Result<()> {
     if peer.is_none() {
         writeln!(io::stdout(), "{HERE}").context("say that the node is there")?;
     }
-    node.furnish(*peer)?;
-    let folder = bed::folder(paths);
+    node::furnish(node, *peer)?;
+    let folder = paths.e2e();
     let programs = programs::ensure(paths)?;
     let pki = Pki::at(&folder.join("pki"));
     let mut children = Children::new(&folder.join("logs").join(node.name))?;

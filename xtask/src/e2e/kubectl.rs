@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::control::{flag, kubernetes};
 use super::pki::Pki;
-use super::programs::Programs;
+use super::programs::{self, Programs, flag};
 use crate::shell::{self, render};
 
 pub(super) struct Kubectl {
@@ -85,7 +84,7 @@ impl Kubectl {
     }
 
     fn command(&self) -> Command {
-        let mut command = kubernetes(&self.program, "kubectl");
+        let mut command = programs::kubernetes(&self.program, "kubectl");
         command.arg(flag("kubeconfig", &self.kubeconfig));
         // It would keep a cache of the API in the user's home.
         command.args(["--cache-dir=/run/kubectl-cache", "--request-timeout=30s"]);

@@ -16,6 +16,7 @@ mod inside;
 mod kubectl;
 mod node;
 mod pki;
+mod plan;
 mod programs;
 
 mod scenarios;

@@ -9,31 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::cgroups;
+use super::plan::{Node, SERVICES};
 use crate::shell;
-
-/// What is different between the nodes.
-pub(super) struct Node {
-    pub(super) name: &'static str,
-    pub(super) address: &'static str,
-    /// The addresses of its pods, a /24.
-    pub(super) pods: &'static str,
-}
-
-pub(super) const NODES: &[Node] = &[
-    Node {
-        name: "node-1",
-        address: "10.77.0.1",
-        pods: "10.78.1.0/24",
-    },
-    Node {
-        name: "node-2",
-        address: "10.77.0.2",
-        pods: "10.78.2.0/24",
-    },
-];
-
-/// The first node has the control plane too.
-pub(super) const API_SERVER: &str = NODES[0].address;
 
 /// Settings of the whole machine that a kubelet writes. It gets files of the same content in their places.
 pub(super) const SYSCTLS: &[&str] = &[
@@ -48,55 +25,37 @@ pub(super) const SYSCTLS: &[&str] = &[
 /// How long the cable to the other node may take.
 const CABLE_WITHIN: Duration = Duration::from_secs(30);
 
-// === impl Node ===
-
-impl Node {
-    pub(super) fn named(name: &str) -> Result<&'static Self> {
-        let found = NODES.iter().find(|node| node.name == name);
-        found.with_context(|| format!("find the node {name}"))
+/// Makes this process's namespaces a node. The first one lays the cable to the process `peer` of the other.
+pub(super) fn furnish(node: &Node, peer: Option<u32>) -> Result<()> {
+    mounts().context("mount what a node has of its own")?;
+    for sysctl in SYSCTLS {
+        cover(sysctl)?;
     }
+    network(node, peer).context("make the node's network")
+}
 
-    fn other(&self) -> &'static Self {
-        let first = self.name == NODES[0].name;
-        &NODES[usize::from(first)]
-    }
-
-    /// Makes this process's namespaces a node. The first one lays the cable to the process `peer` of the other.
-    pub(super) fn furnish(&self, peer: Option<u32>) -> Result<()> {
-        mounts().context("mount what a node has of its own")?;
-        for sysctl in SYSCTLS {
-            cover(sysctl)?;
-        }
-        self.network(peer).context("make the node's network")
-    }
-
-    fn network(&self, peer: Option<u32>) -> Result<()> {
-        ip("link set lo up")?;
-        if let Some(peer) = peer {
-            // Both ends are in namespaces of the cluster: the host has no part in it.
-            ip(&format!(
-                "link add eth0 type veth peer name eth0 netns {peer}"
-            ))?;
-        }
-        let started = Instant::now();
-        while !Path::new("/sys/class/net/eth0").exists() {
-            if started.elapsed() > CABLE_WITHIN {
-                bail!("wait for the cable to the other node: not there after {CABLE_WITHIN:?}");
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        ip(&format!("address add {}/24 dev eth0", self.address))?;
-        ip("link set eth0 up")?;
-        let other = self.other();
-        ip(&format!("route add {} via {}", other.pods, other.address))?;
-        // What a cluster's address stands for is chosen after the route to it.
+fn network(node: &Node, peer: Option<u32>) -> Result<()> {
+    ip("link set lo up")?;
+    if let Some(peer) = peer {
+        // Both ends are in namespaces of the cluster: the host has no part in it.
         ip(&format!(
-            "route add {} via {}",
-            super::control::SERVICES,
-            other.address
+            "link add eth0 type veth peer name eth0 netns {peer}"
         ))?;
-        write("/proc/sys/net/ipv4/ip_forward", "1")
     }
+    let started = Instant::now();
+    while !Path::new("/sys/class/net/eth0").exists() {
+        if started.elapsed() > CABLE_WITHIN {
+            bail!("wait for the cable to the other node: not there after {CABLE_WITHIN:?}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    ip(&format!("address add {}/24 dev eth0", node.address))?;
+    ip("link set eth0 up")?;
+    let other = node.other();
+    ip(&format!("route add {} via {}", other.pods, other.address))?;
+    // What a cluster's address stands for is chosen after the route to it.
+    ip(&format!("route add {} via {}", SERVICES, other.address))?;
+    write("/proc/sys/net/ipv4/ip_forward", "1")
 }
 
 fn mounts() -> Result<()> {
@@ -121,8 +80,8 @@ fn mounts() -> Result<()> {
     run("mount -t tmpfs -o mode=755 tmpfs /run")?;
     for folder in ["/var/lib", "/var/log"] {
         let over = format!("/run/over{folder}");
-        make(&format!("{over}/upper"))?;
-        make(&format!("{over}/work"))?;
+        make(format!("{over}/upper"))?;
+        make(format!("{over}/work"))?;
         run(&format!(
             "mount -t overlay -o lowerdir={folder},upperdir={over}/upper,workdir={over}/work overlay {folder}"
         ))?;

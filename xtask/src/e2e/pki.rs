@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::node::{API_SERVER, NODES};
+use super::plan::{API_SERVER, NODES, SERVICE_OF_API};
 use crate::shell;
 
 /// The folder of keys, certificates and kubeconfigs.
@@ -46,7 +46,7 @@ impl Pki {
         ])?;
         let names = format!(
             "subjectAltName=IP:{API_SERVER},IP:{},IP:127.0.0.1,DNS:kubernetes.default.svc",
-            super::control::SERVICE_OF_API
+            SERVICE_OF_API
         );
         self.sign("apiserver", "/CN=kube-apiserver", &["-addext", &names])?;
         // Tokens of service accounts are signed with a key of its own.

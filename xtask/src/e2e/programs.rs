@@ -60,6 +60,27 @@ pub(super) fn ensure(paths: &Paths) -> Result<Programs> {
     })
 }
 
+// === impl Programs ===
+
+impl Programs {
+    /// One of Kubernetes' commands.
+    pub(super) fn command(&self, name: &str) -> Command {
+        kubernetes(&self.kubernetes, name)
+    }
+}
+
+/// One of the commands that the program is made of.
+pub(super) fn kubernetes(program: &Path, name: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg(name);
+    command
+}
+
+/// A flag that is a path.
+pub(super) fn flag(name: &str, path: &Path) -> String {
+    format!("--{name}={}", path.display())
+}
+
 struct Build {
     name: &'static str,
     version: &'static str,

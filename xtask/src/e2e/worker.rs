@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::children::Children;
-use super::control::{flag, kubernetes};
 use super::images::{self, PAUSE};
-use super::node::Node;
 use super::pki::Pki;
-use super::programs::Programs;
+use super::plan::Node;
+use super::programs::{Programs, flag};
 use crate::shell;
 
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
@@ -48,7 +47,7 @@ pub(super) fn start(
     }
     let config = format!("{CONFIG}/kubelet.yaml");
     write(&config, &kubelet(pki))?;
-    let mut command = kubernetes(&programs.kubernetes, "kubelet");
+    let mut command = programs.command("kubelet");
     command
         .args(["--config", &config])
         .arg(flag("kubeconfig", &pki.kubeconfig(node.name)))
@@ -57,7 +56,7 @@ pub(super) fn start(
     children.start("kubelet", &mut command)?;
     let config = format!("{CONFIG}/proxy.yaml");
     write(&config, &proxy(pki, node))?;
-    let mut command = kubernetes(&programs.kubernetes, "kube-proxy");
+    let mut command = programs.command("kube-proxy");
     children.start("proxy", command.args(["--config", &config]))
 }
 
