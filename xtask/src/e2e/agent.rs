@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::http;
@@ -17,7 +17,10 @@ const PORT: u16 = 10346;
 
 /// finwatch's pod on one node.
 pub(super) struct Agent {
+    node: String,
     address: SocketAddr,
+    /// Its container, which another one takes the place of when it ends.
+    container: String,
 }
 
 /// What it counted of one server's port, all services and phases together.
@@ -58,11 +61,34 @@ pub(super) fn deploy(paths: &Paths, kubectl: &Kubectl) -> Result<()> {
     kubectl
         .read(&status)
         .context("wait until finwatch is ready")?;
+    quiet(kubectl)?;
     say(format!(
         "finwatch is ready after {:.1} s",
         started.elapsed().as_secs_f32()
     ));
     Ok(())
+}
+
+/// Fails when the cluster has warned of anything about finwatch's start.
+fn quiet(kubectl: &Kubectl) -> Result<()> {
+    let warnings = kubectl.json(&[
+        "-n",
+        "finwatch",
+        "get",
+        "events",
+        "--field-selector",
+        "type=Warning",
+    ])?;
+    let texts: Vec<_> = warnings["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|event| event["message"].to_string())
+        .collect();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    bail!("finwatch's start made warnings: {}", texts.join("; "));
 }
 
 // === impl Agent ===
@@ -84,15 +110,28 @@ impl Agent {
             &words,
             |pods| pods["items"][0]["status"]["podIP"].is_string(),
         )?;
-        let ip = pods["items"][0]["status"]["podIP"]
-            .as_str()
-            .unwrap_or_default();
-        let address = format!("{ip}:{PORT}");
+        let status = &pods["items"][0]["status"];
+        let address = format!("{}:{PORT}", status["podIP"].as_str().unwrap_or_default());
+        let container = &status["containerStatuses"][0]["containerID"];
         Ok(Self {
+            node: node.to_owned(),
             address: address
                 .parse()
                 .with_context(|| format!("read the address {address}"))?,
+            container: container.as_str().unwrap_or_default().to_owned(),
         })
+    }
+
+    /// The same one, or an error: it has counted from nothing when it was started again.
+    pub(super) fn unchanged(self, kubectl: &Kubectl) -> Result<Self> {
+        let now = Self::on(kubectl, &self.node)?;
+        if now.container != self.container {
+            bail!(
+                "finwatch was started again on {} meanwhile: its count began anew",
+                self.node
+            );
+        }
+        Ok(self)
     }
 
     pub(super) fn counted(&self, port: u16) -> Result<Counted> {
@@ -140,7 +179,7 @@ impl Agent {
             serde_json::from_str(&body).with_context(|| format!("parse the answer of {path}"))?;
         match value[name].take() {
             Value::Array(list) => Ok(list),
-            _ => anyhow::bail!("find `{name}` in the answer of {path}"),
+            _ => bail!("find `{name}` in the answer of {path}"),
         }
     }
 }

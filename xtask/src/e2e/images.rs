@@ -9,6 +9,7 @@ use super::programs::Programs;
 use crate::image;
 use crate::oci::Image;
 use crate::paths::Paths;
+use crate::vm::kernels;
 
 pub(super) const PAUSE: &str = "finwatch.invalid/pause:1";
 pub(super) const SERVER: &str = "finwatch.invalid/server:1";
@@ -17,11 +18,19 @@ pub(super) const CLIENT: &str = "finwatch.invalid/client:1";
 /// Writes all of them to a folder.
 pub(super) fn make(paths: &Paths, programs: &Programs, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    for (name, program) in [(PAUSE, "pause"), (SERVER, "server"), (CLIENT, "client")] {
+    let busybox = kernels::busybox(paths);
+    for (name, program, more) in [
+        (PAUSE, "pause", None),
+        (SERVER, "server", Some((busybox.as_path(), "/busybox"))),
+        (CLIENT, "client", None),
+    ] {
         let place = format!("/{program}");
+        let built = programs.workload.join(program);
+        let mut files = vec![(built.as_path(), place.as_str())];
+        files.extend(more);
         let image = Image {
             name,
-            programs: &[(&programs.workload.join(program), &place)],
+            programs: &files,
             entrypoint: &[&place],
         };
         image.write(&folder.join(format!("{program}.tar")))?;

@@ -3,6 +3,7 @@
 //!
 //! Everything lives in namespaces and control groups of its own, which end with the task. Nothing of the host is changed.
 
+mod act;
 mod agent;
 mod bed;
 mod cgroups;
@@ -14,7 +15,9 @@ mod http;
 mod images;
 mod inside;
 mod kubectl;
+mod manifests;
 mod node;
+mod outcome;
 mod pki;
 mod plan;
 mod programs;

@@ -3,10 +3,13 @@
 
 use anyhow::{Result, bail};
 
+#[derive(Clone, Copy)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// What `lab/kubernetes/workload/server` does when it is told to end.
     pub(super) mode: &'static str,
+    /// Whether a shell is the first process, and the server its child.
+    pub(super) in_shell: bool,
     pub(super) replicas: u32,
     pub(super) grace_secs: u32,
     /// How long the pod sleeps before its server is told; 0: not at all.
@@ -24,6 +27,7 @@ pub(super) struct Scenario {
 }
 
 /// Connections that ask again and again, and connections for one request each.
+#[derive(Clone, Copy)]
 pub(super) struct Load {
     pub(super) kept: u64,
     pub(super) new_per_second: u64,
@@ -36,68 +40,80 @@ pub(super) enum Action {
     Restart,
     /// `kubectl scale`
     Scale(u32),
+    /// `kubectl delete pod --force --grace-period=0`
+    Force,
     /// A container takes more memory than it may have
     Oom,
 }
 
-const USUAL: Load = Load {
-    kept: 20,
-    new_per_second: 40,
-    pause: "100ms",
+/// What most of them have: three pods that stop at once, and are replaced one by one.
+const USUAL: Scenario = Scenario {
+    name: "",
+    mode: "shutdown",
+    in_shell: false,
+    replicas: 3,
+    grace_secs: 30,
+    pre_stop_secs: 0,
+    answer: "50ms",
+    memory: "",
+    load: Load {
+        kept: 20,
+        new_per_second: 40,
+        pause: "100ms",
+    },
+    action: Action::Restart,
+    loses: true,
+    verdict: "fail",
 };
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "close",
         mode: "close",
-        replicas: 3,
-        grace_secs: 30,
-        pre_stop_secs: 0,
-        answer: "50ms",
-        memory: "",
-        load: USUAL,
-        action: Action::Restart,
-        loses: true,
-        verdict: "fail",
+        ..USUAL
     },
     Scenario {
         name: "graceful",
-        mode: "shutdown",
-        replicas: 3,
-        grace_secs: 30,
         pre_stop_secs: 4,
-        answer: "50ms",
-        memory: "",
-        load: USUAL,
-        action: Action::Restart,
         loses: false,
         verdict: "pass",
+        ..USUAL
+    },
+    Scenario {
+        name: "short-grace",
+        grace_secs: 2,
+        answer: "4s",
+        ..USUAL
+    },
+    Scenario {
+        name: "signal-ignored",
+        mode: "ignore",
+        grace_secs: 3,
+        ..USUAL
+    },
+    Scenario {
+        name: "shell",
+        in_shell: true,
+        grace_secs: 3,
+        ..USUAL
     },
     Scenario {
         name: "scale-down",
         mode: "close",
-        replicas: 3,
-        grace_secs: 30,
-        pre_stop_secs: 0,
-        answer: "50ms",
-        memory: "",
-        load: USUAL,
         action: Action::Scale(1),
-        loses: true,
-        verdict: "fail",
+        ..USUAL
+    },
+    Scenario {
+        name: "force",
+        mode: "close",
+        action: Action::Force,
+        ..USUAL
     },
     Scenario {
         name: "oom",
-        mode: "shutdown",
-        replicas: 3,
-        grace_secs: 30,
-        pre_stop_secs: 0,
-        answer: "50ms",
         memory: "64Mi",
-        load: USUAL,
         action: Action::Oom,
-        loses: true,
-        verdict: "fail",
+        ..USUAL
     },
 ];
 
@@ -141,5 +157,25 @@ impl Scenario {
     /// The address of its Service.
     pub(super) fn address(&self) -> String {
         format!("10.79.0.{}", 101 + self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_name_and_a_port_of_its_own() {
+        let names: BTreeSet<_> = ALL.iter().map(|one| one.name).collect();
+        let ports: BTreeSet<_> = ALL.iter().map(Scenario::port).collect();
+        assert_eq!((names.len(), ports.len()), (ALL.len(), ALL.len()));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_known_ones() {
+        let error = choose(&["clos".to_owned()]).err().unwrap();
+        assert!(error.to_string().contains("close, graceful"), "{error}");
     }
 }

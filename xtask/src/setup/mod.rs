@@ -89,7 +89,14 @@ pub(crate) fn for_e2e(paths: &Paths, no_install: bool) -> Result<()> {
     let permission = Permission {
         install: !no_install,
     };
-    packages::ensure_for_e2e(&mut Apt::new(permission))
+    let mut apt = Apt::new(permission);
+    packages::ensure_for_e2e(&mut apt)?;
+    if no_install && !kernels::busybox(paths).exists() {
+        bail!(
+            "missing: a static busybox, the shell of an image; `cargo xtask e2e build` unpacks it into target/"
+        );
+    }
+    kernels::download_busybox(paths, &mut apt)
 }
 
 fn ensure_probe_build(paths: &Paths, permission: Permission, apt: &mut Apt) -> Result<()> {

@@ -121,11 +121,12 @@ fn download(paths: &Paths, series: Series, apt: &mut Apt) -> Result<()> {
     unpack_afresh(apt, &package, &root)
 }
 
-fn download_busybox(paths: &Paths, apt: &mut Apt) -> Result<()> {
+/// Unpacks busybox where it is not there yet.
+pub(crate) fn download_busybox(paths: &Paths, apt: &mut Apt) -> Result<()> {
     if busybox(paths).exists() {
         return Ok(());
     }
-    say("unpacking busybox-static: the user space of the virtual machines");
+    say("unpacking busybox-static: the user space of virtual machines, and a shell for images");
     unpack_afresh(apt, "busybox-static", &busybox_root(paths))
 }
 

@@ -1,0 +1,102 @@
+//! What a scenario deploys.
+
+use serde_json::json;
+
+use super::images::SERVER;
+use super::plan::NODES;
+use super::scenarios::Scenario;
+
+/// The server's second port, on which it can be told to take memory.
+pub(super) const CONTROL: u16 = 9001;
+
+/// The namespace, the Deployment and its Service.
+pub(super) fn manifests(scenario: &Scenario) -> String {
+    let namespace = scenario.namespace();
+    let port = scenario.port();
+    let life = match scenario.pre_stop_secs {
+        0 => String::new(),
+        secs => format!("lifecycle: {{preStop: {{sleep: {{seconds: {secs}}}}}}}"),
+    };
+    let resources = match scenario.memory {
+        "" => String::new(),
+        memory => format!("resources: {{limits: {{memory: {memory}}}}}"),
+    };
+    let deployment = format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      nodeSelector: {{kubernetes.io/hostname: {node}}}
+      enableServiceLinks: false
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: {grace}
+      containers:
+      - name: web
+        image: {SERVER}
+        imagePullPolicy: Never
+        command: {command}
+        {life}
+        {resources}
+",
+        replicas = scenario.replicas,
+        node = NODES[0].name,
+        grace = scenario.grace_secs,
+        command = command(scenario),
+    );
+    let service = format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  clusterIP: {}
+  selector: {{app: web}}
+  ports: [{{port: {port}, targetPort: {port}}}]
+",
+        scenario.address()
+    );
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\n{}---\n{}",
+        in_namespace(&namespace, &deployment),
+        in_namespace(&namespace, &service)
+    )
+}
+
+/// The words of the container's first process.
+fn command(scenario: &Scenario) -> String {
+    let Scenario { mode, answer, .. } = scenario;
+    let server = format!("/server {mode} :{} {answer} :{CONTROL}", scenario.port());
+    // What comes behind it keeps the shell from giving the server its place.
+    let command = if scenario.in_shell {
+        json!(["/busybox", "sh", "-c", format!("{server}; exit")])
+    } else {
+        json!(server.split(' ').collect::<Vec<_>>())
+    };
+    command.to_string()
+}
+
+/// Gives an object its namespace.
+pub(super) fn in_namespace(namespace: &str, manifest: &str) -> String {
+    manifest.replacen(
+        "metadata: {name:",
+        &format!("metadata: {{namespace: {namespace}, name:"),
+        1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_an_object_in_its_namespace() {
+        assert_eq!(
+            in_namespace("a", "metadata: {name: web}\nmetadata: {name: x}"),
+            "metadata: {namespace: a, name: web}\nmetadata: {name: x}"
+        );
+    }
+}
