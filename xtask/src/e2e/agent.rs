@@ -23,13 +23,23 @@ pub(super) struct Agent {
     container: String,
 }
 
-/// What it counted of one server's port, all services and phases together.
+/// What it counted of one port, all services and phases together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Counted {
+    /// Connections, their ends, and those of them on which a request was lost.
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) cut: u64,
+    /// SYNs refused by the servers, and dials of the clients that failed.
     pub(super) refused: u64,
+    pub(super) failed: u64,
+}
+
+/// The side of a connection that a service is on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    Server,
+    Client,
 }
 
 /// What it told of one server's port.
@@ -41,6 +51,8 @@ pub(super) struct Told {
     pub(super) rollouts: usize,
     /// Those that are not over.
     pub(super) running: usize,
+    /// Whose drains they are: namespace, kind and name, each once.
+    pub(super) workloads: Vec<String>,
 }
 
 /// Applies the manifest, and waits until finwatch is ready on every node.
@@ -134,14 +146,15 @@ impl Agent {
         Ok(self)
     }
 
-    pub(super) fn counted(&self, port: u16) -> Result<Counted> {
+    pub(super) fn counted(&self, port: u16, role: Role) -> Result<Counted> {
         let metrics = http::get(self.address, "/metrics")?;
-        let sum = |name: &str| sum(&metrics, name, port);
+        let sum = |name: &str| sum(&metrics, name, port, role);
         Ok(Counted {
             opened: sum("finwatch_tcp_opened_total"),
             closed: sum("finwatch_tcp_closes_total"),
             cut: sum("finwatch_tcp_cut_connections_total"),
             refused: sum("finwatch_tcp_refused_total"),
+            failed: sum("finwatch_tcp_connect_failed_total"),
         })
     }
 
@@ -162,11 +175,20 @@ impl Agent {
             if drain["ended_at"].is_null() {
                 told.running += 1;
             }
-            if !told.verdicts.contains(&verdict) {
-                told.verdicts.push(verdict);
-            }
+            told.verdicts.push(verdict);
+            let service = &drain["service"];
+            let part = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
+            told.workloads.push(format!(
+                "{}/{}/{}",
+                part("workload_namespace"),
+                part("workload_kind"),
+                part("workload")
+            ));
         }
-        told.verdicts.sort();
+        for list in [&mut told.verdicts, &mut told.workloads] {
+            list.sort();
+            list.dedup();
+        }
         told.rollouts = self
             .list(&format!("/v1/rollouts?port={port}"), "rollouts")?
             .len();
@@ -184,17 +206,20 @@ impl Agent {
     }
 }
 
-/// The sum of all series of the name that are of a server and of the port.
-fn sum(metrics: &str, name: &str, port: u16) -> u64 {
+/// The sum of all series of the name that are of the port and of the role.
+fn sum(metrics: &str, name: &str, port: u16, role: Role) -> u64 {
     let port = format!("port=\"{port}\"");
+    let role = match role {
+        Role::Server => "role=\"server\"",
+        Role::Client => "role=\"client\"",
+    };
     let values = metrics.lines().filter_map(|line| {
         let (labels, value) = line
             .strip_prefix(name)?
             .strip_prefix('{')?
             .split_once("} ")?;
         let mut labels = labels.split(',');
-        let ours = labels.clone().any(|label| label == port)
-            && labels.any(|label| label == "role=\"server\"");
+        let ours = labels.clone().any(|label| label == port) && labels.any(|label| label == role);
         ours.then(|| value.split(' ').next()?.parse::<u64>().ok())?
     });
     values.sum()
@@ -212,6 +237,6 @@ mod tests {
                        x_total{workload=\"b\",port=\"80\",role=\"client\",phase=\"steady\"} 5\n\
                        x_total{workload=\"b\",port=\"8080\",role=\"server\",phase=\"steady\"} 7\n\
                        x_total_more{workload=\"b\",port=\"80\",role=\"server\"} 11\n";
-        assert_eq!(sum(metrics, "x_total", 80), 5);
+        assert_eq!(sum(metrics, "x_total", 80, Role::Server), 5);
     }
 }

@@ -1,9 +1,10 @@
 //! The clients of a scenario: a pod of `lab/kubernetes/workload/client`, and the truth that it keeps.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::http;
@@ -22,6 +23,8 @@ pub(super) struct Client {
 #[derive(Debug, PartialEq)]
 pub(super) struct Truth {
     pub(super) connected: u64,
+    /// Dials that failed before the Service was there.
+    pub(super) early: u64,
     pub(super) refused: u64,
     /// Dials that nobody answered.
     pub(super) unanswered_dials: u64,
@@ -56,6 +59,15 @@ pub(super) fn manifest(target: &str, load: &Load) -> String {
     )
 }
 
+// === impl Truth ===
+
+impl Truth {
+    /// Dials that gave no connection.
+    pub(super) fn failed(&self) -> u64 {
+        self.early + self.refused + self.unanswered_dials
+    }
+}
+
 // === impl Client ===
 
 impl Client {
@@ -72,12 +84,19 @@ impl Client {
                 .parse()
                 .with_context(|| format!("read the address {address}"))?,
         };
-        // A second of their ordinary life.
-        std::thread::sleep(Duration::from_secs(2));
-        let now = client.tell("/now")?;
-        if now.answered < load.kept {
-            anyhow::bail!("the clients do not get their answers: {}", now.all);
+        let started = Instant::now();
+        // As many answers as there are kept connections: all of them are there, or nearly.
+        while !client
+            .tell("/now")
+            .is_ok_and(|now| now.answered > load.kept)
+        {
+            if started.elapsed() > STARTED_WITHIN {
+                bail!("wait until the clients get answers: not after {STARTED_WITHIN:?}");
+            }
+            thread::sleep(Duration::from_millis(200));
         }
+        // Some of their ordinary life.
+        thread::sleep(Duration::from_secs(2));
         Ok(client)
     }
 
@@ -92,6 +111,7 @@ impl Client {
         let sum = |names: &[&str]| names.iter().filter_map(|name| all[name].as_u64()).sum();
         Ok(Truth {
             connected: sum(&["connected"]),
+            early: sum(&["early"]),
             refused: sum(&["refused"]),
             unanswered_dials: sum(&["unreachable", "dial_timeout", "dial_other"]),
             asked: sum(&["asked"]),

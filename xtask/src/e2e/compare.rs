@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::act;
-use super::agent::{Agent, Counted, Told};
+use super::agent::{Agent, Counted, Role};
 use super::client::{self, Client, Truth};
 use super::kubectl::Kubectl;
 use super::manifests::{in_namespace, manifests};
-use super::outcome::{HEAD, Outcome, table};
+use super::outcome::{HEAD, Outcome, Said, table};
 use super::plan::NODES;
 use super::scenarios::Scenario;
 use crate::shell::say;
@@ -53,8 +53,8 @@ pub(super) fn all(kubectl: &Kubectl, scenarios: &[&Scenario], results: &Path) ->
 fn one(kubectl: &Kubectl, scenario: &Scenario, results: &Path) -> Result<Outcome> {
     let namespace = scenario.namespace();
     let port = scenario.port();
-    // All of the servers are on this node, whose finwatch is asked.
-    let before = Agent::on(kubectl, NODES[0].name)?;
+    // All of the servers are on the first node, and the clients on the other.
+    let before = Agents::find(kubectl)?;
     kubectl.apply(&manifests(scenario))?;
     act::status(kubectl, &namespace)?;
     let target = format!("{}:{port}", scenario.address());
@@ -66,10 +66,10 @@ fn one(kubectl: &Kubectl, scenario: &Scenario, results: &Path) -> Result<Outcome
     act::act(kubectl, scenario)?;
     thread::sleep(AFTERMATH);
     let truth = client.end()?;
-    let agent = before.unchanged(kubectl)?;
-    let (counted, told) = settled(&agent, port)?;
-    keep(&agent, &truth, results)?;
-    let outcome = Outcome::of(scenario, truth, counted, told);
+    let agents = before.unchanged(kubectl)?;
+    let said = agents.settled(port)?;
+    keep(&agents.servers, &truth, results)?;
+    let outcome = Outcome::of(scenario, truth, said);
     kubectl.read(&["delete", "namespace", &namespace, "--wait=false"])?;
     Ok(outcome)
 }
@@ -86,17 +86,50 @@ fn keep(agent: &Agent, truth: &Truth, results: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until finwatch says the same twice, and has nothing open and no drain that is not over.
-fn settled(agent: &Agent, port: u16) -> Result<(Counted, Told)> {
-    let started = Instant::now();
-    let mut last = (agent.counted(port)?, agent.told(port)?);
-    loop {
-        thread::sleep(Duration::from_secs(1));
-        let now = (agent.counted(port)?, agent.told(port)?);
-        let quiet = now == last && now.0.opened == now.0.closed && now.1.running == 0;
-        if quiet || started.elapsed() > SHOWN_WITHIN {
-            return Ok(now);
+/// finwatch on the servers' node, and on the clients'.
+struct Agents {
+    servers: Agent,
+    clients: Agent,
+}
+
+// === impl Agents ===
+
+impl Agents {
+    fn find(kubectl: &Kubectl) -> Result<Self> {
+        Ok(Self {
+            servers: Agent::on(kubectl, NODES[0].name)?,
+            clients: Agent::on(kubectl, NODES[1].name)?,
+        })
+    }
+
+    fn unchanged(self, kubectl: &Kubectl) -> Result<Self> {
+        Ok(Self {
+            servers: self.servers.unchanged(kubectl)?,
+            clients: self.clients.unchanged(kubectl)?,
+        })
+    }
+
+    /// Waits until they say the same twice, and have nothing open and no drain that is not over.
+    fn settled(&self, port: u16) -> Result<Said> {
+        let started = Instant::now();
+        let mut last = self.said(port)?;
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            let now = self.said(port)?;
+            let Counted { opened, closed, .. } = now.servers;
+            let quiet = now == last && opened == closed && now.told.running == 0;
+            if quiet || started.elapsed() > SHOWN_WITHIN {
+                return Ok(now);
+            }
+            last = now;
         }
-        last = now;
+    }
+
+    fn said(&self, port: u16) -> Result<Said> {
+        Ok(Said {
+            servers: self.servers.counted(port, Role::Server)?,
+            clients: self.clients.counted(port, Role::Client)?,
+            told: self.servers.told(port)?,
+        })
     }
 }

@@ -74,8 +74,6 @@ fn mounts() -> Result<()> {
     }
     make("/sys/fs/cgroup/unified")?;
     run("mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")?;
-    run("mount -t bpf bpf /sys/fs/bpf")?;
-    run("mount -t tracefs tracefs /sys/kernel/tracing")?;
     // What programs write where the host has files of its own goes to memory, and ends with the node.
     run("mount -t tmpfs -o mode=755 tmpfs /run")?;
     for folder in ["/var/lib", "/var/log"] {

@@ -7,25 +7,34 @@ use super::agent::{Counted, Told};
 use super::client::Truth;
 use super::scenarios::Scenario;
 
+/// What finwatch said.
+#[derive(PartialEq)]
+pub(super) struct Said {
+    /// Counted of the servers, and of the clients.
+    pub(super) servers: Counted,
+    pub(super) clients: Counted,
+    pub(super) told: Told,
+}
+
 /// What came of one scenario.
 pub(super) struct Outcome {
     truth: Truth,
-    counted: Counted,
-    told: Told,
+    said: Said,
     /// What is not as it should be.
     pub(super) wrong: Vec<String>,
 }
 
+/// Two columns of a kind are the clients' own number, and finwatch's.
 pub(super) const HEAD: [&str; 11] = [
     "scenario",
-    "dialled",
     "opened",
-    "asked",
+    "",
     "lost",
     "cut",
     "refused",
-    "(finwatch)",
-    "nobody",
+    "",
+    "failed dials",
+    "",
     "told",
     "",
 ];
@@ -33,24 +42,32 @@ pub(super) const HEAD: [&str; 11] = [
 // === impl Outcome ===
 
 impl Outcome {
-    pub(super) fn of(scenario: &Scenario, truth: Truth, counted: Counted, told: Told) -> Self {
+    pub(super) fn of(scenario: &Scenario, truth: Truth, said: Said) -> Self {
         let mut wrong = Vec::new();
-        for (what, clients, finwatch) in [
-            ("connections", truth.connected, counted.opened),
-            ("ends of connections", truth.connected, counted.closed),
-            ("lost requests", truth.lost, counted.cut),
-            ("refused dials", truth.refused, counted.refused),
-            (
-                "requests and their ends",
-                truth.asked,
-                truth.answered + truth.lost,
-            ),
+        let Said {
+            servers,
+            clients,
+            told,
+        } = &said;
+        for (what, theirs, ours) in [
+            ("connections", truth.connected, servers.opened),
+            ("ends of connections", truth.connected, servers.closed),
+            ("lost requests", truth.lost, servers.cut),
+            ("refused dials", truth.refused, servers.refused),
+            ("connections dialled", truth.connected, clients.opened),
+            ("dials that failed", truth.failed(), clients.failed),
         ] {
-            if clients != finwatch {
+            if theirs != ours {
                 wrong.push(format!(
-                    "{what}: {clients} by the clients, {finwatch} by finwatch"
+                    "{what}: {theirs} by the clients, {ours} by finwatch"
                 ));
             }
+        }
+        if truth.asked != truth.answered + truth.lost {
+            wrong.push(format!(
+                "the clients do not agree with themselves: {}",
+                truth.all
+            ));
         }
         if (truth.lost > 0) != scenario.loses {
             wrong.push(format!(
@@ -62,34 +79,33 @@ impl Outcome {
         if worst != scenario.verdict {
             wrong.push(format!("the verdict is {worst}, not {}", scenario.verdict));
         }
-        Self {
-            truth,
-            counted,
-            told,
-            wrong,
-        }
+        Self { truth, said, wrong }
     }
 
     pub(super) fn row(&self, scenario: &Scenario, took: Duration) -> [String; HEAD.len()] {
-        let Self {
-            truth,
-            counted,
+        let Self { truth, said, wrong } = self;
+        let Said {
+            servers,
+            clients,
             told,
-            wrong,
-        } = self;
+        } = said;
         let ok = if wrong.is_empty() { "ok" } else { "WRONG" };
+        let whose = match told.workloads.as_slice() {
+            [one] => one.clone(),
+            many => format!("{} workloads", many.len()),
+        };
         [
             scenario.name.to_owned(),
             truth.connected.to_string(),
-            counted.opened.to_string(),
-            truth.asked.to_string(),
+            servers.opened.to_string(),
             truth.lost.to_string(),
-            counted.cut.to_string(),
+            servers.cut.to_string(),
             truth.refused.to_string(),
-            counted.refused.to_string(),
-            truth.unanswered_dials.to_string(),
+            servers.refused.to_string(),
+            truth.failed().to_string(),
+            clients.failed.to_string(),
             format!(
-                "{} ({} drains, {} rollouts)",
+                "{}: {} drains in {} rollouts of {whose}",
                 worst(&told.verdicts),
                 told.drains,
                 told.rollouts

@@ -25,23 +25,23 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	await(target)
 	ending := make(chan struct{})
 	var asking sync.WaitGroup
-	for n := 0; n < kept; n++ {
-		asking.Add(1)
-		go func() {
-			defer asking.Done()
-			keep(target, pause, ending)
-		}()
-	}
-	if perSecond > 0 {
-		asking.Add(1)
-		go func() {
-			defer asking.Done()
+	asking.Add(1)
+	go func() {
+		defer asking.Done()
+		await(target)
+		for n := 0; n < kept; n++ {
+			asking.Add(1)
+			go func() {
+				defer asking.Done()
+				keep(target, pause, ending)
+			}()
+		}
+		if perSecond > 0 {
 			renew(target, time.Second/time.Duration(perSecond), ending, &asking)
-		}()
-	}
+		}
+	}()
 	var once sync.Once
 	http.HandleFunc("/now", func(w http.ResponseWriter, _ *http.Request) { tell(w) })
 	http.HandleFunc("/end", func(w http.ResponseWriter, _ *http.Request) {
@@ -62,6 +62,7 @@ func await(target string) {
 			conn.Close()
 			return
 		}
+		count(func(t *Truth) { t.Early++ })
 		time.Sleep(100 * time.Millisecond)
 	}
 }

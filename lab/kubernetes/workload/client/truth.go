@@ -4,7 +4,9 @@ import "sync"
 
 // Truth is what the clients saw, each dial and each request under one name.
 type Truth struct {
-	// Dials, by what came of them.
+	// Dials that failed before the first one that did not.
+	Early int `json:"early"`
+	// All others, by what came of them.
 	Connected   int `json:"connected"`
 	Refused     int `json:"refused"`
 	Unreachable int `json:"unreachable"`
