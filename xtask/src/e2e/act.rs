@@ -1,9 +1,11 @@
 //! What is done to a scenario's servers, as a person would: with kubectl.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use super::http;
 use super::kubectl::Kubectl;
@@ -13,99 +15,118 @@ use super::scenarios::{Action, Scenario};
 /// How long a rollout may take, and what follows from it.
 const DONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Does to the servers what the scenario says, and waits until it is done.
-pub(super) fn act(kubectl: &Kubectl, scenario: &Scenario) -> Result<()> {
-    let namespace = scenario.namespace();
-    match scenario.action {
-        Action::Restart => {
-            kubectl.read(&["-n", &namespace, "rollout", "restart", "deployment/web"])?;
-            status(kubectl, &namespace)?;
-            alone(kubectl, &namespace, scenario.replicas)
-        }
-        Action::Scale(to) => {
-            let replicas = format!("--replicas={to}");
-            kubectl.read(&["-n", &namespace, "scale", "deployment/web", &replicas])?;
-            alone(kubectl, &namespace, to)
-        }
-        Action::Force => force(kubectl, &namespace, scenario.replicas),
-        Action::Oom => oom(kubectl, &namespace),
-    }
+/// The pods of a scenario's workload.
+pub(super) struct Servers<'a> {
+    kubectl: &'a Kubectl,
+    scenario: &'a Scenario,
+    namespace: String,
+    /// `deployment/web`
+    workload: String,
 }
 
-/// Waits until the Deployment has what was asked of it.
-pub(super) fn status(kubectl: &Kubectl, namespace: &str) -> Result<()> {
-    let within = format!("--timeout={}s", DONE_WITHIN.as_secs());
-    let words = [
-        "-n",
-        namespace,
-        "rollout",
-        "status",
-        "deployment/web",
-        &within,
+// === impl Servers ===
+
+impl<'a> Servers<'a> {
+    pub(super) fn of(kubectl: &'a Kubectl, scenario: &'a Scenario) -> Self {
+        Self {
+            kubectl,
+            scenario,
+            namespace: scenario.namespace(),
+            workload: format!("{}/web", scenario.kind.names().0),
+        }
+    }
+
+    /// Does to them what the scenario says, and waits until it is done.
+    pub(super) fn act(&self) -> Result<()> {
+        let replicas = self.scenario.replicas;
+        match self.scenario.action {
+            Action::Restart => {
+                self.restart()?;
+                self.wait_for(replicas)
+            }
+            Action::RestartTwice => {
+                self.restart()?;
+                thread::sleep(Duration::from_millis(1200));
+                // The first is under way.
+                self.restart()?;
+                self.wait_for(replicas)
+            }
+            Action::Scale(to) => {
+                self.run(&["scale", &self.workload, &format!("--replicas={to}")])?;
+                self.wait_for(to)
+            }
+            Action::Force => {
+                let pods = self.list()?;
+                let name = pods["items"][0]["metadata"]["name"].as_str();
+                let name = name.context("find a pod of the servers")?;
+                self.run(&["delete", "pod", name, "--force", "--grace-period=0"])?;
+                self.wait_for(replicas)
+            }
+            Action::Oom => self.oom(),
+        }
+    }
+
+    /// Waits until the workload is as it was asked to be.
+    pub(super) fn wait_until_rolled_out(&self) -> Result<()> {
+        let within = format!("--timeout={}s", DONE_WITHIN.as_secs());
         // It watches, which is one long request.
-        "--request-timeout=0",
-    ];
-    kubectl.read(&words).map(drop)
-}
-
-/// Waits until there are so many pods, and none that is about to go.
-fn alone(kubectl: &Kubectl, namespace: &str, pods: u32) -> Result<()> {
-    let what = format!("there are {pods} pods and no others");
-    kubectl
-        .wait_until(&what, DONE_WITHIN, &servers(namespace), |list| {
-            let items = list["items"].as_array().map_or(0, Vec::len);
-            items == pods as usize
-        })
-        .map(drop)
-}
-
-/// Deletes the first pod without grace, and waits until another one has its place.
-fn force(kubectl: &Kubectl, namespace: &str, replicas: u32) -> Result<()> {
-    let pods = kubectl.json(&servers(namespace))?;
-    let name = pods["items"][0]["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default();
-    let words = [
-        "-n",
-        namespace,
-        "delete",
-        "pod",
-        name,
-        "--force",
-        "--grace-period=0",
-    ];
-    kubectl.read(&words)?;
-    status(kubectl, namespace)?;
-    alone(kubectl, namespace, replicas)
-}
-
-/// Lets the first pod's server take memory, and waits until its container runs again.
-fn oom(kubectl: &Kubectl, namespace: &str) -> Result<()> {
-    let pods = kubectl.json(&servers(namespace))?;
-    let ip = pods["items"][0]["status"]["podIP"]
-        .as_str()
-        .unwrap_or_default();
-    let address: SocketAddr = format!("{ip}:{CONTROL}")
-        .parse()
-        .context("read the address of a pod")?;
-    if let Ok(answer) = http::get(address, "/eat") {
-        bail!("the server was not killed for its memory: it answered {answer}");
+        let words = [
+            "rollout",
+            "status",
+            &self.workload,
+            &within,
+            "--request-timeout=0",
+        ];
+        self.run(&words)
     }
-    kubectl
-        .wait_until(
-            "the container runs again",
-            DONE_WITHIN,
-            &servers(namespace),
-            |list| {
-                let status = &list["items"][0]["status"]["containerStatuses"][0];
-                status["lastState"]["terminated"]["reason"] == "OOMKilled"
-                    && status["state"]["running"].is_object()
-            },
-        )
-        .map(drop)
-}
 
-/// The words that list the pods of the servers.
-fn servers(namespace: &str) -> [&str; 6] {
-    ["-n", namespace, "get", "pods", "-l", "app=web"]
+    /// Waits until it is, with so many pods, and none that is about to go.
+    fn wait_for(&self, pods: u32) -> Result<()> {
+        self.wait_until_rolled_out()?;
+        let what = format!("there are {pods} pods and no others");
+        self.wait_until(&what, |list| {
+            list["items"].as_array().map_or(0, Vec::len) == pods as usize
+        })
+    }
+
+    fn restart(&self) -> Result<()> {
+        self.run(&["rollout", "restart", &self.workload])
+    }
+
+    /// Lets the first pod's server take memory, and waits until its container runs again.
+    fn oom(&self) -> Result<()> {
+        let pods = self.list()?;
+        let ip = pods["items"][0]["status"]["podIP"].as_str();
+        let address: SocketAddr = format!("{}:{CONTROL}", ip.unwrap_or_default())
+            .parse()
+            .context("read the address of a pod")?;
+        if let Ok(answer) = http::get(address, "/eat") {
+            bail!("the server was not killed for its memory: it answered {answer}");
+        }
+        self.wait_until("the container runs again", |list| {
+            let status = &list["items"][0]["status"]["containerStatuses"][0];
+            status["lastState"]["terminated"]["reason"] == "OOMKilled"
+                && status["state"]["running"].is_object()
+        })
+    }
+
+    fn run(&self, words: &[&str]) -> Result<()> {
+        let mut all = vec!["-n", self.namespace.as_str()];
+        all.extend(words);
+        self.kubectl.read(&all).map(drop)
+    }
+
+    fn list(&self) -> Result<Value> {
+        self.kubectl.json(&self.listing())
+    }
+
+    fn wait_until(&self, what: &str, done: impl Fn(&Value) -> bool) -> Result<()> {
+        self.kubectl
+            .wait_until(what, DONE_WITHIN, &self.listing(), done)
+            .map(drop)
+    }
+
+    fn listing(&self) -> [&str; 6] {
+        ["-n", &self.namespace, "get", "pods", "-l", "app=web"]
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::act;
+use super::act::Servers;
 use super::agent::{Agent, Counted, Role};
 use super::client::{self, Client, Truth};
 use super::kubectl::Kubectl;
@@ -56,14 +56,15 @@ fn one(kubectl: &Kubectl, scenario: &Scenario, results: &Path) -> Result<Outcome
     // All of the servers are on the first node, and the clients on the other.
     let before = Agents::find(kubectl)?;
     kubectl.apply(&manifests(scenario))?;
-    act::status(kubectl, &namespace)?;
+    let servers = Servers::of(kubectl, scenario);
+    servers.wait_until_rolled_out()?;
     let target = format!("{}:{port}", scenario.address());
     kubectl.apply(&in_namespace(
         &namespace,
         &client::manifest(&target, &scenario.load),
     ))?;
     let client = Client::of(kubectl, &namespace, &scenario.load)?;
-    act::act(kubectl, scenario)?;
+    servers.act()?;
     thread::sleep(AFTERMATH);
     let truth = client.end()?;
     let agents = before.unchanged(kubectl)?;

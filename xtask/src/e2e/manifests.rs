@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::images::SERVER;
 use super::plan::NODES;
-use super::scenarios::Scenario;
+use super::scenarios::{Kind, Scenario};
 
 /// The server's second port, on which it can be told to take memory.
 pub(super) const CONTROL: u16 = 9001;
 
-/// The namespace, the Deployment and its Service.
+/// The namespace, the workload and its Service.
 pub(super) fn manifests(scenario: &Scenario) -> String {
     let namespace = scenario.namespace();
     let port = scenario.port();
@@ -21,12 +21,12 @@ pub(super) fn manifests(scenario: &Scenario) -> String {
         "" => String::new(),
         memory => format!("resources: {{limits: {{memory: {memory}}}}}"),
     };
-    let deployment = format!(
+    let workload = format!(
         "apiVersion: apps/v1
-kind: Deployment
+kind: {kind}
 metadata: {{name: web}}
 spec:
-  replicas: {replicas}
+  {own}
   selector: {{matchLabels: {{app: web}}}}
   template:
     metadata: {{labels: {{app: web}}}}
@@ -43,7 +43,8 @@ spec:
         {life}
         {resources}
 ",
-        replicas = scenario.replicas,
+        kind = scenario.kind.names().1,
+        own = own(scenario),
         node = NODES[0].name,
         grace = scenario.grace_secs,
         command = command(scenario),
@@ -61,9 +62,21 @@ spec:
     );
     format!(
         "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\n{}---\n{}",
-        in_namespace(&namespace, &deployment),
+        in_namespace(&namespace, &workload),
         in_namespace(&namespace, &service)
     )
+}
+
+/// What only this kind of workload has.
+fn own(scenario: &Scenario) -> String {
+    let replicas = scenario.replicas;
+    match scenario.kind {
+        Kind::Deployment => format!("replicas: {replicas}"),
+        Kind::StatefulSet => format!("replicas: {replicas}\n  serviceName: web"),
+        Kind::DaemonSet => {
+            "updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}".to_owned()
+        }
+    }
 }
 
 /// The words of the container's first process.

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 #[derive(Clone, Copy)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
+    pub(super) kind: Kind,
     /// What `lab/kubernetes/workload/server` does when it is told to end.
     pub(super) mode: &'static str,
     /// Whether a shell is the first process, and the server its child.
@@ -34,10 +35,22 @@ pub(super) struct Load {
     pub(super) pause: &'static str,
 }
 
+/// Who makes the pods.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Deployment,
+    /// Replaces its pods from the last to the first, each before the next.
+    StatefulSet,
+    /// With a surge: the new pod runs before the old one is told to end, as an address that nobody is behind is refused by the cluster itself.
+    DaemonSet,
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Action {
     /// `kubectl rollout restart`
     Restart,
+    /// The same again while the first is under way
+    RestartTwice,
     /// `kubectl scale`
     Scale(u32),
     /// `kubectl delete pod --force --grace-period=0`
@@ -49,6 +62,7 @@ pub(super) enum Action {
 /// What most of them have: three pods that stop at once, and are replaced one by one.
 const USUAL: Scenario = Scenario {
     name: "",
+    kind: Kind::Deployment,
     mode: "shutdown",
     in_shell: false,
     replicas: 3,
@@ -98,6 +112,25 @@ pub(super) const ALL: &[Scenario] = &[
         ..USUAL
     },
     Scenario {
+        name: "stateful-set",
+        kind: Kind::StatefulSet,
+        mode: "close",
+        ..USUAL
+    },
+    Scenario {
+        name: "daemon-set",
+        kind: Kind::DaemonSet,
+        mode: "close",
+        replicas: 1,
+        ..USUAL
+    },
+    Scenario {
+        name: "twice",
+        mode: "close",
+        action: Action::RestartTwice,
+        ..USUAL
+    },
+    Scenario {
         name: "scale-down",
         mode: "close",
         action: Action::Scale(1),
@@ -135,6 +168,19 @@ pub(super) fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
             }
         })
         .collect()
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// What kubectl calls it, and manifests.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Deployment => ("deployment", "Deployment"),
+            Self::StatefulSet => ("statefulset", "StatefulSet"),
+            Self::DaemonSet => ("daemonset", "DaemonSet"),
+        }
+    }
 }
 
 // === impl Scenario ===
