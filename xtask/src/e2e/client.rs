@@ -40,6 +40,7 @@ pub(super) fn manifest(target: &str, load: &Load) -> String {
         kept,
         new_per_second,
         pause,
+        age,
     } = load;
     format!(
         "apiVersion: v1\n\
@@ -55,7 +56,7 @@ pub(super) fn manifest(target: &str, load: &Load) -> String {
            - name: client\n    \
              image: {CLIENT}\n    \
              imagePullPolicy: Never\n    \
-             args: ['{target}', ':{CONTROL}', '{kept}', '{new_per_second}', '{pause}']\n"
+             args: ['{target}', ':{CONTROL}', '{kept}', '{new_per_second}', '{pause}', '{age}']\n"
     )
 }
 

@@ -1,8 +1,9 @@
-// A client that keeps its own truth: client TARGET CONTROL KEPT NEW_PER_SECOND PAUSE.
+// A client that keeps its own truth: client TARGET CONTROL KEPT NEW_PER_SECOND PAUSE AGE.
 //
 // It speaks HTTP/1.1 by hand, because client libraries ask again on another connection and do not say so. KEPT connections ask, wait for the
 // answer and for PAUSE, and ask again; beside them NEW_PER_SECOND connections are made for one request each. Before a kept connection is
-// used again it looks whether the other side has hung up: what is then closed has lost nothing.
+// used again it looks whether the other side has hung up: what is then closed has lost nothing. After AGE it is used no more; 0s: it is
+// used for ever.
 //
 // GET CONTROL/now tells the truth so far; GET CONTROL/end lets nobody ask any more, waits for the last answers, and tells it.
 package main
@@ -21,10 +22,7 @@ import (
 func main() {
 	target, control := os.Args[1], os.Args[2]
 	kept, perSecond := number(os.Args[3]), number(os.Args[4])
-	pause, err := time.ParseDuration(os.Args[5])
-	if err != nil {
-		log.Fatal(err)
-	}
+	pause, age := duration(os.Args[5]), duration(os.Args[6])
 	ending := make(chan struct{})
 	var asking sync.WaitGroup
 	asking.Add(1)
@@ -35,7 +33,7 @@ func main() {
 			asking.Add(1)
 			go func() {
 				defer asking.Done()
-				keep(target, pause, ending)
+				keep(target, pause, age, ending)
 			}()
 		}
 		if perSecond > 0 {
@@ -68,10 +66,13 @@ func await(target string) {
 }
 
 // Asks again and again on one connection, and on another one when it has ended.
-func keep(target string, pause time.Duration, ending <-chan struct{}) {
+func keep(target string, pause, age time.Duration, ending <-chan struct{}) {
 	for {
-		conn := dial(target)
+		conn, born := dial(target), time.Now()
 		for conn != nil && !over(ending, pause) {
+			if age > 0 && time.Since(born) > age {
+				break
+			}
 			if hungUp(conn) {
 				count(func(t *Truth) { t.ClosedIdle++ })
 				break
@@ -119,6 +120,14 @@ func tell(w http.ResponseWriter) {
 			log.Print(err)
 		}
 	})
+}
+
+func duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return d
 }
 
 func number(text string) int {
