@@ -1,7 +1,9 @@
 //! finwatch in the cluster: the manifest as it is shipped, and what its pod on a node says.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -17,14 +19,14 @@ const PORT: u16 = 10346;
 
 /// finwatch's pod on one node.
 pub(super) struct Agent {
-    node: String,
+    pub(super) node: &'static str,
     address: SocketAddr,
     /// Its container, which another one takes the place of when it ends.
     container: String,
 }
 
 /// What it counted of one port, all services and phases together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Counted {
     /// Connections, their ends, and those of them on which a request was lost.
     pub(super) opened: u64,
@@ -42,17 +44,17 @@ pub(super) enum Role {
     Client,
 }
 
-/// What it told of one server's port.
+/// What was told of one server's port.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Told {
-    /// Verdicts of drains, each once.
-    pub(super) verdicts: Vec<String>,
     pub(super) drains: usize,
-    pub(super) rollouts: usize,
-    /// Those that are not over.
+    /// Ids of rollouts, and their verdicts, each once.
+    pub(super) rollouts: BTreeSet<String>,
+    pub(super) verdicts: BTreeSet<String>,
+    /// Drains and rollouts that are not over.
     pub(super) running: usize,
-    /// Whose drains they are: namespace, kind and name, each once.
-    pub(super) workloads: Vec<String>,
+    /// Whose they are: namespace, kind and name, each once.
+    pub(super) workloads: BTreeSet<String>,
 }
 
 /// Applies the manifest, and waits until finwatch is ready on every node.
@@ -102,10 +104,26 @@ fn say_warnings(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
+// === impl Counted ===
+
+impl Add for Counted {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            opened: self.opened + other.opened,
+            closed: self.closed + other.closed,
+            cut: self.cut + other.cut,
+            refused: self.refused + other.refused,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
 // === impl Agent ===
 
 impl Agent {
-    pub(super) fn on(kubectl: &Kubectl, node: &str) -> Result<Self> {
+    pub(super) fn on(kubectl: &Kubectl, node: &'static str) -> Result<Self> {
         let selector = format!("spec.nodeName={node}");
         let words = [
             "-n",
@@ -125,7 +143,7 @@ impl Agent {
         let address = format!("{}:{PORT}", status["podIP"].as_str().unwrap_or_default());
         let container = &status["containerStatuses"][0]["containerID"];
         Ok(Self {
-            node: node.to_owned(),
+            node,
             address: address
                 .parse()
                 .with_context(|| format!("read the address {address}"))?,
@@ -135,7 +153,7 @@ impl Agent {
 
     /// The same one, or an error: it has counted from nothing when it was started again.
     pub(super) fn unchanged(self, kubectl: &Kubectl) -> Result<Self> {
-        let now = Self::on(kubectl, &self.node)?;
+        let now = Self::on(kubectl, self.node)?;
         if now.container != self.container {
             bail!(
                 "finwatch was started again on {} meanwhile: its count began anew",
@@ -165,33 +183,26 @@ impl Agent {
             .collect()
     }
 
-    pub(super) fn told(&self, port: u16) -> Result<Told> {
-        let mut told = Told::default();
-        let drains = self.list(&format!("/v1/drains?port={port}"), "drains")?;
-        told.drains = drains.len();
-        for drain in &drains {
-            let verdict = drain["verdict"].as_str().unwrap_or("none").to_owned();
-            if drain["ended_at"].is_null() {
-                told.running += 1;
-            }
-            told.verdicts.push(verdict);
-            let service = &drain["service"];
-            let part = |name: &str| service[name].as_str().unwrap_or_default().to_owned();
-            told.workloads.push(format!(
+    /// Adds what it tells of a port.
+    pub(super) fn tell(&self, port: u16, told: &mut Told) -> Result<()> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        for drain in self.list(&format!("/v1/drains?port={port}"), "drains")? {
+            told.drains += 1;
+            told.running += usize::from(drain["ended_at"].is_null());
+            let part = |name: &str| text(&drain["service"][name]);
+            told.workloads.insert(format!(
                 "{}/{}/{}",
                 part("workload_namespace"),
                 part("workload_kind"),
                 part("workload")
             ));
         }
-        for list in [&mut told.verdicts, &mut told.workloads] {
-            list.sort();
-            list.dedup();
+        for rollout in self.list(&format!("/v1/rollouts?port={port}"), "rollouts")? {
+            told.running += usize::from(rollout["ended_at"].is_null());
+            told.rollouts.insert(text(&rollout["id"]));
+            told.verdicts.insert(text(&rollout["verdict"]));
         }
-        told.rollouts = self
-            .list(&format!("/v1/rollouts?port={port}"), "rollouts")?
-            .len();
-        Ok(told)
+        Ok(())
     }
 
     fn list(&self, path: &str, name: &str) -> Result<Vec<Value>> {

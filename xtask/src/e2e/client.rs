@@ -34,7 +34,7 @@ pub(super) struct Truth {
     pub(super) all: Value,
 }
 
-/// The pod: on the node that no server is on, so that its connections cross the network.
+/// The pod: on one of the nodes that the servers are on.
 pub(super) fn manifest(target: &str, load: &Load) -> String {
     let Load {
         kept,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::act::Servers;
 use super::agent::{Agent, Counted, Role};
-use super::client::{self, Client, Truth};
+use super::client::{self, Client};
 use super::kubectl::Kubectl;
 use super::manifests::{in_namespace, manifests};
 use super::outcome::{HEAD, Outcome, Said, table};
@@ -53,7 +53,6 @@ pub(super) fn all(kubectl: &Kubectl, scenarios: &[&Scenario], results: &Path) ->
 fn one(kubectl: &Kubectl, scenario: &Scenario, results: &Path) -> Result<Outcome> {
     let namespace = scenario.namespace();
     let port = scenario.port();
-    // All of the servers are on the first node, and the clients on the other.
     let before = Agents::find(kubectl)?;
     kubectl.apply(&manifests(scenario))?;
     let servers = Servers::of(kubectl, scenario);
@@ -69,48 +68,36 @@ fn one(kubectl: &Kubectl, scenario: &Scenario, results: &Path) -> Result<Outcome
     let truth = client.end()?;
     let agents = before.unchanged(kubectl)?;
     let said = agents.settled(port)?;
-    keep(&agents.servers, &truth, results)?;
+    agents.keep(results)?;
+    write(&results.join("clients"), &truth.all.to_string())?;
     let outcome = Outcome::of(scenario, truth, said);
     kubectl.read(&["delete", "namespace", &namespace, "--wait=false"])?;
     Ok(outcome)
 }
 
-/// Writes what both sides said to a folder.
-fn keep(agent: &Agent, truth: &Truth, results: &Path) -> Result<()> {
-    fs::create_dir_all(results).with_context(|| format!("create {}", results.display()))?;
-    let mut texts = agent.evidence()?;
-    texts.push(("clients", truth.all.to_string()));
-    for (name, text) in texts {
-        let file = results.join(name.replace('/', "-"));
-        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    }
-    Ok(())
+fn write(file: &Path, text: &str) -> Result<()> {
+    let folder = file.parent().context("find the folder of a result")?;
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    fs::write(file, text).with_context(|| format!("write {}", file.display()))
 }
 
-/// finwatch on the servers' node, and on the clients'.
-struct Agents {
-    servers: Agent,
-    clients: Agent,
-}
+/// finwatch on every node; each counts what is on its own.
+struct Agents(Vec<Agent>);
 
 // === impl Agents ===
 
 impl Agents {
     fn find(kubectl: &Kubectl) -> Result<Self> {
-        Ok(Self {
-            servers: Agent::on(kubectl, NODES[0].name)?,
-            clients: Agent::on(kubectl, NODES[1].name)?,
-        })
+        let agents = NODES.iter().map(|node| Agent::on(kubectl, node.name));
+        Ok(Self(agents.collect::<Result<_>>()?))
     }
 
     fn unchanged(self, kubectl: &Kubectl) -> Result<Self> {
-        Ok(Self {
-            servers: self.servers.unchanged(kubectl)?,
-            clients: self.clients.unchanged(kubectl)?,
-        })
+        let agents = self.0.into_iter().map(|agent| agent.unchanged(kubectl));
+        Ok(Self(agents.collect::<Result<_>>()?))
     }
 
-    /// Waits until they say the same twice, and have nothing open and no drain that is not over.
+    /// Waits until they say the same twice, and have nothing open, and no drain and no rollout that is not over.
     fn settled(&self, port: u16) -> Result<Said> {
         let started = Instant::now();
         let mut last = self.said(port)?;
@@ -127,10 +114,23 @@ impl Agents {
     }
 
     fn said(&self, port: u16) -> Result<Said> {
-        Ok(Said {
-            servers: self.servers.counted(port, Role::Server)?,
-            clients: self.clients.counted(port, Role::Client)?,
-            told: self.servers.told(port)?,
-        })
+        let mut said = Said::default();
+        for agent in &self.0 {
+            said.servers = said.servers + agent.counted(port, Role::Server)?;
+            said.clients = said.clients + agent.counted(port, Role::Client)?;
+            agent.tell(port, &mut said.told)?;
+        }
+        Ok(said)
+    }
+
+    /// Writes everything that they say to a folder.
+    fn keep(&self, results: &Path) -> Result<()> {
+        for agent in &self.0 {
+            for (path, text) in agent.evidence()? {
+                let name = format!("{}-{}", agent.node, path.replace('/', "-"));
+                write(&results.join(name), &text)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::images::SERVER;
-use super::plan::NODES;
 use super::scenarios::{Kind, Scenario};
 
 /// The server's second port, on which it can be told to take memory.
@@ -31,7 +30,6 @@ spec:
   template:
     metadata: {{labels: {{app: web}}}}
     spec:
-      nodeSelector: {{kubernetes.io/hostname: {node}}}
       enableServiceLinks: false
       automountServiceAccountToken: false
       terminationGracePeriodSeconds: {grace}
@@ -45,7 +43,6 @@ spec:
 ",
         kind = scenario.kind.names().1,
         own = own(scenario),
-        node = NODES[0].name,
         grace = scenario.grace_secs,
         command = command(scenario),
     );

@@ -1,5 +1,6 @@
 //! What came of a scenario: both truths side by side, and what is wrong where they differ.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use super::agent::{Counted, Told};
 use super::client::Truth;
 use super::scenarios::Scenario;
 
-/// What finwatch said.
-#[derive(PartialEq)]
+/// What finwatch said, on all nodes together.
+#[derive(Default, PartialEq)]
 pub(super) struct Said {
     /// Counted of the servers, and of the clients.
     pub(super) servers: Counted,
@@ -79,6 +80,13 @@ impl Outcome {
         if worst != scenario.verdict {
             wrong.push(format!("the verdict is {worst}, not {}", scenario.verdict));
         }
+        let whose = scenario.workload();
+        if told.workloads.iter().ne([&whose]) {
+            wrong.push(format!(
+                "the drains are of {:?}, not of {whose}",
+                told.workloads
+            ));
+        }
         Self { truth, said, wrong }
     }
 
@@ -90,10 +98,6 @@ impl Outcome {
             told,
         } = said;
         let ok = if wrong.is_empty() { "ok" } else { "WRONG" };
-        let whose = match told.workloads.as_slice() {
-            [one] => one.clone(),
-            many => format!("{} workloads", many.len()),
-        };
         [
             scenario.name.to_owned(),
             truth.connected.to_string(),
@@ -105,10 +109,10 @@ impl Outcome {
             truth.failed().to_string(),
             clients.failed.to_string(),
             format!(
-                "{}: {} drains in {} rollouts of {whose}",
+                "{}: {} drains in {} rollouts",
                 worst(&told.verdicts),
                 told.drains,
-                told.rollouts
+                told.rollouts.len()
             ),
             format!("{ok} in {:.0} s", took.as_secs_f32()),
         ]
@@ -116,11 +120,11 @@ impl Outcome {
 }
 
 /// The worst of some verdicts.
-fn worst(verdicts: &[String]) -> &'static str {
+fn worst(verdicts: &BTreeSet<String>) -> &'static str {
     let order = ["fail", "warn", "inconclusive", "pass"];
     let found = order
         .into_iter()
-        .find(|verdict| verdicts.iter().any(|told| told == verdict));
+        .find(|verdict| verdicts.contains(*verdict));
     found.unwrap_or("none")
 }
 
@@ -145,8 +149,8 @@ mod tests {
 
     #[test]
     fn the_worst_verdict_counts() {
-        let verdicts = ["pass".to_owned(), "fail".to_owned()];
+        let verdicts = ["pass".to_owned(), "fail".to_owned()].into();
         assert_eq!(worst(&verdicts), "fail");
-        assert_eq!(worst(&[]), "none");
+        assert_eq!(worst(&BTreeSet::new()), "none");
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Scenario {
     pub(super) action: Action,
     /// Whether the clients lose something, or nothing; a scenario in which it is otherwise has tested nothing.
     pub(super) loses: bool,
-    /// The worst verdict of its drains.
+    /// The worst verdict of its rollouts.
     pub(super) verdict: &'static str,
 }
 
@@ -129,7 +129,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "daemon-set",
         kind: Kind::DaemonSet,
         mode: "close",
-        replicas: 1,
+        replicas: 2,
         ..USUAL
     },
     Scenario {
@@ -201,6 +201,11 @@ impl Scenario {
 
     pub(super) fn namespace(&self) -> String {
         format!("e2e-{}", self.name)
+    }
+
+    /// What finwatch calls it.
+    pub(super) fn workload(&self) -> String {
+        format!("{}/{}/web", self.namespace(), self.kind.names().0)
     }
 
     /// A port that no other scenario has, by which its services are told from all others.
