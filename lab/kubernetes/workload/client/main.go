@@ -50,6 +50,8 @@ func main() {
 	log.Fatal(http.ListenAndServe(control, nil))
 }
 
+const settled = 3 * time.Second
+
 // Waits until the Service is there: before that its address belongs to nobody, and the cluster refuses for it.
 func await(target string) {
 	for {
@@ -58,6 +60,8 @@ func await(target string) {
 			count(func(t *Truth) { t.Connected++ })
 			ask(conn.(*net.TCPConn), false)
 			conn.Close()
+			// The proxy learns of the servers behind an address one after the other; the connections are to go to all.
+			time.Sleep(settled)
 			return
 		}
 		count(func(t *Truth) { t.Early++ })
