@@ -45,6 +45,8 @@ pub(crate) fn settle_to_none(mut differences: impl FnMut() -> Vec<String>) {
     });
     let passed_by = if was_right {
         ", after all of it had been right"
+    } else if shared().with(|probe| probe.losses.read()).rows_full > 0 {
+        ", and its table of rows is full"
     } else {
         ""
     };
