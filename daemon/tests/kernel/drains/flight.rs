@@ -7,6 +7,7 @@ use super::{BUSY, IDLE, IN_FLIGHT, stage::Stage, told::What};
 use crate::harness::{
     crowd::{Crowd, Transport},
     lab::{GO_HTTP2, TLS},
+    wait_until,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,12 @@ use Change::{Reload, Stop};
 /// Idle and busy clients; the busy ones are answered.
 pub(super) fn answered(server: &str, arguments: &[&str], signal: libc::c_int, change: Change) {
     Stage::set(server, arguments, |stage| {
+        if server == "gunicorn" {
+            // It forks one after the other, with pauses: one that comes behind the signal is no old process.
+            wait_until("it and its two workers are there", || {
+                stage.server.processes().len() == 3
+            });
+        }
         let mut crowd = stage.gather(Transport::Plain, IDLE, BUSY);
         stage.server.signal(signal);
         std::thread::sleep(IN_FLIGHT);

@@ -1,6 +1,6 @@
 //! unicorn: what its signals do to clients whose connections it keeps no longer than one answer.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use finwatch_engine::model::DrainKind;
 
@@ -23,8 +23,14 @@ fn told_to_quit_before_its_successor_has_loaded() {
         let_families_be_found();
         let old = stage.server.processes();
         stage.server.signal(libc::SIGUSR2);
+        // Its environment is the successor's own once it runs the program anew; until then it is another child of the old one.
         wait_until("the successor is there", || {
-            !stage.server.processes().is_subset(&old)
+            let processes = stage.server.processes();
+            let mut new = processes.difference(&old);
+            new.any(|pid| {
+                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                String::from_utf8_lossy(&environment).contains("UNICORN_FD=")
+            })
         });
         stage.server.signal(libc::SIGQUIT);
         stage.server.wait_for_main();
