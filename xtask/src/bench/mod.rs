@@ -12,6 +12,7 @@ mod life;
 mod load;
 mod maps;
 mod meter;
+mod object;
 mod observer;
 mod outcome;
 mod parts;

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::bench::bpf;
+use crate::bench::object::{self, Kind};
 use crate::bench::sys::field;
 
 /// What their names begin with.
-const NAME: &[u8] = b"finwatch_survey";
+const NAME: &str = "finwatch_survey";
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 32 << 10;
 
@@ -74,43 +75,8 @@ impl Survey {
 
 /// Opens one of the programs that have a name as the daemon's iterators.
 fn open_iterator(id: u64) -> Result<Option<OwnedFd>> {
-    #[repr(C)]
-    struct ById {
-        id: u32,
-        next_id: u32,
-        open_flags: u32,
-    }
-    #[repr(C)]
-    struct InfoOf {
-        fd: u32,
-        info_len: u32,
-        info: u64,
-    }
-    /// The beginning of a `bpf_prog_info`: sixteen numbers and the name.
-    #[repr(C)]
-    #[derive(Default)]
-    struct Info {
-        numbers: [u32; 16],
-        name: [u8; 16],
-    }
-    const BPF_PROG_GET_FD_BY_ID: i32 = 13;
-    const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
-    let by_id = ById {
-        id: u32::try_from(id).context("read a program's number")?,
-        next_id: 0,
-        open_flags: 0,
-    };
-    let program = bpf::open(BPF_PROG_GET_FD_BY_ID, &by_id)
-        .with_context(|| format!("open the program {id}"))?;
-    let mut info = Info::default();
-    let info_of = InfoOf {
-        fd: program.as_raw_fd().unsigned_abs(),
-        info_len: size_of::<Info>() as u32,
-        info: (&raw mut info).addr() as u64,
-    };
-    bpf::ask(BPF_OBJ_GET_INFO_BY_FD, &info_of)
-        .with_context(|| format!("ask for the program {id}"))?;
-    Ok(info.name.starts_with(NAME).then_some(program))
+    let (program, name) = object::open(Kind::Program, id)?;
+    Ok(name.starts_with(NAME).then_some(program))
 }
 
 /// Attaches an iterator, and reads all that it writes.
